@@ -1,0 +1,37 @@
+/* Memory with one lifetime: allocated piece by piece, given back at once, with cleanups in reverse order.
+ *
+ * Pieces are zeroed and aligned for any type. Small pieces never fail: without memory for them the process
+ * ends, which the commit protocol survives. What the input sizes goes through lh_arena_try. Not thread-safe.
+ */
+#ifndef LAKEHOUSE_BASE_ARENA_H
+#define LAKEHOUSE_BASE_ARENA_H
+
+#include <stdarg.h>
+
+#include "base/error.h"
+
+struct lh_arena; /* opaque; made by lh_arena_new, ended by lh_arena_free */
+
+#define LH_ARENA_SMALL_BYTES ((size_t)65536)
+
+/* `budget_bytes` bounds the sum of all pieces; 0 = no bound. */
+struct lh_arena *lh_arena_new(size_t budget_bytes);
+void lh_arena_free(struct lh_arena *arena); /* NULL is fine */
+void lh_arena_clear(struct lh_arena *arena); /* runs the cleanups, keeps the first block for reuse */
+
+/* Never NULL. For sizes that our own code decides. */
+void *lh_arena_alloc(struct lh_arena *arena, size_t size);
+void *lh_arena_array(struct lh_arena *arena, size_t count, size_t item_size); /* checks the product */
+/* NULL past the budget or without memory. For sizes that the input decides. */
+void *lh_arena_try(struct lh_arena *arena, size_t size);
+
+struct lh_str lh_arena_str(struct lh_arena *arena, struct lh_str str); /* a copy, NUL-ended */
+struct lh_str lh_arena_printf(struct lh_arena *arena, const char *format, ...) LH_PRINTF(2, 3);
+const char *lh_arena_cstr(struct lh_arena *arena, struct lh_str str);
+
+/* Runs cleanup(object) when the arena ends or is cleared, last added first. */
+void lh_arena_defer(struct lh_arena *arena, void (*cleanup)(void *object), void *object);
+
+size_t lh_arena_bytes(const struct lh_arena *arena); /* handed out so far */
+
+#endif

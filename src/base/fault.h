@@ -1,0 +1,28 @@
+/* Fault points: named places where a test makes the next step fail. Compiled to nothing in release builds
+ * (LH_FAULTS is defined by the debug, asan and tsan presets).
+ *
+ *     if (LH_FAULT("file.sync")) { errno = EIO; return lh_fail_errno(…); }
+ *
+ * A plan is "point=N:action" or "*=N:action": at the Nth hit of the point (of any point), do it. Actions:
+ * an errno name (EIO, ENOSPC, …): fail with it; "kill": SIGKILL to this process; "short": half a write.
+ * A trailing "+" (N+) keeps failing from the Nth on. The plan comes from lh_fault_plan or, in test builds,
+ * from the environment variable LAKEHOUSE_FAULT at the first hit.
+ */
+#ifndef LAKEHOUSE_BASE_FAULT_H
+#define LAKEHOUSE_BASE_FAULT_H
+
+#include "base/str.h"
+
+#ifdef LH_FAULTS
+/* True if this hit must fail; errno is set by the plan. */
+bool lh_fault_hit(const char *point);
+#define LH_FAULT(point) lh_fault_hit(point)
+/* NULL or "" clears. Counts start anew. False if the plan cannot be read. */
+bool lh_fault_plan(const char *plan);
+uint64_t lh_fault_count(void);  /* hits since the plan was set */
+bool lh_fault_was_struck(void); /* the plan's point was reached */
+#else
+#define LH_FAULT(point) (false)
+#endif
+
+#endif
