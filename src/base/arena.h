@@ -1,7 +1,9 @@
-/* Memory with one lifetime: allocated piece by piece, given back at once, with cleanups in reverse order.
+/* Memory with one lifetime: allocated piece by piece, given back at once, with cleanups in reverse
+ * order.
  *
- * Pieces are zeroed and aligned for any type. Small pieces never fail: without memory for them the process
- * ends, which the commit protocol survives. What the input sizes goes through lh_arena_try. Not thread-safe.
+ * Pieces are zeroed and aligned for any type. Small pieces never fail: without memory for them the
+ * process ends, which the commit protocol survives. What the input sizes goes through lh_arena_try.
+ * Not thread-safe.
  */
 #ifndef LAKEHOUSE_BASE_ARENA_H
 #define LAKEHOUSE_BASE_ARENA_H
@@ -12,20 +14,26 @@
 
 struct lh_arena; /* opaque; made by lh_arena_new, ended by lh_arena_free */
 
+/* What our own code decides stays below this; what may be larger goes through lh_arena_try. */
 #define LH_ARENA_SMALL_BYTES ((size_t)65536)
 
-/* `budget_bytes` bounds the sum of all pieces; 0 = no bound. */
+/* `budget_bytes` bounds the sum of all pieces: past it lh_arena_try says no; 0 = no bound. */
 struct lh_arena *lh_arena_new(size_t budget_bytes);
 void lh_arena_free(struct lh_arena *arena); /* NULL is fine */
-void lh_arena_clear(struct lh_arena *arena); /* runs the cleanups, keeps the first block for reuse */
+void lh_arena_clear(
+    struct lh_arena *arena); /* runs the cleanups, keeps the first block for reuse */
 
-/* Never NULL. For sizes that our own code decides. */
+/* Never NULL, the budget notwithstanding. For sizes that our own code decides. */
 void *lh_arena_alloc(struct lh_arena *arena, size_t size);
-void *lh_arena_array(struct lh_arena *arena, size_t count, size_t item_size); /* checks the product */
+void *lh_arena_array(struct lh_arena *arena, size_t count,
+                     size_t item_size); /* checks the product */
 /* NULL past the budget or without memory. For sizes that the input decides. */
 void *lh_arena_try(struct lh_arena *arena, size_t size);
 
-struct lh_str lh_arena_str(struct lh_arena *arena, struct lh_str str); /* a copy, NUL-ended */
+struct lh_str lh_arena_str(struct lh_arena *arena,
+                           struct lh_str str); /* a copy, NUL-ended; absent stays */
+/* The same for text whose length the input decides: false past the budget or without memory. */
+bool lh_arena_try_str(struct lh_arena *arena, struct lh_str str, struct lh_str *ret) LH_MUST_USE;
 struct lh_str lh_arena_printf(struct lh_arena *arena, const char *format, ...) LH_PRINTF(2, 3);
 const char *lh_arena_cstr(struct lh_arena *arena, struct lh_str str);
 

@@ -1,8 +1,8 @@
-/* Field tables: one row per member of a struct, from which come JSON binding, limits, messages, JSON output,
- * OpenAPI schemas, command-line flags and configuration keys.
+/* Field tables: one row per member of a struct, from which come JSON binding, limits, messages,
+ * JSON output, OpenAPI schemas, command-line flags and configuration keys.
  *
- * A row of the wrong type does not compile: every macro checks its member with _Generic. Input is checked
- * here, once; afterwards the struct is const. Names in JSON are the members' names.
+ * A row of the wrong type does not compile: every macro checks its member with _Generic. Input is
+ * checked here, once; afterwards the struct is const. Names in JSON are the members' names.
  */
 #ifndef LAKEHOUSE_BASE_FIELD_H
 #define LAKEHOUSE_BASE_FIELD_H
@@ -23,7 +23,7 @@ enum lh_field_type {
     LH_FIELD_OBJECT,   /* const struct X *: NULL = absent */
     LH_FIELD_LIST,     /* struct lh_list of struct X */
     LH_FIELD_INT_MAP,  /* struct lh_int_map: {"name": 3, …} */
-    LH_FIELD_FILE,     /* struct lh_upload: a part of a multipart body, or a path on the command line */
+    LH_FIELD_FILE, /* struct lh_upload: a part of a multipart body, or a path on the command line */
 };
 
 struct lh_opt_int {
@@ -68,18 +68,19 @@ struct lh_field {
     enum lh_field_type type;
     size_t offset;
     bool required;
-    bool nullable;  /* output: written as null when absent instead of left out */
+    bool nullable;   /* output: written as null when absent instead of left out */
     bool positional; /* command line: taken without --name */
     int64_t min;     /* INT: least value; STR and lists: least length */
-    int64_t max;     /* INT: most value; STR: most bytes; lists: most items; 0 with min 0 = unbounded by the row */
-    int64_t preset;  /* INT, OPT_INT (with preset_text NULL: none), BOOL, CHOICE */
-    bool has_preset; /* set by LH_PRESET */
+    int64_t max; /* INT: most value; STR: most bytes; lists: most items; 0 with min 0 = unbounded by
+                    the row */
+    int64_t preset;          /* INT, OPT_INT (with preset_text NULL: none), BOOL, CHOICE */
+    bool has_preset;         /* set by LH_PRESET */
     const char *preset_text; /* STR */
     double preset_double;
-    const char *const *choices;    /* CHOICE: NULL-ended names */
+    const char *const *choices;     /* CHOICE: NULL-ended names */
     const struct lh_fields *fields; /* OBJECT, LIST: of the nested struct */
-    const char *format;            /* JSON Schema format or pattern name, for docs only */
-    const char *doc;               /* one sentence; shown by OpenAPI, CLI and docs */
+    const char *format;             /* JSON Schema format or pattern name, for docs only */
+    const char *doc;                /* one sentence; shown by OpenAPI, CLI and docs */
 };
 
 struct lh_fields {
@@ -90,11 +91,12 @@ struct lh_fields {
 };
 
 /* The offset of `member`, which must have type `ctype`; anything else does not compile. */
-#define LH_FIELD_OFFSET(struct_type, member, ctype)                                                          \
-    _Generic(&((struct_type *)0)->member, ctype *: offsetof(struct_type, member))
-#define LH_FIELD_ROW(struct_type, member, kind, ctype, ...)                                                  \
-    {                                                                                                        \
-        .name = #member, .type = kind, .offset = LH_FIELD_OFFSET(struct_type, member, ctype), __VA_ARGS__    \
+#define LH_FIELD_OFFSET(struct_type, member, ctype)                                                \
+    _Generic(&((struct_type *)0)->member, ctype * : offsetof(struct_type, member))
+#define LH_FIELD_ROW(struct_type, member, kind, ctype, ...)                                        \
+    {                                                                                              \
+        .name = #member, .type = kind, .offset = LH_FIELD_OFFSET(struct_type, member, ctype),      \
+        __VA_ARGS__                                                                                \
     }
 #define LH_STR(s, m, ...) LH_FIELD_ROW(s, m, LH_FIELD_STR, struct lh_str, __VA_ARGS__)
 #define LH_INT(s, m, ...) LH_FIELD_ROW(s, m, LH_FIELD_INT, int64_t, __VA_ARGS__)
@@ -103,12 +105,14 @@ struct lh_fields {
 #define LH_DOUBLE(s, m, ...) LH_FIELD_ROW(s, m, LH_FIELD_DOUBLE, double, __VA_ARGS__)
 #define LH_CHOICE(s, m, ...) LH_FIELD_ROW(s, m, LH_FIELD_CHOICE, int, __VA_ARGS__)
 #define LH_TIME(s, m, ...) LH_FIELD_ROW(s, m, LH_FIELD_TIME, struct lh_time, __VA_ARGS__)
-#define LH_STR_LIST(s, m, ...) LH_FIELD_ROW(s, m, LH_FIELD_STR_LIST, struct lh_str_list, __VA_ARGS__)
+#define LH_STR_LIST(s, m, ...)                                                                     \
+    LH_FIELD_ROW(s, m, LH_FIELD_STR_LIST, struct lh_str_list, __VA_ARGS__)
 #define LH_JSON(s, m, ...) LH_FIELD_ROW(s, m, LH_FIELD_JSON, struct lh_json_value, __VA_ARGS__)
 #define LH_LIST(s, m, ...) LH_FIELD_ROW(s, m, LH_FIELD_LIST, struct lh_list, __VA_ARGS__)
 #define LH_INT_MAP(s, m, ...) LH_FIELD_ROW(s, m, LH_FIELD_INT_MAP, struct lh_int_map, __VA_ARGS__)
 #define LH_FILE(s, m, ...) LH_FIELD_ROW(s, m, LH_FIELD_FILE, struct lh_upload, __VA_ARGS__)
-/* `type_` is the nested struct's type: LH_OBJECT(struct dataset_view, lineage, const struct lineage *, …) */
+/* `type_` is the nested struct's type: LH_OBJECT(struct dataset_view, lineage, const struct lineage
+ * *, …) */
 #define LH_OBJECT(s, m, ctype, ...) LH_FIELD_ROW(s, m, LH_FIELD_OBJECT, ctype, __VA_ARGS__)
 
 /* In a row: a value for when the caller gives none. */
@@ -117,44 +121,53 @@ struct lh_fields {
 #define LH_PRESET_DOUBLE(value) .has_preset = true, .preset_double = (value)
 
 /* A struct lh_fields initialiser from an array of rows. */
-#define LH_FIELDS_OF(struct_type, schema_name, rows)                                                         \
-    {                                                                                                        \
-        .struct_name = (schema_name), .size = sizeof(struct_type), .items = (rows),                          \
-        .count = sizeof(rows) / sizeof((rows)[0])                                                            \
+#define LH_FIELDS_OF(struct_type, schema_name, rows)                                               \
+    {                                                                                              \
+        .struct_name = (schema_name), .size = sizeof(struct_type), .items = (rows),                \
+        .count = sizeof(rows) / sizeof((rows)[0])                                                  \
     }
 
-/* --- in ------------------------------------------------------------------------------------------------ */
+/* --- in
+ * ------------------------------------------------------------------------------------------------
+ */
 
 /* Fills `target` with presets; everything else becomes zero or absent. */
 void lh_fields_preset(const struct lh_fields *fields, void *target);
 
-/* Binds the members of a JSON object. LH_UNKNOWN_FIELD (with the nearest known name), LH_INVALID (what was
- * expected, what came, the limits). Strings are copied into `arena`; json values are borrowed: the caller
- * keeps `object` alive as long as the arena. Does not look at required fields: lh_fields_check does. */
-enum lh_code lh_fields_bind_json(const struct lh_fields *fields, const json_t *object, struct lh_arena *arena,
-                                 void *target, struct lh_error *err) LH_MUST_USE;
+/* Binds the members of a JSON object. LH_UNKNOWN_FIELD (with the nearest known name), LH_INVALID
+ * (what was expected, what came, the limits). Strings are copied into `arena`; json values are
+ * borrowed: the caller keeps `object` alive as long as the arena. Does not look at required fields:
+ * lh_fields_check does. */
+enum lh_code lh_fields_bind_json(const struct lh_fields *fields, const json_t *object,
+                                 struct lh_arena *arena, void *target,
+                                 struct lh_error *err) LH_MUST_USE;
 
 /* Binds one named text value (query parameter, form part, flag, environment, TOML scalar as text).
  * Lists take comma-separated values, JSON fields take JSON. `bound` is a bit set of what was given
  * (may be NULL): a second value for the same field is LH_INVALID. At most 64 fields per table. */
-enum lh_code lh_fields_bind_text(const struct lh_fields *fields, struct lh_str name, struct lh_str value,
-                                 struct lh_arena *arena, void *target, uint64_t *bound,
-                                 struct lh_error *err) LH_MUST_USE;
+enum lh_code lh_fields_bind_text(const struct lh_fields *fields, struct lh_str name,
+                                 struct lh_str value, struct lh_arena *arena, void *target,
+                                 uint64_t *bound, struct lh_error *err) LH_MUST_USE;
 
-/* After binding: required fields that are absent are LH_INVALID. Also checks every limit again, for structs
- * that were filled by hand (tests, command line). */
-enum lh_code lh_fields_check(const struct lh_fields *fields, const void *source, struct lh_error *err) LH_MUST_USE;
+/* After binding: required fields that are absent are LH_INVALID. Also checks every limit again, for
+ * structs that were filled by hand (tests, command line). */
+enum lh_code lh_fields_check(const struct lh_fields *fields, const void *source,
+                             struct lh_error *err) LH_MUST_USE;
 
-const struct lh_field *lh_fields_find(const struct lh_fields *fields, struct lh_str name); /* NULL: none */
+const struct lh_field *lh_fields_find(const struct lh_fields *fields,
+                                      struct lh_str name); /* NULL: none */
 
-/* --- out ----------------------------------------------------------------------------------------------- */
+/* --- out
+ * -----------------------------------------------------------------------------------------------
+ */
 
-/* Writes one object. Absent strings, lists' NULL objects, times of 0 are left out, or null if `nullable`.
- * A STR_LIST or LIST is always written, [] when empty. */
+/* Writes one object. Absent strings, lists' NULL objects, times of 0 are left out, or null if
+ * `nullable`. A STR_LIST or LIST is always written, [] when empty. */
 void lh_fields_write(const struct lh_fields *fields, const void *source, struct lh_json *json);
 
 /* Writes the JSON Schema (2020-12, as OpenAPI 3.1 wants it) of the struct; nested structs as
- * "$ref": "#/components/schemas/<struct_name>". `is_input`: presets, limits, additionalProperties false. */
+ * "$ref": "#/components/schemas/<struct_name>". `is_input`: presets, limits, additionalProperties
+ * false. */
 void lh_fields_write_schema(const struct lh_fields *fields, bool is_input, struct lh_json *json);
 
 #endif

@@ -1,8 +1,8 @@
 /* The JSON door: a streaming writer for everything that goes out, and one parser for what comes in.
  *
- * The writer appends to a buffer and never holds a tree; it places commas itself and asserts that keys and
- * values alternate (that is our own mistake, not the world's). The reader is jansson behind limits: bytes,
- * depth, duplicate keys and lone surrogates are refused with line and column.
+ * The writer appends to a buffer and never holds a tree; it places commas itself and asserts that
+ * keys and values alternate (that is our own mistake, not the world's). The reader is jansson
+ * behind limits: bytes, depth, duplicate keys and lone surrogates are refused with line and column.
  */
 #ifndef LAKEHOUSE_BASE_JSON_H
 #define LAKEHOUSE_BASE_JSON_H
@@ -15,10 +15,10 @@
 
 struct lh_json {
     struct lh_buf *buf;
-    uint64_t has_item;  /* bit per depth: something stands before, so a comma is due */
+    uint64_t has_item; /* bit per depth: something stands before, so a comma is due */
     unsigned depth;
     bool is_after_key;
-    bool is_canonical;  /* asserts that keys come in ascending byte order */
+    bool is_canonical; /* asserts that keys come in ascending byte order */
 };
 
 void lh_json_init(struct lh_json *json, struct lh_buf *buf); /* buf is borrowed */
@@ -32,7 +32,8 @@ void lh_json_key_str(struct lh_json *json, struct lh_str key);
 void lh_json_str(struct lh_json *json, struct lh_str value); /* invalid UTF-8 becomes U+FFFD */
 void lh_json_int(struct lh_json *json, int64_t value);
 void lh_json_uint(struct lh_json *json, uint64_t value);
-void lh_json_double(struct lh_json *json, double value); /* shortest form that reads back; NaN, ±Infinity as strings */
+void lh_json_double(struct lh_json *json,
+                    double value); /* shortest form that reads back; NaN, ±Infinity as strings */
 void lh_json_bool(struct lh_json *json, bool value);
 void lh_json_null(struct lh_json *json);
 void lh_json_raw(struct lh_json *json, struct lh_str value); /* one complete value, trusted */
@@ -47,8 +48,9 @@ void lh_json_put_bool(struct lh_json *json, const char *key, bool value);
 void lh_json_append_quoted(struct lh_buf *buf, struct lh_str text);
 void lh_json_append_double(struct lh_buf *buf, double value);
 
-/* Parses one value. The caller ends *ret with json_decref. LH_MALFORMED with line and column; LH_TOO_LARGE
- * for more than `bytes_max`. Keys may not repeat; depth is at most LH_JSON_DEPTH_MAX. `what` names it in messages
+/* Parses one value. The caller ends *ret with json_decref. LH_MALFORMED with line and column;
+ * LH_TOO_LARGE for more than `bytes_max`. Keys may not repeat; depth is at most LH_JSON_DEPTH_MAX.
+ * `what` names it in messages
  * ("The request body", "options"). */
 enum lh_code lh_json_parse(struct lh_str text, const char *what, size_t bytes_max, json_t **ret,
                            struct lh_error *err) LH_MUST_USE;
