@@ -1,11 +1,12 @@
-/* A wish to stop, with its reason and a deadline: made by who waits for work, looked at by who does it.
+/* A wish to stop, with its reason and a deadline: made by who waits for work, looked at by who does
+ * it.
  *
  *                 lh_cancel_fire(reason)
- *   running ───────────────────────────────▶ stopped (LH_CANCELLED, LH_TIMEOUT or LH_STOPPING; the first wins)
- *           ──────── deadline passed ──────▶
+ *   running ───────────────────────────────▶ stopped (LH_CANCELLED, LH_TIMEOUT or LH_STOPPING; the
+ * first wins) ──────── deadline passed ──────▶
  *
- * Any thread may fire or look. Looking costs one atomic load, and a clock call when there is a deadline.
- * A child token (lh_cancel_init_child) is stopped too when its parent is.
+ * Any thread may fire or look. Looking costs one atomic load, and a clock call when there is a
+ * deadline. A child token (lh_cancel_init_child) is stopped too when its parent is.
  */
 #ifndef LAKEHOUSE_BASE_CANCEL_H
 #define LAKEHOUSE_BASE_CANCEL_H
@@ -15,8 +16,9 @@
 #include "base/error.h"
 
 struct lh_cancel {
-    _Atomic int fired; /* an enum lh_code, LH_OK while running */
-    _Atomic int64_t deadline_us; /* monotonic; 0 = none */
+    _Atomic int fired;              /* an enum lh_code, LH_OK while running */
+    _Atomic int64_t deadline_us;    /* monotonic; 0 = none */
+    _Atomic int64_t timeout_ms;     /* what the deadline was made from, for the message */
     const struct lh_cancel *parent; /* NULL = none; outlives this one */
 };
 

@@ -1,10 +1,12 @@
-/* File calls: the only place that talks to the file system. Loops over short writes and EINTR, opens with
- * O_CLOEXEC and O_NOFOLLOW, creates with 0600 (files) and 0700 (folders), checks close.
+/* File calls: the only place that talks to the file system. Loops over short writes and EINTR,
+ * opens with O_CLOEXEC and O_NOFOLLOW, creates with 0600 (files) and 0700 (folders), checks close.
  *
  * Everything below a struct lh_dir is resolved with openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
- * RESOLVE_NO_MAGICLINKS): a path that leaves the folder is LH_INVALID, whatever it contains. Each call that
- * the durable write path uses has a fault point named file.<call>. All calls block; any thread may call.
- * Messages name `path` as given (relative), never the folder's own place.
+ * RESOLVE_NO_MAGICLINKS): a path that leaves the folder is LH_INVALID, whatever it contains. Each
+ * call that the durable write path uses has a fault point (file.create, file.open, file.write,
+ * file.read, file.sync, file.close, file.publish, file.replace, file.remove, file.info, file.lock,
+ * dir.make, dir.sync, dir.list). All calls block; any thread may call. Messages name `path` as
+ * given (relative), never the folder's own place.
  */
 #ifndef LAKEHOUSE_BASE_FILE_H
 #define LAKEHOUSE_BASE_FILE_H
@@ -16,25 +18,32 @@
 struct lh_dir; /* an open folder; shared by threads */
 
 /* Opens a folder; `create` makes it and its parents. The caller ends *ret with lh_dir_close. */
-enum lh_code lh_dir_open(struct lh_str path, bool create, struct lh_dir **ret, struct lh_error *err) LH_MUST_USE;
+enum lh_code lh_dir_open(struct lh_str path, bool create, struct lh_dir **ret,
+                         struct lh_error *err) LH_MUST_USE;
 void lh_dir_close(struct lh_dir *dir);
 /* The folder's absolute path: for handing files to the engine; never shown. */
 struct lh_str lh_dir_path(const struct lh_dir *dir);
 
-/* Makes `path` and its parents below dir. ret_made (may be NULL): the number of levels that were new, so that
- * the caller can fsync their parents. */
-enum lh_code lh_dir_make(struct lh_dir *dir, const char *path, unsigned *ret_made, struct lh_error *err) LH_MUST_USE;
-enum lh_code lh_dir_sync(struct lh_dir *dir, const char *path, struct lh_error *err) LH_MUST_USE; /* "" = itself */
+/* Makes `path` and its parents below dir. ret_made (may be NULL): the number of levels that were
+ * new, so that the caller can fsync their parents. */
+enum lh_code lh_dir_make(struct lh_dir *dir, const char *path, unsigned *ret_made,
+                         struct lh_error *err) LH_MUST_USE;
+enum lh_code lh_dir_sync(struct lh_dir *dir, const char *path,
+                         struct lh_error *err) LH_MUST_USE; /* "" = itself */
 
 struct lh_dir_entry {
     struct lh_str name;
     bool is_folder;
+    bool is_special; /* neither file nor folder: a link, a pipe, a device; opening it is LH_INVALID
+                      */
     int64_t bytes;
     int64_t modified_ms;
 };
-/* Lists a folder in ascending byte order of names, without "." and "..". A missing folder is an empty list. */
-enum lh_code lh_dir_list(struct lh_dir *dir, const char *path, struct lh_arena *arena, struct lh_dir_entry **ret,
-                         size_t *ret_count, struct lh_error *err) LH_MUST_USE;
+/* Lists a folder in ascending byte order of names, without "." and "..". A missing folder is an
+ * empty list. */
+enum lh_code lh_dir_list(struct lh_dir *dir, const char *path, struct lh_arena *arena,
+                         struct lh_dir_entry **ret, size_t *ret_count,
+                         struct lh_error *err) LH_MUST_USE;
 
 struct lh_file_info {
     int64_t bytes;
@@ -43,30 +52,48 @@ struct lh_file_info {
     bool is_folder;
 };
 /* LH_NOT_FOUND if there is none. */
-enum lh_code lh_file_info(struct lh_dir *dir, const char *path, struct lh_file_info *ret, struct lh_error *err) LH_MUST_USE;
+enum lh_code lh_file_info(struct lh_dir *dir, const char *path, struct lh_file_info *ret,
+                          struct lh_error *err) LH_MUST_USE;
 
 /* Open files are plain descriptors. */
-enum lh_code lh_file_create(struct lh_dir *dir, const char *path, int *ret_fd, struct lh_error *err) LH_MUST_USE; /* O_EXCL; LH_EXISTS */
-enum lh_code lh_file_open(struct lh_dir *dir, const char *path, bool writable, int *ret_fd, struct lh_error *err) LH_MUST_USE;
-enum lh_code lh_file_write(int fd, const void *bytes, size_t count, struct lh_error *err) LH_MUST_USE; /* all of it */
+enum lh_code lh_file_create(struct lh_dir *dir, const char *path, int *ret_fd,
+                            struct lh_error *err) LH_MUST_USE; /* O_EXCL; LH_EXISTS */
+enum lh_code lh_file_open(struct lh_dir *dir, const char *path, bool writable, int *ret_fd,
+                          struct lh_error *err) LH_MUST_USE; /* ordinary files only */
+enum lh_code lh_file_write(int fd, const void *bytes, size_t count,
+                           struct lh_error *err) LH_MUST_USE; /* all of it */
 /* Reads up to `count` at `offset`; *ret_count is less only at the end of the file. */
 enum lh_code lh_file_read_at(int fd, void *bytes, size_t count, int64_t offset, size_t *ret_count,
                              struct lh_error *err) LH_MUST_USE;
-enum lh_code lh_file_sync(int fd, struct lh_error *err) LH_MUST_USE; /* fsync; on failure abandon the file for good */
+enum lh_code lh_file_sync(int fd, struct lh_error *err)
+    LH_MUST_USE; /* fsync; on failure abandon the file for good */
 enum lh_code lh_file_close(int fd, struct lh_error *err) LH_MUST_USE;
 
 /* A whole file into the arena, NUL-ended. LH_TOO_LARGE over bytes_max; LH_NOT_FOUND. */
-enum lh_code lh_file_read(struct lh_dir *dir, const char *path, size_t bytes_max, struct lh_arena *arena,
-                          struct lh_str *ret, struct lh_error *err) LH_MUST_USE;
+enum lh_code lh_file_read(struct lh_dir *dir, const char *path, size_t bytes_max,
+                          struct lh_arena *arena, struct lh_str *ret,
+                          struct lh_error *err) LH_MUST_USE;
 
 /* renameat2(RENAME_NOREPLACE): LH_EXISTS if the target is there. Both below the same dir. */
-enum lh_code lh_file_publish(struct lh_dir *dir, const char *from, const char *to, struct lh_error *err) LH_MUST_USE;
-enum lh_code lh_file_replace(struct lh_dir *dir, const char *from, const char *to, struct lh_error *err) LH_MUST_USE;
-enum lh_code lh_file_remove(struct lh_dir *dir, const char *path, struct lh_error *err) LH_MUST_USE; /* missing = LH_OK */
-enum lh_code lh_dir_remove_tree(struct lh_dir *dir, const char *path, struct lh_error *err) LH_MUST_USE;
+enum lh_code lh_file_publish(struct lh_dir *dir, const char *from, const char *to,
+                             struct lh_error *err) LH_MUST_USE;
+enum lh_code lh_file_replace(struct lh_dir *dir, const char *from, const char *to,
+                             struct lh_error *err) LH_MUST_USE;
+enum lh_code lh_file_remove(struct lh_dir *dir, const char *path,
+                            struct lh_error *err) LH_MUST_USE; /* missing = LH_OK */
+enum lh_code lh_dir_remove_tree(struct lh_dir *dir, const char *path,
+                                struct lh_error *err) LH_MUST_USE;
 
-/* Takes an open-file-description write lock on an open file. LH_LOCKED if another holds it. Ends with the fd. */
+/* Size and the like of an open file. */
+enum lh_code lh_file_info_of(int fd, struct lh_file_info *ret, struct lh_error *err) LH_MUST_USE;
+/* Makes an open file readable and writable by its owner alone, whoever wrote it. */
+enum lh_code lh_file_make_private(int fd, struct lh_error *err) LH_MUST_USE;
+
+/* Takes an open-file-description write lock on an open file. LH_LOCKED if another holds it. Ends
+ * with the fd. */
 enum lh_code lh_file_lock(int fd, struct lh_error *err) LH_MUST_USE;
+/* Whether another open file holds that lock; takes nothing. */
+enum lh_code lh_file_is_locked(int fd, bool *ret, struct lh_error *err) LH_MUST_USE;
 
 /* Bytes that an ordinary user may still write below dir. */
 enum lh_code lh_dir_free_bytes(struct lh_dir *dir, int64_t *ret, struct lh_error *err) LH_MUST_USE;

@@ -11,14 +11,17 @@ struct lh_sha256; /* a running sum; one thread at a time */
 
 struct lh_sha256 *lh_sha256_new(void); /* never NULL; ended by lh_sha256_free */
 void lh_sha256_add(struct lh_sha256 *sum, const void *bytes, size_t count);
-void lh_sha256_finish(struct lh_sha256 *sum, uint8_t ret[LH_SHA256_BYTES]); /* may then be used anew */
+void lh_sha256_finish(struct lh_sha256 *sum,
+                      uint8_t ret[LH_SHA256_BYTES]); /* may then be used anew */
 void lh_sha256_free(struct lh_sha256 *sum);
 
 void lh_sha256_of(struct lh_str bytes, uint8_t ret[LH_SHA256_BYTES]);
 /* Sum of everything in an open file, from its start. */
-enum lh_code lh_sha256_of_file(int fd, uint8_t ret[LH_SHA256_BYTES], int64_t *ret_bytes, struct lh_error *err) LH_MUST_USE;
+enum lh_code lh_sha256_of_file(int fd, uint8_t ret[LH_SHA256_BYTES], int64_t *ret_bytes,
+                               struct lh_error *err) LH_MUST_USE;
 
-void lh_hex(const uint8_t *bytes, size_t count, char *ret); /* 2*count characters and NUL, lower case */
+void lh_hex(const uint8_t *bytes, size_t count,
+            char *ret); /* 2*count characters and NUL, lower case */
 bool lh_hex_parse(struct lh_str hex, uint8_t *ret, size_t count);
 
 uint32_t lh_crc32c(uint32_t start, const void *bytes, size_t count); /* Castagnoli; start with 0 */
