@@ -1,0 +1,73 @@
+/* One opened lakehouse: owns the modules, wires them to each other, and ends them in order.
+ *
+ *   lake_open: storage + lock ─▶ engine ─▶ catalog (recovery) ─▶ jobs ─▶ ingest, query ─▶ open
+ *   lake_close: the same backwards, after running jobs were told to stop and have ended
+ *
+ * One process opens a lake for writing at a time; a second gets LH_LOCKED naming the first.
+ * Threads: once open, everything here may be called by any thread. lake_open and lake_close block
+ * (recovery, running jobs).
+ */
+#ifndef LAKEHOUSE_LAKE_LAKE_H
+#define LAKEHOUSE_LAKE_LAKE_H
+
+#include "base/pool.h"
+#include "lake/settings.h"
+
+struct storage;
+struct engine;
+struct catalog;
+struct jobs;
+struct ingest;
+struct query_service;
+
+struct lake; /* opaque; made by lake_open, ended by lake_close */
+
+/* Opens or creates the lake of settings_root(settings). `settings` is borrowed until lake_close.
+ * LH_LOCKED: another process has it, and the message names its pid; LH_FORMAT: written by a newer
+ * release; LH_DAMAGED: recovery found damage that it must not skip. On failure nothing stays open.
+ */
+enum lh_code lake_open(const struct settings *settings, struct lake **ret,
+                       struct lh_error *err) LH_MUST_USE;
+/* No call may be running. NULL is fine. */
+void lake_close(struct lake *lake);
+
+/* Tells running jobs to stop, without waiting: for the time between a signal and lake_close. */
+void lake_stop(struct lake *lake);
+
+const struct settings *lake_settings(const struct lake *lake);
+struct lh_pool *lake_pool(struct lake *lake); /* runs requests and jobs */
+struct storage *lake_storage(struct lake *lake);
+struct engine *lake_engine(struct lake *lake);
+struct catalog *lake_catalog(struct lake *lake);
+struct jobs *lake_jobs(struct lake *lake);
+struct ingest *lake_ingest(struct lake *lake);
+struct query_service *lake_query(struct lake *lake);
+int64_t lake_opened_ms(const struct lake *lake); /* wall time */
+int64_t lake_uptime_ms(const struct lake *lake);
+int64_t lake_recovery_ms(const struct lake *lake); /* how long lake_open took */
+
+/* Writes the address at which this process answers ("http://127.0.0.1:3100") into the lake's lock,
+ * so that the command line finds it. */
+enum lh_code lake_announce(struct lake *lake, struct lh_str url, struct lh_error *err) LH_MUST_USE;
+/* Who holds the lake of that folder: *ret_pid 0 if nobody. *ret_url is absent when the holder
+ * serves no HTTP. */
+enum lh_code lake_holder(struct lh_str root, struct lh_arena *arena, int64_t *ret_pid,
+                         struct lh_str *ret_url, struct lh_error *err) LH_MUST_USE;
+
+struct lake_problem {
+    struct lh_str kind; /* "dataset", "storage", … */
+    struct lh_str name;
+    struct lh_str detail;
+};
+struct lake_health {
+    bool is_ok; /* no problems */
+    const struct lake_problem *problems;
+    size_t problem_count;
+    int64_t dataset_count;
+    int64_t sequence; /* the newest lake commit sequence */
+};
+/* Everything that is broken, by name; reads memory and one free-space figure. Text lives in
+ * `arena`. */
+void lake_check_health(struct lake *lake, struct lh_arena *arena, struct lake_health *ret);
+
+#endif

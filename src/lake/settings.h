@@ -1,0 +1,85 @@
+/* The settings of a server, section by section, as lakehouse.toml, the environment and flags give
+ * them.
+ *
+ * Read once, const afterwards. What the machine decides (threads, memory) is 0 or empty here and
+ * resolved by whoever uses it.
+ */
+#ifndef LAKEHOUSE_LAKE_SETTINGS_H
+#define LAKEHOUSE_LAKE_SETTINGS_H
+
+#include "base/config.h"
+
+struct settings_server {
+    struct lh_str listen; /* "127.0.0.1:3100", "[::1]:3100" */
+    struct lh_str data;   /* the data folder */
+    int64_t io_threads;
+    int64_t worker_threads; /* 0 = two per processor, at least 4 */
+    int64_t queue_max;
+    int64_t connections_max;
+    int64_t json_bytes_max;   /* of a JSON body */
+    int64_t upload_bytes_max; /* of a multipart body */
+    int64_t drain_ms;         /* how long running requests may go on after a signal */
+};
+
+struct settings_storage {
+    struct lh_str root; /* where the lake's objects lie; "" = the data folder */
+};
+
+struct settings_engine {
+    struct lh_str memory_limit; /* "4GB"; "" = a part of the machine's memory */
+    int64_t threads;            /* 0 = as many as processors */
+};
+
+struct settings_query {
+    int64_t rows_max;       /* most that one reply may carry, whatever its limit says */
+    int64_t timeout_max_ms; /* longest time limit a statement may ask for */
+    int64_t plan_cache_entries;
+};
+
+struct settings_catalog {
+    int64_t version_retention_s; /* how long old versions stay readable */
+};
+
+struct settings_log {
+    int level; /* enum lh_log_level */
+    bool requests;
+};
+
+#define SETTINGS_SECTION_COUNT 6
+
+struct settings {
+    struct settings_server server;
+    struct settings_storage storage;
+    struct settings_engine engine;
+    struct settings_query query;
+    struct settings_catalog catalog;
+    struct settings_log log;
+    struct lh_config_section sections[SETTINGS_SECTION_COUNT]; /* of the members above */
+    struct lh_str file; /* the file that was read; absent = none */
+};
+
+struct settings_flag {
+    struct lh_str key; /* "server.listen" */
+    struct lh_str value;
+};
+
+/* Presets, then the file, the environment (LAKEHOUSE_SECTION_KEY) and the flags, then all checks.
+ * `config_path` empty: lakehouse.toml in the data folder if it exists, else in the working
+ * directory, else none. *ret must stay where it is (its sections point into it); its text lives in
+ * `arena`. LH_INVALID with file and line, or when the listen address is not a loopback address:
+ * there is no authentication yet. */
+enum lh_code settings_load(struct lh_str config_path, const struct settings_flag *flags,
+                           size_t flag_count, struct lh_arena *arena, struct settings *ret,
+                           struct lh_error *err) LH_MUST_USE;
+
+/* Presets alone, with this data folder: for tests and the command line on a folder. */
+void settings_preset(struct settings *ret, struct lh_str data_folder);
+
+/* Splits "127.0.0.1:3100" or "[::1]:3100". LH_INVALID naming what is wrong. */
+enum lh_code settings_address(struct lh_str listen, struct lh_str *ret_host, uint16_t *ret_port,
+                              struct lh_error *err) LH_MUST_USE;
+
+/* The folder that holds the lake's objects. */
+struct lh_str settings_root(const struct settings *settings);
+
+#endif
