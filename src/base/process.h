@@ -1,0 +1,31 @@
+/* Child processes: started by an argument list, never by a shell, with their output handed over
+ * piece by piece and an end that is waited for.
+ */
+#ifndef LAKEHOUSE_BASE_PROCESS_H
+#define LAKEHOUSE_BASE_PROCESS_H
+
+#include "base/cancel.h"
+
+#define LH_PROCESS_STDERR_BYTES 1024
+
+struct lh_process_request {
+    const char *const *argv;        /* NULL-ended; argv[0] is looked up in PATH */
+    int64_t timeout_ms;             /* 0 = none; then the child is killed: LH_TIMEOUT */
+    const struct lh_cancel *cancel; /* may be NULL; then the child is killed */
+    /* Takes standard output as it comes. Any code but LH_OK kills the child and is returned.
+     * NULL: the output is dropped. */
+    enum lh_code (*sink)(void *context, struct lh_str bytes, struct lh_error *err);
+    void *context;
+};
+
+struct lh_process_result {
+    int exit_status;                               /* 0–255; 128 + signal when killed by one */
+    char stderr_tail[LH_PROCESS_STDERR_BYTES + 1]; /* the last of what it complained */
+};
+
+/* Runs the program to its end; standard input is empty. Blocks. LH_NOT_FOUND: there is no such
+ * program. An exit status other than 0 is a result, not an error. */
+enum lh_code lh_process_run(const struct lh_process_request *request, struct lh_process_result *ret,
+                            struct lh_error *err) LH_MUST_USE;
+
+#endif
