@@ -1,8 +1,9 @@
 /* The JSON door: a streaming writer for everything that goes out, and one parser for what comes in.
  *
  * The writer appends to a buffer and never holds a tree; it places commas itself and asserts that
- * keys and values alternate (that is our own mistake, not the world's). The reader is jansson
- * behind limits: bytes, depth, duplicate keys and lone surrogates are refused with line and column.
+ * keys and values alternate (that is our own mistake, not the world's). Whether everything fitted
+ * says lh_buf_check, once, at the end. The reader is jansson behind limits: bytes, values, depth,
+ * duplicate keys and lone surrogates are refused with line and column. No locks, no waiting.
  */
 #ifndef LAKEHOUSE_BASE_JSON_H
 #define LAKEHOUSE_BASE_JSON_H
@@ -12,13 +13,17 @@
 #include "base/buf.h"
 
 #define LH_JSON_DEPTH_MAX 64
+/* Values in one parsed text: bounds the memory of the tree, some 100 bytes each. */
+#define LH_JSON_VALUES_MAX 2000000
 
 struct lh_json {
     struct lh_buf *buf;
-    uint64_t has_item; /* bit per depth: something stands before, so a comma is due */
+    uint64_t has_item;  /* bit per depth: something stands before, so a comma is due */
+    uint64_t is_object; /* bit per depth: keys and values alternate there */
     unsigned depth;
     bool is_after_key;
-    bool is_canonical; /* asserts that keys come in ascending byte order */
+    bool is_canonical;                /* asserts that keys come in ascending byte order */
+    size_t key_at[LH_JSON_DEPTH_MAX]; /* canonical: where the last key of each depth stands */
 };
 
 void lh_json_init(struct lh_json *json, struct lh_buf *buf); /* buf is borrowed */
@@ -32,11 +37,13 @@ void lh_json_key_str(struct lh_json *json, struct lh_str key);
 void lh_json_str(struct lh_json *json, struct lh_str value); /* invalid UTF-8 becomes U+FFFD */
 void lh_json_int(struct lh_json *json, int64_t value);
 void lh_json_uint(struct lh_json *json, uint64_t value);
-void lh_json_double(struct lh_json *json,
-                    double value); /* shortest form that reads back; NaN, ±Infinity as strings */
+/* The shortest form that reads back, always with a point or exponent (3.0); NaN, ±Infinity as
+ * strings */
+void lh_json_double(struct lh_json *json, double value);
 void lh_json_bool(struct lh_json *json, bool value);
 void lh_json_null(struct lh_json *json);
-void lh_json_raw(struct lh_json *json, struct lh_str value); /* one complete value, trusted */
+void lh_json_raw(struct lh_json *json, struct lh_str value);    /* one complete value, trusted */
+void lh_json_parsed(struct lh_json *json, const json_t *value); /* what lh_json_parse gave */
 
 /* Key and value in one. */
 void lh_json_put_str(struct lh_json *json, const char *key, struct lh_str value);
@@ -48,11 +55,14 @@ void lh_json_put_bool(struct lh_json *json, const char *key, bool value);
 void lh_json_append_quoted(struct lh_buf *buf, struct lh_str text);
 void lh_json_append_double(struct lh_buf *buf, double value);
 
-/* Parses one value. The caller ends *ret with json_decref. LH_MALFORMED with line and column;
- * LH_TOO_LARGE for more than `bytes_max`. Keys may not repeat; depth is at most LH_JSON_DEPTH_MAX.
- * `what` names it in messages
- * ("The request body", "options"). */
+/* Parses one value. The caller ends *ret with json_decref. LH_MALFORMED with line, column and byte
+ * position; LH_TOO_LARGE for more than `bytes_max` bytes or LH_JSON_VALUES_MAX values. Keys may not
+ * repeat; depth is at most LH_JSON_DEPTH_MAX; whole numbers must fit int64_t. Strings may hold NUL:
+ * use lh_json_text, not json_string_value. `what` begins the messages ("The request body"). */
 enum lh_code lh_json_parse(struct lh_str text, const char *what, size_t bytes_max, json_t **ret,
                            struct lh_error *err) LH_MUST_USE;
+
+/* A parsed string's text, borrowed; absent text if `value` is NULL or no string. */
+struct lh_str lh_json_text(const json_t *value);
 
 #endif

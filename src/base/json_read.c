@@ -1,0 +1,140 @@
+#include "base/json.h"
+
+/* What a look over the text finds before a tree is built of it. */
+struct outline {
+    size_t values;      /* at most */
+    size_t too_deep_at; /* offset of the first bracket that is nested too deep; SIZE_MAX: none */
+};
+
+/* Line and column, 1-based, the column in characters. */
+static void find_place(struct lh_str text, size_t at, int64_t *ret_line, int64_t *ret_column)
+{
+    int64_t line = 1, column = 1;
+    for (size_t i = 0; i < at && i < text.len; i++) {
+        if (text.data[i] == '\n') {
+            line++;
+            column = 1;
+        } else if (((unsigned char)text.data[i] & 0xC0) != 0x80) {
+            column++;
+        }
+    }
+    *ret_line = line;
+    *ret_column = column;
+}
+
+static enum lh_code fail_at(struct lh_error *err, struct lh_str text, size_t at, const char *what,
+                            const char *reason)
+{
+    int64_t line, column;
+    find_place(text, at, &line, &column);
+    enum lh_code code =
+        lh_fail(err, LH_MALFORMED, "%s is not valid JSON at line %lld, column %lld: %s.", what,
+                (long long)line, (long long)column, reason);
+    if (err) {
+        err->line = line;
+        err->position = (int64_t)at;
+    }
+    return code;
+}
+
+/* The end of the string that begins at `at`: the offset of its closing quote, or the end of the
+ * text. */
+static size_t skip_string(struct lh_str text, size_t at)
+{
+    for (size_t i = at + 1; i < text.len; i++) {
+        if (text.data[i] == '"')
+            return i;
+        if (text.data[i] == '\\')
+            i++;
+    }
+    return text.len;
+}
+
+/* jansson recurses per level and its own limit is 2048 levels: hostile depth ends here, without a
+ * stack. */
+static struct outline look_over(struct lh_str text)
+{
+    struct outline outline = {.values = 1, .too_deep_at = SIZE_MAX};
+    size_t depth = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        switch (text.data[i]) {
+        case '"':
+            i = skip_string(text, i);
+            break;
+        case '[':
+        case '{':
+            outline.values++;
+            if (++depth > LH_JSON_DEPTH_MAX) {
+                outline.too_deep_at = i;
+                return outline;
+            }
+            break;
+        case ']':
+        case '}':
+            depth -= depth > 0;
+            break;
+        case ',':
+            outline.values++;
+            break;
+        default:
+            break;
+        }
+    }
+    return outline;
+}
+
+static enum lh_code fail_parse(struct lh_error *err, struct lh_str text, const char *what,
+                               const json_error_t *from)
+{
+    /* jansson counts what it has read: the last byte of it is where reading stopped. */
+    size_t at = from->position > 0 ? (size_t)from->position - 1 : 0;
+    enum json_error_code why = json_error_code(from);
+    if (why == json_error_out_of_memory)
+        return lh_fail(err, LH_BUSY, "There is no memory to read %s.", what);
+    enum lh_code code = fail_at(err, text, at, what, from->text);
+    if (why == json_error_numeric_overflow)
+        lh_error_hint(err, "Numbers must fit 64 bits; write longer ones as strings.");
+    else if (why == json_error_duplicate_key)
+        lh_error_hint(err, "Give each key of an object once.");
+    else if (why == json_error_invalid_utf8)
+        lh_error_hint(err, "JSON is UTF-8; convert the text before sending it.");
+    return code;
+}
+
+enum lh_code lh_json_parse(struct lh_str text, const char *what, size_t bytes_max, json_t **ret,
+                           struct lh_error *err)
+{
+    if (text.len > bytes_max) {
+        return lh_fail(err, LH_TOO_LARGE, "%s has %zu bytes; at most %zu are taken.", what,
+                       text.len, bytes_max);
+    }
+    struct lh_str body = text;
+    if (lh_str_starts_with(body, lh_lit("\xEF\xBB\xBF")))
+        body = lh_str_slice(body, 3, body.len);
+    if (lh_str_trim(body).len == 0)
+        return lh_fail(err, LH_MALFORMED, "%s is empty, where JSON is expected.", what);
+    struct outline outline = look_over(body);
+    if (outline.too_deep_at != SIZE_MAX) {
+        fail_at(err, body, outline.too_deep_at, what, "it is nested too deep");
+        return lh_error_hint(err, "At most %d levels of arrays and objects are taken.",
+                             LH_JSON_DEPTH_MAX);
+    }
+    if (outline.values > LH_JSON_VALUES_MAX) {
+        lh_fail(err, LH_TOO_LARGE, "%s has more than %d values.", what, LH_JSON_VALUES_MAX);
+        return lh_error_hint(err, "Send large data as a file.");
+    }
+    json_error_t from;
+    json_t *value = json_loadb(body.data, body.len,
+                               JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &from);
+    if (!value)
+        return fail_parse(err, body, what, &from);
+    *ret = value;
+    return LH_OK;
+}
+
+struct lh_str lh_json_text(const json_t *value)
+{
+    if (!json_is_string(value))
+        return (struct lh_str){NULL, 0};
+    return (struct lh_str){json_string_value(value), json_string_length(value)};
+}
