@@ -1,0 +1,218 @@
+/* The catalog: which datasets there are, and every version they had.
+ *
+ *   change ─▶ queue ─▶ leader: rebase, check ─▶ manifest N+1 written, synced, published
+ * exclusively, folder synced ─▶ readers' snapshot swapped ─▶ every caller of the group answered │
+ * the folder's sync failed ▼ writing stopped (LH_UNKNOWN); the next open publishes the commit anew
+ *
+ * A change is durable when catalog_commit returns LH_OK and never before. Readers hold a snapshot:
+ * all datasets at one lake sequence, immutable. Data files are written, verified, synced and
+ * published by the caller before it commits them. One process writes a lake at a time: storage
+ * holds the lock, the catalog numbers the writers (epochs) and stops when it meets a later one.
+ *
+ * Threads: any thread may call anything between open and close. Blocking: commits and time travel
+ * read and write the disk; snapshots and lookups in them do not. Formats: docs/formats/manifest.md.
+ */
+#ifndef LAKEHOUSE_CATALOG_CATALOG_H
+#define LAKEHOUSE_CATALOG_CATALOG_H
+
+#include "catalog/dataset.h"
+
+struct storage;
+struct catalog;          /* made by catalog_open, ended by catalog_close */
+struct catalog_snapshot; /* immutable, reference-counted */
+
+struct catalog_options {
+    unsigned checkpoint_every; /* versions between full states; 0 = 16 */
+    int64_t fulfilled_keep_ms; /* how long job ids and idempotency keys are known; 0 = 24 h */
+    void (*on_commit)(void *context, uint64_t sequence); /* after readers see it; must not block */
+    /* Appends the names of what depends on the dataset (views, indexes); drops ask it. May be NULL.
+     */
+    enum lh_code (*dependents)(void *context, const struct catalog_dataset *dataset,
+                               struct lh_arena *arena, struct lh_str_list *ret,
+                               struct lh_error *err);
+    void *context;
+};
+
+/* Numbers this writer durably, reads the newest state of every dataset, completes a commit of
+ * unknown outcome. A damaged dataset does not fail the open: it is unavailable and listed by
+ * catalog_problems. The storage must be open for writing and outlive the catalog. LH_FORMAT:
+ * written by a newer release. LH_DAMAGED: the epochs themselves cannot be read. */
+enum lh_code catalog_open(struct storage *storage, const struct catalog_options *options,
+                          struct catalog **ret, struct lh_error *err) LH_MUST_USE;
+/* Waits for running commits; notes that the end was clean. NULL is fine. Snapshots may outlive it.
+ */
+void catalog_close(struct catalog *catalog);
+
+/* --- reading */
+
+/* The present: one short lock. Never NULL; ended by catalog_snapshot_unref. */
+struct catalog_snapshot *catalog_snapshot_ref(struct catalog *catalog);
+void catalog_snapshot_unref(struct catalog_snapshot *snapshot); /* NULL is fine */
+uint64_t catalog_snapshot_sequence(const struct catalog_snapshot *snapshot);
+/* Live datasets in ascending order of lower-case names; borrowed from the snapshot. */
+size_t catalog_snapshot_count(const struct catalog_snapshot *snapshot);
+const struct catalog_dataset *catalog_snapshot_item(const struct catalog_snapshot *snapshot,
+                                                    size_t index);
+
+/* By name (ASCII case ignored) or by id; *ret is borrowed from the snapshot. LH_NOT_FOUND with the
+ * nearest names; LH_DAMAGED if it is unavailable. */
+enum lh_code catalog_find(const struct catalog_snapshot *snapshot, struct lh_str name,
+                          const struct catalog_dataset **ret, struct lh_error *err) LH_MUST_USE;
+enum lh_code catalog_find_id(const struct catalog_snapshot *snapshot, struct lh_str id,
+                             const struct catalog_dataset **ret, struct lh_error *err) LH_MUST_USE;
+
+enum catalog_when { CATALOG_NOW, CATALOG_AT_VERSION, CATALOG_AT_TIME, CATALOG_AT_SEQUENCE };
+struct catalog_as_of {
+    enum catalog_when when;
+    int64_t value; /* a version, Unix milliseconds, or a lake sequence */
+};
+/* The dataset as it was. A time or sequence means the last commit at or before it, so that several
+ * tables at one time fit together (commit times never go back), and the name it had then; a version
+ * goes by today's name. Nothing newer than the snapshot is seen. The caller ends *ret with
+ * catalog_dataset_unref. LH_NOT_FOUND: no such version, or it did not exist then. */
+enum lh_code catalog_find_at(struct catalog *catalog, const struct catalog_snapshot *snapshot,
+                             struct lh_str name, struct catalog_as_of as_of,
+                             const struct catalog_dataset **ret, struct lh_error *err) LH_MUST_USE;
+
+struct catalog_event {    /* the outbox of the journal: committed together with the change */
+    struct lh_str entity; /* "packages" or "candidates/CAND-123" */
+    struct lh_str action; /* lower case, stable */
+    struct lh_str detail; /* one JSON object; absent = {} */
+};
+struct catalog_commit_info {
+    struct lh_str uuid;
+    struct lh_str action; /* "create", "append", … */
+    struct lh_str actor;
+    struct lh_str reason;
+    struct lh_str job_id;          /* absent if none */
+    struct lh_str idempotency_key; /* absent if none */
+    struct lh_str result;          /* JSON, as given with the change; absent if none */
+    const struct catalog_event *events;
+    size_t event_count;
+};
+struct catalog_version {
+    struct lh_str dataset_id;
+    struct lh_str name; /* filled by catalog_changes and catalog_versions: today's */
+    int64_t version;
+    uint64_t sequence;
+    uint64_t epoch;
+    int64_t time_ms;
+    int64_t row_count; /* after the change */
+    int64_t object_count;
+    int64_t byte_count;
+    const struct catalog_commit_info *commits; /* several when writers shared one version */
+    size_t commit_count;
+};
+/* Versions of a dataset below `before` (0 = from the newest), newest first, at most `limit`. */
+enum lh_code catalog_versions(struct catalog *catalog, const struct catalog_dataset *dataset,
+                              int64_t before, size_t limit, struct lh_arena *arena,
+                              struct catalog_version **ret, size_t *ret_count,
+                              struct lh_error *err) LH_MUST_USE;
+/* Everything committed after `sequence`, in order of sequence, at most `limit`: what followers
+ * drain. */
+enum lh_code catalog_changes(struct catalog *catalog, uint64_t sequence, size_t limit,
+                             struct lh_arena *arena, struct catalog_version **ret,
+                             size_t *ret_count, struct lh_error *err) LH_MUST_USE;
+
+/* --- writing */
+
+enum catalog_action {
+    CATALOG_CREATE,  /* `name`, `set` with columns, objects */
+    CATALOG_APPEND,  /* objects; `set` may carry lineage, and columns if some were added */
+    CATALOG_REPLACE, /* objects; all earlier ones go */
+    CATALOG_REWRITE, /* objects instead of `removed`: compaction */
+    CATALOG_UPDATE,  /* `set` only */
+    CATALOG_RENAME,  /* `name`; LH_EXISTS */
+    CATALOG_DROP     /* LH_CONFLICT with the dependents unless `cascade` */
+};
+
+enum catalog_set_bit {
+    CATALOG_SET_DESCRIPTION = 1,
+    CATALOG_SET_OWNER = 2,
+    CATALOG_SET_SENSITIVITY = 4,
+    CATALOG_SET_TAGS = 8,
+    CATALOG_SET_COLUMNS = 16,
+    CATALOG_SET_LINEAGE = 32,
+    CATALOG_SET_FRESHNESS = 64,
+    CATALOG_SET_EMBEDDED_AT = 128,
+    CATALOG_SET_STALE_SINCE = 256,
+    CATALOG_SET_REFRESH = 512
+};
+
+struct catalog_change {
+    enum catalog_action action;
+    struct lh_str dataset_id; /* CREATE: the fresh UUID under which the data files lie */
+    struct lh_str name;
+    int64_t expected_version;  /* If-Match: another one is LH_PRECONDITION; 0 = any */
+    struct lh_str base_schema; /* APPEND, REWRITE: the fingerprint the files were made for; LH_RACE
+                                  if it changed meanwhile; absent = not checked */
+    uint32_t set_bits;         /* which members of `set` count */
+    struct catalog_dataset set;
+    const struct catalog_object *objects; /* published and durable; added_version is ignored */
+    size_t object_count;
+    const struct lh_str *removed; /* REWRITE: keys; LH_RACE if one is no longer live */
+    size_t removed_count;
+    bool cascade;
+    struct lh_str actor;
+    struct lh_str reason;
+    struct lh_str job_id;          /* a second change with the same one is not made: the first */
+    struct lh_str idempotency_key; /* result is returned; the caller puts the principal into it */
+    struct lh_str result;          /* JSON to be returned to a repetition; at most 64 KB */
+    const struct catalog_event *events;
+    size_t event_count;
+};
+struct catalog_commit_result {
+    struct lh_str dataset_id;
+    int64_t version;
+    uint64_t sequence;
+    int64_t time_ms;
+    struct lh_uuid uuid;
+    bool is_repeat;       /* this job or key was fulfilled before: nothing was changed now */
+    struct lh_str result; /* of the first time */
+};
+
+/* Makes one change of one dataset and waits until it is durable and readable. `change` is borrowed;
+ * texts of *ret are copied into `arena`. Besides the codes above: LH_NOT_FOUND, LH_DAMAGED (the
+ * dataset is unavailable), LH_FULL and LH_IO (nothing was changed), LH_UNKNOWN (no more commits
+ * until the lake is opened again), LH_LOCKED (another process took the lake over), LH_STOPPING. */
+enum lh_code catalog_commit(struct catalog *catalog, const struct catalog_change *change,
+                            struct lh_arena *arena, struct catalog_commit_result *ret,
+                            struct lh_error *err) LH_MUST_USE;
+
+/* What a job or idempotency key did, if it was fulfilled: looked up before the work is done again.
+ */
+enum lh_code catalog_fulfilled(struct catalog *catalog, struct lh_str job_id,
+                               struct lh_str idempotency_key, struct lh_arena *arena,
+                               bool *ret_found, struct catalog_commit_result *ret,
+                               struct lh_error *err) LH_MUST_USE;
+
+/* --- trust */
+
+/* Before a statement reads an object: its checksum was verified for the file as it is now (inode,
+ * size and time of change); else it is verified here and now. LH_DAMAGED names the object. Cheap
+ * when known: one call of the file system. */
+enum lh_code catalog_ensure_verified(struct catalog *catalog, const struct catalog_object *object,
+                                     struct lh_error *err) LH_MUST_USE;
+/* Verifies what has not been verified since opening, at most `bytes_max` now; false: nothing is
+ * left. Damage is added to the problems, not returned. For a background thread that paces itself.
+ */
+bool catalog_verify_some(struct catalog *catalog, int64_t bytes_max);
+
+struct catalog_problem {
+    struct lh_str dataset_id;
+    struct lh_str name; /* absent if it is not known */
+    struct lh_str what; /* a sentence */
+};
+/* What is wrong now: for /health. */
+void catalog_problems(struct catalog *catalog, struct lh_arena *arena, struct catalog_problem **ret,
+                      size_t *ret_count);
+bool catalog_is_writable(
+    struct catalog *catalog); /* false after an unknown outcome or a takeover */
+uint64_t catalog_epoch(const struct catalog *catalog);
+
+/* Moves data files that a crashed writer left (published before this opening, named by no manifest)
+ * to the trash. Reads all manifests: for a background thread. */
+enum lh_code catalog_sweep(struct catalog *catalog, size_t *ret_moved,
+                           struct lh_error *err) LH_MUST_USE;
+
+#endif
