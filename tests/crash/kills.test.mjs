@@ -1,0 +1,139 @@
+// The server is killed at random moments while it takes files; whatever it acknowledged is there
+// afterwards, nothing is half-visible, and `verify` finds nothing.
+//
+// LAKEHOUSE_KILLS: how many (500). LAKEHOUSE_SEED: repeats a run.
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { run, startServer, temporaryFolder } from '../support/server.mjs';
+
+const kills = Number(process.env.LAKEHOUSE_KILLS ?? 500);
+const seed = Number(process.env.LAKEHOUSE_SEED ?? Date.now() % 2 ** 31);
+
+// mulberry32: small, seeded, good enough to choose moments.
+function random(state) {
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const next = random(seed);
+const rowsOf = (batch) => 1 + (batch * 7) % 40;
+
+// A batch carries its own number and row count, so that half of one would show.
+function batchFile(batch) {
+  const rows = rowsOf(batch);
+  return `batch,position,size\n${Array.from({ length: rows }, (_, at) => `${batch},${at},${rows}\n`).join('')}`;
+}
+
+async function send(url, dataset, mode, batch) {
+  const form = new FormData();
+  form.append('dataset', dataset);
+  form.append('mode', mode);
+  form.append('file', new File([batchFile(batch)], `batch-${batch}.csv`));
+  const response = await fetch(`${url}/ingest/file`, { method: 'POST', body: form });
+  const body = await response.json();
+  assert.ok(response.ok, `batch ${batch} was refused: ${JSON.stringify(body)}`);
+}
+
+async function rows(url, sql) {
+  const response = await fetch(`${url}/query/sql`, {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ sql, limit: 1000000 }),
+  });
+  const body = await response.json();
+  assert.equal(response.status, 200, JSON.stringify(body));
+  return body.rows;
+}
+
+// What one lake must look like: per dataset the batches that were acknowledged, and those that were
+// on their way when the kill came (they may be there, whole, or not).
+class Expectation {
+  constructor() {
+    this.sure = new Set();
+    this.maybe = new Set();
+  }
+}
+
+async function check(url, expectations) {
+  for (const [dataset, { sure, maybe }] of expectations) {
+    if (!sure.size && !maybe.size) continue;
+    let found;
+    try {
+      found = await rows(url, `SELECT batch, count(*), min(size), max(size), count(DISTINCT position) FROM ${dataset} GROUP BY batch`);
+    } catch (error) {
+      if (!sure.size && /not_found|no dataset|sql_failed/i.test(error.message)) continue;
+      throw error;
+    }
+    for (const [batch, count, least, most, distinct] of found) {
+      assert.ok(sure.has(batch) || maybe.has(batch), `${dataset}: batch ${batch} came from nowhere`);
+      assert.deepEqual([count, least, most, distinct], Array(4).fill(rowsOf(batch)), `${dataset}: batch ${batch} is half there or twice`);
+    }
+    const there = new Set(found.map(([batch]) => batch));
+    for (const batch of sure) assert.ok(there.has(batch), `${dataset}: batch ${batch} was acknowledged and is lost`);
+    for (const batch of maybe) if (there.has(batch)) sure.add(batch);
+    maybe.clear();
+  }
+}
+
+test(`${kills} kills during ingest and append lose nothing that was acknowledged (seed ${seed})`, { timeout: 3600000 }, async () => {
+  let folder = temporaryFolder('kills');
+  let expectations = new Map();
+  let batch = 0;
+  let acknowledged = 0;
+  let slowestStart = 0;
+  let wipes = 0;
+  for (let kill = 0; kill < kills; kill++) {
+    const started = performance.now();
+    const server = await startServer({ data: folder.path });
+    slowestStart = Math.max(slowestStart, performance.now() - started);
+    await check(server.url, expectations);
+    let isDead = false;
+    const writers = [0, 1, 2].map(async (writer) => {
+      while (!isDead) {
+        const mine = batch++;
+        const isNew = next() < 0.1;
+        const dataset = isNew ? `fresh_${mine}` : `shared_${writer % 2}`;
+        if (!expectations.has(dataset)) expectations.set(dataset, new Expectation());
+        const expected = expectations.get(dataset);
+        expected.maybe.add(mine);
+        try {
+          await send(server.url, dataset, isNew || (!expected.sure.size && expected.maybe.size === 1) ? 'create' : 'append', mine);
+          expected.maybe.delete(mine);
+          expected.sure.add(mine);
+          acknowledged++;
+        } catch (error) {
+          if (error.code === 'ERR_ASSERTION') {
+            // A create that lost against its twin, or an append before the create: not written.
+            if (!/already_exists|not_found|commit_conflict/.test(error.message)) throw error;
+            expected.maybe.delete(mine);
+          } else if (!isDead) {
+            await new Promise((resolve) => setTimeout(resolve, 1));
+          }
+        }
+      }
+    });
+    await new Promise((resolve) => setTimeout(resolve, next() * 120));
+    isDead = true;
+    await server.kill();
+    await Promise.all(writers);
+    // Now and then the oracle looks at the folder as the kill left it, and a new folder is begun.
+    if (kill % 50 === 49 || kill === kills - 1) {
+      const last = await startServer({ data: folder.path });
+      await check(last.url, expectations);
+      assert.deepEqual(await last.stop(), { code: 0, signal: null });
+      const verdict = await run(['verify', '--data', folder.path, '--json']);
+      assert.equal(verdict.code, 0, `verify: ${verdict.out}${verdict.err}`);
+      if (kill % 100 === 99) {
+        folder.remove();
+        folder = temporaryFolder('kills');
+        expectations = new Map();
+        wipes++;
+      }
+    }
+  }
+  folder.remove();
+  assert.ok(acknowledged > kills / 2, `only ${acknowledged} commits were acknowledged: the kills came too early to prove anything`);
+  console.log(`figure: ${kills} kills, ${acknowledged} acknowledged commits, 0 lost, 0 half-visible, ${wipes + 1} lakes, slowest start ${Math.round(slowestStart)} ms, seed ${seed}`);
+});
