@@ -1,0 +1,188 @@
+// SQL over HTTP: values, parameters, limits, time travel, and everything that must be refused.
+import { after, before, test } from 'node:test';
+import assert from 'node:assert/strict';
+import { connect } from '../support/client.mjs';
+import { startServer } from '../support/server.mjs';
+
+let server;
+let lake;
+before(async () => {
+  server = await startServer();
+  lake = await connect(server);
+  await lake.ingest('people', 'id,name,rate\n1,Ann,10.5\n2,Bob,11\n3,,12\n', { name: 'people.csv' });
+  await lake.ingest('people', 'id,name,rate\n4,Dan,9\n', { mode: 'append' });
+  await lake.ingest('jobs_done', 'person,hours\n1,4\n1,6\n2,8\n');
+});
+after(async () => {
+  assert.deepEqual(await server.stop(), { code: 0, signal: null });
+});
+
+const refused = async (sql, status, code, words, more) => {
+  const { status: got, body, text } = await lake.sql(sql, more);
+  assert.equal(got, status, `${sql.slice(0, 80)}: ${text}`);
+  assert.equal(body.code, code, `${sql.slice(0, 80)}: ${text}`);
+  if (words) assert.match(`${body.detail} ${body.hint ?? ''}`, words);
+  return body;
+};
+
+test('the answer carries columns, rows, counts and the versions it rests on', async () => {
+  const { body } = await lake.sql('SELECT p.name, sum(hours) AS hours FROM people p JOIN jobs_done j ON j.person = p.id GROUP BY p.name ORDER BY hours');
+  assert.deepEqual(body.columns, [{ name: 'name', type: 'VARCHAR' }, { name: 'hours', type: 'HUGEINT' }]);
+  assert.deepEqual(body.rows, [['Bob', '8'], ['Ann', '10']]);
+  assert.equal(body.row_count, 2);
+  assert.equal(body.truncated, false);
+  assert.deepEqual(body.versions, { people: 2, jobs_done: 1 });
+  assert.ok(body.elapsed_ms >= 0);
+});
+
+test('values: decimals and huge integers as text, others as themselves', async () => {
+  const rows = await lake.rows(`SELECT 1.50::DECIMAL(5,2), 170141183460469231731687303715884105727::HUGEINT, 9007199254740993::BIGINT,
+    'NaN'::DOUBLE, 'Infinity'::DOUBLE, 0.1::DOUBLE, DATE '2024-02-29', TIMESTAMP '2024-01-02 03:04:05.678', 'ab'::BLOB,
+    [1, NULL, 3], {'a': 1, 'b': 'x'}, true, NULL, 'Zoë "quoted" \\ 😀'`);
+  const [row] = rows;
+  assert.equal(row[0], '1.50');
+  assert.equal(row[1], '170141183460469231731687303715884105727');
+  assert.equal(row[3], 'NaN');
+  assert.match(row[4], /^Inf/);
+  assert.equal(row[5], 0.1);
+  assert.equal(row[6], '2024-02-29');
+  assert.match(row[7], /^2024-01-02T03:04:05\.678/);
+  assert.equal(row[8], 'YWI=');
+  assert.deepEqual(row.slice(9), [[1, null, 3], { a: 1, b: 'x' }, true, null, 'Zoë "quoted" \\ 😀']);
+  assert.match((await lake.sql('SELECT 9007199254740993::BIGINT')).text, /9007199254740993/);
+});
+
+test('every type of the engine comes out', async () => {
+  const { status, text } = await lake.sql('SELECT * FROM test_all_types()');
+  assert.ok([200, 403].includes(status), text);
+});
+
+test('parameters are bound, never pasted', async () => {
+  assert.deepEqual(await lake.rows('SELECT name FROM people WHERE id = $1 OR name = $2 ORDER BY id', { parameters: [1, "Bob' OR '1'='1"] }), [['Ann']]);
+  assert.deepEqual(await lake.rows('SELECT name FROM people WHERE id = $id', { parameters: { id: 2 } }), [['Bob']]);
+  assert.deepEqual(await lake.rows('SELECT $1 + 1, $2 IS NULL, $3', { parameters: [41, null, 'x'] }), [[42, true, 'x']]);
+  await refused('SELECT $1', 400, 'invalid_argument', /parameter/i);
+  await refused('SELECT $1', 400, 'invalid_argument', /parameter/i, { parameters: [1, 2] });
+});
+
+test('limit cuts and says so', async () => {
+  const { body } = await lake.sql('SELECT * FROM range(100)', { limit: 10 });
+  assert.deepEqual([body.row_count, body.truncated], [10, true]);
+  assert.equal((await lake.sql('SELECT * FROM range(10)', { limit: 10 })).body.truncated, false);
+  await refused('SELECT 1', 400, 'invalid_argument', /limit/, { limit: 0 });
+  await refused('SELECT 1', 400, 'invalid_argument', /10000000|10,000,000/, { limit: 10000001 });
+});
+
+test('time travel: by version in SQL, by as_of in the request', async () => {
+  assert.deepEqual(await lake.rows('SELECT count(*) FROM people'), [[4]]);
+  assert.deepEqual(await lake.rows('SELECT count(*) FROM people AT (VERSION => 1)'), [[3]]);
+  assert.deepEqual(await lake.rows('SELECT count(*) FROM people', { as_of: { people: 1 } }), [[3]]);
+  const versions = (await lake.get('/catalog/datasets/by-name/people/versions')).body.items;
+  assert.deepEqual(versions.map(({ version }) => version), [2, 1]);
+  assert.deepEqual(await lake.rows('SELECT count(*) FROM people', { as_of: versions[1].committed_at ?? versions[1].time }), [[3]]);
+  await refused('SELECT * FROM people AT (VERSION => 99)', 404, 'not_found', /99/);
+  await refused('SELECT * FROM people', 404, 'not_found', null, { as_of: '1999-01-01T00:00:00Z' });
+});
+
+test('EXPLAIN, DESCRIBE and SUMMARIZE work and show no path', async () => {
+  for (const sql of ['EXPLAIN SELECT * FROM people WHERE id = 1', 'EXPLAIN ANALYZE SELECT count(*) FROM people', 'DESCRIBE people', 'SUMMARIZE people', 'SHOW TABLES']) {
+    const { status, text } = await lake.sql(sql);
+    assert.equal(status, 200, `${sql}: ${text}`);
+    assert.doesNotMatch(text, /\.parquet|read_parquet|datasets\//, sql);
+  }
+  assert.equal((await lake.post('/query/explain', { sql: 'SELECT * FROM people' })).status, 200);
+});
+
+test('what is not a question is refused, and says why', async () => {
+  for (const sql of ['CREATE TABLE x (a INT)', 'DROP TABLE people', 'INSERT INTO people VALUES (5)', 'DELETE FROM people', 'UPDATE people SET id = 1',
+    "COPY people TO '/tmp/x.csv'", "ATTACH '/tmp/x.db'", 'INSTALL httpfs', 'LOAD httpfs', "SET memory_limit = '1TB'", 'PRAGMA database_list', 'CALL pragma_version()', 'BEGIN', 'VACUUM', 'CHECKPOINT']) {
+    await refused(sql, 403, 'statement_refused');
+  }
+  for (const sql of ["SELECT * FROM read_csv('/etc/passwd')", "SELECT * FROM 'file.parquet'", 'SELECT * FROM "/etc/passwd"', "SELECT * FROM read_text('/etc/passwd')",
+    "SELECT * FROM glob('/*')", "SELECT * FROM query('SELECT 1')", "SELECT getenv('HOME')", 'SELECT * FROM duckdb_settings()', 'SELECT * FROM pragma_database_list()',
+    "SELECT current_setting('temp_directory')", "SELECT * FROM parquet_metadata('x')", "SELECT * FROM query_table('people')", 'SELECT * FROM sqlite_master', 'SELECT * FROM main.people',
+    'SELECT * FROM information_schema.tables', 'SELECT * FROM __raw__people']) {
+    const { status, body, text } = await lake.sql(sql);
+    assert.ok([403, 404].includes(status), `${sql}: ${text}`);
+    assert.ok(['statement_refused', 'not_found', 'forbidden'].includes(body.code), `${sql}: ${text}`);
+  }
+});
+
+test('two statements are one too many', async () => {
+  await refused('SELECT 1; SELECT 2', 403, 'statement_refused', /one statement/i);
+  assert.deepEqual(await lake.rows('SELECT 1;'), [[1]]);
+  await refused('', 400, 'invalid_argument', /sql/);
+  await refused('  -- nothing', 400, 'sql_syntax');
+});
+
+test("errors speak of the caller's own text", async () => {
+  const syntax = await refused('SELECT FROM WHERE', 400, 'sql_syntax');
+  assert.equal(typeof syntax.position, 'number');
+  const name = await refused('SELECT id, nmae FROM people', 400, 'sql_failed', /nmae/);
+  assert.match(`${name.detail} ${name.hint}`, /name/);
+  assert.equal(name.position, 11);
+  assert.doesNotMatch(name.detail, /parquet|read_/);
+  const table = await refused('SELECT * FROM pepole', 404, 'not_found', /people/);
+  assert.equal(table.position, 14);
+  await refused("SELECT 'x'::INT", 400, 'sql_failed', /'x'|INT/);
+  await refused('SELECT 1/0 + error(\'boom\')', 400, 'sql_failed');
+});
+
+test('60 KB of 1+1+… is an answer or a clean refusal, 100 KB is too long', async () => {
+  const long = `SELECT ${'1+'.repeat(30000)}1`;
+  const { status, text } = await lake.sql(long);
+  assert.ok([200, 400, 413].includes(status), text.slice(0, 300));
+  const { status: tooLong, body } = await lake.sql(`SELECT '${'x'.repeat(100000)}'`);
+  assert.equal(tooLong, 413);
+  assert.equal(body.code, 'too_large');
+  assert.equal((await lake.get('/health')).status, 200);
+});
+
+test('a statement is stopped at its time limit', async () => {
+  const started = performance.now();
+  await refused('SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range * b.range = 7', 504, 'deadline_exceeded', null, { timeout_ms: 300 });
+  assert.ok(performance.now() - started < 3000);
+});
+
+test('a client that hangs up stops its statement', async () => {
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), 200);
+  await assert.rejects(fetch(`${server.url}/query/sql`, {
+    method: 'POST', signal: controller.signal, headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ sql: 'SELECT count(*) FROM range(100000000) a, range(1000000) b WHERE a.range * b.range = 7', timeout_ms: 600000 }),
+  }));
+  for (let turn = 0; ; turn++) {
+    const metrics = (await lake.get('/metrics')).text;
+    const busy = Number(metrics.match(/^lakehouse_engine_connections_busy (\d+)/m)?.[1] ?? NaN);
+    assert.ok(!Number.isNaN(busy), 'the metrics do not say how many connections are busy');
+    if (busy === 0) break;
+    assert.ok(turn < 50, 'the engine still works for a client that is gone');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+});
+
+test('a long answer is streamed whole', async () => {
+  const { body } = await lake.sql("SELECT range AS n, 'row ' || range AS t FROM range(300000)", { limit: 1000000 });
+  assert.equal(body.rows.length, 300000);
+  assert.deepEqual(body.rows[299999], [299999, 'row 299999']);
+  assert.equal(body.row_count, 300000);
+});
+
+test('an error after the first rows ends the JSON with an error member', async () => {
+  const response = await fetch(`${server.url}/query/sql`, {
+    method: 'POST', headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ sql: "SELECT CASE WHEN range = 4000000 THEN CAST('x' || range AS INT) ELSE range END FROM range(5000000)", limit: 10000000 }),
+  });
+  const text = await response.text();
+  if (response.status === 200) {
+    const body = JSON.parse(text);
+    assert.equal(body.error.code, 'sql_failed', 'the answer looks complete');
+  } else {
+    assert.equal(JSON.parse(text).code, 'sql_failed');
+  }
+});
+
+test('statements run beside each other', async () => {
+  const answers = await Promise.all(Array.from({ length: 32 }, (_, at) => lake.rows(`SELECT ${at} + count(*) FROM people`)));
+  assert.deepEqual(answers.map(([[value]]) => value), Array.from({ length: 32 }, (_, at) => at + 4));
+});
