@@ -2,7 +2,8 @@
  * JSON output, OpenAPI schemas, command-line flags and configuration keys.
  *
  * A row of the wrong type does not compile: every macro checks its member with _Generic. Input is
- * checked here, once; afterwards the struct is const. Names in JSON are the members' names.
+ * checked here, once; afterwards the struct is const. Names in JSON are the members' names. Tables
+ * are const and shared by all threads; nothing here blocks.
  */
 #ifndef LAKEHOUSE_BASE_FIELD_H
 #define LAKEHOUSE_BASE_FIELD_H
@@ -23,7 +24,7 @@ enum lh_field_type {
     LH_FIELD_OBJECT,   /* const struct X *: NULL = absent */
     LH_FIELD_LIST,     /* struct lh_list of struct X */
     LH_FIELD_INT_MAP,  /* struct lh_int_map: {"name": 3, …} */
-    LH_FIELD_FILE, /* struct lh_upload: a part of a multipart body, or a path on the command line */
+    LH_FIELD_FILE,     /* struct lh_upload: a part of a multipart body */
 };
 
 struct lh_opt_int {
@@ -70,9 +71,9 @@ struct lh_field {
     bool required;
     bool nullable;   /* output: written as null when absent instead of left out */
     bool positional; /* command line: taken without --name */
-    int64_t min;     /* INT: least value; STR and lists: least length */
+    int64_t min;     /* numbers: least value; STR: least bytes; lists: least items */
     int64_t max; /* INT: most value; STR: most bytes; lists: most items; 0 with min 0 = unbounded by
-                    the row */
+                    the row; only min: open above */
     int64_t preset;          /* INT, OPT_INT (with preset_text NULL: none), BOOL, CHOICE */
     bool has_preset;         /* set by LH_PRESET */
     const char *preset_text; /* STR */
@@ -127,47 +128,54 @@ struct lh_fields {
         .count = sizeof(rows) / sizeof((rows)[0])                                                  \
     }
 
-/* --- in
- * ------------------------------------------------------------------------------------------------
- */
+#define LH_FIELDS_MAX 64
 
-/* Fills `target` with presets; everything else becomes zero or absent. */
+/* Fills `target` with presets; everything else becomes zero or absent. A required INT or DOUBLE has
+ * no value that means absent: it becomes INT64_MIN or NaN until it is bound. A BOOL cannot be
+ * required. */
 void lh_fields_preset(const struct lh_fields *fields, void *target);
 
-/* Binds the members of a JSON object. LH_UNKNOWN_FIELD (with the nearest known name), LH_INVALID
- * (what was expected, what came, the limits). Strings are copied into `arena`; json values are
- * borrowed: the caller keeps `object` alive as long as the arena. Does not look at required fields:
- * lh_fields_check does. */
+/* Binds the members of a JSON object to a struct that lh_fields_preset filled. LH_UNKNOWN_FIELD
+ * (with the nearest known name), LH_INVALID (what was expected, what came, the limits),
+ * LH_TOO_LARGE (the arena's budget); err->field is the path of the member ("items[2].name"). A
+ * member that is null counts as not given, except for JSON fields. Strings are copied into `arena`
+ * and never hold NUL; json values are borrowed: the caller keeps `object` alive as long as the
+ * arena. Does not look at required fields: lh_fields_check does. */
 enum lh_code lh_fields_bind_json(const struct lh_fields *fields, const json_t *object,
                                  struct lh_arena *arena, void *target,
                                  struct lh_error *err) LH_MUST_USE;
 
 /* Binds one named text value (query parameter, form part, flag, environment, TOML scalar as text).
- * Lists take comma-separated values, JSON fields take JSON. `bound` is a bit set of what was given
- * (may be NULL): a second value for the same field is LH_INVALID. At most 64 fields per table. */
+ * STR_LIST takes comma-separated values; JSON, OBJECT, LIST and INT_MAP take JSON. `bound` is a bit
+ * set of what was given, by row (may be NULL): a second value for the same field is LH_INVALID.
+ * Never takes a FILE: a text must not become a path. */
 enum lh_code lh_fields_bind_text(const struct lh_fields *fields, struct lh_str name,
                                  struct lh_str value, struct lh_arena *arena, void *target,
                                  uint64_t *bound, struct lh_error *err) LH_MUST_USE;
 
-/* After binding: required fields that are absent are LH_INVALID. Also checks every limit again, for
- * structs that were filled by hand (tests, command line). */
+/* Gives a FILE field its received file: for doors that spooled one, or opened the one that the
+ * command line names. Text in `upload` is borrowed for as long as the target lives. */
+enum lh_code lh_fields_bind_file(const struct lh_fields *fields, struct lh_str name,
+                                 const struct lh_upload *upload, void *target, uint64_t *bound,
+                                 struct lh_error *err) LH_MUST_USE;
+
+/* After binding: required fields that are absent are LH_INVALID, in nested structs too. Also checks
+ * every limit again, for structs that were filled by hand. An optional INT or DOUBLE of zero that
+ * its limits exclude counts as not given. */
 enum lh_code lh_fields_check(const struct lh_fields *fields, const void *source,
                              struct lh_error *err) LH_MUST_USE;
 
-const struct lh_field *lh_fields_find(const struct lh_fields *fields,
-                                      struct lh_str name); /* NULL: none */
+/* NULL if there is none. */
+const struct lh_field *lh_fields_find(const struct lh_fields *fields, struct lh_str name);
 
-/* --- out
- * -----------------------------------------------------------------------------------------------
- */
-
-/* Writes one object. Absent strings, lists' NULL objects, times of 0 are left out, or null if
- * `nullable`. A STR_LIST or LIST is always written, [] when empty. */
+/* Writes one object. Absent strings, choices, OPT_INTs, NULL objects and times of 0 are left out,
+ * or null if `nullable`. STR_LIST, LIST and INT_MAP are always written, [] or {} when empty; a
+ * nullable DOUBLE that is NaN is null; FILE is never written. */
 void lh_fields_write(const struct lh_fields *fields, const void *source, struct lh_json *json);
 
 /* Writes the JSON Schema (2020-12, as OpenAPI 3.1 wants it) of the struct; nested structs as
  * "$ref": "#/components/schemas/<struct_name>". `is_input`: presets, limits, additionalProperties
- * false. */
+ * false. Otherwise `required` lists every member that lh_fields_write always writes. */
 void lh_fields_write_schema(const struct lh_fields *fields, bool is_input, struct lh_json *json);
 
 #endif
