@@ -62,6 +62,9 @@ struct catalog_object {
     size_t range_count;
     struct lh_str source_sha256;  /* hex, of the file it came from; absent = unknown */
     struct lh_str source_options; /* fingerprint of mode and options it was read with */
+    struct lh_str rejects;        /* key of the object that keeps the rows of that file which were
+                                     not taken; absent = none. Referenced: no sweep takes it */
+    int64_t rejected_rows;        /* in it */
     int64_t added_version;        /* filled by the catalog */
 };
 

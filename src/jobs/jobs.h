@@ -1,0 +1,188 @@
+/* Background work: what was accepted is done once, whatever happens to the process in between.
+ *
+ *                jobs_submit          dispatcher               run() returned
+ *   (caller) ─────────────▶ queued ─────────────▶ running ───────────────────▶ succeeded
+ *                             │  ▲                   │ │                       failed
+ *                jobs_cancel  │  └───────────────────┘ └─────────────────────▶ cancelled
+ *                             │     the process stopped      jobs_cancel, then
+ *                             ▼     or was killed            run() gave up
+ *                         cancelled
+ *
+ * A kind of job is a row of a table that the opened lake hands over; this module knows none of
+ * them. A submitted job is durable before its id is returned: `_jobs/<id>/submitted.json` and the
+ * file it works on stand in storage, and the next process queues it again unless `ended.json`
+ * stands beside them. An effect must therefore be one commit that records the job's id, and run()
+ * looks for it first. A job run in the caller's thread (jobs_run) takes the same way without
+ * records: when the process dies, its caller has no answer either.
+ *
+ * Threads: any thread may call anything; run() is called on a slow-lane thread of the pool (or in
+ * the thread of jobs_run), one thread per job. Blocking: submit and cancel write to the disk.
+ */
+#ifndef LAKEHOUSE_JOBS_JOBS_H
+#define LAKEHOUSE_JOBS_JOBS_H
+
+#include "base/cancel.h"
+#include "base/field.h"
+#include "base/uuid.h"
+
+struct storage;
+struct lh_pool;
+struct jobs; /* made by jobs_open, ended by jobs_close */
+struct job;  /* a running one; lives while its run() does */
+
+#define JOBS_ARGS_BYTES_MAX 262144
+#define JOBS_RESULT_BYTES_MAX 65536
+
+enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_SUCCEEDED, JOB_FAILED, JOB_CANCELLED };
+extern const char *const job_state_names[]; /* in that order, NULL-ended: for LH_CHOICE rows */
+
+/* --- kinds of jobs -----------------------------------------------------------------------------*/
+
+struct job_kind {
+    const char *name; /* stable, for records are kept under it: "ingest.file" */
+    /* Does the work and sets the result. Looks at job_cancel in its loops and returns its code.
+     * What it returns decides the state: LH_OK succeeded; LH_CANCELLED cancelled; LH_STOPPING goes
+     * back to the queue for the next process; everything else failed with *err. */
+    enum lh_code (*run)(void *context, struct job *job, struct lh_error *err);
+    void *context; /* of run */
+};
+
+/* What run() may ask and tell. */
+struct lh_str job_id(const struct job *job);
+struct lh_str job_args(const struct job *job);  /* a JSON object, as submitted */
+struct lh_str job_actor(const struct job *job); /* who asked for it */
+/* The file to work on: absolute path, absent if none. run() only reads it. */
+struct lh_upload job_input(const struct job *job);
+int64_t job_attempt(const struct job *job); /* 1 = the first */
+const struct lh_cancel *job_cancel(const struct job *job);
+
+struct job_progress {
+    struct lh_str phase; /* static text: "reading", "writing", "committing" */
+    int64_t rows_done;
+    struct lh_opt_int rows_total; /* unset = not known */
+    int64_t bytes_done;
+    int64_t bytes_total;
+};
+/* Cheap; any thread, as long as run() has not returned. */
+void job_set_progress(struct job *job, const struct job_progress *progress);
+/* A JSON object of at most JOBS_RESULT_BYTES_MAX; copied. */
+void job_set_result(struct job *job, struct lh_str json);
+
+/* --- the registry ------------------------------------------------------------------------------*/
+
+struct jobs_options {
+    struct storage *storage; /* borrowed, outlives the jobs; open for writing */
+    struct lh_pool *pool;    /* borrowed, outlives the jobs; its slow lane runs them */
+    unsigned queue_max;      /* waiting jobs; 0: 1000 */
+    unsigned running_max;    /* at one time; 0: 4 */
+    unsigned keep_max;       /* ended jobs that are remembered; 0: 1000 */
+    int64_t keep_ms;         /* how long they are; 0: seven days */
+    unsigned attempts_max;   /* a job that took the process down so often has failed; 0: 3 */
+};
+
+/* Reads the records; nothing runs before jobs_start. A record that cannot be read is skipped, and
+ * jobs_damaged counts it. */
+enum lh_code jobs_open(const struct jobs_options *options, struct jobs **ret,
+                       struct lh_error *err) LH_MUST_USE;
+/* The kinds there are (borrowed for life), and the jobs begin to run; unfinished ones first. */
+enum lh_code jobs_start(struct jobs *jobs, const struct job_kind *kinds, size_t kind_count,
+                        struct lh_error *err) LH_MUST_USE;
+/* Tells running jobs to stop and starts no more; does not wait. They are queued by the next
+ * process. */
+void jobs_stop(struct jobs *jobs);
+/* Stops, waits for running jobs. No other call may be running. NULL is fine. */
+void jobs_close(struct jobs *jobs);
+
+size_t jobs_damaged(struct jobs *jobs);
+
+struct jobs_counts {
+    int64_t queued;
+    int64_t running;
+    int64_t succeeded; /* since the start, these three */
+    int64_t failed;
+    int64_t cancelled;
+};
+struct jobs_counts jobs_counts(struct jobs *jobs);
+
+/* --- one job -----------------------------------------------------------------------------------*/
+
+struct job_spec {
+    struct lh_str kind;
+    struct lh_str dataset; /* what it works on, for people; absent = nothing */
+    struct lh_str actor;
+    struct lh_str args; /* a JSON object; absent = {} */
+    /* A file to work on; path absent = none. jobs_submit takes over a file that lies in the staging
+     * folder (it is gone from there, whatever happens later) and copies any other; jobs_run reads
+     * it where it is. */
+    struct lh_upload input;
+};
+
+struct job_error {
+    struct lh_str code; /* the stable id: "unreadable_file" */
+    struct lh_str message;
+    struct lh_str hint;  /* absent if none */
+    struct lh_str field; /* absent if none */
+    int64_t line;        /* 0 = none */
+};
+
+struct job_info {
+    struct lh_str id;
+    struct lh_str kind;
+    int state; /* enum job_state */
+    struct lh_str dataset;
+    struct lh_str actor;
+    int64_t attempts;
+    struct lh_time created_at;
+    struct lh_time started_at; /* 0 = not yet */
+    struct lh_time ended_at;   /* 0 = not yet */
+    struct job_progress progress;
+    struct lh_json_value result;   /* text: a JSON object; absent unless succeeded */
+    const struct job_error *error; /* NULL unless failed or cancelled */
+    bool is_cancelling;            /* told to stop, has not ended yet */
+    uint64_t change;               /* grows with everything that happens to the job: jobs_watch */
+};
+extern const struct lh_fields job_info_fields; /* all but `change`: what doors show */
+extern const struct lh_fields job_progress_fields;
+
+/* Accepts a job: durable and queued when it returns. LH_BUSY: too many wait, nothing was kept.
+ * LH_NOT_FOUND: no such kind; LH_FULL, LH_IO: nothing was kept; LH_STOPPING. */
+enum lh_code jobs_submit(struct jobs *jobs, const struct job_spec *spec, struct lh_uuid *ret_id,
+                         struct lh_error *err) LH_MUST_USE;
+/* Runs a job here and now; it shows in jobs_list and may be cancelled like any other, and stops
+ * when `cancel` (may be NULL) does. Returns what run() returned. ret_id (may be NULL) is written
+ * before anything runs. *ret_result is copied into `arena`. */
+enum lh_code jobs_run(struct jobs *jobs, const struct job_spec *spec,
+                      const struct lh_cancel *cancel, struct lh_arena *arena,
+                      struct lh_uuid *ret_id, struct lh_str *ret_result,
+                      struct lh_error *err) LH_MUST_USE;
+
+/* Texts of *ret are copied into `arena`. LH_NOT_FOUND. */
+enum lh_code jobs_get(struct jobs *jobs, struct lh_str id, struct lh_arena *arena,
+                      struct job_info *ret, struct lh_error *err) LH_MUST_USE;
+
+struct jobs_filter {
+    struct lh_str kind;    /* absent = any */
+    struct lh_str dataset; /* absent = any */
+    int state;             /* enum job_state; -1 = any */
+};
+/* Newest first, those older than the job `after` (absent = from the newest). `filter` may be NULL.
+ * *ret_next is the id to go on after, absent at the end. LH_INVALID: `after` is no job's id. */
+enum lh_code jobs_list(struct jobs *jobs, const struct jobs_filter *filter, struct lh_str after,
+                       size_t limit, struct lh_arena *arena, struct job_info **ret,
+                       size_t *ret_count, struct lh_str *ret_next,
+                       struct lh_error *err) LH_MUST_USE;
+
+/* Ends a queued job at once, tells a running one to stop. LH_CONFLICT: it has ended. */
+enum lh_code jobs_cancel(struct jobs *jobs, struct lh_str id, struct lh_error *err) LH_MUST_USE;
+
+/* Waits until the job has ended. LH_NOT_FOUND; the codes of `cancel` (the job goes on). */
+enum lh_code jobs_wait(struct jobs *jobs, struct lh_str id, const struct lh_cancel *cancel,
+                       struct lh_arena *arena, struct job_info *ret,
+                       struct lh_error *err) LH_MUST_USE;
+/* Waits until the job's `change` is above `seen` or `timeout_ms` have passed, then tells how it
+ * stands: what a stream of events is made from. */
+enum lh_code jobs_watch(struct jobs *jobs, struct lh_str id, uint64_t seen, int64_t timeout_ms,
+                        const struct lh_cancel *cancel, struct lh_arena *arena,
+                        struct job_info *ret, struct lh_error *err) LH_MUST_USE;
+
+#endif
