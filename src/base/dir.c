@@ -13,17 +13,41 @@
 
 #define TREE_DEPTH_MAX 64
 
-/* Makes every missing level of an ordinary path. */
+/* Makes one level of an ordinary path, and durable that its parent holds it. */
+static int make_level(const char *path)
+{
+    if (LH_FAULT("dir.make"))
+        return -1;
+    if (mkdir(path, 0700) != 0)
+        return errno == EEXIST ? 0 : -1;
+    char parent[PATH_MAX];
+    size_t len = strlen(path);
+    while (len && path[len - 1] == '/')
+        len--;
+    while (len && path[len - 1] != '/')
+        len--;
+    memcpy(parent, len ? path : "./", len ? len : 2);
+    parent[len ? len : 2] = '\0';
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    int failed = LH_FAULT("dir.sync") ? -1 : fsync(fd);
+    int error_number = errno;
+    close(fd);
+    errno = error_number;
+    return failed;
+}
+
 static int make_all(char *path)
 {
     for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        int failed = mkdir(path, 0700);
+        int failed = make_level(path);
         *slash = '/';
-        if (failed && errno != EEXIST)
+        if (failed)
             return -1;
     }
-    return mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : -1;
+    return make_level(path);
 }
 
 static enum lh_code open_resolved(char *given, struct lh_dir **ret, struct lh_error *err)
@@ -55,7 +79,7 @@ enum lh_code lh_dir_open(struct lh_str path, bool create, struct lh_dir **ret, s
     char given[PATH_MAX];
     memcpy(given, path.data, path.len);
     given[path.len] = '\0';
-    if (create && (LH_FAULT("dir.make") || make_all(given) != 0))
+    if (create && make_all(given) != 0)
         return lh_fail_path(err, errno, given, "created");
     return open_resolved(given, ret, err);
 }

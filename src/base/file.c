@@ -194,6 +194,14 @@ enum lh_code lh_file_close(int fd, struct lh_error *err)
     return LH_OK;
 }
 
+void lh_file_abandon(int fd)
+{
+    int error_number = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = error_number;
+}
+
 static struct lh_file_info info_from(const struct stat *stat)
 {
     return (struct lh_file_info){

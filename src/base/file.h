@@ -5,8 +5,8 @@
  * RESOLVE_NO_MAGICLINKS): a path that leaves the folder is LH_INVALID, whatever it contains. Each
  * call that the durable write path uses has a fault point (file.create, file.open, file.write,
  * file.read, file.sync, file.close, file.publish, file.replace, file.remove, file.info, file.lock,
- * dir.make, dir.sync, dir.list). All calls block; any thread may call. Messages name `path` as
- * given (relative), never the folder's own place.
+ * file.private, dir.make, dir.sync, dir.list). All calls block; any thread may call. Messages name
+ * `path` as given (relative), never the folder's own place.
  */
 #ifndef LAKEHOUSE_BASE_FILE_H
 #define LAKEHOUSE_BASE_FILE_H
@@ -68,6 +68,9 @@ enum lh_code lh_file_read_at(int fd, void *bytes, size_t count, int64_t offset, 
 enum lh_code lh_file_sync(int fd, struct lh_error *err)
     LH_MUST_USE; /* fsync; on failure abandon the file for good */
 enum lh_code lh_file_close(int fd, struct lh_error *err) LH_MUST_USE;
+/* Closes without asking how it went: a file that was only read, or has failed already. -1 is fine.
+ */
+void lh_file_abandon(int fd);
 
 /* A whole file into the arena, NUL-ended. LH_TOO_LARGE over bytes_max; LH_NOT_FOUND. */
 enum lh_code lh_file_read(struct lh_dir *dir, const char *path, size_t bytes_max,

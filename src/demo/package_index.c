@@ -94,8 +94,7 @@ void package_index_free(struct package_index *index)
         return;
     struct output *outputs[] = {&index->packages, &index->dependencies};
     for (size_t at = 0; at < 2; at++) {
-        if (outputs[at]->fd >= 0)
-            (void)lh_file_close(outputs[at]->fd, NULL);
+        lh_file_abandon(outputs[at]->fd);
         lh_buf_release(&outputs[at]->buf);
     }
     lh_buf_release(&index->pending);
