@@ -16,7 +16,7 @@ const cCode = tracked.filter((name) => /^(src|tests|bench)\/.*\.(c|h|cpp)$/.test
 const floors = {
   base: 0, engine: 1, http: 1, storage: 2, journal: 3, jobs: 3, catalog: 4, access: 4,
   ingest: 5, query: 5, search: 5, ai: 5, memory: 6, tools: 6, workspace: 6, lake: 7, ops: 8,
-  gateway: 9, cli: 9, mcp: 9, demo: 9,
+  gateway: 9, cli: 9, mcp: 9, demo: 10,
 };
 
 // Code without comments, strings and character literals, so that words in them are not calls.
@@ -46,7 +46,7 @@ test('every folder of src is a floor', () => {
 test('a file includes only lower floors, and siblings never include each other', () => {
   assert.deepEqual(offences(sources, (name, text) => {
     const own = name === 'src/main.c' ? 'main' : name.split('/')[1];
-    const height = own === 'main' ? 10 : floors[own];
+    const height = own === 'main' ? 11 : floors[own];
     return matches(text, /^\s*#\s*include\s+"([a-z0-9_]+)\/([^"]+)"/gm).flatMap(({ match, line }) => {
       const [, other, file] = match;
       if (other === own) return [];
