@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/json.h"
+
 #include "demo/package_index.h"
 
 /* Generated records in the form of a package index; no real package or person. */
