@@ -92,6 +92,7 @@ struct lh_fields {
 };
 
 /* The offset of `member`, which must have type `ctype`; anything else does not compile. */
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a type in a _Generic association takes none. */
 #define LH_FIELD_OFFSET(struct_type, member, ctype)                                                \
     _Generic(&((struct_type *)0)->member, ctype * : offsetof(struct_type, member))
 #define LH_FIELD_ROW(struct_type, member, kind, ctype, ...)                                        \
