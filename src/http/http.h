@@ -1,17 +1,16 @@
 /* The HTTP/1.1 server: bytes of a socket become a checked request, a reply becomes bytes again.
  *
- *   header read ── route() ──▶ body read or spooled ──▶ queue ──▶ handle() on a worker ──▶ reply
- *        │            │                │                  │
- *        └────────────┴── refuse() ────┴──────────────────┘   too large, too slow, malformed, no
- * route, full
+ *   header read ─ route() ─▶ body read or spooled ─▶ queue ─▶ handle() on a worker ─▶ reply
+ *        │           │                │                │
+ *        └───────────┴── refuse() ────┴────────────────┘
  *
  * A few I/O threads own the sockets and never run business; handlers run on the pool's workers
  * while their connection sleeps. While a handler runs, a hang-up of its client fires
  * request->cancel. Every refusal, ours or the router's, is written by one function, so that all
  * errors look alike. Knows no business word.
  *
- * Threads: route and refuse run on I/O threads and must not block; handle runs on a worker and may.
- * All three are called by many threads at once.
+ * Threads: route and refuse run on the server's own threads and must not block; handle may, on a
+ * worker. All three are called by many threads at once.
  */
 #ifndef LAKEHOUSE_HTTP_HTTP_H
 #define LAKEHOUSE_HTTP_HTTP_H
@@ -165,8 +164,7 @@ struct http_server_stats {
 };
 struct http_server_stats http_server_stats(struct http_server *server);
 
-/* --- a request
- * ----------------------------------------------------------------------------------------- */
+/* --- a request --- */
 
 /* The first header of that name (case ignored), trimmed; absent text if there is none. */
 struct lh_str http_request_header(const struct http_request *request, const char *name);
@@ -174,8 +172,7 @@ struct lh_str http_request_header(const struct http_request *request, const char
  * none. */
 struct lh_str http_request_content_type(const struct http_request *request);
 
-/* --- a reply: status and headers, then one body, or a stream
- * ------------------------------------------- */
+/* --- a reply: status and headers, then one body, or a stream --- */
 
 void http_reply_status(struct http_reply *reply, int status); /* 200 unless set */
 /* Adds a header; control characters in the value become spaces. Content-Length, Transfer-Encoding,
@@ -189,23 +186,24 @@ void http_reply_body(struct http_reply *reply, struct lh_str bytes);
 /* The same without a copy: takes the buffer's memory, which is empty afterwards. */
 void http_reply_take(struct http_reply *reply, struct lh_buf *buf);
 
-/* Sends status and headers now; the body follows, chunked. Also tells whether there is still a
- * client. */
+/* Begins a stream. Nothing is sent before 32 KB, 50 ms, http_reply_flush or the end, whichever
+ * comes first: a small reply leaves in one piece with Content-Length, a longer one chunked. Fails
+ * like http_reply_write. */
 enum lh_code http_reply_begin(struct http_reply *reply, struct lh_error *err) LH_MUST_USE;
 /* Copies bytes into the stream; waits while its buffer is full. LH_CANCELLED: the client left;
  * LH_STOPPING: the server ends; LH_TIMEOUT: the client reads nothing (and is cut off). After an
  * error the stream is dead. */
 enum lh_code http_reply_write(struct http_reply *reply, const void *bytes, size_t count,
                               struct lh_error *err) LH_MUST_USE;
-/* Hands what was written so far to the socket instead of waiting for a full block (server-sent
- * events). */
+/* Sends what was written so far instead of waiting for more (first rows, server-sent events). */
 enum lh_code http_reply_flush(struct http_reply *reply, struct lh_error *err) LH_MUST_USE;
 /* Ends the body well. A handler that returns without it has cut the stream, as http_reply_abort. */
 void http_reply_end(struct http_reply *reply);
 /* Cuts the stream so that the client sees an error. */
 void http_reply_abort(struct http_reply *reply);
-bool http_reply_has_begun(
-    const struct http_reply *reply); /* a stream: the status can no longer change */
+/* Takes back status, headers and what was written, as long as none of it was sent: for an error
+ * that shows up after the first rows. False: too late, only http_reply_abort is left. */
+bool http_reply_restart(struct http_reply *reply) LH_MUST_USE;
 
 /* The standard reason of a status ("Not Found"); "" if there is none. */
 const char *http_status_reason(int status);
