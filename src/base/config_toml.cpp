@@ -72,8 +72,8 @@ json_t *to_json(const toml::node &node)
     return nullptr;
 }
 
-void visit_key(const char *section, const toml::key &key, const toml::node &value, config_toml_visit visit,
-               void *context)
+void visit_key(const char *section, const toml::key &key, const toml::node &value,
+               config_toml_visit visit, void *context)
 {
     const config_toml_key found = {section, key.str().data(), key.str().size(),
                                    static_cast<long>(key.source().begin.line), to_json(value)};
@@ -99,8 +99,9 @@ void walk(const toml::table &root, config_toml_visit visit, void *context)
 
 } // namespace
 
-extern "C" enum config_toml_result config_toml_walk(const char *text, size_t len, config_toml_visit visit,
-                                                    void *context, struct config_toml_error *ret_error)
+extern "C" enum config_toml_result config_toml_walk(const char *text, size_t len,
+                                                    config_toml_visit visit, void *context,
+                                                    struct config_toml_error *ret_error)
 {
     try {
         const toml::table root = toml::parse(std::string_view(text, len));

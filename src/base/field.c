@@ -199,7 +199,7 @@ bool field_is_absent(const struct lh_field *field, const void *member)
                is_number_absent(field, false, value == 0, is_within_double(field, value));
     }
     case LH_FIELD_CHOICE:
-        return *(const int *)member < 0;
+        return *(const int *)member == -1;
     case LH_FIELD_TIME:
         return ((const struct lh_time *)member)->unix_ms == 0;
     case LH_FIELD_STR_LIST:

@@ -91,9 +91,11 @@ struct lh_fields {
     size_t count;
 };
 
-/* The offset of `member`, which must have type `ctype`; anything else does not compile. */
+/* The offset of `member`, which must have type `ctype`; anything else does not compile.
+ * NOLINTBEGIN(bugprone-macro-parentheses): a type in a _Generic association takes none. */
 #define LH_FIELD_OFFSET(struct_type, member, ctype)                                                \
     _Generic(&((struct_type *)0)->member, ctype * : offsetof(struct_type, member))
+/* NOLINTEND(bugprone-macro-parentheses) */
 #define LH_FIELD_ROW(struct_type, member, kind, ctype, ...)                                        \
     {                                                                                              \
         .name = #member, .type = kind, .offset = LH_FIELD_OFFSET(struct_type, member, ctype),      \

@@ -128,7 +128,7 @@ static enum lh_code bind_int_map(const struct field_place *place, const struct l
     struct lh_int_map_item *items = try_items(arena, map.count, sizeof *items);
     if (!items)
         return field_fail_memory(place, err);
-    json_t *object = (json_t *)(uintptr_t)value; /* the iterator only reads */
+    json_t *object = (json_t *)value; /* the iterator only reads */
     size_t i = 0;
     for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at), i++) {
         struct lh_str key = {json_object_iter_key(at), json_object_iter_key_len(at)};
@@ -147,7 +147,7 @@ static enum lh_code bind_struct(const struct lh_fields *fields, const json_t *va
                                 const struct field_place *outer, struct lh_arena *arena,
                                 void *target, struct lh_error *err)
 {
-    json_t *object = (json_t *)(uintptr_t)value; /* the iterator only reads */
+    json_t *object = (json_t *)value; /* the iterator only reads */
     enum lh_code code = LH_OK;
     for (void *at = json_object_iter(object); at && !code; at = json_object_iter_next(object, at)) {
         struct lh_str key = {json_object_iter_key(at), json_object_iter_key_len(at)};

@@ -145,24 +145,28 @@ static enum lh_code bind_value(const struct field_place *place, const struct lh_
     return LH_OK;
 }
 
-/* Finds the field and takes note that it was given. */
-static enum lh_code begin_field(const struct lh_fields *fields, const struct field_place *place,
-                                const uint64_t *bound, const struct lh_field **ret,
-                                struct lh_error *err)
+static bool was_bound(const struct lh_fields *fields, const struct lh_field *field,
+                      const uint64_t *bound)
 {
-    const struct lh_field *field = lh_fields_find(fields, place->name);
-    if (!field)
-        return field_fail_unknown(fields, place, err);
-    if (bound && (*bound & UINT64_C(1) << (field - fields->items)))
-        return field_fail(place, err, LH_INVALID, "is given more than once.");
-    *ret = field;
-    return LH_OK;
+    return bound && (*bound & UINT64_C(1) << (field - fields->items)) != 0;
 }
 
-static void end_field(const struct lh_fields *fields, const struct lh_field *field, uint64_t *bound)
+static void set_bound(const struct lh_fields *fields, const struct lh_field *field, uint64_t *bound)
 {
     if (bound)
         *bound |= UINT64_C(1) << (field - fields->items);
+}
+
+static enum lh_code check_text(const struct field_place *place, struct lh_str value,
+                               struct lh_error *err)
+{
+    size_t bad_at;
+    if (!lh_str_is_utf8(value, &bad_at))
+        return field_fail(place, err, LH_INVALID, "is not valid UTF-8 at byte %zu.", bad_at + 1);
+    if (value.len && memchr(value.data, 0, value.len))
+        return field_fail(place, err, LH_INVALID,
+                          "holds a NUL character, which text here may not.");
+    return LH_OK;
 }
 
 enum lh_code lh_fields_bind_text(const struct lh_fields *fields, struct lh_str name,
@@ -170,19 +174,16 @@ enum lh_code lh_fields_bind_text(const struct lh_fields *fields, struct lh_str n
                                  uint64_t *bound, struct lh_error *err)
 {
     struct field_place place = {.name = name.data ? name : lh_lit("")};
-    const struct lh_field *field = NULL;
-    enum lh_code code = begin_field(fields, &place, bound, &field, err);
-    if (code)
-        return code;
-    size_t bad_at;
-    if (!lh_str_is_utf8(value, &bad_at))
-        return field_fail(&place, err, LH_INVALID, "is not valid UTF-8 at byte %zu.", bad_at + 1);
-    if (value.len && memchr(value.data, 0, value.len))
-        return field_fail(&place, err, LH_INVALID,
-                          "holds a NUL character, which text here may not.");
-    code = bind_value(&place, field, value, arena, field_member(field, target), err);
+    const struct lh_field *field = lh_fields_find(fields, place.name);
+    if (!field)
+        return field_fail_unknown(fields, &place, err);
+    if (was_bound(fields, field, bound))
+        return field_fail(&place, err, LH_INVALID, "is given more than once.");
+    enum lh_code code = check_text(&place, value, err);
     if (!code)
-        end_field(fields, field, bound);
+        code = bind_value(&place, field, value, arena, field_member(field, target), err);
+    if (!code)
+        set_bound(fields, field, bound);
     return code;
 }
 
@@ -191,13 +192,14 @@ enum lh_code lh_fields_bind_file(const struct lh_fields *fields, struct lh_str n
                                  struct lh_error *err)
 {
     struct field_place place = {.name = name.data ? name : lh_lit("")};
-    const struct lh_field *field = NULL;
-    enum lh_code code = begin_field(fields, &place, bound, &field, err);
-    if (code)
-        return code;
+    const struct lh_field *field = lh_fields_find(fields, place.name);
+    if (!field)
+        return field_fail_unknown(fields, &place, err);
+    if (was_bound(fields, field, bound))
+        return field_fail(&place, err, LH_INVALID, "is given more than once.");
     if (field->type != LH_FIELD_FILE)
         return field_fail_value(&place, field, "a file", err);
     *(struct lh_upload *)field_member(field, target) = *upload;
-    end_field(fields, field, bound);
+    set_bound(fields, field, bound);
     return LH_OK;
 }

@@ -13,10 +13,12 @@
 /* Linux moves at most this much in one call. */
 #define TRANSFER_BYTES_MAX ((size_t)0x7ffff000)
 
+/* Not O_NOFOLLOW: RESOLVE_NO_SYMLINKS refuses a link in the last place too, and names the reason,
+ * where O_NOFOLLOW with O_DIRECTORY says ENOTDIR and with O_PATH opens the link itself. */
 int lh_open_beneath(int dir_fd, const char *path, int flags, mode_t mode)
 {
     struct open_how how = {
-        .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC | O_NOFOLLOW),
+        .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
         .mode = mode,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
     };
@@ -224,9 +226,8 @@ enum lh_code lh_file_info(struct lh_dir *dir, const char *path, struct lh_file_i
     struct stat stat;
     int error_number = fstat(fd, &stat) == 0 ? 0 : errno;
     close(fd);
-    /* The last name itself may be a link: O_PATH|O_NOFOLLOW opens the link. */
     if (!error_number && !S_ISREG(stat.st_mode) && !S_ISDIR(stat.st_mode))
-        error_number = S_ISLNK(stat.st_mode) ? ELOOP : ENXIO;
+        error_number = ENXIO;
     if (error_number)
         return lh_fail_path(err, error_number, path, "looked at");
     *ret = info_from(&stat);

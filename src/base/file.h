@@ -1,5 +1,5 @@
 /* File calls: the only place that talks to the file system. Loops over short writes and EINTR,
- * opens with O_CLOEXEC and O_NOFOLLOW, creates with 0600 (files) and 0700 (folders), checks close.
+ * opens with O_CLOEXEC, creates with 0600 (files) and 0700 (folders), checks close.
  *
  * Everything below a struct lh_dir is resolved with openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
  * RESOLVE_NO_MAGICLINKS): a path that leaves the folder is LH_INVALID, whatever it contains. Each

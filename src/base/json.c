@@ -207,7 +207,7 @@ static void append_parsed(struct lh_buf *buf, const json_t *value);
 static void append_parsed_object(struct lh_buf *buf, const json_t *object)
 {
     /* The iterator of jansson wants a mutable object, but only reads it. */
-    json_t *readable = (json_t *)(uintptr_t)object;
+    json_t *readable = (json_t *)object;
     char separator = '{';
     for (void *at = json_object_iter(readable); at; at = json_object_iter_next(readable, at)) {
         lh_buf_append_char(buf, separator);

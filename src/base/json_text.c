@@ -90,6 +90,9 @@ static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 #define POWER_MAX 22
 
+/* Room for the text of any double without its sign. */
+#define DOUBLE_BYTES 48
+
 /* Writes 0.<digits> × 10^point with its point in sight, or as d.dde±x when that would take many
  * zeros. */
 static size_t place_point(char *out, const char *digits, int count, int point)
@@ -102,7 +105,8 @@ static size_t place_point(char *out, const char *digits, int count, int point)
             memcpy(out + len, digits + 1, (size_t)count - 1);
             len += count - 1;
         }
-        return (size_t)(len + sprintf(out + len, "e%+03d", point - 1));
+        len += snprintf(out + len, DOUBLE_BYTES - (size_t)len, "e%+03d", point - 1);
+        return (size_t)len;
     }
     if (point <= 0)
         out[len++] = '0';
@@ -127,8 +131,10 @@ static size_t write_decimal(char *out, uint64_t value, int scale)
         value /= 10;
         scale--;
     }
-    for (; value; value /= 10)
+    do {
         digits[19 - count++] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
     return place_point(out, digits + 20 - count, count, count - scale);
 }
 
@@ -187,7 +193,7 @@ static size_t write_any(char *out, double value)
             break;
     }
     char *mark = strchr(text, 'e');
-    int exponent = atoi(mark + 1);
+    int exponent = (int)strtol(mark + 1, NULL, 10);
     int count = 1;
     if (text[1] == '.') {
         memmove(text + 1, text + 2, (size_t)(mark - text) - 2);
@@ -205,16 +211,13 @@ void lh_json_append_double(struct lh_buf *buf, double value)
         lh_buf_append_str(buf, lh_str_of(name));
         return;
     }
-    char text[64];
+    char text[1 + DOUBLE_BYTES];
     size_t len = 0, sign = 0;
     if (signbit(value)) {
         text[sign++] = '-';
         value = -value;
     }
-    if (value == 0) {
-        memcpy(text + sign, "0.0", 3);
-        len = 3;
-    } else if (value < 9007199254740992.0 && value == (double)(uint64_t)value) {
+    if (value < 9007199254740992.0 && value == (double)(uint64_t)value) {
         len = write_decimal(text + sign, (uint64_t)value, 0);
     } else if (!write_short(text + sign, value, &len) && !write_long(text + sign, value, &len)) {
         len = write_any(text + sign, value);
