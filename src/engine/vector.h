@@ -72,16 +72,11 @@ struct engine_list_entry {
     uint64_t offset;
     uint64_t length;
 };
-/* Text of up to 12 bytes stands inside, longer text behind the pointer. */
+/* Text of up to 12 bytes stands inside; of longer text the first four, then a pointer to it. (No
+ * union: its alignment would move what the library has at byte 4 to byte 8.) */
 struct engine_string {
     uint32_t length;
-    union {
-        char inlined[12];
-        struct {
-            char prefix[4];
-            const char *data;
-        } pointer;
-    } value;
+    char bytes[12];
 };
 
 struct engine_type_info {
@@ -131,7 +126,9 @@ static inline bool engine_vector_is_null(const struct engine_vector *vector, siz
 static inline struct lh_str engine_vector_str(const struct engine_vector *vector, size_t row)
 {
     const struct engine_string *string = (const struct engine_string *)vector->data + row;
-    const char *data = string->length <= 12 ? string->value.inlined : string->value.pointer.data;
+    const char *data = string->bytes;
+    if (string->length > sizeof string->bytes)
+        memcpy(&data, string->bytes + 4, sizeof data);
     return (struct lh_str){data, string->length};
 }
 

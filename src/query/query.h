@@ -16,7 +16,7 @@
  * and those of the engine (LH_TIMEOUT, LH_CANCELLED, LH_BUSY, …).
  *
  * Threads: a query engine is shared; a query belongs to one thread at a time. Blocking: query_open
- * waits for a free connection and for the first rows; query_next for the next ones.
+ * waits for a free connection and for the statement to start; query_next for its rows.
  */
 #ifndef LAKEHOUSE_QUERY_QUERY_H
 #define LAKEHOUSE_QUERY_QUERY_H
@@ -27,6 +27,7 @@
 #include "engine/engine.h"
 
 struct catalog;      /* catalog/catalog.h */
+struct storage;      /* storage/storage.h */
 struct query_engine; /* made by query_engine_new, ended by query_engine_free */
 struct query;        /* one statement; opened by query_open, ended by query_close */
 
@@ -44,6 +45,7 @@ struct query_relations; /* relations.h: more kinds of names that SQL may use (vi
 struct query_engine_options {
     struct engine *engine;   /* borrowed, outlives the query engine */
     struct catalog *catalog; /* borrowed; NULL: there are no datasets, only `relations` */
+    struct storage *storage; /* borrowed; where the catalog's objects are */
     /* Asked for a table name in this order, before the catalog's datasets: who stands first
      * shadows. Borrowed. */
     const struct query_relations *const *relations;
@@ -99,8 +101,8 @@ const struct engine_column *query_columns(const struct query *query, size_t *ret
 enum lh_code query_next(struct query *query, const struct engine_chunk **ret,
                         struct lh_error *err) LH_MUST_USE;
 
-/* What was read: name (as the catalog writes it) and version of every dataset, in order of name.
- * A dataset read at two versions stands there twice. */
+/* What was read: name (as the catalog writes it) and version of every dataset, in order of name;
+ * a dataset read at two versions stands there twice, the newer first. */
 struct query_version {
     struct lh_str dataset;
     uint64_t version;

@@ -21,8 +21,10 @@ struct query_moment {
 };
 
 struct query_scope {
-    const struct catalog_snapshot *snapshot; /* NULL without a catalog */
-    struct lh_str grants;                    /* of the principal */
+    struct catalog_snapshot
+        *snapshot;         /* NULL without a catalog; pinned until the query is closed */
+    struct lh_str grants;  /* of the principal */
+    struct lh_arena *pins; /* lives until the query is closed: for what must, too */
 };
 
 struct query_relation_writer; /* collects one relation: its SQL and what it rests on */
@@ -38,6 +40,10 @@ struct query_relations {
     enum lh_code (*write)(void *context, const struct query_scope *scope, struct lh_str name,
                           const struct query_moment *moment, struct query_relation_writer *writer,
                           struct lh_error *err);
+    /* Before each run, for every name that is read: LH_DAMAGED if its files are not what was
+     * committed. May be NULL. */
+    enum lh_code (*ensure)(void *context, const struct query_scope *scope, struct lh_str name,
+                           const struct query_moment *moment, struct lh_error *err);
     /* Calls each(name) for every name that the principal may see now. */
     void (*list)(void *context, const struct query_scope *scope,
                  void (*each)(void *each_context, struct lh_str name), void *each_context);
@@ -49,18 +55,22 @@ struct query_relation_column {
     struct lh_str type;   /* SQL type, as text */
 };
 
+/* Files of one schema. */
 struct query_relation_files {
-    struct lh_str dataset; /* name as the catalog writes it */
-    uint64_t version;
-    const struct query_relation_column *columns;
+    const struct query_relation_column *columns; /* stored absent: not in these files, so NULL */
     size_t column_count;
+    bool is_cast;               /* stored types differ from `type` */
     const struct lh_str *paths; /* absolute; none: an empty table of these columns */
     size_t path_count;
 };
 
-/* Writes SELECT "stored" AS "name", … FROM read_parquet([…]) and notes the version. */
+/* Writes SELECT "stored" AS "name", … FROM read_parquet([…]); a second call adds its rows behind.
+ */
 void query_write_files(struct query_relation_writer *writer,
                        const struct query_relation_files *files);
+/* Notes what is read, for the reply: the name as the catalog writes it. */
+void query_write_version(struct query_relation_writer *writer, struct lh_str dataset,
+                         uint64_t version);
 /* Text of the source's own, trusted. */
 void query_write_sql(struct query_relation_writer *writer, struct lh_str sql);
 /* The relation, in parentheses, that `name` is for the sources behind this one. */
