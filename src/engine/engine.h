@@ -93,7 +93,7 @@ struct engine_params {
 /* Starts one statement; params may be NULL (none). Everything passed is borrowed until the cursor
  * is closed
  * (`cancel`) or the call returns (the rest). Result columns of types that vector.h does not know
- * are cast to text, `alias` naming the type. LH_INVALID: the parameters are not those the statement
+ * are cast to text, LH_INVALID: the parameters are not those the statement
  * has. */
 enum lh_code engine_run(struct engine_connection *connection, struct lh_str sql,
                         const struct engine_params *params, const struct lh_cancel *cancel,
@@ -130,7 +130,7 @@ enum lh_code engine_describe(struct engine_connection *connection, struct lh_str
                              struct lh_error *err) LH_MUST_USE;
 
 /* The tree of the engine's parser: {"error": false, "statements": [{"node": …}, …]}. Members that
- * are empty or have their default value are left out. LH_SYNTAX; LH_REFUSED: not a SELECT;
+ * are null or have their default value are left out. LH_SYNTAX; LH_REFUSED: not a SELECT;
  * LH_TOO_LARGE (AST limits). */
 enum lh_code engine_parse(struct engine_connection *connection, struct lh_str sql,
                           struct lh_arena *arena, struct ast_node **ret,
@@ -157,7 +157,7 @@ struct engine_content {
 };
 
 struct engine_copy_options {
-    struct lh_str codec;    /* "zstd", "snappy", "lz4", "uncompressed"; absent: "zstd" */
+    struct lh_str codec;    /* "zstd", "snappy", "lz4", "uncompressed"; absent: "snappy" */
     int64_t row_group_rows; /* 0: 61440, so that 100,000 rows keep two threads busy */
     /* Called about ten times a second on another thread, with 0 … 1. May be NULL. */
     void (*progress)(void *context, double done);

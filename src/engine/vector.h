@@ -97,6 +97,7 @@ struct engine_type_info {
 struct engine_column {
     struct lh_str name; /* as the statement calls it; need not be unique */
     const struct engine_type_info *info;
+    bool is_cast; /* its type is none of those above: it was cast to ENGINE_TEXT */
 };
 
 struct engine_vector {

@@ -1,0 +1,242 @@
+/* Running statements and reading what they return, chunk by chunk.
+ *
+ *   closed ──engine_run──▶ open ──end, error──▶ at end ──engine_cursor_close──▶ closed
+ *                            └──────engine_cursor_close (interrupts, drains)──────┘
+ *
+ * The cursor lives inside its connection: a short statement allocates nothing here.
+ */
+#include "engine/internal.h"
+
+static struct lh_str text_of(const struct engine_cursor *cursor)
+{
+    return lh_buf_str(&cursor->statement->text);
+}
+
+static enum lh_code fail_cursor(struct engine_cursor *cursor, const char *message,
+                                struct lh_error *err)
+{
+    struct engine *engine = cursor->connection->engine;
+    enum lh_code code = connection_take_error(cursor->connection, err);
+    if (!code)
+        code = engine_fail(message, text_of(cursor), statement_offset(cursor->statement),
+                           cursor->cancel, err);
+    atomic_fetch_add(&engine->failed, 1);
+    cursor->is_at_end = true;
+    cursor->has_failed = true;
+    return code;
+}
+
+/* Starts the prepared statement and waits until its first rows are there or it has ended. */
+static enum lh_code start(struct engine_cursor *cursor, struct lh_error *err)
+{
+    duckdb_pending_result pending = NULL;
+    duckdb_prepared_statement prepared = cursor->statement->prepared;
+    enum lh_code code = lh_cancel_fail(cursor->cancel, "The statement", err);
+    if (code)
+        return code;
+    if (duckdb_pending_prepared_streaming(prepared, &pending) == DuckDBError) {
+        code = fail_cursor(cursor, duckdb_pending_error(pending), err);
+        duckdb_destroy_pending(&pending);
+        return code;
+    }
+    duckdb_state state = duckdb_execute_pending(pending, &cursor->result);
+    cursor->has_result = true;
+    if (state == DuckDBError)
+        code = fail_cursor(cursor, duckdb_result_error(&cursor->result), err);
+    duckdb_destroy_pending(&pending);
+    return code;
+}
+
+static void drop_result(struct engine_cursor *cursor)
+{
+    duckdb_destroy_data_chunk(&cursor->current);
+    if (!cursor->has_result)
+        return;
+    /* An unread stream goes on in the background until its buffer is full: end it now, so that the
+     * connection comes back idle. */
+    while (!cursor->is_at_end) {
+        duckdb_interrupt(cursor->connection->handle);
+        duckdb_data_chunk chunk = duckdb_fetch_chunk(cursor->result);
+        cursor->is_at_end = chunk == NULL;
+        duckdb_destroy_data_chunk(&chunk);
+    }
+    duckdb_destroy_result(&cursor->result);
+    cursor->has_result = false;
+}
+
+static enum lh_code run(struct engine_cursor *cursor, struct lh_str sql, bool keep,
+                        const struct engine_params *params, struct lh_error *err)
+{
+    struct engine_connection *connection = cursor->connection;
+    enum lh_code code =
+        statement_get(connection, sql, keep, cursor->cancel, &cursor->statement, err);
+    if (code)
+        return code;
+    code = params_bind(cursor->statement, params, err);
+    if (code)
+        return code;
+    code = start(cursor, err);
+    if (code)
+        return code;
+    statement_shape_of_result(cursor->statement, &cursor->result);
+    if (!cursor->statement->shape.has_unknown)
+        return LH_OK;
+    /* Only now that the parameters have types is it known that a column must be cast. */
+    drop_result(cursor);
+    cursor->is_at_end = false;
+    code = statement_wrap(connection, cursor->statement, cursor->cancel, err);
+    if (code) {
+        statement_drop(cursor->statement);
+        return code;
+    }
+    code = params_bind(cursor->statement, params, err);
+    if (!code)
+        code = start(cursor, err);
+    if (!code)
+        statement_shape_of_result(cursor->statement, &cursor->result);
+    return code;
+}
+
+static enum lh_code run_watched(struct engine_connection *connection, struct lh_str sql, bool keep,
+                                const struct engine_params *params, const struct lh_cancel *cancel,
+                                const struct engine_progress *progress, struct engine_cursor **ret,
+                                struct lh_error *err)
+{
+    struct engine_cursor *cursor = &connection->cursor;
+    assert(!cursor->is_open);
+    *cursor = (struct engine_cursor){.connection = connection, .cancel = cancel, .is_open = true};
+    atomic_fetch_add(&connection->engine->run, 1);
+    (void)connection_take_error(connection, NULL); /* none of an earlier statement's */
+    watchdog_watch(connection, cancel, progress);
+    enum lh_code code = run(cursor, sql, keep, params, err);
+    if (code) {
+        engine_cursor_close(cursor);
+        return code;
+    }
+    *ret = cursor;
+    return LH_OK;
+}
+
+enum lh_code engine_run(struct engine_connection *connection, struct lh_str sql,
+                        const struct engine_params *params, const struct lh_cancel *cancel,
+                        struct engine_cursor **ret, struct lh_error *err)
+{
+    return run_watched(connection, sql, true, params, cancel, NULL, ret, err);
+}
+
+enum lh_code engine_query(struct engine *engine, struct lh_str sql,
+                          const struct engine_params *params, const struct lh_cancel *cancel,
+                          struct engine_cursor **ret, struct lh_error *err)
+{
+    struct engine_connection *connection = NULL;
+    enum lh_code code = engine_acquire(engine, sql, cancel, &connection, err);
+    if (code)
+        return code;
+    code = engine_run(connection, sql, params, cancel, ret, err);
+    if (code)
+        engine_release(connection);
+    else
+        connection->cursor.owns_connection = true;
+    return code;
+}
+
+size_t engine_cursor_column_count(const struct engine_cursor *cursor)
+{
+    return cursor->statement->shape.column_count;
+}
+
+const struct engine_column *engine_cursor_columns(const struct engine_cursor *cursor)
+{
+    return cursor->statement->shape.columns;
+}
+
+static void show_chunk(struct engine_cursor *cursor)
+{
+    const struct engine_shape *shape = &cursor->statement->shape;
+    for (size_t i = 0; i < shape->column_count; i++)
+        shape_fill(&shape->vectors[i], duckdb_data_chunk_get_vector(cursor->current, i));
+    cursor->chunk.column_count = shape->column_count;
+    cursor->chunk.columns = shape->vectors;
+}
+
+enum lh_code engine_cursor_next(struct engine_cursor *cursor, const struct engine_chunk **ret,
+                                struct lh_error *err)
+{
+    duckdb_destroy_data_chunk(&cursor->current);
+    *ret = NULL;
+    while (!cursor->is_at_end) {
+        enum lh_code code = lh_cancel_fail(cursor->cancel, "The statement", err);
+        if (code)
+            return code;
+        cursor->current = duckdb_fetch_chunk(cursor->result);
+        if (!cursor->current) {
+            const char *message = duckdb_result_error(&cursor->result);
+            if (message && *message)
+                return fail_cursor(cursor, message, err);
+            cursor->is_at_end = true;
+            return LH_OK;
+        }
+        cursor->chunk.row_count = duckdb_data_chunk_get_size(cursor->current);
+        if (cursor->chunk.row_count > 0) {
+            show_chunk(cursor);
+            *ret = &cursor->chunk;
+            return LH_OK;
+        }
+        duckdb_destroy_data_chunk(&cursor->current);
+    }
+    return LH_OK;
+}
+
+void engine_cursor_close(struct engine_cursor *cursor)
+{
+    if (!cursor || !cursor->is_open)
+        return;
+    struct engine_connection *connection = cursor->connection;
+    bool was_at_end = cursor->is_at_end && !cursor->has_failed;
+    drop_result(cursor);
+    watchdog_unwatch(connection);
+    if (lh_cancel_check(cursor->cancel) && !was_at_end)
+        atomic_fetch_add(&connection->engine->stopped, 1);
+    cursor->is_open = false;
+    statement_drop(&connection->once);
+    if (cursor->owns_connection)
+        engine_release(connection);
+}
+
+/* Reads a cursor to its end and closes it, counting the rows returned or changed. */
+static enum lh_code drain(struct engine_cursor *cursor, int64_t *ret_rows, struct lh_error *err)
+{
+    const struct engine_chunk *chunk = NULL;
+    int64_t rows = 0;
+    bool counts = duckdb_result_return_type(cursor->result) == DUCKDB_RESULT_TYPE_CHANGED_ROWS;
+    enum lh_code code;
+    do {
+        code = engine_cursor_next(cursor, &chunk, err);
+        if (!code && chunk)
+            rows +=
+                counts ? ((const int64_t *)chunk->columns[0].data)[0] : (int64_t)chunk->row_count;
+    } while (!code && chunk);
+    engine_cursor_close(cursor);
+    if (!code && ret_rows)
+        *ret_rows = rows;
+    return code;
+}
+
+enum lh_code engine_execute(struct engine_connection *connection, struct lh_str sql,
+                            const struct engine_params *params, const struct lh_cancel *cancel,
+                            int64_t *ret_rows, struct lh_error *err)
+{
+    struct engine_cursor *cursor = NULL;
+    enum lh_code code = engine_run(connection, sql, params, cancel, &cursor, err);
+    return code ? code : drain(cursor, ret_rows, err);
+}
+
+enum lh_code execute_once(struct engine_connection *connection, struct lh_str sql,
+                          const struct engine_params *params, const struct lh_cancel *cancel,
+                          const struct engine_progress *progress, int64_t *ret_rows,
+                          struct lh_error *err)
+{
+    struct engine_cursor *cursor = NULL;
+    enum lh_code code = run_watched(connection, sql, false, params, cancel, progress, &cursor, err);
+    return code ? code : drain(cursor, ret_rows, err);
+}
