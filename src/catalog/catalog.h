@@ -136,7 +136,8 @@ enum catalog_set_bit {
     CATALOG_SET_FRESHNESS = 64,
     CATALOG_SET_EMBEDDED_AT = 128,
     CATALOG_SET_STALE_SINCE = 256,
-    CATALOG_SET_REFRESH = 512
+    CATALOG_SET_REFRESH = 512,
+    CATALOG_SET_SCHEMAS = 1024 /* of files that lack some of the columns */
 };
 
 struct catalog_change {

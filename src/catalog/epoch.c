@@ -1,0 +1,117 @@
+#include "base/clock.h"
+#include "catalog/internal.h"
+
+/* `_catalog/epochs/<20 digits>.json` is made by every writer as its first act, `<20
+ * digits>.closed.json` as its last. Both are made exclusively and never changed. */
+
+#define EPOCHS_KEPT 64
+
+static struct lh_str epoch_key(uint64_t epoch, bool is_closed, struct lh_arena *arena)
+{
+    return lh_arena_printf(arena, CATALOG_EPOCH_FOLDER "/%020llu%s", (unsigned long long)epoch,
+                           is_closed ? ".closed.json" : ".json");
+}
+
+static bool parse_name(struct lh_str name, uint64_t *ret, bool *ret_is_closed)
+{
+    int64_t number = 0;
+    bool is_closed = lh_str_ends_with(name, lh_lit(".closed.json"));
+    size_t suffix = is_closed ? sizeof ".closed.json" - 1 : sizeof ".json" - 1;
+    if (name.len != 20 + suffix || !lh_str_ends_with(name, lh_lit(".json")) ||
+        !lh_str_to_int(lh_str_slice(name, 0, 20), &number) || number < 1)
+        return false;
+    *ret = (uint64_t)number;
+    *ret_is_closed = is_closed;
+    return true;
+}
+
+static enum lh_code put_epoch(struct catalog *catalog, bool is_closed, struct lh_arena *arena,
+                              struct lh_error *err)
+{
+    char time[LH_TIME_TEXT_BYTES + 1];
+    lh_time_format(lh_clock_unix_ms(), time);
+    struct lh_str bytes =
+        lh_arena_printf(arena, "{\"epoch\":%llu,\"format\":%d,\"sequence\":%llu,\"time\":\"%s\"}\n",
+                        (unsigned long long)catalog->epoch, MANIFEST_FORMAT,
+                        (unsigned long long)catalog->sequence, time);
+    return storage_put_exclusive(catalog->storage, STORAGE_PRIMARY,
+                                 epoch_key(catalog->epoch, is_closed, arena), bytes, err);
+}
+
+/* Old ones tell nothing any more. What cannot be removed now is removed another time. */
+static void trim(struct catalog *catalog, const struct storage_entry *entries, size_t count,
+                 struct lh_arena *arena)
+{
+    struct lh_str *keys = lh_arena_array(arena, count + 1, sizeof *keys);
+    size_t key_count = 0;
+    uint64_t epoch = 0;
+    bool is_closed = false;
+    for (size_t i = 0; i < count; i++)
+        if (parse_name(entries[i].name, &epoch, &is_closed) &&
+            epoch + EPOCHS_KEPT < catalog->epoch && epoch != catalog->closed_epoch)
+            keys[key_count++] = entries[i].key;
+    if (key_count < EPOCHS_KEPT ||
+        storage_trash(catalog->storage, STORAGE_PRIMARY, keys, key_count, NULL))
+        return;
+}
+
+enum lh_code epoch_begin(struct catalog *catalog, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct storage_entry *entries = NULL;
+    size_t count = 0;
+    uint64_t newest = catalog->epoch, epoch = 0;
+    bool is_closed = false;
+    enum lh_code code = storage_list(catalog->storage, STORAGE_PRIMARY,
+                                     lh_lit(CATALOG_EPOCH_FOLDER), arena, &entries, &count, err);
+    if (code)
+        goto out;
+    for (size_t i = 0; i < count; i++)
+        if (parse_name(entries[i].name, &epoch, &is_closed)) {
+            newest = epoch > newest ? epoch : newest;
+            if (is_closed && epoch > catalog->closed_epoch)
+                catalog->closed_epoch = epoch;
+        }
+    catalog->epoch = newest + 1;
+    code = put_epoch(catalog, false, arena, err);
+    if (code == LH_EXISTS)
+        code = lh_fail(err, LH_LOCKED, "Another process has just opened this lake for writing.");
+    if (!code)
+        trim(catalog, entries, count, arena);
+out:
+    lh_arena_free(arena);
+    return code;
+}
+
+static bool exists(struct catalog *catalog, uint64_t epoch, bool is_closed)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct storage_info info;
+    enum lh_code code = storage_info(catalog->storage, STORAGE_PRIMARY,
+                                     epoch_key(epoch, is_closed, arena), &info, NULL);
+    lh_arena_free(arena);
+    return code == LH_OK;
+}
+
+enum lh_code epoch_check(struct catalog *catalog, struct lh_error *err)
+{
+    if (!exists(catalog, catalog->epoch + 1, false))
+        return LH_OK;
+    catalog_stop_writing(catalog, LH_LOCKED);
+    lh_fail(err, LH_LOCKED, "Another process took this lake over; this one no longer writes.");
+    return lh_error_hint(err, "Stop one of the two servers, then restart the other.");
+}
+
+bool epoch_ended_cleanly(struct catalog *catalog, uint64_t epoch)
+{
+    return exists(catalog, epoch, true);
+}
+
+void epoch_end(struct catalog *catalog)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    /* Without the note the next open republishes the newest commit, which is right, only slower. */
+    if (catalog->stopped || put_epoch(catalog, true, arena, NULL))
+        catalog->closed_epoch = 0;
+    lh_arena_free(arena);
+}

@@ -1,0 +1,338 @@
+#include <stdlib.h>
+
+#include "catalog/internal.h"
+
+/* --- old versions, a few of them kept in memory */
+
+static struct dataset_state *recall(struct history *history, struct lh_str id, int64_t version)
+{
+    struct dataset_state *found = NULL;
+    pthread_mutex_lock(&history->mutex);
+    for (size_t i = 0; i < HISTORY_KEPT && !found; i++) {
+        struct dataset_state *state = history->items[i];
+        if (state && state->view.version == version && lh_str_equal(state->view.id, id)) {
+            history->used_at[i] = ++history->clock;
+            found = state_ref(state);
+        }
+    }
+    pthread_mutex_unlock(&history->mutex);
+    return found;
+}
+
+static void remember(struct history *history, struct dataset_state *state)
+{
+    pthread_mutex_lock(&history->mutex);
+    size_t oldest = 0;
+    for (size_t i = 1; i < HISTORY_KEPT; i++)
+        if (history->used_at[i] < history->used_at[oldest])
+            oldest = i;
+    state_unref(history->items[oldest]);
+    history->items[oldest] = state_ref(state);
+    history->used_at[oldest] = ++history->clock;
+    pthread_mutex_unlock(&history->mutex);
+}
+
+static enum lh_code state_at(struct catalog *catalog, struct lh_str id, int64_t version,
+                             struct dataset_state **ret, struct lh_error *err)
+{
+    struct chain_head head = {0};
+    *ret = recall(&catalog->history, id, version);
+    if (*ret)
+        return LH_OK;
+    enum lh_code code = chain_replay(catalog->storage, id, version, &head, err);
+    if (code)
+        return code;
+    remember(&catalog->history, head.state);
+    *ret = head.state;
+    return LH_OK;
+}
+
+/* --- when was what */
+
+static bool is_after(const struct manifest *manifest, struct catalog_as_of as_of)
+{
+    if (as_of.when == CATALOG_AT_TIME)
+        return manifest->time_ms > as_of.value;
+    return as_of.value < 0 || manifest->sequence > (uint64_t)as_of.value;
+}
+
+/* The newest version of `item` that is not after `as_of`; 0 if it came later. Times and sequences
+ * ascend with versions, so halving finds it. */
+static enum lh_code version_at(struct catalog *catalog, const struct catalog_dataset *item,
+                               struct catalog_as_of as_of, int64_t *ret, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0), *scratch = lh_arena_new(0);
+    struct chain_file *files = NULL;
+    size_t file_count = 0, count = 0;
+    enum lh_code code = chain_list(catalog->storage, item->id, arena, &files, &file_count, err);
+    for (size_t i = 0; !code && i < file_count; i++)
+        if (!files[i].is_checkpoint && files[i].version <= item->version)
+            files[count++] = files[i];
+    size_t low = 0, high = count; /* below low: not after; from high on: after */
+    while (!code && low < high) {
+        struct manifest manifest;
+        size_t middle = low + (high - low) / 2;
+        lh_arena_clear(scratch);
+        code = chain_read(catalog->storage, item->id, files[middle], scratch, &manifest, err);
+        if (!code && is_after(&manifest, as_of))
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    if (!code)
+        *ret = low ? files[low - 1].version : 0;
+    lh_arena_free(scratch);
+    lh_arena_free(arena);
+    return code;
+}
+
+/* LH_OK with *ret NULL: at that time there was no live dataset of that name in this item. */
+static enum lh_code item_at(struct catalog *catalog, const struct dataset_state *item,
+                            struct lh_str name, struct catalog_as_of as_of,
+                            struct dataset_state **ret, struct lh_error *err)
+{
+    int64_t version = 0;
+    struct dataset_state *state = NULL;
+    *ret = NULL;
+    if (!item->damage && as_of.when == CATALOG_AT_TIME && item->view.created_ms > as_of.value)
+        return LH_OK;
+    enum lh_code code = version_at(catalog, &item->view, as_of, &version, err);
+    if (!code && version)
+        code = state_at(catalog, item->view.id, version, &state, err);
+    if (code || !state)
+        return code;
+    if (state->view.is_deleted || !lh_str_equal_nocase(state->view.name, name))
+        state_unref(state);
+    else
+        *ret = state;
+    return LH_OK;
+}
+
+static enum lh_code find_then(struct catalog *catalog, const struct catalog_snapshot *snapshot,
+                              struct lh_str name, struct catalog_as_of as_of,
+                              struct dataset_state **ret, struct lh_error *err)
+{
+    size_t place = snapshot_find_name(snapshot, name);
+    enum lh_code code = LH_OK;
+    *ret = NULL;
+    if (place != SIZE_MAX)
+        code = item_at(catalog, snapshot->items[place], name, as_of, ret, err);
+    /* Nobody who has the name today: perhaps one that was renamed or dropped since. */
+    for (size_t i = 0; !code && !*ret && i < snapshot->item_count; i++)
+        if (i != place)
+            code = item_at(catalog, snapshot->items[i], name, as_of, ret, err);
+    if (!code && !*ret) {
+        lh_fail(err, LH_NOT_FOUND, "There was no dataset '%.*s' at that time.",
+                LH_ARG(lh_str_head(name, 100)));
+        code = LH_NOT_FOUND;
+        if (place != SIZE_MAX)
+            lh_error_hint(err, "There is one now: it was made later, or had another name.");
+    }
+    return code;
+}
+
+static enum lh_code find_version(struct catalog *catalog, const struct catalog_snapshot *snapshot,
+                                 struct lh_str name, int64_t version, struct dataset_state **ret,
+                                 struct lh_error *err)
+{
+    size_t place = snapshot_find_name(snapshot, name);
+    if (place == SIZE_MAX)
+        return snapshot_fail_not_found(snapshot, name, err);
+    struct dataset_state *item = snapshot->items[place];
+    if (!item->damage && version == item->view.version) {
+        *ret = state_ref(item);
+        return LH_OK;
+    }
+    enum lh_code code = LH_NOT_FOUND;
+    if (version >= 1 && version <= item->view.version)
+        code = state_at(catalog, item->view.id, version, ret, err);
+    if (code == LH_NOT_FOUND) {
+        lh_fail(err, LH_NOT_FOUND, "Dataset '%.*s' has no version %lld.", LH_ARG(item->view.name),
+                (long long)version);
+        lh_error_hint(err, "Its newest version is %lld.", (long long)item->view.version);
+    }
+    return code;
+}
+
+enum lh_code catalog_find_at(struct catalog *catalog, const struct catalog_snapshot *snapshot,
+                             struct lh_str name, struct catalog_as_of as_of,
+                             const struct catalog_dataset **ret, struct lh_error *err)
+{
+    struct dataset_state *state = NULL;
+    enum lh_code code = LH_OK;
+    /* At or after the snapshot's last commit: what the snapshot shows. Anything earlier is settled,
+     * for later commits never have earlier times. */
+    bool is_now = as_of.when == CATALOG_NOW ||
+                  (as_of.when == CATALOG_AT_TIME && as_of.value >= snapshot->time_ms) ||
+                  (as_of.when == CATALOG_AT_SEQUENCE && as_of.value >= 0 &&
+                   (uint64_t)as_of.value >= snapshot->sequence);
+    if (is_now) {
+        const struct catalog_dataset *found = NULL;
+        code = catalog_find(snapshot, name, &found, err);
+        if (!code)
+            *ret = catalog_dataset_ref(found);
+        return code;
+    }
+    if (as_of.when == CATALOG_AT_VERSION)
+        code = find_version(catalog, snapshot, name, as_of.value, &state, err);
+    else
+        code = find_then(catalog, snapshot, name, as_of, &state, err);
+    if (!code)
+        *ret = &state->view;
+    return code;
+}
+
+/* --- who did what */
+
+static void fill_version(const struct manifest *manifest, struct lh_str name,
+                         struct lh_arena *arena, struct catalog_version *ret)
+{
+    *ret = (struct catalog_version){
+        .dataset_id = manifest->dataset_id,
+        .name = lh_arena_str(arena, name),
+        .version = manifest->version,
+        .sequence = manifest->sequence,
+        .epoch = manifest->epoch,
+        .time_ms = manifest->time_ms,
+        .row_count = manifest->row_count,
+        .object_count = manifest->object_count,
+        .byte_count = manifest->byte_count,
+        .commits = manifest->commits,
+        .commit_count = manifest->commit_count,
+    };
+}
+
+/* The version that `version` was made from, or the newest below it that is there. */
+static enum lh_code version_below(struct catalog *catalog, struct lh_str id, int64_t version,
+                                  struct lh_arena *arena, int64_t *ret, struct lh_error *err)
+{
+    struct manifest manifest;
+    struct chain_file file = {version, false};
+    enum lh_code code = chain_read(catalog->storage, id, file, arena, &manifest, err);
+    if (!code)
+        *ret = manifest.parent.version;
+    if (code != LH_NOT_FOUND)
+        return code;
+    struct chain_file *files = NULL;
+    size_t count = 0;
+    code = chain_list(catalog->storage, id, arena, &files, &count, err);
+    *ret = 0;
+    for (size_t i = 0; !code && i < count; i++)
+        if (!files[i].is_checkpoint && files[i].version < version)
+            *ret = files[i].version;
+    return code;
+}
+
+enum lh_code catalog_versions(struct catalog *catalog, const struct catalog_dataset *dataset,
+                              int64_t before, size_t limit, struct lh_arena *arena,
+                              struct catalog_version **ret, size_t *ret_count, struct lh_error *err)
+{
+    size_t count = 0, most = limit;
+    int64_t version = dataset->version;
+    enum lh_code code = LH_OK;
+    if (before > 0 && before <= dataset->version)
+        code = version_below(catalog, dataset->id, before, arena, &version, err);
+    if (most > (size_t)version)
+        most = (size_t)version;
+    struct catalog_version *list = lh_arena_array(arena, most + 1, sizeof *list);
+    while (!code && version && count < most) {
+        struct manifest manifest;
+        struct chain_file file = {version, false};
+        code = chain_read(catalog->storage, dataset->id, file, arena, &manifest, err);
+        if (code)
+            break;
+        fill_version(&manifest, dataset->name, arena, &list[count++]);
+        version = manifest.parent.version;
+    }
+    if (code == LH_NOT_FOUND && count) /* what is below was retired */
+        code = LH_OK;
+    if (!code) {
+        *ret = list;
+        *ret_count = count;
+    }
+    return code;
+}
+
+struct change_place {
+    const struct catalog_dataset *dataset;
+    int64_t version;
+    uint64_t sequence;
+};
+struct change_list {
+    struct change_place *items;
+    size_t count, capacity;
+};
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct change_place *x = a, *y = b;
+    return x->sequence < y->sequence ? -1 : x->sequence > y->sequence;
+}
+
+static void add_place(struct change_list *list, struct change_place place)
+{
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity ? list->capacity * 2 : 64;
+        struct change_place *items = catalog_allocate(capacity, sizeof *items);
+        if (list->count)
+            memcpy(items, list->items, list->count * sizeof *items);
+        free(list->items);
+        list->items = items;
+        list->capacity = capacity;
+    }
+    list->items[list->count++] = place;
+}
+
+static enum lh_code collect(struct catalog *catalog, const struct catalog_dataset *dataset,
+                            uint64_t sequence, struct lh_arena *scratch, struct change_list *list,
+                            struct lh_error *err)
+{
+    int64_t version = dataset->sequence > sequence ? dataset->version : 0;
+    while (version) {
+        struct manifest manifest;
+        struct chain_file file = {version, false};
+        lh_arena_clear(scratch);
+        enum lh_code code =
+            chain_read(catalog->storage, dataset->id, file, scratch, &manifest, err);
+        if (code == LH_NOT_FOUND)
+            return LH_OK;
+        if (code || manifest.sequence <= sequence)
+            return code;
+        add_place(list, (struct change_place){dataset, version, manifest.sequence});
+        version = manifest.parent.version;
+    }
+    return LH_OK;
+}
+
+enum lh_code catalog_changes(struct catalog *catalog, uint64_t sequence, size_t limit,
+                             struct lh_arena *arena, struct catalog_version **ret,
+                             size_t *ret_count, struct lh_error *err)
+{
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
+    struct lh_arena *scratch = lh_arena_new(0);
+    struct change_list list = {0};
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < snapshot->item_count && !code; i++)
+        if (!snapshot->items[i]->damage)
+            code = collect(catalog, &snapshot->items[i]->view, sequence, scratch, &list, err);
+    if (list.count)
+        qsort(list.items, list.count, sizeof *list.items, compare_places);
+    size_t count = list.count < limit ? list.count : limit;
+    struct catalog_version *versions = lh_arena_array(arena, count + 1, sizeof *versions);
+    for (size_t i = 0; i < count && !code; i++) {
+        const struct change_place *place = &list.items[i];
+        struct manifest manifest;
+        struct chain_file file = {place->version, false};
+        code = chain_read(catalog->storage, place->dataset->id, file, arena, &manifest, err);
+        if (!code)
+            fill_version(&manifest, place->dataset->name, arena, &versions[i]);
+    }
+    if (!code) {
+        *ret = versions;
+        *ret_count = count;
+    }
+    free(list.items);
+    lh_arena_free(scratch);
+    catalog_snapshot_unref(snapshot);
+    return code;
+}

@@ -1,0 +1,288 @@
+/* What the files of the catalog share; never leaves this folder.
+ *
+ * Locks, in the order in which they may be taken (docs/concurrency.md):
+ *   catalog.queue_mutex     the queue of changes, who leads, whether writing stopped
+ *   catalog.fulfilled.mutex what jobs and keys did
+ *   catalog.snapshot_mutex  the pointer to the newest snapshot
+ *   catalog.trust.mutex     which objects were verified
+ *   catalog.problem_mutex   the list of problems
+ *   catalog.history.mutex   old versions kept in memory
+ * The slots belong to the leader: there is one at a time, and it holds no lock while it writes.
+ */
+#ifndef LAKEHOUSE_CATALOG_INTERNAL_H
+#define LAKEHOUSE_CATALOG_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "catalog/manifest_internal.h"
+#include "storage/storage.h"
+
+#define CATALOG_EPOCH_FOLDER "_catalog/epochs"
+#define CATALOG_DATA_FOLDER "datasets"
+#define CATALOG_CHECKPOINT_EVERY 16
+#define CATALOG_FULFILLED_KEEP_MS ((int64_t)24 * 3600 * 1000)
+
+void *catalog_allocate(size_t count, size_t size); /* zeroed, never NULL */
+struct lh_str catalog_folder_of(struct lh_str dataset_id, struct lh_arena *arena);
+
+/* --- objects.c: lists of files that versions share */
+
+/* Old ones that stay, then the added ones, each with a reference. NULL if a removed key is not
+ * there. */
+const struct catalog_object **objects_change(const struct catalog_object *const *old,
+                                             size_t old_count, struct lh_str_list removed,
+                                             struct manifest_objects added, size_t *ret_count);
+/* Whether one of the last `added_count` is there twice. */
+bool objects_have_twins(const struct catalog_object *const *objects, size_t count,
+                        size_t added_count);
+void objects_unref(const struct catalog_object *const *objects, size_t count);
+
+/* --- state.c: one version in memory */
+
+struct shared_arena { /* texts that several versions have in common */
+    atomic_size_t refs;
+    struct lh_arena *arena;
+};
+struct object_node { /* one allocation: the view, then what it points to */
+    struct catalog_object view;
+    atomic_size_t refs;
+};
+struct dataset_state {
+    struct catalog_dataset view; /* first: the public pointer is this one */
+    atomic_size_t refs;
+    struct shared_arena *texts;   /* id, name, description, owner, tags, lineage, refresh */
+    struct shared_arena *columns; /* columns, schemas */
+    char *damage;                 /* a sentence: this dataset cannot be served; NULL if it can */
+};
+
+/* The state after a change of `parent` (NULL: before the first version). LH_DAMAGED: the change
+ * does not fit. Counts of the manifest are not looked at. */
+enum lh_code state_apply(struct dataset_state *parent, const struct manifest *manifest,
+                         struct dataset_state **ret, struct lh_error *err) LH_MUST_USE;
+/* Copies the members that `bits` name; texts stay where they are. */
+void state_set_members(uint32_t bits, const struct catalog_dataset *set,
+                       struct catalog_dataset *to);
+/* LH_DAMAGED unless the counts of the manifest are those of the state. */
+enum lh_code state_check(const struct dataset_state *state, const struct manifest *manifest,
+                         struct lh_error *err) LH_MUST_USE;
+/* The whole state as a checkpoint that borrows from it; `objects` go into the arena. */
+void state_to_checkpoint(const struct dataset_state *state, struct lh_arena *arena,
+                         struct manifest *ret);
+struct dataset_state *state_damaged(struct lh_str id, struct lh_str name, int64_t version,
+                                    uint64_t sequence, struct lh_str damage);
+struct dataset_state *state_ref(struct dataset_state *state);
+void state_unref(struct dataset_state *state);
+
+/* --- chain.c: the manifests of one dataset on disk */
+
+struct chain_file {
+    int64_t version;
+    bool is_checkpoint;
+};
+struct chain_head {
+    struct dataset_state *state;
+    struct manifest_ref head;
+    struct manifest_ref parent;
+    struct manifest_ref checkpoint; /* 0: none usable */
+    uint64_t epoch;
+    uint64_t sequence;
+    int64_t time_ms;
+    int64_t versions_since_checkpoint;
+    int64_t changes_since_checkpoint; /* objects added and removed */
+    bool is_checkpoint_damaged;       /* served by a longer replay */
+};
+/* Files of a dataset ascending by version; a manifest before the checkpoint of its version. */
+enum lh_code chain_list(struct storage *storage, struct lh_str id, struct lh_arena *arena,
+                        struct chain_file **ret, size_t *ret_count,
+                        struct lh_error *err) LH_MUST_USE;
+/* LH_NOT_FOUND, LH_DAMAGED, LH_FORMAT. */
+enum lh_code chain_read(struct storage *storage, struct lh_str id, struct chain_file file,
+                        struct lh_arena *arena, struct manifest *ret,
+                        struct lh_error *err) LH_MUST_USE;
+/* Replays up to `version`. ret->state is the caller's, to be unreferenced. */
+enum lh_code chain_replay(struct storage *storage, struct lh_str id, int64_t version,
+                          struct chain_head *ret, struct lh_error *err) LH_MUST_USE;
+/* LH_DAMAGED: a version is missing that no later one replaces. */
+enum lh_code chain_check_gaps(struct storage *storage, struct lh_str id,
+                              const struct chain_file *files, size_t file_count,
+                              struct lh_error *err) LH_MUST_USE;
+
+/* --- snapshot.c: all datasets at one sequence */
+
+struct snapshot_index;
+struct catalog_snapshot {
+    atomic_size_t refs;
+    uint64_t sequence;
+    int64_t time_ms; /* of the commit with that sequence */
+    size_t item_count;
+    struct snapshot_index *index;  /* shared as long as no name changes */
+    struct dataset_state *items[]; /* dropped and damaged ones too; place = place of the slot */
+};
+struct catalog_snapshot *snapshot_new(struct dataset_state **items, size_t count, uint64_t sequence,
+                                      int64_t time_ms);
+/* A copy with one state exchanged or (place == item_count) added. Takes over the reference. */
+struct catalog_snapshot *snapshot_with(const struct catalog_snapshot *old, size_t place,
+                                       struct dataset_state *state, uint64_t sequence,
+                                       int64_t time_ms);
+/* The place of an item; SIZE_MAX if there is none. Names find live and damaged ones only. */
+size_t snapshot_find_name(const struct catalog_snapshot *snapshot, struct lh_str name);
+size_t snapshot_find_id(const struct catalog_snapshot *snapshot, struct lh_str id);
+enum lh_code snapshot_fail_not_found(const struct catalog_snapshot *snapshot, struct lh_str name,
+                                     struct lh_error *err);
+enum lh_code state_fail_damaged(const struct dataset_state *state, struct lh_error *err);
+
+/* --- trust.c */
+
+struct trust_entry {
+    char *key; /* "bucket:key"; NULL = free */
+    struct storage_info info;
+    bool is_running; /* somebody reads it right now */
+    bool is_good;
+};
+struct trust {
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    struct trust_entry *entries;
+    size_t count, capacity;
+};
+void trust_init(struct trust *trust);
+void trust_release(struct trust *trust);
+/* The file's identity and size now; on commit its checksum was just taken by who wrote it. */
+enum lh_code trust_note(struct catalog *catalog, const struct catalog_object *object,
+                        struct lh_error *err) LH_MUST_USE;
+
+/* --- fulfilled.c */
+
+struct fulfilled_entry;
+struct fulfilled {
+    pthread_mutex_t mutex;
+    struct fulfilled_entry **table; /* by hash of "j:<job>" or "k:<key>"; chained */
+    size_t bucket_count, count;
+    struct fulfilled_entry *oldest, *newest; /* in order of addition: forgotten from the front */
+    int64_t keep_ms;
+    bool is_loaded; /* the manifests of earlier sessions were read */
+};
+void fulfilled_init(struct fulfilled *fulfilled, int64_t keep_ms);
+void fulfilled_release(struct fulfilled *fulfilled);
+/* Remembers what the commits of a manifest fulfilled. */
+void fulfilled_add(struct catalog *catalog, const struct manifest *manifest);
+
+/* --- the catalog */
+
+struct slot { /* the writer's view of a dataset */
+    char id[LH_UUID_TEXT_BYTES + 1];
+    struct chain_head head; /* state is NULL while it is damaged */
+};
+
+struct commit_request;
+
+#define HISTORY_KEPT 64
+struct history {
+    pthread_mutex_t mutex;
+    struct dataset_state *items[HISTORY_KEPT];
+    uint64_t used_at[HISTORY_KEPT];
+    uint64_t clock;
+};
+
+struct problem {
+    struct problem *next;
+    char *dataset_id, *name, *what;
+};
+
+struct orphan { /* a data file that no head named when the lake was opened */
+    struct orphan *next;
+    struct lh_str key;
+    struct lh_str dataset_id;
+    bool is_named; /* by some manifest, it turned out */
+};
+
+struct catalog {
+    struct storage *storage;
+    struct catalog_options options;
+    uint64_t epoch;
+    uint64_t closed_epoch; /* the newest that ended cleanly */
+
+    pthread_mutex_t queue_mutex;
+    pthread_cond_t queue_changed;
+    struct commit_request *queue_first, *queue_last;
+    size_t queue_count;
+    size_t last_group;      /* how many shared the last manifest */
+    int64_t last_commit_us; /* how long it took to become durable */
+    bool has_leader;
+    bool is_closing;
+    enum lh_code stopped; /* LH_OK while commits are taken; LH_UNKNOWN, LH_LOCKED */
+
+    struct slot *slots;
+    size_t slot_count, slot_capacity;
+    uint64_t sequence;
+    int64_t time_ms;
+
+    pthread_mutex_t snapshot_mutex;
+    struct catalog_snapshot *snapshot;
+
+    struct trust trust;
+    struct fulfilled fulfilled;
+    struct history history;
+
+    pthread_mutex_t problem_mutex;
+    struct problem *problems;
+    size_t verify_place, verify_object; /* how far catalog_verify_some came; problem_mutex */
+
+    struct lh_arena *orphan_arena; /* found at open, before anyone could publish */
+    struct orphan *orphans;
+};
+
+void catalog_add_problem(struct catalog *catalog, struct lh_str dataset_id, struct lh_str name,
+                         struct lh_str what);
+/* Makes a new state what readers see. Takes over the reference in slot->head.state's stead. */
+void catalog_show(struct catalog *catalog, size_t place, struct dataset_state *state,
+                  uint64_t sequence, int64_t time_ms);
+size_t catalog_add_slot(struct catalog *catalog, struct lh_str id);
+
+/* --- group.c and change.c: the commit pipeline */
+
+struct commit_request {
+    struct commit_request *next;
+    const struct catalog_change *change;
+    struct lh_arena *arena; /* the caller's; touched by the leader while the caller waits */
+    struct catalog_commit_result *ret;
+    struct lh_error *err;
+    struct lh_uuid uuid;
+    enum lh_code code;
+    bool is_done;
+};
+
+/* What can be said without looking at the dataset. */
+enum lh_code change_check(const struct catalog_change *change, struct lh_error *err) LH_MUST_USE;
+/* May share a version with other changes of its dataset, in any order. */
+bool change_is_joinable(const struct catalog_change *change);
+/* Adds a change to the manifest of the next version of `state` (NULL: to be created). Codes as
+ * catalog_commit; on failure the manifest is as before. */
+enum lh_code change_merge(const struct catalog_snapshot *snapshot,
+                          const struct dataset_state *state, const struct catalog_change *change,
+                          const struct lh_uuid *uuid, struct lh_arena *arena,
+                          struct manifest *manifest, struct lh_error *err) LH_MUST_USE;
+
+/* --- publish.c */
+
+/* Makes the manifest of the next version of a slot (place == slot_count: of a new dataset). */
+void publish_prepare(struct catalog *catalog, size_t place, struct lh_str dataset_id,
+                     struct manifest *ret);
+/* Encodes and publishes a version on top of `parent`; on LH_OK slot and readers have it. LH_EXISTS:
+ * somebody else published that version. LH_UNKNOWN: writing has been stopped. */
+enum lh_code publish_version(struct catalog *catalog, size_t place, struct dataset_state *parent,
+                             struct manifest *manifest, struct lh_error *err) LH_MUST_USE;
+/* A checkpoint if one is due; failing is not an error but LH_UNKNOWN, which stops writing. */
+void publish_checkpoint(struct catalog *catalog, size_t place);
+void catalog_stop_writing(struct catalog *catalog, enum lh_code why);
+
+/* --- epoch.c */
+
+enum lh_code epoch_begin(struct catalog *catalog, struct lh_error *err) LH_MUST_USE;
+/* LH_LOCKED if a later writer has begun. */
+enum lh_code epoch_check(struct catalog *catalog, struct lh_error *err) LH_MUST_USE;
+bool epoch_ended_cleanly(struct catalog *catalog, uint64_t epoch);
+void epoch_end(struct catalog *catalog);
+
+#endif

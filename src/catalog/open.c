@@ -1,0 +1,319 @@
+#include <stdlib.h>
+
+#include "catalog/load.h"
+
+/* --- problems */
+
+static char *copy_text(struct lh_str text)
+{
+    char *copy = catalog_allocate(text.len + 1, 1);
+    if (text.len)
+        memcpy(copy, text.data, text.len);
+    return copy;
+}
+
+void catalog_add_problem(struct catalog *catalog, struct lh_str dataset_id, struct lh_str name,
+                         struct lh_str what)
+{
+    pthread_mutex_lock(&catalog->problem_mutex);
+    struct problem **link = &catalog->problems;
+    while (*link && (!lh_str_equal(lh_str_of((*link)->dataset_id), dataset_id) ||
+                     !lh_str_equal(lh_str_of((*link)->what), what)))
+        link = &(*link)->next;
+    if (!*link) {
+        struct problem *problem = catalog_allocate(1, sizeof *problem);
+        problem->dataset_id = copy_text(dataset_id);
+        problem->name = copy_text(name);
+        problem->what = copy_text(what);
+        *link = problem;
+    }
+    pthread_mutex_unlock(&catalog->problem_mutex);
+}
+
+void catalog_problems(struct catalog *catalog, struct lh_arena *arena, struct catalog_problem **ret,
+                      size_t *ret_count)
+{
+    size_t count = 0;
+    pthread_mutex_lock(&catalog->problem_mutex);
+    for (const struct problem *at = catalog->problems; at; at = at->next)
+        count++;
+    struct catalog_problem *list = lh_arena_array(arena, count + 2, sizeof *list);
+    count = 0;
+    for (const struct problem *at = catalog->problems; at; at = at->next)
+        list[count++] = (struct catalog_problem){
+            .dataset_id = lh_arena_str(arena, lh_str_of(at->dataset_id)),
+            .name = at->name[0] ? lh_arena_str(arena, lh_str_of(at->name)) : (struct lh_str){0},
+            .what = lh_arena_str(arena, lh_str_of(at->what)),
+        };
+    pthread_mutex_unlock(&catalog->problem_mutex);
+    if (!catalog_is_writable(catalog))
+        list[count++].what = lh_lit("Writing has stopped; restart the server to recover.");
+    *ret = list;
+    *ret_count = count;
+}
+
+bool catalog_is_writable(struct catalog *catalog)
+{
+    pthread_mutex_lock(&catalog->queue_mutex);
+    bool is_writable = !catalog->stopped && !catalog->is_closing;
+    pthread_mutex_unlock(&catalog->queue_mutex);
+    return is_writable;
+}
+
+uint64_t catalog_epoch(const struct catalog *catalog)
+{
+    return catalog->epoch;
+}
+
+/* --- slots and what readers see */
+
+size_t catalog_add_slot(struct catalog *catalog, struct lh_str id)
+{
+    if (catalog->slot_count == catalog->slot_capacity) {
+        size_t capacity = catalog->slot_capacity ? catalog->slot_capacity * 2 : 64;
+        struct slot *slots = catalog_allocate(capacity, sizeof *slots);
+        if (catalog->slot_count)
+            memcpy(slots, catalog->slots, catalog->slot_count * sizeof *slots);
+        free(catalog->slots);
+        catalog->slots = slots;
+        catalog->slot_capacity = capacity;
+    }
+    memcpy(catalog->slots[catalog->slot_count].id, id.data, LH_UUID_TEXT_BYTES);
+    return catalog->slot_count++;
+}
+
+void catalog_show(struct catalog *catalog, size_t place, struct dataset_state *state,
+                  uint64_t sequence, int64_t time_ms)
+{
+    struct catalog_snapshot *old = catalog->snapshot;
+    struct catalog_snapshot *snapshot = snapshot_with(old, place, state, sequence, time_ms);
+    catalog->sequence = sequence;
+    catalog->time_ms = time_ms;
+    pthread_mutex_lock(&catalog->snapshot_mutex);
+    catalog->snapshot = snapshot;
+    pthread_mutex_unlock(&catalog->snapshot_mutex);
+    catalog_snapshot_unref(old);
+}
+
+/* --- open */
+
+struct named {
+    struct load_item *item;
+    struct lh_str name;
+};
+
+static int compare_named(const void *a, const void *b)
+{
+    const struct named *x = a, *y = b;
+    int order = lh_str_compare_nocase(x->name, y->name);
+    if (order)
+        return order;
+    return x->item->head.sequence < y->item->head.sequence ? -1 : 1;
+}
+
+/* Two live datasets of one name: the commit protocol never makes them, so the later one is damage.
+ */
+static void refuse_twins(struct catalog *catalog, struct load *load)
+{
+    struct named *list = catalog_allocate(load->count, sizeof *list);
+    size_t count = 0;
+    for (size_t i = 0; i < load->count; i++) {
+        const struct dataset_state *state = load->items[i].head.state;
+        if (state && !state->view.is_deleted)
+            list[count++] = (struct named){&load->items[i], state->view.name};
+    }
+    qsort(list, count, sizeof *list, compare_named);
+    for (size_t i = 1; i < count; i++) {
+        struct load_item *item = list[i].item;
+        if (!lh_str_equal_nocase(list[i - 1].name, list[i].name))
+            continue;
+        struct lh_str id = {item->id, LH_UUID_TEXT_BYTES};
+        item->damage = copy_text(lh_lit("An earlier dataset has the same name."));
+        item->name = copy_text(list[i].name);
+        catalog_add_problem(catalog, id, list[i].name, lh_str_of(item->damage));
+        list[i].name = lh_str_of(item->name);
+        state_unref(item->head.state);
+        item->head.state = NULL;
+    }
+    free(list);
+}
+
+static void take_over(struct catalog *catalog, struct load *load)
+{
+    struct dataset_state **states = catalog_allocate(load->count, sizeof *states);
+    size_t count = 0;
+    for (size_t i = 0; i < load->count; i++) {
+        struct load_item *item = &load->items[i];
+        struct lh_str id = {item->id, LH_UUID_TEXT_BYTES};
+        if (!item->is_dataset)
+            continue;
+        size_t place = catalog_add_slot(catalog, id);
+        catalog->slots[place].head = item->head;
+        if (item->head.sequence > catalog->sequence)
+            catalog->sequence = item->head.sequence;
+        if (item->head.time_ms > catalog->time_ms)
+            catalog->time_ms = item->head.time_ms;
+        if (item->head.epoch > catalog->epoch)
+            catalog->epoch = item->head.epoch;
+        if (!item->head.state)
+            item->head.state = state_damaged(id, lh_str_of(item->name), item->newest_version,
+                                             item->head.sequence, lh_str_of(item->damage));
+        states[count++] = item->head.state;
+    }
+    catalog->snapshot = snapshot_new(states, count, catalog->sequence, catalog->time_ms);
+    free(states);
+}
+
+/* The newest commit of a writer that did not end cleanly. Its folder's fsync may have failed, and a
+ * folder whose fsync failed once cannot be trusted to be synced by a second call: the name may be
+ * lost with the next power cut although everybody reads it now. So the same change is published
+ * again under the next version, as a change of the same parent: whether the first copy survives or
+ * not, the dataset is the same. Only the newest commit of all can be in doubt, because writing
+ * stops at the first doubt. The folders of the others are synced: after a kill their names may
+ * still be only in memory. */
+static enum lh_code republish(struct catalog *catalog, size_t place, struct lh_error *err)
+{
+    struct slot *slot = &catalog->slots[place];
+    struct lh_str id = {slot->id, LH_UUID_TEXT_BYTES};
+    struct lh_arena *arena = lh_arena_new(0);
+    struct manifest old, manifest;
+    struct chain_head parent = {0};
+    struct chain_file file = {slot->head.head.version, false};
+    enum lh_code code = chain_read(catalog->storage, id, file, arena, &old, err);
+    if (!code && old.parent.version)
+        code = chain_replay(catalog->storage, id, old.parent.version, &parent, err);
+    if (!code) {
+        publish_prepare(catalog, place, id, &manifest);
+        struct manifest fresh = manifest;
+        struct catalog_object *added = lh_arena_array(arena, old.added.count + 1, sizeof *added);
+        for (size_t i = 0; i < old.added.count; i++) {
+            added[i] = old.added.items[i];
+            added[i].added_version = fresh.version;
+        }
+        manifest = old;
+        manifest.version = fresh.version;
+        manifest.sequence = fresh.sequence;
+        manifest.epoch = fresh.epoch;
+        manifest.time_ms = fresh.time_ms;
+        manifest.added.items = added;
+        code = publish_version(catalog, place, parent.state, &manifest, err);
+    }
+    state_unref(parent.state);
+    lh_arena_free(arena);
+    return code;
+}
+
+static enum lh_code sync_folders(struct catalog *catalog, uint64_t epoch, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < catalog->slot_count && !code; i++) {
+        const struct slot *slot = &catalog->slots[i];
+        struct lh_str id = {slot->id, LH_UUID_TEXT_BYTES};
+        if (slot->head.state && slot->head.epoch == epoch)
+            code =
+                storage_sync_folder(catalog->storage, STORAGE_PRIMARY,
+                                    manifest_key(id, slot->head.head.version, false, arena), err);
+    }
+    lh_arena_free(arena);
+    return code;
+}
+
+static enum lh_code recover(struct catalog *catalog, struct lh_error *err)
+{
+    size_t newest = SIZE_MAX;
+    for (size_t i = 0; i < catalog->slot_count; i++)
+        if (catalog->slots[i].head.state &&
+            (newest == SIZE_MAX ||
+             catalog->slots[i].head.sequence > catalog->slots[newest].head.sequence))
+            newest = i;
+    if (newest == SIZE_MAX)
+        return LH_OK;
+    uint64_t epoch = catalog->slots[newest].head.epoch;
+    if (epoch_ended_cleanly(catalog, epoch))
+        return LH_OK;
+    enum lh_code code = sync_folders(catalog, epoch, err);
+    if (!code)
+        code = republish(catalog, newest, err);
+    return code;
+}
+
+static struct catalog *allocate(struct storage *storage, const struct catalog_options *options)
+{
+    struct catalog *catalog = catalog_allocate(1, sizeof *catalog);
+    catalog->storage = storage;
+    if (options)
+        catalog->options = *options;
+    if (!catalog->options.checkpoint_every)
+        catalog->options.checkpoint_every = CATALOG_CHECKPOINT_EVERY;
+    if (!catalog->options.fulfilled_keep_ms)
+        catalog->options.fulfilled_keep_ms = CATALOG_FULFILLED_KEEP_MS;
+    pthread_mutex_init(&catalog->queue_mutex, NULL);
+    pthread_cond_init(&catalog->queue_changed, NULL);
+    pthread_mutex_init(&catalog->snapshot_mutex, NULL);
+    pthread_mutex_init(&catalog->problem_mutex, NULL);
+    pthread_mutex_init(&catalog->history.mutex, NULL);
+    trust_init(&catalog->trust);
+    fulfilled_init(&catalog->fulfilled, catalog->options.fulfilled_keep_ms);
+    catalog->orphan_arena = lh_arena_new(0);
+    return catalog;
+}
+
+static void release(struct catalog *catalog)
+{
+    catalog_snapshot_unref(catalog->snapshot);
+    for (size_t i = 0; i < HISTORY_KEPT; i++)
+        state_unref(catalog->history.items[i]);
+    while (catalog->problems) {
+        struct problem *problem = catalog->problems;
+        catalog->problems = problem->next;
+        free(problem->dataset_id);
+        free(problem->name);
+        free(problem->what);
+        free(problem);
+    }
+    trust_release(&catalog->trust);
+    fulfilled_release(&catalog->fulfilled);
+    lh_arena_free(catalog->orphan_arena);
+    free(catalog->slots);
+    pthread_mutex_destroy(&catalog->history.mutex);
+    pthread_mutex_destroy(&catalog->problem_mutex);
+    pthread_mutex_destroy(&catalog->snapshot_mutex);
+    pthread_cond_destroy(&catalog->queue_changed);
+    pthread_mutex_destroy(&catalog->queue_mutex);
+    free(catalog);
+}
+
+enum lh_code catalog_open(struct storage *storage, const struct catalog_options *options,
+                          struct catalog **ret, struct lh_error *err)
+{
+    struct catalog *catalog = allocate(storage, options);
+    struct load load;
+    enum lh_code code = load_all(catalog, &load, err);
+    if (!code) {
+        refuse_twins(catalog, &load);
+        take_over(catalog, &load);
+        code = epoch_begin(catalog, err);
+    }
+    load_release(&load);
+    if (!code)
+        code = recover(catalog, err);
+    if (code)
+        release(catalog);
+    else
+        *ret = catalog;
+    return code;
+}
+
+void catalog_close(struct catalog *catalog)
+{
+    if (!catalog)
+        return;
+    pthread_mutex_lock(&catalog->queue_mutex);
+    catalog->is_closing = true;
+    while (catalog->has_leader || catalog->queue_first)
+        pthread_cond_wait(&catalog->queue_changed, &catalog->queue_mutex);
+    pthread_mutex_unlock(&catalog->queue_mutex);
+    epoch_end(catalog);
+    release(catalog);
+}

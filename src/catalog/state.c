@@ -1,0 +1,361 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "catalog/internal.h"
+
+void *catalog_allocate(size_t count, size_t size)
+{
+    void *memory = calloc(count ? count : 1, size);
+    if (!memory) {
+        fputs("lakehouse: out of memory\n", stderr);
+        abort(); /* small and fixed: the commit protocol survives it */
+    }
+    return memory;
+}
+
+/* --- parts that versions share */
+
+static struct shared_arena *shared_new(void)
+{
+    struct shared_arena *shared = catalog_allocate(1, sizeof *shared);
+    atomic_init(&shared->refs, 1);
+    shared->arena = lh_arena_new(0);
+    return shared;
+}
+
+static struct shared_arena *shared_ref(struct shared_arena *shared)
+{
+    atomic_fetch_add_explicit(&shared->refs, 1, memory_order_relaxed);
+    return shared;
+}
+
+static void shared_unref(struct shared_arena *shared)
+{
+    if (!shared || atomic_fetch_sub_explicit(&shared->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    lh_arena_free(shared->arena);
+    free(shared);
+}
+
+/* --- texts and columns after a change */
+
+#define TEXT_BITS                                                                                  \
+    (MANIFEST_SET_NAME | CATALOG_SET_DESCRIPTION | CATALOG_SET_OWNER | CATALOG_SET_TAGS |          \
+     CATALOG_SET_LINEAGE | CATALOG_SET_REFRESH)
+
+static struct lh_str_list copy_texts(struct lh_arena *arena, struct lh_str_list list)
+{
+    struct lh_str *items = lh_arena_array(arena, list.count + 1, sizeof *items);
+    for (size_t i = 0; i < list.count; i++)
+        items[i] = lh_arena_str(arena, list.items[i]);
+    return (struct lh_str_list){items, list.count};
+}
+
+static void copy_text_members(struct lh_arena *arena, const struct catalog_dataset *from,
+                              struct catalog_dataset *to)
+{
+    to->id = lh_arena_str(arena, from->id);
+    to->name = lh_arena_str(arena, from->name);
+    to->description = lh_arena_str(arena, from->description);
+    to->owner = lh_arena_str(arena, from->owner);
+    to->tags = copy_texts(arena, from->tags);
+    to->lineage.source_system = lh_arena_str(arena, from->lineage.source_system);
+    to->lineage.source_file = lh_arena_str(arena, from->lineage.source_file);
+    to->lineage.ingest_job = lh_arena_str(arena, from->lineage.ingest_job);
+    to->lineage.timestamp_ms = from->lineage.timestamp_ms;
+    to->refresh.kind = from->refresh.kind;
+    to->refresh.schedule = lh_arena_str(arena, from->refresh.schedule);
+}
+
+static void set_text_members(uint32_t bits, const struct catalog_dataset *set,
+                             struct catalog_dataset *to)
+{
+    if (bits & MANIFEST_SET_NAME)
+        to->name = set->name;
+    if (bits & CATALOG_SET_DESCRIPTION)
+        to->description = set->description;
+    if (bits & CATALOG_SET_OWNER)
+        to->owner = set->owner;
+    if (bits & CATALOG_SET_TAGS)
+        to->tags = set->tags;
+    if (bits & CATALOG_SET_LINEAGE)
+        to->lineage = set->lineage;
+    if (bits & CATALOG_SET_REFRESH)
+        to->refresh = set->refresh;
+}
+
+static void set_numbers(uint32_t bits, const struct catalog_dataset *set,
+                        struct catalog_dataset *to)
+{
+    if (bits & MANIFEST_SET_CREATED)
+        to->created_ms = set->created_ms;
+    if (bits & MANIFEST_SET_DELETED)
+        to->is_deleted = set->is_deleted;
+    if (bits & CATALOG_SET_SENSITIVITY)
+        to->sensitivity = set->sensitivity;
+    if (bits & CATALOG_SET_FRESHNESS)
+        to->freshness_max_age_s = set->freshness_max_age_s;
+    if (bits & CATALOG_SET_EMBEDDED_AT)
+        to->last_embedded_at_ms = set->last_embedded_at_ms;
+    if (bits & CATALOG_SET_STALE_SINCE)
+        to->embedding_stale_since_ms = set->embedding_stale_since_ms;
+}
+
+void state_set_members(uint32_t bits, const struct catalog_dataset *set, struct catalog_dataset *to)
+{
+    set_text_members(bits, set, to);
+    set_numbers(bits, set, to);
+    if (bits & CATALOG_SET_COLUMNS) {
+        to->columns = set->columns;
+        to->column_count = set->column_count;
+    }
+    if (bits & CATALOG_SET_SCHEMAS) {
+        to->schemas = set->schemas;
+        to->schema_count = set->schema_count;
+    }
+}
+
+static const struct catalog_column *copy_columns(struct lh_arena *arena,
+                                                 const struct catalog_column *from, size_t count)
+{
+    struct catalog_column *to = lh_arena_array(arena, count + 1, sizeof *to);
+    for (size_t i = 0; i < count; i++) {
+        to[i] = from[i];
+        to[i].name = lh_arena_str(arena, from[i].name);
+        to[i].stored_name = lh_arena_str(arena, from[i].stored_name);
+        to[i].type = lh_arena_str(arena, from[i].type);
+        to[i].pii_kind = lh_arena_str(arena, from[i].pii_kind);
+        to[i].description = lh_arena_str(arena, from[i].description);
+    }
+    return to;
+}
+
+static struct catalog_schema schema_of(struct lh_arena *arena, const struct catalog_dataset *view)
+{
+    struct catalog_schema_column *columns =
+        lh_arena_array(arena, view->column_count + 1, sizeof *columns);
+    for (size_t i = 0; i < view->column_count; i++)
+        columns[i] =
+            (struct catalog_schema_column){view->columns[i].stored_name, view->columns[i].type};
+    return (struct catalog_schema){view->schema, columns, view->column_count};
+}
+
+static struct catalog_schema copy_schema(struct lh_arena *arena, const struct catalog_schema *from)
+{
+    struct catalog_schema_column *to = lh_arena_array(arena, from->column_count + 1, sizeof *to);
+    for (size_t i = 0; i < from->column_count; i++)
+        to[i] = (struct catalog_schema_column){lh_arena_str(arena, from->columns[i].stored_name),
+                                               lh_arena_str(arena, from->columns[i].type)};
+    return (struct catalog_schema){lh_arena_str(arena, from->fingerprint), to, from->column_count};
+}
+
+static bool is_used(const struct catalog_dataset *view, struct lh_str fingerprint)
+{
+    for (size_t i = 0; i < view->object_count; i++)
+        if (lh_str_equal(view->objects[i]->schema, fingerprint))
+            return true;
+    return false;
+}
+
+struct schema_list {
+    struct catalog_schema *items;
+    size_t count;
+};
+
+static void add_schemas(struct lh_arena *arena, const struct catalog_dataset *view,
+                        const struct catalog_schema *from, size_t count, struct schema_list *list)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool is_known = false;
+        for (size_t k = 0; k < list->count && !is_known; k++)
+            is_known = lh_str_equal(list->items[k].fingerprint, from[i].fingerprint);
+        if (!is_known && is_used(view, from[i].fingerprint))
+            list->items[list->count++] = copy_schema(arena, &from[i]);
+    }
+}
+
+/* Columns, and of the schemas those that a file still has. The view's objects are the new ones. */
+static void set_columns(struct dataset_state *state, const struct dataset_state *parent,
+                        const struct manifest *manifest)
+{
+    struct catalog_dataset *view = &state->view;
+    bool has_columns = manifest->set_bits & CATALOG_SET_COLUMNS;
+    bool has_schemas = manifest->set_bits & CATALOG_SET_SCHEMAS;
+    bool may_lose = manifest->removed.count || manifest->removes_all;
+    if (parent && !has_columns && !has_schemas && !(may_lose && parent->view.schema_count > 1)) {
+        state->columns = shared_ref(parent->columns);
+        return;
+    }
+    state->columns = shared_new();
+    struct lh_arena *arena = state->columns->arena;
+    const struct catalog_dataset *from = has_columns ? &manifest->set : &parent->view;
+    if (!has_columns && !parent)
+        from = &manifest->set;
+    view->columns = copy_columns(arena, from->columns, from->column_count);
+    view->column_count = from->column_count;
+    view->schema = catalog_schema_fingerprint(view->columns, view->column_count, arena);
+    size_t old_count = parent ? parent->view.schema_count : 0;
+    struct schema_list list = {0};
+    list.items =
+        lh_arena_array(arena, old_count + manifest->set.schema_count + 1, sizeof *list.items);
+    list.items[list.count++] = schema_of(arena, view);
+    if (parent)
+        add_schemas(arena, view, parent->view.schemas, old_count, &list);
+    if (has_schemas)
+        add_schemas(arena, view, manifest->set.schemas, manifest->set.schema_count, &list);
+    view->schemas = list.items;
+    view->schema_count = list.count;
+}
+
+static enum lh_code set_objects(struct catalog_dataset *view, const struct dataset_state *parent,
+                                const struct manifest *manifest, struct lh_error *err)
+{
+    bool keeps = parent && !manifest->removes_all;
+    const struct catalog_dataset none = {0};
+    const struct catalog_dataset *old = keeps ? &parent->view : &none;
+    view->objects = NULL;
+    view->object_count = 0;
+    view->tombstones = NULL;
+    view->tombstone_count = 0;
+    view->objects = objects_change(old->objects, old->object_count, manifest->removed,
+                                   manifest->added, &view->object_count);
+    if (view->objects)
+        view->tombstones =
+            objects_change(old->tombstones, old->tombstone_count, manifest->tombstones_removed,
+                           manifest->tombstones_added, &view->tombstone_count);
+    if (!view->objects || !view->tombstones) {
+        view->object_count = view->objects ? view->object_count : 0;
+        view->tombstone_count = 0;
+        return lh_fail(err, LH_DAMAGED,
+                       "Version %lld removes a file that the dataset does not have.",
+                       (long long)manifest->version);
+    }
+    if (objects_have_twins(view->objects, view->object_count, manifest->added.count))
+        return lh_fail(err, LH_DAMAGED, "Version %lld adds a file that the dataset already has.",
+                       (long long)manifest->version);
+    view->row_count = view->byte_count = 0;
+    for (size_t i = 0; i < view->object_count; i++) {
+        view->row_count += view->objects[i]->rows;
+        view->byte_count += view->objects[i]->bytes;
+    }
+    return LH_OK;
+}
+
+enum lh_code state_apply(struct dataset_state *parent, const struct manifest *manifest,
+                         struct dataset_state **ret, struct lh_error *err)
+{
+    struct dataset_state *state = catalog_allocate(1, sizeof *state);
+    struct catalog_dataset *view = &state->view;
+    if (parent)
+        *view = parent->view;
+    else
+        view->sensitivity = CATALOG_INTERNAL;
+    atomic_init(&state->refs, 1);
+    enum lh_code code = set_objects(view, parent, manifest, err);
+    if (code) {
+        state_unref(state);
+        return code;
+    }
+    view->version = manifest->version;
+    view->sequence = manifest->sequence;
+    view->updated_ms = manifest->time_ms;
+    set_numbers(manifest->set_bits, &manifest->set, view);
+    if (!parent || (manifest->set_bits & TEXT_BITS)) {
+        struct catalog_dataset merged = *view;
+        merged.id = manifest->dataset_id;
+        set_text_members(manifest->set_bits, &manifest->set, &merged);
+        state->texts = shared_new();
+        copy_text_members(state->texts->arena, &merged, view);
+    } else {
+        state->texts = shared_ref(parent->texts);
+    }
+    set_columns(state, parent, manifest);
+    *ret = state;
+    return LH_OK;
+}
+
+enum lh_code state_check(const struct dataset_state *state, const struct manifest *manifest,
+                         struct lh_error *err)
+{
+    const struct catalog_dataset *view = &state->view;
+    if (view->row_count == manifest->row_count && view->byte_count == manifest->byte_count &&
+        (int64_t)view->object_count == manifest->object_count)
+        return LH_OK;
+    return lh_fail(err, LH_DAMAGED,
+                   "Version %lld says it has %lld files and %lld rows, but its changes add up to "
+                   "%zu files and %lld rows.",
+                   (long long)manifest->version, (long long)manifest->object_count,
+                   (long long)manifest->row_count, view->object_count, (long long)view->row_count);
+}
+
+static struct manifest_objects flat_objects(const struct catalog_object *const *objects,
+                                            size_t count, struct lh_arena *arena)
+{
+    struct catalog_object *items = lh_arena_array(arena, count + 1, sizeof *items);
+    for (size_t i = 0; i < count; i++)
+        items[i] = *objects[i];
+    return (struct manifest_objects){items, count};
+}
+
+void state_to_checkpoint(const struct dataset_state *state, struct lh_arena *arena,
+                         struct manifest *ret)
+{
+    const struct catalog_dataset *view = &state->view;
+    *ret = (struct manifest){
+        .is_checkpoint = true,
+        .dataset_id = view->id,
+        .version = view->version,
+        .sequence = view->sequence,
+        .time_ms = view->updated_ms,
+        .set_bits = MANIFEST_SET_ALL,
+        .set = *view,
+        .added = flat_objects(view->objects, view->object_count, arena),
+        .tombstones_added = flat_objects(view->tombstones, view->tombstone_count, arena),
+        .row_count = view->row_count,
+        .object_count = (int64_t)view->object_count,
+        .byte_count = view->byte_count,
+    };
+}
+
+struct dataset_state *state_damaged(struct lh_str id, struct lh_str name, int64_t version,
+                                    uint64_t sequence, struct lh_str damage)
+{
+    struct dataset_state *state = catalog_allocate(1, sizeof *state);
+    atomic_init(&state->refs, 1);
+    state->texts = shared_new();
+    state->view.id = lh_arena_str(state->texts->arena, id);
+    state->view.name = lh_arena_str(state->texts->arena, name);
+    state->view.version = version;
+    state->view.sequence = sequence;
+    state->damage = catalog_allocate(damage.len + 1, 1);
+    memcpy(state->damage, damage.data, damage.len);
+    return state;
+}
+
+struct dataset_state *state_ref(struct dataset_state *state)
+{
+    atomic_fetch_add_explicit(&state->refs, 1, memory_order_relaxed);
+    return state;
+}
+
+void state_unref(struct dataset_state *state)
+{
+    if (!state || atomic_fetch_sub_explicit(&state->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    objects_unref(state->view.objects, state->view.object_count);
+    objects_unref(state->view.tombstones, state->view.tombstone_count);
+    shared_unref(state->texts);
+    shared_unref(state->columns);
+    free(state->damage);
+    free(state);
+}
+
+const struct catalog_dataset *catalog_dataset_ref(const struct catalog_dataset *dataset)
+{
+    return &state_ref((struct dataset_state *)(uintptr_t)dataset)->view;
+}
+
+void catalog_dataset_unref(const struct catalog_dataset *dataset)
+{
+    state_unref((struct dataset_state *)(uintptr_t)dataset);
+}

@@ -1,0 +1,222 @@
+#include <stdlib.h>
+
+#include "catalog/internal.h"
+
+/* Which files are what their manifests say, as far as somebody looked: an open-addressed table by
+ * "bucket:key". An entry is good for one identity of the file (inode, size, time of change). */
+
+static struct lh_str entry_key(char *text, size_t size, const struct catalog_object *object)
+{
+    size_t bucket = object->bucket.len, len = bucket + 1 + object->key.len;
+    if (len > size)
+        return (struct lh_str){0};
+    memcpy(text, object->bucket.data, bucket);
+    text[bucket] = ':';
+    memcpy(text + bucket + 1, object->key.data, object->key.len);
+    return (struct lh_str){text, len};
+}
+#define ENTRY_KEY_BYTES (STORAGE_KEY_BYTES_MAX + 256)
+
+void trust_init(struct trust *trust)
+{
+    pthread_mutex_init(&trust->mutex, NULL);
+    pthread_cond_init(&trust->cond, NULL);
+    trust->capacity = 1024;
+    trust->entries = catalog_allocate(trust->capacity, sizeof *trust->entries);
+}
+
+void trust_release(struct trust *trust)
+{
+    for (size_t i = 0; i < trust->capacity; i++)
+        free(trust->entries[i].key);
+    free(trust->entries);
+    pthread_cond_destroy(&trust->cond);
+    pthread_mutex_destroy(&trust->mutex);
+}
+
+static struct trust_entry *slot_of(struct trust_entry *entries, size_t capacity, struct lh_str key)
+{
+    size_t at = (size_t)lh_str_hash(key) & (capacity - 1);
+    while (entries[at].key && !lh_str_equal(lh_str_of(entries[at].key), key))
+        at = (at + 1) & (capacity - 1);
+    return &entries[at];
+}
+
+static void grow(struct trust *trust)
+{
+    size_t capacity = trust->capacity * 2;
+    struct trust_entry *entries = catalog_allocate(capacity, sizeof *entries);
+    for (size_t i = 0; i < trust->capacity; i++)
+        if (trust->entries[i].key)
+            *slot_of(entries, capacity, lh_str_of(trust->entries[i].key)) = trust->entries[i];
+    free(trust->entries);
+    trust->entries = entries;
+    trust->capacity = capacity;
+}
+
+/* Under the mutex; the entry may move with the next call. */
+static struct trust_entry *entry_of(struct trust *trust, struct lh_str key)
+{
+    struct trust_entry *entry = slot_of(trust->entries, trust->capacity, key);
+    if (entry->key)
+        return entry;
+    if (trust->count * 2 >= trust->capacity) {
+        grow(trust);
+        entry = slot_of(trust->entries, trust->capacity, key);
+    }
+    trust->count++;
+    entry->key = catalog_allocate(key.len + 1, 1);
+    memcpy(entry->key, key.data, key.len);
+    return entry;
+}
+
+static bool is_same_file(const struct storage_info *a, const struct storage_info *b)
+{
+    return a->bytes == b->bytes && a->modified_ms == b->modified_ms && a->inode == b->inode;
+}
+
+static enum lh_code look(struct catalog *catalog, const struct catalog_object *object,
+                         struct storage_info *ret, struct lh_error *err)
+{
+    enum lh_code code = storage_info(catalog->storage, object->bucket, object->key, ret, err);
+    if (code == LH_NOT_FOUND)
+        return lh_fail(err, LH_DAMAGED, "The data file '%.*s' is missing.", LH_ARG(object->key));
+    if (!code && ret->bytes != object->bytes)
+        return lh_fail(err, LH_DAMAGED, "The data file '%.*s' has %lld bytes, not %lld.",
+                       LH_ARG(object->key), (long long)ret->bytes, (long long)object->bytes);
+    return code;
+}
+
+enum lh_code trust_note(struct catalog *catalog, const struct catalog_object *object,
+                        struct lh_error *err)
+{
+    char text[ENTRY_KEY_BYTES];
+    struct lh_str key = entry_key(text, sizeof text, object);
+    struct storage_info info;
+    enum lh_code code = look(catalog, object, &info, err);
+    if (code || !key.len)
+        return code;
+    pthread_mutex_lock(&catalog->trust.mutex);
+    struct trust_entry *entry = entry_of(&catalog->trust, key);
+    if (!entry->is_running) {
+        entry->info = info;
+        entry->is_good = true;
+    }
+    pthread_mutex_unlock(&catalog->trust.mutex);
+    return LH_OK;
+}
+
+static enum lh_code compare_sum(struct catalog *catalog, const struct catalog_object *object,
+                                struct lh_error *err)
+{
+    struct storage_sum sum;
+    enum lh_code code = storage_sum(catalog->storage, object->bucket, object->key, &sum, err);
+    if (code)
+        return code;
+    if (sum.bytes == object->bytes && memcmp(sum.sha256, object->sha256, sizeof sum.sha256) == 0)
+        return LH_OK;
+    lh_fail(err, LH_DAMAGED, "The data file '%.*s' is not what was written: its checksum differs.",
+            LH_ARG(object->key));
+    return lh_error_hint(err, "Run `lakehouse verify` to see what else is damaged, and restore the "
+                              "file from a backup.");
+}
+
+/* Claims the entry for this thread, or says that the file is already known to be good. */
+static bool claim(struct trust *trust, struct lh_str key, const struct storage_info *info)
+{
+    bool is_good = false;
+    pthread_mutex_lock(&trust->mutex);
+    struct trust_entry *entry = entry_of(trust, key);
+    while (entry->is_running) {
+        pthread_cond_wait(&trust->cond, &trust->mutex);
+        entry = entry_of(trust, key);
+    }
+    is_good = entry->is_good && is_same_file(&entry->info, info);
+    entry->is_running = !is_good;
+    pthread_mutex_unlock(&trust->mutex);
+    return is_good;
+}
+
+enum lh_code catalog_ensure_verified(struct catalog *catalog, const struct catalog_object *object,
+                                     struct lh_error *err)
+{
+    struct trust *trust = &catalog->trust;
+    char text[ENTRY_KEY_BYTES];
+    struct lh_str key = entry_key(text, sizeof text, object);
+    struct storage_info info;
+    enum lh_code code = look(catalog, object, &info, err);
+    if (code)
+        return code;
+    if (key.len && claim(trust, key, &info))
+        return LH_OK;
+    code = compare_sum(catalog, object, err);
+    if (key.len) {
+        pthread_mutex_lock(&trust->mutex);
+        struct trust_entry *entry = entry_of(trust, key);
+        entry->info = info; /* as it was before it was read: a later change shows */
+        entry->is_good = code == LH_OK;
+        entry->is_running = false;
+        pthread_cond_broadcast(&trust->cond);
+        pthread_mutex_unlock(&trust->mutex);
+    }
+    return code;
+}
+
+static bool is_known(struct catalog *catalog, const struct catalog_object *object)
+{
+    char text[ENTRY_KEY_BYTES];
+    struct lh_str key = entry_key(text, sizeof text, object);
+    pthread_mutex_lock(&catalog->trust.mutex);
+    bool is_good = key.len && entry_of(&catalog->trust, key)->is_good;
+    pthread_mutex_unlock(&catalog->trust.mutex);
+    return is_good;
+}
+
+static void report(struct catalog *catalog, const struct catalog_dataset *dataset,
+                   const struct lh_error *err)
+{
+    catalog_add_problem(catalog, dataset->id, dataset->name, lh_str_of(err->message));
+}
+
+/* One step of the walk over all objects of a snapshot; false at its end. */
+static bool next_object(struct catalog *catalog, const struct catalog_snapshot *snapshot,
+                        const struct catalog_dataset **ret_dataset,
+                        const struct catalog_object **ret)
+{
+    bool is_found = false;
+    pthread_mutex_lock(&catalog->problem_mutex);
+    while (!is_found && catalog->verify_place < snapshot->item_count) {
+        const struct catalog_dataset *dataset = &snapshot->items[catalog->verify_place]->view;
+        size_t count = dataset->is_deleted ? 0 : dataset->object_count;
+        if (catalog->verify_object < count) {
+            *ret_dataset = dataset;
+            *ret = dataset->objects[catalog->verify_object++];
+            is_found = true;
+        } else {
+            catalog->verify_place++;
+            catalog->verify_object = 0;
+        }
+    }
+    pthread_mutex_unlock(&catalog->problem_mutex);
+    return is_found;
+}
+
+bool catalog_verify_some(struct catalog *catalog, int64_t bytes_max)
+{
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
+    const struct catalog_dataset *dataset = NULL;
+    const struct catalog_object *object = NULL;
+    int64_t bytes = 0;
+    bool is_more = true;
+    while (is_more && bytes < bytes_max) {
+        struct lh_error err = LH_ERROR_NONE;
+        is_more = next_object(catalog, snapshot, &dataset, &object);
+        if (!is_more || is_known(catalog, object))
+            continue;
+        if (catalog_ensure_verified(catalog, object, &err))
+            report(catalog, dataset, &err);
+        bytes += object->bytes;
+    }
+    catalog_snapshot_unref(snapshot);
+    return is_more;
+}
