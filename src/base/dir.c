@@ -323,3 +323,14 @@ enum lh_code lh_dir_free_bytes(struct lh_dir *dir, int64_t *ret, struct lh_error
     *ret = (int64_t)status.f_bavail * (int64_t)status.f_frsize;
     return LH_OK;
 }
+
+enum lh_code lh_file_resolve(struct lh_str path, struct lh_arena *arena, struct lh_str *ret,
+                             struct lh_error *err)
+{
+    char *real = realpath(lh_arena_cstr(arena, path), NULL);
+    if (!real)
+        return lh_fail_errno(err, errno, "'%.*s' cannot be read", LH_ARG(path));
+    *ret = lh_arena_str(arena, lh_str_of(real));
+    free(real);
+    return LH_OK;
+}

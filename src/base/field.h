@@ -79,7 +79,8 @@ struct lh_field {
     const char *preset_text; /* STR */
     double preset_double;
     const char *const *choices;     /* CHOICE: NULL-ended names */
-    const struct lh_fields *fields; /* OBJECT, LIST: of the nested struct */
+    const struct lh_fields *fields; /* OBJECT, LIST: of the nested struct; JSON: what the schema
+                                       says of it, checked by whoever binds it; NULL = anything */
     const char *format;             /* JSON Schema format or pattern name, for docs only */
     const char *doc;                /* one sentence; shown by OpenAPI, CLI and docs */
 };
@@ -179,5 +180,8 @@ void lh_fields_write(const struct lh_fields *fields, const void *source, struct 
  * "$ref": "#/components/schemas/<struct_name>". `is_input`: presets, limits, additionalProperties
  * false. Otherwise `required` lists every member that lh_fields_write always writes. */
 void lh_fields_write_schema(const struct lh_fields *fields, bool is_input, struct lh_json *json);
+
+/* The same of one field: its type, limits, preset and description. */
+void lh_field_write_schema(const struct lh_field *field, bool is_input, struct lh_json *json);
 
 #endif

@@ -118,6 +118,8 @@ static void write_form(const struct lh_field *field, bool is_nullable, struct lh
         write_items(field, json);
         break;
     case LH_FIELD_JSON:
+        if (field->fields)
+            write_object(field, is_nullable, json);
         break;
     case LH_FIELD_OBJECT:
         write_object(field, is_nullable, json);
@@ -203,6 +205,19 @@ static void write_required(const struct lh_fields *fields, bool is_input, struct
         lh_json_array_end(json);
 }
 
+void lh_field_write_schema(const struct lh_field *field, bool is_input, struct lh_json *json)
+{
+    lh_json_object(json);
+    write_form(field, !is_input && field_may_be_null(field), json);
+    if (is_input)
+        write_field_limits(field, json);
+    if (is_input && field->has_preset)
+        write_default(field, json);
+    if (field->doc)
+        lh_json_put_cstr(json, "description", field->doc);
+    lh_json_object_end(json);
+}
+
 void lh_fields_write_schema(const struct lh_fields *fields, bool is_input, struct lh_json *json)
 {
     lh_json_object(json);
@@ -214,15 +229,7 @@ void lh_fields_write_schema(const struct lh_fields *fields, bool is_input, struc
         if (!is_input && field->type == LH_FIELD_FILE)
             continue;
         lh_json_key(json, field->name);
-        lh_json_object(json);
-        write_form(field, !is_input && field_may_be_null(field), json);
-        if (is_input)
-            write_field_limits(field, json);
-        if (is_input && field->has_preset)
-            write_default(field, json);
-        if (field->doc)
-            lh_json_put_cstr(json, "description", field->doc);
-        lh_json_object_end(json);
+        lh_field_write_schema(field, is_input, json);
     }
     lh_json_object_end(json);
     write_required(fields, is_input, json);

@@ -101,4 +101,9 @@ enum lh_code lh_file_is_locked(int fd, bool *ret, struct lh_error *err) LH_MUST_
 /* Bytes that an ordinary user may still write below dir. */
 enum lh_code lh_dir_free_bytes(struct lh_dir *dir, int64_t *ret, struct lh_error *err) LH_MUST_USE;
 
+/* The absolute path of something that a person named and that is there, links followed: for files
+ * of the user's own, never for the lake's. LH_NOT_FOUND. */
+enum lh_code lh_file_resolve(struct lh_str path, struct lh_arena *arena, struct lh_str *ret,
+                             struct lh_error *err) LH_MUST_USE;
+
 #endif

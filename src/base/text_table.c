@@ -66,6 +66,11 @@ static size_t put_cut(struct lh_buf *out, struct lh_str text, size_t width_max)
     return width + 1;
 }
 
+void lh_text_line(struct lh_buf *out, struct lh_str text)
+{
+    (void)put_cut(out, text, SIZE_MAX);
+}
+
 static void put_line(struct lh_buf *out, const struct lh_text_column *columns, size_t column_count,
                      const struct lh_str *cells, const size_t *widths, size_t margin)
 {

@@ -24,6 +24,9 @@ void lh_text_table(struct lh_buf *out, const struct lh_text_column *columns, siz
                    const struct lh_str *cells, size_t row_count, size_t cell_width_max,
                    size_t margin);
 
+/* The text by itself, made as harmless as a cell, whole. */
+void lh_text_line(struct lh_buf *out, struct lh_str text);
+
 /* Columns that the text takes on a terminal. */
 size_t lh_text_width(struct lh_str text);
 

@@ -18,7 +18,7 @@ struct engine;
 struct catalog;
 struct jobs;
 struct ingest;
-struct query_service;
+struct query_engine;
 
 struct lake; /* opaque; made by lake_open, ended by lake_close */
 
@@ -35,24 +35,37 @@ void lake_close(struct lake *lake);
 void lake_stop(struct lake *lake);
 
 const struct settings *lake_settings(const struct lake *lake);
+struct lh_str lake_engine_version(const struct lake *lake);
 struct lh_pool *lake_pool(struct lake *lake); /* runs requests and jobs */
 struct storage *lake_storage(struct lake *lake);
 struct engine *lake_engine(struct lake *lake);
 struct catalog *lake_catalog(struct lake *lake);
 struct jobs *lake_jobs(struct lake *lake);
 struct ingest *lake_ingest(struct lake *lake);
-struct query_service *lake_query(struct lake *lake);
+struct query_engine *lake_query(struct lake *lake);
 int64_t lake_opened_ms(const struct lake *lake); /* wall time */
 int64_t lake_uptime_ms(const struct lake *lake);
 int64_t lake_recovery_ms(const struct lake *lake); /* how long lake_open took */
 
-/* Writes the address at which this process answers ("http://127.0.0.1:3100") into the lake's lock,
- * so that the command line finds it. */
-enum lh_code lake_announce(struct lake *lake, struct lh_str url, struct lh_error *err) LH_MUST_USE;
-/* Who holds the lake of that folder: *ret_pid 0 if nobody. *ret_url is absent when the holder
- * serves no HTTP. */
-enum lh_code lake_holder(struct lh_str root, struct lh_arena *arena, int64_t *ret_pid,
-                         struct lh_str *ret_url, struct lh_error *err) LH_MUST_USE;
+/* Writes where this process answers ("127.0.0.1:3100") beside the lake's lock, so that the command
+ * line finds it. */
+enum lh_code lake_announce(struct lake *lake, struct lh_str address,
+                           struct lh_error *err) LH_MUST_USE;
+
+struct lake_holder {
+    bool is_running;   /* a process holds the lake */
+    int64_t pid;       /* 0: not known */
+    struct lh_str url; /* "http://127.0.0.1:3100"; absent: it serves no HTTP (yet) */
+};
+/* Who holds the lake of that folder. A folder that is not there is held by nobody. */
+enum lh_code lake_holder(struct lh_str root, struct lh_arena *arena, struct lake_holder *ret,
+                         struct lh_error *err) LH_MUST_USE;
+
+/* Figures of a door, for GET /metrics: `write` appends Prometheus text. One door at a time; NULL
+ * takes it away and waits until nobody is in it. */
+void lake_set_meter(struct lake *lake, void (*write)(void *context, struct lh_buf *buf),
+                    void *context);
+void lake_write_meter(struct lake *lake, struct lh_buf *buf);
 
 struct lake_problem {
     struct lh_str kind; /* "dataset", "storage", … */

@@ -10,8 +10,9 @@
 #include "base/config.h"
 
 struct settings_server {
-    struct lh_str listen; /* "127.0.0.1:3100", "[::1]:3100" */
-    struct lh_str data;   /* the data folder */
+    struct lh_str listen;     /* "127.0.0.1:3100", "[::1]:3100" */
+    struct lh_str data;       /* the data folder */
+    struct lh_str_list hosts; /* more names that requests may call this server by */
     int64_t io_threads;
     int64_t worker_threads; /* 0 = two per processor, at least 4 */
     int64_t queue_max;

@@ -5,8 +5,7 @@
  * that its field table describes and answers through the reply: it knows neither HTTP nor a
  * terminal.
  *
- *   door: bytes ─▶ op_args ─▶ op_run ── permission, limits ─▶ run() ─▶ op_reply_* ─▶ the door's
- * sink
+ *   door: bytes ─▶ arguments ─▶ op_run ─ permission, limits ─▶ run() ─▶ op_reply_* ─▶ sink
  *
  * Threads: rows are constant; a call belongs to the thread that runs it. op_run blocks as long as
  * the work.
@@ -20,6 +19,7 @@
 #include "base/pool.h"
 
 struct lake;
+struct query;
 
 enum op_method { OP_METHOD_NONE, OP_GET, OP_POST, OP_PUT, OP_PATCH, OP_DELETE };
 enum op_effect {
@@ -72,7 +72,8 @@ struct op {
     int status;                     /* of success; 0 = 200 (204 for NONE) */
     int other_status;               /* a second success: 202, 207; 0 = none */
     const struct lh_fields *other_result; /* the object of other_status; NULL = `result` */
-    bool takes_if_match;                  /* and its replies carry the version as ETag */
+    bool takes_if_match;                  /* LH_PRECONDITION when the version is another */
+    bool has_etag;                        /* replies carry the version as ETag */
     const enum lh_code *errors;           /* what it may answer, LH_OK-ended; see OP_ERRORS */
     const struct op_example *examples;
     size_t example_count;
@@ -110,8 +111,7 @@ struct op_call {
     struct lh_str accept;          /* media types that the caller takes, for ROWS; absent = any */
 };
 
-/* --- the reply: written by operations, read by doors
- * ------------------------------------------------------------------- */
+/* --- the reply: written by operations, read by doors */
 
 /* Where a long reply goes while it is made. Both may wait for a slow reader, and fail when it is
  * gone. */
@@ -123,8 +123,8 @@ struct op_sink {
 };
 
 /* A reply starts as op_reply_init left it. A short one ends up whole in `body`; one that grows past
- * OP_REPLY_WHOLE_BYTES goes through the sink, and `has_begun` says so: an error after that can only
- * end the stream, which the encoder has done in its own way when `is_ended_well` is true. */
+ * OP_REPLY_WHOLE_BYTES goes through the sink, and `has_begun` says so: an error that op_run returns
+ * after that can only cut the stream. */
 #define OP_REPLY_WHOLE_BYTES ((size_t)65536)
 struct op_reply {
     const struct op *op;
@@ -135,7 +135,7 @@ struct op_reply {
     struct lh_buf body;
     struct op_sink sink;
     bool has_begun;
-    bool is_ended_well;
+    bool is_failed;    /* the body is complete and tells of an error: for logs */
     int64_t row_count; /* of ROWS and LIST, for logs and meters */
 };
 
@@ -158,19 +158,28 @@ enum lh_code op_reply_text(struct op_reply *reply, struct lh_str text,
  * before. */
 enum lh_code op_reply_write(struct op_reply *reply, struct lh_str bytes,
                             struct lh_error *err) LH_MUST_USE;
+/* A query's rows in the named format (absent: what call->accept wants, else JSON); the query is at
+ * its end afterwards. LH_INVALID: no such format; LH_NOT_ACCEPTABLE: none of the accepted ones. */
+enum lh_code op_reply_rows(struct op_reply *reply, struct op_call *call, struct query *query,
+                           struct lh_str format, struct lh_error *err) LH_MUST_USE;
 void op_reply_status(struct op_reply *reply, int status); /* the row's other_status */
-/* The ETag of a version: "7" in quotes. */
+/* Says which version the reply shows, as the ETag "7". */
 void op_reply_version(struct op_reply *reply, struct op_call *call, int64_t version);
 
-/* --- the runner
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- the runner */
 
 /* Checks the permission and the arguments' limits, runs, counts. `args` is the struct of op->fields
  * (NULL without fields), bound and checked for unknown members by the door. This is the only way to
  * run an operation. */
 enum lh_code op_run(const struct op *op, struct op_call *call, const void *args,
                     struct op_reply *reply, struct lh_error *err) LH_MUST_USE;
+
+/* The version that If-Match names: 0 without one, or for "*". LH_PRECONDITION: a tag that no
+ * version has; LH_INVALID: more than one tag. */
+enum lh_code op_if_match(const struct op_call *call, int64_t *ret_version,
+                         struct lh_error *err) LH_MUST_USE;
+/* The idempotency key, of this principal alone; absent = none. In the call's arena. */
+struct lh_str op_idempotency_key(const struct op_call *call);
 
 struct op_counts {
     int64_t calls;

@@ -1,0 +1,219 @@
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cli/internal.h"
+#include "lake/lake.h"
+#include "ops/describe.h"
+
+int cli_fail(const struct lh_error *err)
+{
+    (void)fflush(stdout);
+    fprintf(stderr, "lakehouse: %s\n", err->message);
+    if (err->hint[0])
+        fprintf(stderr, "  %s\n", err->hint);
+    return CLI_FAILED;
+}
+
+enum lh_code cli_print(struct lh_str text, struct lh_error *err)
+{
+    if (text.len && fwrite(text.data, 1, text.len, stdout) != text.len)
+        return lh_fail_errno(err, errno, "Standard output cannot be written");
+    return LH_OK;
+}
+
+bool cli_is_raw(const struct cli_call *call)
+{
+    if (call->is_json || call->op->kind == OP_TEXT)
+        return true;
+    for (size_t i = 0; i < call->given_count; i++)
+        if (strcmp(call->given[i].field->name, "format") == 0 && call->op->kind == OP_ROWS)
+            return true;
+    return false;
+}
+
+/* --- one operation */
+
+static enum lh_code load_settings(const struct cli_call *call, struct settings *ret,
+                                  struct lh_error *err)
+{
+    const struct settings_flag flag = {lh_lit("server.data"), call->data};
+    return settings_load(call->config, &flag, call->data.len ? 1 : 0, call->arena, ret, err);
+}
+
+static enum lh_code run_somewhere(const struct cli_call *call, struct lh_buf *body,
+                                  struct lh_error *err)
+{
+    struct settings *settings = lh_arena_alloc(call->arena, sizeof(*settings));
+    struct lake_holder holder = {0};
+    if (call->server.len)
+        return cli_run_remote(call, call->server, body, err);
+    enum lh_code code = load_settings(call, settings, err);
+    if (!code)
+        code = lake_holder(settings_root(settings), call->arena, &holder, err);
+    if (code)
+        return code;
+    if (holder.url.len)
+        return cli_run_remote(call, holder.url, body, err);
+    return cli_run_local(call, settings, body, err);
+}
+
+static enum lh_code run_and_show(struct cli_call *call, struct lh_error *err)
+{
+    struct lh_buf body;
+    struct lh_buf shown;
+    lh_buf_init(&body, CLI_BODY_BYTES_MAX);
+    lh_buf_init(&shown, CLI_BODY_BYTES_MAX);
+    enum lh_code code = run_somewhere(call, &body, err);
+    if (!code && !cli_is_raw(call)) {
+        code = cli_show(call->op, lh_buf_str(&body), call->arena, &shown, err);
+        enum lh_code printed = cli_print(lh_buf_str(&shown), code ? NULL : err);
+        code = code ? code : printed;
+    } else if (!code && isatty(STDOUT_FILENO)) {
+        code = cli_print(lh_lit("\n"), err);
+    }
+    lh_buf_release(&body);
+    lh_buf_release(&shown);
+    return code;
+}
+
+static int run_op(const struct op *op, int word_count, char *const *words)
+{
+    struct lh_error err = LH_ERROR_NONE;
+    struct cli_call call = {.op = op, .arena = lh_arena_new(0)};
+    int status = CLI_DONE;
+    if (cli_read_call(word_count, words, &call, &err)) {
+        cli_fail(&err);
+        struct lh_str verb = lh_str_of(op->name);
+        struct lh_str group = lh_str_cut(&verb, '.');
+        fprintf(stderr, "  `lakehouse %.*s %.*s --help` says more.\n", LH_ARG(group), LH_ARG(verb));
+        status = CLI_USAGE;
+    } else if (call.is_help) {
+        cli_help_op(op);
+    } else if (run_and_show(&call, &err)) {
+        status = cli_fail(&err);
+    }
+    lh_arena_free(call.arena);
+    return status;
+}
+
+/* --- finding what is meant */
+
+static const struct op *find_op(const char *group, const char *verb)
+{
+    for (size_t i = 0; i < op_table_count; i++) {
+        struct lh_str name = lh_str_of(op_table[i]->name);
+        struct lh_str own_group = lh_str_cut(&name, '.');
+        if (verb && lh_str_equal(own_group, lh_str_of(group)) &&
+            lh_str_equal(name, lh_str_of(verb)))
+            return op_table[i];
+    }
+    return NULL;
+}
+
+static const struct op *find_short(const char *word)
+{
+    for (size_t i = 0; i < op_table_count; i++)
+        if (op_table[i]->command && strcmp(op_table[i]->command, word) == 0)
+            return op_table[i];
+    return NULL;
+}
+
+static bool is_group(const char *word)
+{
+    for (size_t i = 0; i < op_table_count; i++)
+        if (lh_str_equal(op_group(op_table[i]), lh_str_of(word)))
+            return true;
+    return false;
+}
+
+static bool asks_help(const char *word)
+{
+    return word &&
+           (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0);
+}
+
+#define NAMES_MAX 1024
+
+static int unknown_word(const char *group, const char *word,
+                        const struct cli_command *const *commands, size_t command_count)
+{
+    struct lh_str names[NAMES_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < command_count && !group && count < NAMES_MAX; i++)
+        names[count++] = lh_str_of(commands[i]->name);
+    for (size_t i = 0; i < op_table_count && count + 2 < NAMES_MAX; i++) {
+        struct lh_str verb = lh_str_of(op_table[i]->name);
+        struct lh_str own_group = lh_str_cut(&verb, '.');
+        if (group && lh_str_equal(own_group, lh_str_of(group)))
+            names[count++] = verb;
+        if (!group)
+            names[count++] = own_group;
+        if (!group && op_table[i]->command)
+            names[count++] = lh_str_of(op_table[i]->command);
+    }
+    struct lh_str nearest = lh_str_nearest(lh_str_of(word), names, count);
+    fprintf(stderr, "lakehouse: There is no command '%s%s%s'.\n", group ? group : "",
+            group ? " " : "", word);
+    if (nearest.len)
+        fprintf(stderr, "  Did you mean '%s%s%.*s'?\n", group ? group : "", group ? " " : "",
+                LH_ARG(nearest));
+    else
+        fprintf(stderr, "  `lakehouse --help` lists all.\n");
+    return CLI_USAGE;
+}
+
+static int run_group(int argc, char *const *argv)
+{
+    const struct op *op = find_op(argv[1], argc > 2 ? argv[2] : NULL);
+    if (op)
+        return run_op(op, argc - 3, argv + 3);
+    if (argc > 2 && !asks_help(argv[2]))
+        return unknown_word(argv[1], argv[2], NULL, 0);
+    cli_help_group(lh_str_of(argv[1]));
+    return argc > 2 ? CLI_DONE : CLI_USAGE;
+}
+
+static int run_command(int argc, char *const *argv, const struct cli_command *const *commands,
+                       size_t command_count)
+{
+    if (argc < 2 || asks_help(argv[1])) {
+        /* `lakehouse help sql` is `lakehouse sql --help`. */
+        if (argc > 2 && find_short(argv[2]))
+            cli_help_op(find_short(argv[2]));
+        else if (argc > 3 && find_op(argv[2], argv[3]))
+            cli_help_op(find_op(argv[2], argv[3]));
+        else
+            cli_help_all(commands, command_count);
+        return argc < 2 ? CLI_USAGE : CLI_DONE;
+    }
+    const char *word = strcmp(argv[1], "--version") == 0 ? "version" : argv[1];
+    for (size_t i = 0; i < command_count; i++)
+        if (strcmp(commands[i]->name, word) == 0) {
+            if (argc <= 2 || !asks_help(argv[2]))
+                return commands[i]->run(commands[i], argc - 2, argv + 2);
+            cli_help_command(commands[i]);
+            return CLI_DONE;
+        }
+    if (find_short(word))
+        return run_op(find_short(word), argc - 2, argv + 2);
+    return is_group(word) ? run_group(argc, argv)
+                          : unknown_word(NULL, word, commands, command_count);
+}
+
+int cli_main(int argc, char *const *argv, const struct cli_command *const *commands,
+             size_t command_count)
+{
+    struct lh_error err = LH_ERROR_NONE;
+    if (op_table_check(op_table, op_table_count, &err))
+        return cli_fail(&err);
+    int status = run_command(argc, argv, commands, command_count);
+    if (fflush(stdout) != 0 && status == CLI_DONE) {
+        lh_fail_errno(&err, errno, "Standard output cannot be written");
+        status = cli_fail(&err);
+    }
+    return status;
+}

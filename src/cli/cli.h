@@ -1,0 +1,52 @@
+/* The command line: every operation as `lakehouse <group> <verb>`, and the commands beside them.
+ *
+ *   words and flags ─▶ row of the table ─▶ arguments ─▶ a running server (HTTP), or the folder
+ * itself (op_run) └──────────▶ a table for people, or --json
+ *
+ * Exit status: 0 done, 1 failed, 2 wrong usage. Messages go to standard error, results to standard
+ * output. A server is used if --server or LAKEHOUSE_SERVER names one, or if the folder's lock does;
+ * otherwise the folder is opened here. One thread.
+ */
+#ifndef LAKEHOUSE_CLI_CLI_H
+#define LAKEHOUSE_CLI_CLI_H
+
+#include "lake/settings.h"
+
+enum cli_exit { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+/* A command that is no operation. `words` are those after its name. */
+struct cli_command {
+    const char *name;
+    const char *summary;
+    const char *usage; /* what --help shows below "Usage:"; lines end in \n */
+    int (*run)(const struct cli_command *command, int word_count, char *const *words);
+};
+
+int cli_main(int argc, char *const *argv, const struct cli_command *const *commands,
+             size_t command_count);
+
+/* The commands of this module. Those that start a door stand in main.c. */
+extern const struct cli_command cli_verify;
+extern const struct cli_command cli_openapi;
+extern const struct cli_command cli_docs;
+extern const struct cli_command cli_version;
+
+/* --- for commands: flags that end up in the settings */
+
+struct cli_flag {
+    const char *name;         /* "--exit" */
+    bool *ret_given;          /* for a flag without a value */
+    struct lh_str *ret_value; /* for one with; the other is NULL */
+};
+
+/* Reads --data, --listen, --config, --<section>-<key> and the command's own flags, then loads the
+ * settings into *ret (text in `arena`). False after printing what is wrong, or the command's help:
+ * *ret_exit is what to return. */
+bool cli_read_settings(const struct cli_command *command, int word_count, char *const *words,
+                       const struct cli_flag *flags, size_t flag_count, struct lh_arena *arena,
+                       struct settings *ret, int *ret_exit);
+
+/* Prints an error and its hint on standard error; returns CLI_FAILED. */
+int cli_fail(const struct lh_error *err);
+
+#endif

@@ -1,0 +1,124 @@
+#include <stdio.h>
+
+#include "base/text_table.h"
+#include "cli/internal.h"
+#include "ops/describe.h"
+
+static struct lh_str verb_of(const struct op *op)
+{
+    struct lh_str name = lh_str_of(op->name);
+    lh_str_cut(&name, '.');
+    return name;
+}
+
+static void put_pair(const char *name, const char *text)
+{
+    int blanks = 24 - (int)lh_text_width(lh_str_of(name));
+    printf("  %s%*s%s\n", name, blanks > 1 ? blanks : 2, "", text);
+}
+
+static void put_op(const struct op *op)
+{
+    char name[96];
+    struct lh_str verb = verb_of(op);
+    struct lh_str group = op_group(op);
+    snprintf(name, sizeof(name), "%.*s %.*s", LH_ARG(group), LH_ARG(verb));
+    put_pair(name, op->summary);
+}
+
+void cli_help_all(const struct cli_command *const *commands, size_t command_count)
+{
+    printf("lakehouse %s: SQL over your own files.\n\n", LH_VERSION);
+    printf("Usage: lakehouse COMMAND [ARGUMENTS]\n\nCommands:\n");
+    for (size_t i = 0; i < command_count; i++)
+        put_pair(commands[i]->name, commands[i]->summary);
+    for (size_t i = 0; i < op_table_count; i++)
+        if (op_table[i]->command)
+            put_pair(op_table[i]->command, op_table[i]->summary);
+    printf("\nOperations, on a running server or on the folder itself:\n");
+    for (size_t i = 0; i < op_table_count; i++)
+        put_op(op_table[i]);
+    printf("\n`lakehouse COMMAND --help` says more of each.\n");
+}
+
+void cli_help_group(struct lh_str group)
+{
+    printf("Usage: lakehouse %.*s OPERATION [ARGUMENTS]\n\nOperations:\n", LH_ARG(group));
+    for (size_t i = 0; i < op_table_count; i++)
+        if (lh_str_equal(op_group(op_table[i]), group))
+            put_op(op_table[i]);
+}
+
+static void put_upper(const char *name)
+{
+    for (; *name; name++)
+        putchar(*name >= 'a' && *name <= 'z' ? *name - 'a' + 'A' : *name);
+}
+
+static void put_usage(const struct op *op)
+{
+    struct lh_str verb = verb_of(op);
+    struct lh_str group = op_group(op);
+    if (op->command)
+        printf("Usage: lakehouse %s", op->command);
+    else
+        printf("Usage: lakehouse %.*s %.*s", LH_ARG(group), LH_ARG(verb));
+    for (size_t i = 0; op->fields && i < op->fields->count; i++) {
+        const struct lh_field *field = &op->fields->items[i];
+        if (field->positional) {
+            putchar(' ');
+            put_upper(field->name);
+        } else if (field->required) {
+            printf(" --%s ", field->name);
+            put_upper(field->name);
+        }
+    }
+    printf(" [FLAGS]\n");
+}
+
+static void put_field(const struct lh_field *field)
+{
+    char name[128];
+    size_t len = 0;
+    if (field->positional)
+        len = (size_t)snprintf(name, sizeof(name), "%s", field->name);
+    else
+        len = (size_t)snprintf(name, sizeof(name), "--%s", field->name);
+    for (size_t i = 0; i < len && !field->positional; i++)
+        if (name[i] == '_')
+            name[i] = '-';
+    put_pair(name, field->doc);
+    if (field->type == LH_FIELD_CHOICE) {
+        printf("%26s", "");
+        for (size_t i = 0; field->choices[i]; i++)
+            printf("%s%s", i ? ", " : "one of: ", field->choices[i]);
+        putchar('\n');
+    }
+}
+
+void cli_help_op(const struct op *op)
+{
+    put_usage(op);
+    printf("\n%s\n", op->summary);
+    if (op->description)
+        printf("%s\n", op->description);
+    if (op->fields) {
+        printf("\nArguments:\n");
+        for (size_t i = 0; i < op->fields->count; i++)
+            put_field(&op->fields->items[i]);
+    }
+    printf("\nFlags:\n");
+    put_pair("--json", "Print the reply as it is instead of a table.");
+    put_pair("--data", "The lake's folder (./data); a server that has it open is asked.");
+    put_pair("--server", "A server's address (also LAKEHOUSE_SERVER).");
+    put_pair("--config", "A settings file, when the folder is opened here.");
+    if (op->takes_if_match)
+        put_pair("--if-match", "Fail unless the dataset is still this version: '\"7\"'.");
+    if (op->effect == OP_WRITE)
+        put_pair("--idempotency-key", "A repetition with the same key is not done again.");
+}
+
+void cli_help_command(const struct cli_command *command)
+{
+    printf("Usage: %s\n%s\n", command->usage, command->summary);
+}

@@ -1,0 +1,71 @@
+/* What the files of the command line share: a call that was read from words, its two ways, and
+ * showing what came back.
+ */
+#ifndef LAKEHOUSE_CLI_INTERNAL_H
+#define LAKEHOUSE_CLI_INTERNAL_H
+
+#include "cli/cli.h"
+#include "ops/op.h"
+
+#define CLI_BODY_BYTES_MAX ((size_t)1 << 30) /* of a reply that is shown as a table */
+
+struct cli_given {
+    const struct lh_field *field;
+    struct lh_str text;
+};
+
+/* One operation with its arguments. */
+struct cli_call {
+    const struct op *op;
+    void *args; /* bound and checked; NULL without fields */
+    struct cli_given *given;
+    size_t given_count;
+    bool is_json;
+    bool is_help;
+    struct lh_str data;   /* --data; absent = not given */
+    struct lh_str config; /* --config */
+    struct lh_str server; /* --server or LAKEHOUSE_SERVER; absent = none */
+    struct lh_str if_match;
+    struct lh_str idempotency_key;
+    struct lh_arena *arena;
+};
+
+/* Binds words. LH_INVALID or LH_UNKNOWN_FIELD: wrong usage. */
+enum lh_code cli_read_call(int word_count, char *const *words, struct cli_call *call,
+                           struct lh_error *err) LH_MUST_USE;
+
+/* True if the reply is to be passed on as it comes instead of shown as a table. */
+bool cli_is_raw(const struct cli_call *call);
+
+/* Both run the call. What comes back goes to standard output if raw, else into `body`. */
+enum lh_code cli_run_remote(const struct cli_call *call, struct lh_str url, struct lh_buf *body,
+                            struct lh_error *err) LH_MUST_USE;
+enum lh_code cli_run_local(const struct cli_call *call, const struct settings *settings,
+                           struct lh_buf *body, struct lh_error *err) LH_MUST_USE;
+
+/* Shows a reply to people. */
+enum lh_code cli_show(const struct op *op, struct lh_str body, struct lh_arena *arena,
+                      struct lh_buf *out, struct lh_error *err) LH_MUST_USE;
+enum lh_code cli_print(struct lh_str text,
+                       struct lh_error *err) LH_MUST_USE; /* to standard output */
+
+/* JSON with its numbers as the text they were: a reply may carry integers that no C type holds. */
+enum cli_kind { CLI_NULL, CLI_BOOL, CLI_NUMBER, CLI_TEXT, CLI_LIST, CLI_OBJECT };
+struct cli_value {
+    enum cli_kind kind;
+    struct lh_str key;  /* as a member; absent else */
+    struct lh_str text; /* TEXT: unescaped; LIST, OBJECT: the JSON; others: as written */
+    struct cli_value *first;
+    struct cli_value *next;
+};
+enum lh_code cli_parse(struct lh_str json, struct lh_arena *arena, struct cli_value **ret,
+                       struct lh_error *err) LH_MUST_USE;
+const struct cli_value *cli_get(const struct cli_value *object, const char *key); /* NULL: none */
+
+/* Help texts, on standard output. */
+void cli_help_all(const struct cli_command *const *commands, size_t command_count);
+void cli_help_group(struct lh_str group);
+void cli_help_op(const struct op *op);
+void cli_help_command(const struct cli_command *command);
+
+#endif

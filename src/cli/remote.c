@@ -1,0 +1,216 @@
+#include "base/json.h"
+#include "cli/internal.h"
+#include "http/http_client.h"
+
+/* --- the request */
+
+static const char *const method_names[] = {
+    [OP_METHOD_NONE] = "", [OP_GET] = "GET",     [OP_POST] = "POST",
+    [OP_PUT] = "PUT",      [OP_PATCH] = "PATCH", [OP_DELETE] = "DELETE",
+};
+
+static void put_encoded(struct lh_buf *buf, struct lh_str text)
+{
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        if (c && strchr(plain, c))
+            lh_buf_append_char(buf, c);
+        else
+            lh_buf_printf(buf, "%%%02X", (unsigned char)c);
+    }
+}
+
+static const struct cli_given *given_of(const struct cli_call *call, struct lh_str name)
+{
+    for (size_t i = 0; i < call->given_count; i++)
+        if (lh_str_equal(lh_str_of(call->given[i].field->name), name))
+            return &call->given[i];
+    return NULL;
+}
+
+static bool is_in_path(const struct cli_call *call, const struct lh_field *field)
+{
+    struct lh_str part = lh_arena_printf(call->arena, "{%s}", field->name);
+    size_t at;
+    return lh_str_find(lh_str_of(call->op->http.path), part, &at);
+}
+
+static void put_target(const struct cli_call *call, struct lh_buf *buf)
+{
+    struct lh_str rest = lh_str_of(call->op->http.path);
+    char mark = '?';
+    lh_str_cut(&rest, '/');
+    while (rest.data) {
+        struct lh_str part = lh_str_cut(&rest, '/');
+        lh_buf_append_char(buf, '/');
+        if (part.data[0] == '{')
+            put_encoded(buf, given_of(call, lh_str_slice(part, 1, part.len - 2))->text);
+        else
+            lh_buf_append_str(buf, part);
+    }
+    for (size_t i = 0; i < call->given_count && call->op->body == OP_BODY_NONE; i++) {
+        if (is_in_path(call, call->given[i].field))
+            continue;
+        lh_buf_append_char(buf, mark);
+        mark = '&';
+        put_encoded(buf, lh_str_of(call->given[i].field->name));
+        lh_buf_append_char(buf, '=');
+        put_encoded(buf, call->given[i].text);
+    }
+}
+
+/* The text was bound before, so it is what its type wants. */
+static void put_json_value(struct lh_json *json, const struct cli_given *given)
+{
+    struct lh_str rest = given->text;
+    int64_t truth = 0;
+    switch (given->field->type) {
+    case LH_FIELD_INT:
+    case LH_FIELD_OPT_INT:
+    case LH_FIELD_DOUBLE:
+    case LH_FIELD_JSON:
+    case LH_FIELD_OBJECT:
+    case LH_FIELD_LIST:
+    case LH_FIELD_INT_MAP:
+        lh_json_raw(json, lh_str_trim(given->text));
+        break;
+    case LH_FIELD_BOOL:
+        lh_json_bool(json, lh_str_equal(given->text, lh_lit("true")) ||
+                               (lh_str_to_int(given->text, &truth) && truth == 1));
+        break;
+    case LH_FIELD_STR_LIST:
+        lh_json_array(json);
+        while (rest.len)
+            lh_json_str(json, lh_str_trim(lh_str_cut(&rest, ',')));
+        lh_json_array_end(json);
+        break;
+    case LH_FIELD_STR:
+    case LH_FIELD_CHOICE:
+    case LH_FIELD_TIME:
+    case LH_FIELD_FILE:
+        lh_json_str(json, given->text);
+        break;
+    }
+}
+
+static void put_json_body(const struct cli_call *call, struct lh_buf *buf)
+{
+    struct lh_json json;
+    lh_json_init(&json, buf);
+    lh_json_object(&json);
+    for (size_t i = 0; i < call->given_count; i++) {
+        if (is_in_path(call, call->given[i].field))
+            continue;
+        lh_json_key(&json, call->given[i].field->name);
+        put_json_value(&json, &call->given[i]);
+    }
+    lh_json_object_end(&json);
+}
+
+static struct http_client_part *make_parts(const struct cli_call *call)
+{
+    struct http_client_part *parts =
+        lh_arena_array(call->arena, call->given_count + 1, sizeof(*parts));
+    for (size_t i = 0; i < call->given_count; i++) {
+        const struct cli_given *given = &call->given[i];
+        parts[i].name = lh_str_of(given->field->name);
+        if (given->field->type == LH_FIELD_FILE)
+            parts[i].file_path = given->text;
+        else
+            parts[i].value = given->text;
+    }
+    return parts;
+}
+
+/* --- the reply */
+
+/* A problem document as the error that it was on the other side. */
+static enum lh_code fail_as_told(struct lh_str body, int status, struct lh_arena *arena,
+                                 struct lh_error *err)
+{
+    struct cli_value *problem = NULL;
+    if (cli_parse(body, arena, &problem, NULL) || !cli_get(problem, "detail"))
+        return lh_fail(err, LH_IO, "The server answered with status %d and no explanation.",
+                       status);
+    struct lh_str detail = cli_get(problem, "detail")->text;
+    const struct cli_value *id = cli_get(problem, "code");
+    const struct cli_value *hint = cli_get(problem, "hint");
+    const struct cli_value *position = cli_get(problem, "position");
+    enum lh_code code = LH_INTERNAL;
+    for (int i = 1; i < LH_CODE_COUNT && id; i++)
+        if (lh_str_equal(id->text, lh_str_of(lh_error_row((enum lh_code)i)->id)))
+            code = (enum lh_code)i;
+    lh_fail(err, code, "%.*s", LH_ARG(detail));
+    if (hint)
+        lh_error_hint(err, "%.*s", LH_ARG(hint->text));
+    if (err && position && !lh_str_to_int(position->text, &err->position))
+        err->position = -1;
+    return code;
+}
+
+static enum lh_code pass_on(void *context, int status, struct lh_str bytes, struct lh_error *err)
+{
+    (void)context;
+    (void)status;
+    return cli_print(bytes, err);
+}
+
+static size_t put_headers(const struct cli_call *call, struct http_pair *headers)
+{
+    size_t count = 0;
+    if (call->op->body == OP_BODY_JSON)
+        headers[count++] = (struct http_pair){lh_lit("Content-Type"), lh_lit("application/json")};
+    if (call->if_match.data)
+        headers[count++] = (struct http_pair){lh_lit("If-Match"), call->if_match};
+    if (call->idempotency_key.data)
+        headers[count++] = (struct http_pair){lh_lit("Idempotency-Key"), call->idempotency_key};
+    return count;
+}
+
+enum lh_code cli_run_remote(const struct cli_call *call, struct lh_str url, struct lh_buf *body,
+                            struct lh_error *err)
+{
+    struct http_client *client = NULL;
+    struct http_client_response response = {0};
+    struct http_pair headers[3];
+    struct lh_buf target;
+    struct lh_buf json;
+    lh_buf_init(&target, HTTP_TARGET_BYTES_MAX + url.len);
+    lh_buf_init(&json, (size_t)64 << 20);
+    lh_buf_append_str(&target,
+                      lh_str_ends_with(url, lh_lit("/")) ? lh_str_slice(url, 0, url.len - 1) : url);
+    put_target(call, &target);
+    if (call->op->body == OP_BODY_JSON)
+        put_json_body(call, &json);
+    struct http_client_request request = {
+        .method = method_names[call->op->http.method],
+        .url = lh_buf_str(&target),
+        .headers = headers,
+        .header_count = put_headers(call, headers),
+        .body = lh_buf_str(&json),
+        .response_bytes_max = CLI_BODY_BYTES_MAX,
+        .sink = cli_is_raw(call) ? pass_on : NULL,
+    };
+    if (call->op->body == OP_BODY_MULTIPART) {
+        request.parts = make_parts(call);
+        request.part_count = call->given_count;
+    }
+    enum lh_code code = lh_buf_check(&target, "The request's address", err);
+    if (!code)
+        code = lh_buf_check(&json, "The request", err);
+    if (!code)
+        code = http_client_new(&client, err);
+    if (!code)
+        code = http_client_send(client, &request, &response, err);
+    if (!code && response.status >= 400)
+        code = fail_as_told(lh_buf_str(&response.body), response.status, call->arena, err);
+    if (!code && !request.sink)
+        lh_buf_append_str(body, lh_buf_str(&response.body));
+    http_client_response_release(&response);
+    http_client_free(client);
+    lh_buf_release(&target);
+    lh_buf_release(&json);
+    return code ? code : lh_buf_check(body, "The reply", err);
+}

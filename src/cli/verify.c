@@ -1,0 +1,183 @@
+#include "catalog/verify.h"
+
+#include <stdio.h>
+
+#include "base/json.h"
+#include "cli/internal.h"
+#include "engine/engine.h"
+#include "lake/lake.h"
+#include "storage/storage.h"
+
+struct finding_view {
+    int severity;
+    struct lh_str object;
+    struct lh_str what;
+};
+static const char *const severities[] = {"info", "error", NULL};
+static const struct lh_field finding_rows[] = {
+    LH_CHOICE(struct finding_view, severity, .choices = severities, .doc = "How bad."),
+    LH_STR(struct finding_view, object, .doc = "Which object."),
+    LH_STR(struct finding_view, what, .doc = "What is wrong."),
+};
+static const struct lh_fields finding_fields =
+    LH_FIELDS_OF(struct finding_view, "Finding", finding_rows);
+
+struct report_view {
+    bool is_sound;
+    int64_t errors;
+    int64_t datasets;
+    int64_t versions;
+    int64_t checkpoints;
+    int64_t objects;
+    int64_t object_bytes;
+    int64_t orphans;
+    struct lh_list findings;
+};
+static const struct lh_field report_rows[] = {
+    LH_BOOL(struct report_view, is_sound, .doc = "No errors."),
+    LH_INT(struct report_view, errors, .doc = "How many."),
+    LH_INT(struct report_view, datasets, .doc = "Looked at."),
+    LH_INT(struct report_view, versions, .doc = "Looked at."),
+    LH_INT(struct report_view, checkpoints, .doc = "Looked at."),
+    LH_INT(struct report_view, objects, .doc = "Data files whose checksum was compared."),
+    LH_INT(struct report_view, object_bytes, .doc = "Their size."),
+    LH_INT(struct report_view, orphans, .doc = "Files that no commit names: harmless."),
+    LH_LIST(struct report_view, findings, .fields = &finding_fields, .doc = "Errors first."),
+};
+static const struct lh_fields report_fields =
+    LH_FIELDS_OF(struct report_view, "VerifyReport", report_rows);
+
+struct looker {
+    struct storage *storage;
+    struct engine *engine;
+};
+
+/* The footer must say what the manifest says: a checksum alone proves only that nothing changed
+ * since. */
+static enum lh_code inspect(void *context, const struct catalog_object *object,
+                            struct lh_error *err)
+{
+    struct looker *looker = context;
+    struct lh_arena *arena = lh_arena_new(0);
+    struct engine_connection *connection = NULL;
+    struct engine_columns columns;
+    struct lh_str path;
+    int64_t rows = 0;
+    enum lh_code code =
+        storage_object_path(looker->storage, object->bucket, object->key, arena, &path, err);
+    if (!code)
+        code = engine_acquire(looker->engine, (struct lh_str){0}, NULL, &connection, err);
+    if (!code)
+        code = engine_parquet_schema(connection, path, arena, &columns, &rows, err);
+    if (!code && rows != object->rows)
+        code = lh_fail(err, LH_DAMAGED, "The file has %lld rows, the manifest says %lld.",
+                       (long long)rows, (long long)object->rows);
+    engine_release(connection);
+    lh_arena_free(arena);
+    return code;
+}
+
+static enum lh_code look(const struct settings *settings, struct lh_arena *arena,
+                         struct catalog_report *ret, struct lh_error *err)
+{
+    struct looker looker = {0};
+    struct lake_holder holder = {0};
+    const struct storage_options storage = {.path = settings_root(settings),
+                                            .access = STORAGE_READ};
+    const struct engine_options engine = {.thread_count = 1, .connection_max = 1};
+    const struct catalog_verify_options options = {.inspect = inspect, .context = &looker};
+    enum lh_code code = lake_holder(settings_root(settings), arena, &holder, err);
+    if (!code && holder.is_running) {
+        code = lh_fail(err, LH_LOCKED, "The lake is open in process %lld, which may write to it.",
+                       (long long)holder.pid);
+        lh_error_hint(err, "Stop that server first; verify looks at a lake that is at rest.");
+    }
+    if (!code)
+        code = storage_open(&storage, &looker.storage, err);
+    if (!code)
+        code = engine_open(&engine, &looker.engine, err);
+    if (!code)
+        code = catalog_verify(looker.storage, &options, arena, ret, err);
+    engine_close(looker.engine);
+    storage_close(looker.storage);
+    return code;
+}
+
+static enum lh_code print_report(const struct catalog_report *report, struct lh_arena *arena,
+                                 struct lh_error *err)
+{
+    struct finding_view *findings =
+        lh_arena_array(arena, report->finding_count + 1, sizeof(*findings));
+    for (size_t i = 0; i < report->finding_count; i++)
+        findings[i] = (struct finding_view){(int)report->findings[i].severity,
+                                            report->findings[i].object, report->findings[i].what};
+    const struct report_view view = {
+        .is_sound = report->error_count == 0,
+        .errors = (int64_t)report->error_count,
+        .datasets = report->datasets,
+        .versions = report->versions,
+        .checkpoints = report->checkpoints,
+        .objects = report->objects,
+        .object_bytes = report->object_bytes,
+        .orphans = report->orphans,
+        .findings = {findings, report->finding_count},
+    };
+    struct lh_buf buf;
+    struct lh_json json;
+    lh_buf_init(&buf, (size_t)64 << 20);
+    lh_json_init(&json, &buf);
+    lh_fields_write(&report_fields, &view, &json);
+    lh_buf_append_char(&buf, '\n');
+    enum lh_code code = lh_buf_check(&buf, "The report", err);
+    if (!code)
+        code = cli_print(lh_buf_str(&buf), err);
+    lh_buf_release(&buf);
+    return code;
+}
+
+static void print_words(const struct catalog_report *report)
+{
+    for (size_t i = 0; i < report->finding_count; i++)
+        printf("%s  %.*s: %.*s\n", severities[report->findings[i].severity],
+               LH_ARG(report->findings[i].object), LH_ARG(report->findings[i].what));
+    printf(
+        "%lld datasets, %lld versions, %lld data files (%lld bytes): ", (long long)report->datasets,
+        (long long)report->versions, (long long)report->objects, (long long)report->object_bytes);
+    if (report->error_count)
+        printf("%zu errors.\n", report->error_count);
+    else
+        printf("sound.\n");
+}
+
+static int run(const struct cli_command *command, int word_count, char *const *words)
+{
+    bool is_json = false;
+    const struct cli_flag flags[] = {{"--json", &is_json, NULL}};
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_error err = LH_ERROR_NONE;
+    struct catalog_report report = {0};
+    struct settings settings;
+    int status = CLI_DONE;
+    if (!cli_read_settings(command, word_count, words, flags, 1, arena, &settings, &status))
+        goto out;
+    if (look(&settings, arena, &report, &err) || (is_json && print_report(&report, arena, &err))) {
+        status = cli_fail(&err);
+        goto out;
+    }
+    if (!is_json)
+        print_words(&report);
+    if (report.error_count)
+        status = CLI_FAILED;
+out:
+    lh_arena_free(arena);
+    return status;
+}
+
+const struct cli_command cli_verify = {
+    .name = "verify",
+    .summary = "Check every stored promise of a lake that nobody has open.",
+    .usage = "lakehouse verify [--data DIR] [--json]\n"
+             "  --json  print the report as one JSON object\n"
+             "Ends with 0 if the lake is sound, with 1 if it is not or cannot be looked at.\n",
+    .run = run,
+};

@@ -1,0 +1,160 @@
+#include "gateway/internal.h"
+
+#include "base/json.h"
+
+#define JSON_TYPE "application/json"
+#define FORM_TYPE "multipart/form-data"
+
+enum lh_code bind_check_type(const struct op *op, const struct http_request *request,
+                             struct lh_error *err)
+{
+    struct lh_str type = http_request_content_type(request);
+    struct lh_str length = http_request_header(request, "Content-Length");
+    const char *wanted = op->body == OP_BODY_JSON ? JSON_TYPE : FORM_TYPE;
+    if (op->body == OP_BODY_NONE || lh_str_equal_nocase(type, lh_str_of(wanted)))
+        return LH_OK;
+    bool is_chunked = http_request_header(request, "Transfer-Encoding").data != NULL;
+    bool is_empty = !is_chunked && (!length.data || lh_str_equal(length, lh_lit("0")));
+    if (op->body == OP_BODY_JSON && is_empty && !type.data)
+        return LH_OK; /* no body at all: an object without members */
+    if (type.data)
+        lh_fail(err, LH_UNSUPPORTED, "The body is '%.*s'; '%s' takes %s.",
+                LH_ARG(lh_str_head(type, 100)), op->name, wanted);
+    else
+        lh_fail(err, LH_UNSUPPORTED, "The body has no content type; '%s' takes %s.", op->name,
+                wanted);
+    return lh_error_hint(err, "Send the header Content-Type: %s.", wanted);
+}
+
+/* The parts of the path that stand where the row has {parameters}. */
+static enum lh_code bind_path(const struct op *op, const struct http_request *request, void *args,
+                              uint64_t *bound, struct lh_error *err)
+{
+    struct lh_str rest = lh_str_of(op->http.path);
+    enum lh_code code = LH_OK;
+    lh_str_cut(&rest, '/');
+    for (size_t i = 0; rest.data && !code && i < request->segment_count; i++) {
+        struct lh_str part = lh_str_cut(&rest, '/');
+        if (part.data[0] == '{')
+            code = lh_fields_bind_text(op->fields, lh_str_slice(part, 1, part.len - 2),
+                                       request->segments[i], request->arena, args, bound, err);
+    }
+    return code;
+}
+
+static enum lh_code no_parameters(const struct op *op, const struct http_pair *given,
+                                  struct lh_error *err)
+{
+    lh_fail(err, LH_UNKNOWN_FIELD, "'%s' has no parameter '%.*s'.", op->name,
+            LH_ARG(lh_str_head(given->name, 100)));
+    if (op->body != OP_BODY_NONE)
+        lh_error_hint(err, "Its arguments stand in the body, not in the address.");
+    return lh_error_field(err, given->name);
+}
+
+static enum lh_code bind_query(const struct op *op, const struct http_request *request, void *args,
+                               uint64_t *bound, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < request->query_count && !code; i++) {
+        if (!op->fields || op->body != OP_BODY_NONE)
+            return no_parameters(op, &request->query[i], err);
+        code = lh_fields_bind_text(op->fields, request->query[i].name, request->query[i].value,
+                                   request->arena, args, bound, err);
+    }
+    return code;
+}
+
+static void drop_json(void *object)
+{
+    json_decref(object);
+}
+
+/* What the path already said may not be said again by the body. */
+static enum lh_code not_twice(const struct op *op, const json_t *object, uint64_t bound,
+                              struct lh_error *err)
+{
+    for (size_t i = 0; i < op->fields->count; i++)
+        if ((bound >> i & 1) && json_object_get(object, op->fields->items[i].name)) {
+            lh_fail(err, LH_INVALID, "'%s' stands in the path and in the body.",
+                    op->fields->items[i].name);
+            return lh_error_field(err, lh_str_of(op->fields->items[i].name));
+        }
+    return LH_OK;
+}
+
+static enum lh_code bind_json(const struct op *op, const struct http_request *request, void *args,
+                              uint64_t bound, struct lh_error *err)
+{
+    json_t *object = NULL;
+    if (!request->body.len)
+        return LH_OK;
+    enum lh_code code =
+        lh_json_parse(request->body, "The request body", request->body.len, &object, err);
+    if (code)
+        return code;
+    lh_arena_defer(request->arena, drop_json, object);
+    if (!json_is_object(object))
+        return lh_fail(err, LH_MALFORMED, "The request body is not a JSON object.");
+    code = not_twice(op, object, bound, err);
+    return code ? code : lh_fields_bind_json(op->fields, object, request->arena, args, err);
+}
+
+static enum lh_code bind_file(const struct op *op, const struct http_part *part,
+                              struct lh_str staging, const struct http_request *request, void *args,
+                              uint64_t *bound, struct lh_error *err)
+{
+    struct lh_upload upload = part->file;
+    upload.path =
+        lh_arena_printf(request->arena, "%.*s/%.*s", LH_ARG(staging), LH_ARG(part->file.path));
+    return lh_fields_bind_file(op->fields, part->name, &upload, args, bound, err);
+}
+
+static enum lh_code bind_form(const struct op *op, const struct http_request *request,
+                              struct lh_str staging, void *args, uint64_t *bound,
+                              struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < request->part_count && !code; i++) {
+        const struct http_part *part = &request->parts[i];
+        const struct lh_field *field = lh_fields_find(op->fields, part->name);
+        if (field && field->type == LH_FIELD_FILE && part->is_file) {
+            code = bind_file(op, part, staging, request, args, bound, err);
+        } else if (field && field->type == LH_FIELD_FILE) {
+            lh_fail(err, LH_INVALID, "The part '%.*s' is text; a file is expected.",
+                    LH_ARG(part->name));
+            lh_error_hint(err, "Give the part a filename (curl: -F %s=@FILE).", field->name);
+            code = lh_error_field(err, part->name);
+        } else if (field && part->is_file) {
+            lh_fail(err, LH_INVALID, "The part '%.*s' is a file; text is expected.",
+                    LH_ARG(part->name));
+            code = lh_error_field(err, part->name);
+        } else {
+            code = lh_fields_bind_text(op->fields, part->name, part->value, request->arena, args,
+                                       bound, err);
+        }
+    }
+    return code;
+}
+
+enum lh_code bind_request(const struct op *op, const struct http_request *request,
+                          struct lh_str staging, void **ret, struct lh_error *err)
+{
+    uint64_t bound = 0;
+    void *args = NULL;
+    enum lh_code code = LH_OK;
+    if (op->fields) {
+        args = lh_arena_alloc(request->arena, op->fields->size);
+        lh_fields_preset(op->fields, args);
+        code = bind_path(op, request, args, &bound, err);
+    }
+    if (!code)
+        code = bind_query(op, request, args, &bound, err);
+    if (!code && op->body == OP_BODY_JSON)
+        code = bind_json(op, request, args, bound, err);
+    if (!code && op->body == OP_BODY_MULTIPART)
+        code = bind_form(op, request, staging, args, &bound, err);
+    if (!code)
+        *ret = args;
+    return code;
+}

@@ -1,0 +1,334 @@
+#include "gateway/internal.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "lake/lake.h"
+#include "storage/storage.h"
+
+#define WHOLE_BODY_BYTES_MAX ((size_t)256 << 20)
+
+struct gateway {
+    struct lake *lake;
+    struct lh_arena *arena; /* the routing tree and the address */
+    struct route_node *routes;
+    struct lh_dir *staging;
+    struct http_server *server;
+    struct lh_str url;
+};
+
+static enum lh_code route(void *context, const struct http_request *request, struct http_route *ret,
+                          struct lh_error *err)
+{
+    struct gateway *gateway = context;
+    const struct settings_server *settings = &lake_settings(gateway->lake)->server;
+    const struct route_node *node =
+        route_find(gateway->routes, request->segments, request->segment_count);
+    enum lh_code code = guard_site(request, &settings->hosts, err);
+    if (code)
+        return code;
+    if (!node)
+        return route_missing(op_table, op_table_count, request, err);
+    if (request->method == HTTP_OPTIONS)
+        return LH_OK; /* no operation: handle() tells what the path takes */
+    const struct op *op = route_op(node, request->method);
+    if (!op) {
+        lh_fail(err, LH_METHOD, "'%.*s' does not take %.*s.",
+                LH_ARG(lh_str_head(request->path, 200)), LH_ARG(request->method_name));
+        return lh_error_hint(err, "It takes %.*s.", LH_ARG(route_allow(node, request->arena)));
+    }
+    ret->lane = op->lane;
+    ret->data = (void *)(uintptr_t)op;
+    switch (op->body) {
+    case OP_BODY_NONE:
+        ret->body = HTTP_BODY_NONE;
+        break;
+    case OP_BODY_JSON:
+        ret->body = HTTP_BODY_MEMORY;
+        ret->body_bytes_max = settings->json_bytes_max;
+        break;
+    case OP_BODY_MULTIPART:
+        ret->body = HTTP_BODY_MULTIPART;
+        ret->body_bytes_max = settings->upload_bytes_max;
+        break;
+    }
+    return bind_check_type(op, request, err);
+}
+
+/* --- one request */
+
+struct exchange {
+    const struct gateway *gateway;
+    const struct http_request *request;
+    struct http_reply *reply;
+    struct lh_str request_id;
+    int64_t from_us;
+    int64_t bytes;
+};
+
+static void log_request(const struct exchange *exchange, const char *op_name, int status,
+                        const char *error_id, int64_t rows)
+{
+    const struct http_request *request = exchange->request;
+    struct lh_buf line;
+    struct lh_json json;
+    if (!lake_settings(exchange->gateway->lake)->log.requests)
+        return;
+    lh_buf_init(&line, 16384);
+    lh_json_init(&json, &line);
+    lh_json_object(&json);
+    lh_json_put_str(&json, "request_id", exchange->request_id);
+    lh_json_put_str(&json, "method", request->method_name);
+    lh_json_put_str(&json, "path", lh_str_head(request->path, 1024));
+    lh_json_put_int(&json, "status", status);
+    if (op_name)
+        lh_json_put_cstr(&json, "operation", op_name);
+    if (error_id)
+        lh_json_put_cstr(&json, "code", error_id);
+    lh_json_put_str(&json, "remote", request->remote);
+    lh_json_put_int(&json, "bytes", exchange->bytes);
+    if (rows)
+        lh_json_put_int(&json, "rows", rows);
+    lh_json_put_int(&json, "elapsed_us", lh_clock_monotonic_us() - exchange->from_us);
+    lh_json_object_end(&json);
+    if (!line.is_over)
+        lh_log_members(LH_LOG_INFO, "http.request",
+                       lh_str_slice(lh_buf_str(&line), 1, line.len - 2));
+    lh_buf_release(&line);
+}
+
+static void put_head(struct exchange *exchange, const struct op_reply *reply)
+{
+    http_reply_status(exchange->reply, reply->status);
+    http_reply_header(exchange->reply, "X-Request-Id", exchange->request_id);
+    if (reply->content_type.data)
+        http_reply_header(exchange->reply, "Content-Type", reply->content_type);
+    if (reply->etag.data)
+        http_reply_header(exchange->reply, "ETag", reply->etag);
+    if (reply->location.data)
+        http_reply_header(exchange->reply, "Location", reply->location);
+}
+
+static enum lh_code stream_begin(void *context, struct op_reply *reply, struct lh_error *err)
+{
+    struct exchange *exchange = context;
+    put_head(exchange, reply);
+    return http_reply_begin(exchange->reply, err);
+}
+
+static enum lh_code stream_write(void *context, struct lh_str bytes, struct lh_error *err)
+{
+    struct exchange *exchange = context;
+    exchange->bytes += (int64_t)bytes.len;
+    return http_reply_write(exchange->reply, bytes.data, bytes.len, err);
+}
+
+static void finish(struct exchange *exchange, const struct op *op, struct op_reply *reply,
+                   enum lh_code code, struct lh_error *err)
+{
+    int status = code ? lh_error_row(code)->http_status : reply->status;
+    if (reply->has_begun && code) {
+        http_reply_abort(exchange->reply);
+    } else if (reply->has_begun) {
+        http_reply_end(exchange->reply);
+    } else if (code) {
+        problem_write(exchange->request, exchange->request_id, err, exchange->reply);
+    } else {
+        put_head(exchange, reply);
+        exchange->bytes = (int64_t)reply->body.len;
+        http_reply_take(exchange->reply, &reply->body);
+    }
+    if (code == LH_INTERNAL || code == LH_DAMAGED || code == LH_UNKNOWN)
+        lh_log_error(LH_LOG_ERROR, op->name, err);
+    const char *error_id =
+        code || reply->is_failed ? lh_error_row(code ? code : err->code)->id : NULL;
+    log_request(exchange, op->name, reply->has_begun ? reply->status : status, error_id,
+                reply->row_count);
+}
+
+static void answer_options(struct exchange *exchange)
+{
+    const struct http_request *request = exchange->request;
+    const struct route_node *node =
+        route_find(exchange->gateway->routes, request->segments, request->segment_count);
+    http_reply_status(exchange->reply, 204);
+    http_reply_header(exchange->reply, "X-Request-Id", exchange->request_id);
+    http_reply_header(exchange->reply, "Allow", route_allow(node, request->arena));
+    log_request(exchange, NULL, 204, NULL, 0);
+}
+
+static void handle(void *context, const struct http_request *request, struct http_reply *reply)
+{
+    struct gateway *gateway = context;
+    const struct op *op = request->route_data;
+    struct lh_error err = LH_ERROR_NONE;
+    struct exchange exchange = {
+        .gateway = gateway,
+        .request = request,
+        .reply = reply,
+        .request_id = problem_request_id(request),
+        .from_us = lh_clock_monotonic_us(),
+    };
+    if (!op) {
+        answer_options(&exchange);
+        return;
+    }
+    const struct op_sink sink = {stream_begin, stream_write, &exchange};
+    struct op_call call = {
+        .lake = gateway->lake,
+        .principal = access_local_admin(),
+        .arena = request->arena,
+        .cancel = request->cancel,
+        .request_id = exchange.request_id,
+        .if_match = http_request_header(request, "If-Match"),
+        .idempotency_key = http_request_header(request, "Idempotency-Key"),
+        .accept = http_request_header(request, "Accept"),
+    };
+    struct op_reply answer;
+    void *args = NULL;
+    op_reply_init(&answer, op, &sink, WHOLE_BODY_BYTES_MAX);
+    enum lh_code code = bind_request(op, request, lh_dir_path(gateway->staging), &args, &err);
+    if (!code)
+        code = op_run(op, &call, args, &answer, &err);
+    finish(&exchange, op, &answer, code, &err);
+    op_reply_release(&answer);
+}
+
+static void refuse(void *context, const struct http_request *request, const struct lh_error *err,
+                   struct http_reply *reply)
+{
+    struct gateway *gateway = context;
+    struct exchange exchange = {
+        .gateway = gateway,
+        .request = request,
+        .reply = reply,
+        .request_id = problem_request_id(request),
+        .from_us = lh_clock_monotonic_us(),
+    };
+    problem_write(request, exchange.request_id, err, reply);
+    if (err->code == LH_METHOD) {
+        const struct route_node *node =
+            route_find(gateway->routes, request->segments, request->segment_count);
+        if (node)
+            http_reply_header(reply, "Allow", route_allow(node, request->arena));
+    }
+    const struct lh_error_row *row = lh_error_row(err->code);
+    log_request(&exchange, NULL, row->http_status, row->id, 0);
+}
+
+/* --- figures */
+
+static void put_figure(struct lh_buf *buf, const char *name, const char *type, const char *help,
+                       int64_t value)
+{
+    lh_buf_printf(buf, "# HELP lakehouse_%s %s\n# TYPE lakehouse_%s %s\nlakehouse_%s %lld\n", name,
+                  help, name, type, name, (long long)value);
+}
+
+static void write_meter(void *context, struct lh_buf *buf)
+{
+    struct gateway *gateway = context;
+    struct http_server_stats stats = http_server_stats(gateway->server);
+    put_figure(buf, "http_connections", "gauge", "Open connections.", stats.connections);
+    put_figure(buf, "http_connections_total", "counter", "Accepted connections.",
+               stats.connections_total);
+    put_figure(buf, "http_requests_total", "counter", "Requests whose header was read.",
+               stats.requests_total);
+    put_figure(buf, "http_requests_in_flight", "gauge", "Requests that are not answered yet.",
+               stats.in_flight);
+    put_figure(buf, "http_received_bytes_total", "counter", "Bytes of request bodies.",
+               stats.bytes_received);
+    put_figure(buf, "http_sent_bytes_total", "counter", "Bytes of reply bodies.", stats.bytes_sent);
+    put_figure(buf, "http_queue_refused_total", "counter", "Requests refused by a full queue.",
+               stats.queue_refused);
+    put_figure(buf, "http_hang_ups_total", "counter", "Clients that left before their reply.",
+               stats.hang_ups);
+    put_figure(buf, "http_timeouts_total", "counter", "Connections cut for being too slow.",
+               stats.timeouts);
+    lh_buf_printf(buf, "# HELP lakehouse_http_replies_total Replies by class of status.\n"
+                       "# TYPE lakehouse_http_replies_total counter\n");
+    for (int class = 1; class < 6; class ++)
+        lh_buf_printf(buf, "lakehouse_http_replies_total{class=\"%dxx\"} %lld\n", class,
+                      (long long)stats.replies[class]);
+}
+
+/* --- life */
+
+static enum lh_code listen_on(struct gateway *gateway, struct lh_error *err)
+{
+    const struct settings_server *settings = &lake_settings(gateway->lake)->server;
+    const struct http_handlers handlers = {route, handle, refuse, gateway};
+    struct lh_str host;
+    uint16_t port;
+    enum lh_code code = settings_address(settings->listen, &host, &port, err);
+    if (code)
+        return code;
+    const struct http_server_options options = {
+        .address = host,
+        .port = port,
+        .io_threads = (unsigned)settings->io_threads,
+        .connections_max = (unsigned)settings->connections_max,
+        .pool = lake_pool(gateway->lake),
+        .staging = gateway->staging,
+        .staging_prefix = "",
+    };
+    code = http_server_start(&options, &handlers, &gateway->server, err);
+    if (code)
+        return code;
+    bool is_six = memchr(host.data, ':', host.len) != NULL;
+    gateway->url =
+        lh_arena_printf(gateway->arena, "http://%s%.*s%s:%u", is_six ? "[" : "", LH_ARG(host),
+                        is_six ? "]" : "", http_server_port(gateway->server));
+    return LH_OK;
+}
+
+enum lh_code gateway_start(struct lake *lake, struct gateway **ret, struct lh_error *err)
+{
+    struct gateway *gateway = calloc(1, sizeof(*gateway));
+    if (!gateway)
+        return lh_fail(err, LH_BUSY, "There is no memory for the HTTP door.");
+    gateway->lake = lake;
+    gateway->arena = lh_arena_new(0);
+    enum lh_code code = op_table_check(op_table, op_table_count, err);
+    if (code)
+        goto out;
+    gateway->routes = route_tree_new(op_table, op_table_count, gateway->arena);
+    code = lh_dir_open(storage_staging_path(lake_storage(lake)), false, &gateway->staging, err);
+    if (code)
+        goto out;
+    code = listen_on(gateway, err);
+    if (code)
+        goto out;
+    lake_set_meter(lake, write_meter, gateway);
+    code = lake_announce(lake, lh_str_slice(gateway->url, 7, gateway->url.len), err);
+    if (code)
+        goto out;
+    *ret = gateway;
+    gateway = NULL;
+out:
+    gateway_stop(gateway, 0);
+    return code;
+}
+
+struct lh_str gateway_url(const struct gateway *gateway)
+{
+    return gateway->url;
+}
+
+void gateway_hurry(struct gateway *gateway)
+{
+    http_server_cancel_all(gateway->server);
+}
+
+void gateway_stop(struct gateway *gateway, int64_t grace_ms)
+{
+    if (!gateway)
+        return;
+    lake_set_meter(gateway->lake, NULL, NULL);
+    http_server_stop(gateway->server, grace_ms);
+    lh_dir_close(gateway->staging);
+    lh_arena_free(gateway->arena);
+    free(gateway);
+}

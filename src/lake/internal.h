@@ -1,0 +1,23 @@
+/* What the files of lake/ share: the keeper, which looks after stored bytes in the background, and
+ * sizes in settings.
+ */
+#ifndef LAKEHOUSE_LAKE_INTERNAL_H
+#define LAKEHOUSE_LAKE_INTERNAL_H
+
+#include "base/error.h"
+
+struct catalog;
+struct storage;
+struct keeper; /* made by keeper_start, ended by keeper_stop */
+
+/* One thread that moves what crashed writers left to the trash, empties the trash after a grace
+ * period, and verifies the checksums of all data files, a piece at a time. Everything is borrowed.
+ */
+enum lh_code keeper_start(struct catalog *catalog, struct storage *storage, struct keeper **ret,
+                          struct lh_error *err) LH_MUST_USE;
+void keeper_stop(struct keeper *keeper); /* waits for the piece at hand; NULL is fine */
+
+/* "4GB", "512 MiB", "1000000" as bytes; empty = 0. LH_INVALID. */
+enum lh_code settings_bytes(struct lh_str text, int64_t *ret, struct lh_error *err) LH_MUST_USE;
+
+#endif

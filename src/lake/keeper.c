@@ -1,0 +1,113 @@
+#include "lake/internal.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/pool.h"
+#include "catalog/catalog.h"
+#include "storage/storage.h"
+
+/* A piece takes some 10 ms of a disk that reads 1 GB/s, and is followed by ten times that in rest,
+ * so that the background reading costs statements next to nothing. */
+#define VERIFY_BYTES ((int64_t)8 << 20)
+#define VERIFY_REST_MS 100
+#define TRASH_AGE_MS ((int64_t)3600 * 1000)
+#define TRASH_EVERY_MS ((int64_t)600 * 1000)
+
+struct keeper {
+    struct catalog *catalog;
+    struct storage *storage;
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards is_ending */
+    pthread_cond_t wake;
+    bool is_ending;
+};
+
+/* Rests, or returns false when it is time to end. */
+static bool rest(struct keeper *keeper, int64_t ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t nanos = until.tv_nsec + ms % 1000 * 1000000;
+    until.tv_sec += (time_t)(ms / 1000 + nanos / 1000000000);
+    until.tv_nsec = (long)(nanos % 1000000000);
+    pthread_mutex_lock(&keeper->lock);
+    int waited = 0;
+    while (!keeper->is_ending && waited == 0)
+        waited = pthread_cond_timedwait(&keeper->wake, &keeper->lock, &until);
+    bool goes_on = !keeper->is_ending;
+    pthread_mutex_unlock(&keeper->lock);
+    return goes_on;
+}
+
+static void sweep(struct keeper *keeper)
+{
+    struct lh_error err = LH_ERROR_NONE;
+    size_t moved = 0;
+    if (catalog_sweep(keeper->catalog, &moved, &err))
+        lh_log_error(LH_LOG_WARN, "lake.sweep", &err);
+    else if (moved)
+        lh_log(LH_LOG_INFO, "lake.sweep", "%zu files that no commit names went to the trash.",
+               moved);
+}
+
+static void *keep(void *context)
+{
+    struct keeper *keeper = context;
+    struct lh_error err = LH_ERROR_NONE;
+    if (!rest(keeper, VERIFY_REST_MS))
+        return NULL;
+    sweep(keeper);
+    bool is_verified = false;
+    do {
+        if (!is_verified) {
+            is_verified = !catalog_verify_some(keeper->catalog, VERIFY_BYTES);
+            continue;
+        }
+        if (storage_trash_sweep(keeper->storage, TRASH_AGE_MS, NULL, &err))
+            lh_log_error(LH_LOG_WARN, "lake.trash", &err);
+        is_verified = false; /* what came since is looked at in the next round */
+    } while (rest(keeper, is_verified ? TRASH_EVERY_MS : VERIFY_REST_MS));
+    return NULL;
+}
+
+enum lh_code keeper_start(struct catalog *catalog, struct storage *storage, struct keeper **ret,
+                          struct lh_error *err)
+{
+    struct keeper *keeper = calloc(1, sizeof(*keeper));
+    pthread_condattr_t attributes;
+    if (!keeper)
+        return lh_fail(err, LH_BUSY, "There is no memory for the keeper.");
+    keeper->catalog = catalog;
+    keeper->storage = storage;
+    pthread_mutex_init(&keeper->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&keeper->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    enum lh_code code = lh_thread_start("keeper", keep, keeper, &keeper->thread, err);
+    if (code) {
+        pthread_cond_destroy(&keeper->wake);
+        pthread_mutex_destroy(&keeper->lock);
+        free(keeper);
+        return code;
+    }
+    *ret = keeper;
+    return LH_OK;
+}
+
+void keeper_stop(struct keeper *keeper)
+{
+    if (!keeper)
+        return;
+    pthread_mutex_lock(&keeper->lock);
+    keeper->is_ending = true;
+    pthread_cond_signal(&keeper->wake);
+    pthread_mutex_unlock(&keeper->lock);
+    pthread_join(keeper->thread, NULL);
+    pthread_cond_destroy(&keeper->wake);
+    pthread_mutex_destroy(&keeper->lock);
+    free(keeper);
+}

@@ -1,0 +1,314 @@
+#include "lake/lake.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "catalog/catalog.h"
+#include "engine/engine.h"
+#include "ingest/ingest.h"
+#include "jobs/jobs.h"
+#include "lake/internal.h"
+#include "query/query.h"
+#include "storage/storage.h"
+
+/* Below this the lake is called degraded: a commit may still fit, a big ingest will not. */
+#define FREE_BYTES_LOW ((int64_t)256 << 20)
+
+struct lake {
+    const struct settings *settings;
+    struct lh_arena *arena;
+    struct lh_str engine_version;
+    struct lh_pool *pool;
+    struct storage *storage;
+    struct engine *engine;
+    struct catalog *catalog;
+    struct jobs *jobs;
+    struct ingest *ingest;
+    struct query_engine *query;
+    struct keeper *keeper;
+    struct job_kind kinds[1];
+    int64_t opened_ms;
+    int64_t opened_us;
+    int64_t recovery_ms;
+    pthread_mutex_t meter_lock; /* guards the two below, and holds while the meter writes */
+    void (*meter)(void *context, struct lh_buf *buf);
+    void *meter_context;
+};
+
+static enum lh_code open_pool(struct lake *lake, struct lh_error *err)
+{
+    const struct settings_server *server = &lake->settings->server;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned threads = (unsigned)server->worker_threads;
+    if (!threads)
+        threads = processors > 2 ? (unsigned)processors * 2 : 4;
+    return lh_pool_new(threads, (unsigned)server->queue_max, &lake->pool, err);
+}
+
+/* What the library says of itself: also the proof that it answers. */
+static enum lh_code ask_version(struct lake *lake, struct lh_error *err)
+{
+    struct engine_cursor *cursor = NULL;
+    const struct engine_chunk *chunk = NULL;
+    enum lh_code code =
+        engine_query(lake->engine, lh_lit("SELECT version()"), NULL, NULL, &cursor, err);
+    if (!code)
+        code = engine_cursor_next(cursor, &chunk, err);
+    if (!code && chunk)
+        lake->engine_version = lh_arena_str(lake->arena, engine_vector_str(&chunk->columns[0], 0));
+    engine_cursor_close(cursor);
+    return code;
+}
+
+static enum lh_code open_engine(struct lake *lake, struct lh_error *err)
+{
+    struct engine_options options = {
+        .thread_count = (unsigned)lake->settings->engine.threads,
+        .temp_path = storage_scratch_path(lake->storage),
+    };
+    enum lh_code code =
+        settings_bytes(lake->settings->engine.memory_limit, &options.memory_bytes, err);
+    if (code)
+        return lh_error_field(err, lh_lit("engine.memory_limit"));
+    code = engine_open(&options, &lake->engine, err);
+    return code ? code : ask_version(lake, err);
+}
+
+static enum lh_code open_work(struct lake *lake, struct lh_error *err)
+{
+    const struct jobs_options jobs = {.storage = lake->storage, .pool = lake->pool};
+    enum lh_code code = jobs_open(&jobs, &lake->jobs, err);
+    if (code)
+        return code;
+    const struct ingest_open_options ingest = {lake->engine, lake->storage, lake->catalog,
+                                               lake->jobs};
+    if ((code = ingest_new(&ingest, &lake->ingest, err)))
+        return code;
+    const struct query_engine_options query = {
+        .engine = lake->engine,
+        .catalog = lake->catalog,
+        .plan_max = (size_t)lake->settings->query.plan_cache_entries,
+    };
+    if ((code = query_engine_new(&query, &lake->query, err)))
+        return code;
+    lake->kinds[0] = (struct job_kind){INGEST_JOB_KIND, ingest_job_run, lake->ingest};
+    return jobs_start(lake->jobs, lake->kinds, sizeof(lake->kinds) / sizeof(lake->kinds[0]), err);
+}
+
+static enum lh_code open_parts(struct lake *lake, struct lh_error *err)
+{
+    const struct storage_options storage = {
+        .path = settings_root(lake->settings),
+        .access = STORAGE_WRITE,
+        .create = true,
+    };
+    const struct catalog_options catalog = {0};
+    enum lh_code code = storage_open(&storage, &lake->storage, err);
+    if (!code)
+        code = open_pool(lake, err);
+    if (!code)
+        code = open_engine(lake, err);
+    if (!code)
+        code = catalog_open(lake->storage, &catalog, &lake->catalog, err);
+    if (!code)
+        code = open_work(lake, err);
+    if (!code)
+        code = keeper_start(lake->catalog, lake->storage, &lake->keeper, err);
+    return code;
+}
+
+enum lh_code lake_open(const struct settings *settings, struct lake **ret, struct lh_error *err)
+{
+    struct lake *lake = calloc(1, sizeof(*lake));
+    if (!lake)
+        return lh_fail(err, LH_BUSY, "There is no memory to open the lake.");
+    lake->settings = settings;
+    lake->arena = lh_arena_new(0);
+    pthread_mutex_init(&lake->meter_lock, NULL);
+    lake->opened_us = lh_clock_monotonic_us();
+    lake->opened_ms = lh_clock_unix_ms();
+    enum lh_code code = open_parts(lake, err);
+    if (code) {
+        lake_close(lake);
+        return code;
+    }
+    lake->recovery_ms = (lh_clock_monotonic_us() - lake->opened_us) / 1000;
+    *ret = lake;
+    return LH_OK;
+}
+
+void lake_stop(struct lake *lake)
+{
+    jobs_stop(lake->jobs);
+}
+
+void lake_close(struct lake *lake)
+{
+    if (!lake)
+        return;
+    keeper_stop(lake->keeper);
+    jobs_close(lake->jobs);
+    lh_pool_free(lake->pool);
+    query_engine_free(lake->query);
+    ingest_free(lake->ingest);
+    catalog_close(lake->catalog);
+    engine_close(lake->engine);
+    storage_close(lake->storage);
+    pthread_mutex_destroy(&lake->meter_lock);
+    lh_arena_free(lake->arena);
+    free(lake);
+}
+
+/* --- what it is made of */
+
+const struct settings *lake_settings(const struct lake *lake)
+{
+    return lake->settings;
+}
+
+struct lh_str lake_engine_version(const struct lake *lake)
+{
+    return lake->engine_version;
+}
+
+struct lh_pool *lake_pool(struct lake *lake)
+{
+    return lake->pool;
+}
+
+struct storage *lake_storage(struct lake *lake)
+{
+    return lake->storage;
+}
+
+struct engine *lake_engine(struct lake *lake)
+{
+    return lake->engine;
+}
+
+struct catalog *lake_catalog(struct lake *lake)
+{
+    return lake->catalog;
+}
+
+struct jobs *lake_jobs(struct lake *lake)
+{
+    return lake->jobs;
+}
+
+struct ingest *lake_ingest(struct lake *lake)
+{
+    return lake->ingest;
+}
+
+struct query_engine *lake_query(struct lake *lake)
+{
+    return lake->query;
+}
+
+int64_t lake_opened_ms(const struct lake *lake)
+{
+    return lake->opened_ms;
+}
+
+int64_t lake_uptime_ms(const struct lake *lake)
+{
+    return (lh_clock_monotonic_us() - lake->opened_us) / 1000;
+}
+
+int64_t lake_recovery_ms(const struct lake *lake)
+{
+    return lake->recovery_ms;
+}
+
+/* --- who has it */
+
+enum lh_code lake_announce(struct lake *lake, struct lh_str address, struct lh_error *err)
+{
+    return storage_announce(lake->storage, address, err);
+}
+
+enum lh_code lake_holder(struct lh_str root, struct lh_arena *arena, struct lake_holder *ret,
+                         struct lh_error *err)
+{
+    struct storage_owner owner;
+    enum lh_code code = storage_owner(root, arena, &owner, err);
+    if (code)
+        return code;
+    *ret = (struct lake_holder){.is_running = owner.is_running, .pid = owner.pid};
+    if (owner.is_running && owner.address.len)
+        ret->url = lh_arena_printf(arena, "http://%.*s", LH_ARG(owner.address));
+    return LH_OK;
+}
+
+/* --- figures and health */
+
+void lake_set_meter(struct lake *lake, void (*write)(void *context, struct lh_buf *buf),
+                    void *context)
+{
+    pthread_mutex_lock(&lake->meter_lock);
+    lake->meter = write;
+    lake->meter_context = context;
+    pthread_mutex_unlock(&lake->meter_lock);
+}
+
+void lake_write_meter(struct lake *lake, struct lh_buf *buf)
+{
+    pthread_mutex_lock(&lake->meter_lock);
+    if (lake->meter)
+        lake->meter(lake->meter_context, buf);
+    pthread_mutex_unlock(&lake->meter_lock);
+}
+
+#define OWN_PROBLEMS_MAX 3
+
+static size_t own_problems(struct lake *lake, struct lh_arena *arena, struct lake_problem *ret)
+{
+    size_t count = 0;
+    int64_t free_bytes = 0;
+    struct lh_error err = LH_ERROR_NONE;
+    if (!catalog_is_writable(lake->catalog))
+        ret[count++] = (struct lake_problem){
+            lh_lit("catalog"), lh_lit("commits"),
+            lh_lit("Writing has stopped after a commit of unknown outcome; restart to recover.")};
+    if (storage_free_bytes(lake->storage, &free_bytes, &err))
+        ret[count++] = (struct lake_problem){lh_lit("storage"), lh_lit("primary"),
+                                             lh_arena_str(arena, lh_str_of(err.message))};
+    else if (free_bytes < FREE_BYTES_LOW)
+        ret[count++] = (struct lake_problem){
+            lh_lit("storage"), lh_lit("primary"),
+            lh_arena_printf(arena, "Only %" PRId64 " MB are free.", free_bytes >> 20)};
+    size_t damaged = jobs_damaged(lake->jobs);
+    if (damaged)
+        ret[count++] = (struct lake_problem){
+            lh_lit("jobs"), lh_lit("records"),
+            lh_arena_printf(arena, "%zu records cannot be read and were skipped.", damaged)};
+    return count;
+}
+
+void lake_check_health(struct lake *lake, struct lh_arena *arena, struct lake_health *ret)
+{
+    struct catalog_problem *found = NULL;
+    size_t found_count = 0;
+    catalog_problems(lake->catalog, arena, &found, &found_count);
+    struct lake_problem *problems =
+        lh_arena_array(arena, found_count + OWN_PROBLEMS_MAX, sizeof(*problems));
+    size_t count = own_problems(lake, arena, problems);
+    for (size_t i = 0; i < found_count; i++)
+        problems[count++] = (struct lake_problem){
+            lh_lit("dataset"), found[i].name.data ? found[i].name : found[i].dataset_id,
+            found[i].what};
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake->catalog);
+    *ret = (struct lake_health){
+        .is_ok = count == 0,
+        .problems = problems,
+        .problem_count = count,
+        .dataset_count = (int64_t)catalog_snapshot_count(snapshot),
+        .sequence = (int64_t)catalog_snapshot_sequence(snapshot),
+    };
+    catalog_snapshot_unref(snapshot);
+}

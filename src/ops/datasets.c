@@ -1,0 +1,457 @@
+#include "ops/internal.h"
+
+#include "lake/lake.h"
+#include "ops/dataset_view.h"
+
+static void drop_snapshot(void *snapshot)
+{
+    catalog_snapshot_unref(snapshot);
+}
+
+/* The present, held until the call's arena ends, for replies borrow from it. */
+static struct catalog_snapshot *hold_snapshot(struct op_call *call)
+{
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(call->lake));
+    lh_arena_defer(call->arena, drop_snapshot, snapshot);
+    return snapshot;
+}
+
+static enum lh_code reply_dataset(struct op_call *call, const struct catalog_dataset *dataset,
+                                  struct op_reply *reply, struct lh_error *err)
+{
+    struct dataset_view view;
+    dataset_view_of(dataset, call->arena, &view);
+    op_reply_version(reply, call, dataset->version);
+    return op_reply_record(reply, &view, err);
+}
+
+/* --- GET /catalog/datasets */
+
+struct list_args {
+    int64_t limit;
+    struct lh_str after;
+};
+static const struct lh_field list_rows[] = {
+    OP_LIST_LIMIT(struct list_args),
+    OP_LIST_AFTER(struct list_args),
+};
+static const struct lh_fields list_fields =
+    LH_FIELDS_OF(struct list_args, "DatasetsListArgs", list_rows);
+
+static enum lh_code run_list(struct op_call *call, const void *raw, struct op_reply *reply,
+                             struct lh_error *err)
+{
+    const struct list_args *args = raw;
+    struct catalog_snapshot *snapshot = hold_snapshot(call);
+    size_t total = catalog_snapshot_count(snapshot);
+    struct dataset_summary *items =
+        lh_arena_array(call->arena, (size_t)args->limit, sizeof(*items));
+    struct lh_str next = {0};
+    size_t count = 0;
+    for (size_t i = 0; i < total && !next.data; i++) {
+        const struct catalog_dataset *dataset = catalog_snapshot_item(snapshot, i);
+        if (args->after.len && lh_str_compare_nocase(dataset->name, args->after) <= 0)
+            continue;
+        if (count == (size_t)args->limit)
+            next = items[count - 1].name;
+        else
+            dataset_summary_of(dataset, &items[count++]);
+    }
+    return op_reply_list(reply, items, count, next, err);
+}
+
+const struct op op_datasets_list = {
+    .name = "datasets.list",
+    .summary = "The datasets, by name.",
+    .http = {OP_GET, "/catalog/datasets"},
+    .effect = OP_READ,
+    .permission = "catalog.read",
+    .fields = &list_fields,
+    .kind = OP_LIST,
+    .result = &dataset_summary_fields,
+    .run = run_list,
+};
+
+/* --- GET /catalog/datasets/by-name/{name} */
+
+struct get_args {
+    struct lh_str name;
+};
+#define NAME_ROW(struct_type)                                                                      \
+    LH_STR(struct_type, name, .required = true, .positional = true, .min = 1, .max = 255,          \
+           .doc = "The dataset's name; case does not matter.")
+static const struct lh_field get_rows[] = {NAME_ROW(struct get_args)};
+static const struct lh_fields get_fields =
+    LH_FIELDS_OF(struct get_args, "DatasetsGetArgs", get_rows);
+
+static enum lh_code run_get(struct op_call *call, const void *raw, struct op_reply *reply,
+                            struct lh_error *err)
+{
+    const struct get_args *args = raw;
+    const struct catalog_dataset *dataset = NULL;
+    enum lh_code code = catalog_find(hold_snapshot(call), args->name, &dataset, err);
+    return code ? code : reply_dataset(call, dataset, reply, err);
+}
+
+const struct op op_datasets_get = {
+    .name = "datasets.get",
+    .summary = "One dataset: columns, lineage, data files.",
+    .description = "The ETag is the dataset's version.",
+    .http = {OP_GET, "/catalog/datasets/by-name/{name}"},
+    .effect = OP_READ,
+    .permission = "catalog.read",
+    .fields = &get_fields,
+    .kind = OP_RECORD,
+    .result = &dataset_view_fields,
+    .has_etag = true,
+    .errors = OP_ERRORS(LH_NOT_FOUND, LH_DAMAGED),
+    .run = run_get,
+};
+
+/* --- GET …/{name}/versions */
+
+struct versions_args {
+    struct lh_str name;
+    int64_t limit;
+    struct lh_str after;
+};
+static const struct lh_field versions_rows[] = {
+    NAME_ROW(struct versions_args),
+    OP_LIST_LIMIT(struct versions_args),
+    OP_LIST_AFTER(struct versions_args),
+};
+static const struct lh_fields versions_fields =
+    LH_FIELDS_OF(struct versions_args, "DatasetsVersionsArgs", versions_rows);
+
+static enum lh_code run_versions(struct op_call *call, const void *raw, struct op_reply *reply,
+                                 struct lh_error *err)
+{
+    const struct versions_args *args = raw;
+    const struct catalog_dataset *dataset = NULL;
+    struct catalog_version *versions = NULL;
+    size_t count = 0;
+    int64_t before = 0;
+    if (args->after.len && (!lh_str_to_int(args->after, &before) || before < 1)) {
+        lh_fail(err, LH_INVALID, "'%.*s' is not the `next` of a page.", LH_ARG(args->after));
+        return lh_error_field(err, lh_lit("after"));
+    }
+    enum lh_code code = catalog_find(hold_snapshot(call), args->name, &dataset, err);
+    if (code)
+        return code;
+    size_t limit = (size_t)args->limit;
+    code = catalog_versions(lake_catalog(call->lake), dataset, before, limit + 1, call->arena,
+                            &versions, &count, err);
+    if (code)
+        return code;
+    struct lh_str next = {0};
+    if (count > limit) {
+        count = limit;
+        next = lh_arena_printf(call->arena, "%lld", (long long)versions[count - 1].version);
+    }
+    struct version_view *items = lh_arena_array(call->arena, count + 1, sizeof(*items));
+    for (size_t i = 0; i < count; i++)
+        version_view_of(&versions[i], call->arena, &items[i]);
+    return op_reply_list(reply, items, count, next, err);
+}
+
+const struct op op_datasets_versions = {
+    .name = "datasets.versions",
+    .summary = "The versions of a dataset, newest first.",
+    .description = "Each can be read with `FROM name AT (VERSION => n)` as long as it is kept.",
+    .http = {OP_GET, "/catalog/datasets/by-name/{name}/versions"},
+    .effect = OP_READ,
+    .permission = "catalog.read",
+    .fields = &versions_fields,
+    .kind = OP_LIST,
+    .result = &version_view_fields,
+    .errors = OP_ERRORS(LH_NOT_FOUND, LH_DAMAGED),
+    .run = run_versions,
+};
+
+/* --- POST …/{name}/rename */
+
+static enum lh_code commit(struct op_call *call, struct lh_str name, struct catalog_change *change,
+                           struct op_reply *reply, struct lh_error *err)
+{
+    const struct catalog_dataset *dataset = NULL;
+    struct catalog_commit_result result;
+    enum lh_code code = LH_OK;
+    if (!change->dataset_id.len) {
+        code = catalog_find(hold_snapshot(call), name, &dataset, err);
+        if (code)
+            return code;
+        change->dataset_id = dataset->id;
+    }
+    if ((code = op_if_match(call, &change->expected_version, err)))
+        return code;
+    change->actor = call->principal->id;
+    change->idempotency_key = op_idempotency_key(call);
+    code = catalog_commit(lake_catalog(call->lake), change, call->arena, &result, err);
+    if (code || reply->op->kind == OP_RESULT_NONE)
+        return code;
+    code = catalog_find_id(hold_snapshot(call), result.dataset_id, &dataset, err);
+    return code ? code : reply_dataset(call, dataset, reply, err);
+}
+
+struct rename_args {
+    struct lh_str name;
+    struct lh_str to;
+};
+static const struct lh_field rename_rows[] = {
+    NAME_ROW(struct rename_args),
+    LH_STR(struct rename_args, to, .required = true, .positional = true, .min = 1, .max = 255,
+           .doc = "The new name; nothing is copied or moved."),
+};
+static const struct lh_fields rename_fields =
+    LH_FIELDS_OF(struct rename_args, "DatasetsRenameArgs", rename_rows);
+
+static enum lh_code run_rename(struct op_call *call, const void *raw, struct op_reply *reply,
+                               struct lh_error *err)
+{
+    const struct rename_args *args = raw;
+    struct catalog_change change = {.action = CATALOG_RENAME, .name = args->to};
+    enum lh_code code = catalog_check_name(args->to, err);
+    if (code)
+        return lh_error_field(err, lh_lit("to"));
+    return commit(call, args->name, &change, reply, err);
+}
+
+const struct op op_datasets_rename = {
+    .name = "datasets.rename",
+    .summary = "Give a dataset another name.",
+    .http = {OP_POST, "/catalog/datasets/by-name/{name}/rename"},
+    .effect = OP_WRITE,
+    .permission = "catalog.write",
+    .body = OP_BODY_JSON,
+    .fields = &rename_fields,
+    .kind = OP_RECORD,
+    .result = &dataset_view_fields,
+    .takes_if_match = true,
+    .has_etag = true,
+    .errors = OP_ERRORS(LH_NOT_FOUND, LH_EXISTS, LH_RACE, LH_PRECONDITION, LH_DAMAGED, LH_UNKNOWN,
+                        LH_FULL),
+    .run = run_rename,
+};
+
+/* --- DELETE /catalog/datasets/by-name/{name} */
+
+struct delete_args {
+    struct lh_str name;
+    bool cascade;
+    struct lh_str reason;
+};
+static const struct lh_field delete_rows[] = {
+    NAME_ROW(struct delete_args),
+    LH_BOOL(struct delete_args, cascade, .doc = "Also what depends on it: views, indexes."),
+    LH_STR(struct delete_args, reason, .max = 1000, .doc = "Why; kept with the version."),
+};
+static const struct lh_fields delete_fields =
+    LH_FIELDS_OF(struct delete_args, "DatasetsDeleteArgs", delete_rows);
+
+static enum lh_code run_delete(struct op_call *call, const void *raw, struct op_reply *reply,
+                               struct lh_error *err)
+{
+    const struct delete_args *args = raw;
+    struct catalog_change change = {
+        .action = CATALOG_DROP,
+        .cascade = args->cascade,
+        .reason = args->reason,
+    };
+    return commit(call, args->name, &change, reply, err);
+}
+
+const struct op op_datasets_delete = {
+    .name = "datasets.delete",
+    .summary = "Drop a dataset.",
+    .description = "Its name is free at once; its data files go when no kept version needs them.",
+    .http = {OP_DELETE, "/catalog/datasets/by-name/{name}"},
+    .effect = OP_WRITE,
+    .permission = "catalog.write",
+    .fields = &delete_fields,
+    .kind = OP_RESULT_NONE,
+    .takes_if_match = true,
+    .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_RACE, LH_PRECONDITION, LH_DAMAGED, LH_UNKNOWN,
+                        LH_FULL),
+    .run = run_delete,
+};
+
+/* --- PATCH …/{name}/metadata */
+
+struct column_patch {
+    struct lh_str name;
+    int sensitivity;
+    struct lh_json_value is_pii;
+    struct lh_str pii_kind;
+    struct lh_str description;
+};
+static const struct lh_field column_patch_rows[] = {
+    LH_STR(struct column_patch, name, .required = true, .min = 1, .max = 255, .doc = "Which."),
+    LH_CHOICE(struct column_patch, sensitivity, .choices = catalog_sensitivity_names,
+              .doc = "How carefully its values must be handled."),
+    LH_JSON(struct column_patch, is_pii, .doc = "true or false: whether it holds personal data."),
+    LH_STR(struct column_patch, pii_kind, .max = 64, .doc = "Which: email, phone, …"),
+    LH_STR(struct column_patch, description, .max = 4000, .doc = "In words."),
+};
+static const struct lh_fields column_patch_fields =
+    LH_FIELDS_OF(struct column_patch, "ColumnPatch", column_patch_rows);
+
+struct freshness_patch {
+    int64_t max_age_s;
+};
+static const struct lh_field freshness_patch_rows[] = {
+    LH_INT(struct freshness_patch, max_age_s, .required = true, .min = 0,
+           .max = (int64_t)36500 * 86400, .doc = "Older data is overdue; 0 = never."),
+};
+static const struct lh_fields freshness_patch_fields =
+    LH_FIELDS_OF(struct freshness_patch, "FreshnessPatch", freshness_patch_rows);
+
+struct refresh_patch {
+    int kind;
+    struct lh_str schedule;
+};
+static const struct lh_field refresh_patch_rows[] = {
+    LH_CHOICE(struct refresh_patch, kind, .choices = catalog_refresh_kind_names, .required = true,
+              .doc = "When embeddings follow the data."),
+    LH_STR(struct refresh_patch, schedule, .max = 64, .doc = "The schedule's id."),
+};
+static const struct lh_fields refresh_patch_fields =
+    LH_FIELDS_OF(struct refresh_patch, "RefreshPolicyPatch", refresh_patch_rows);
+
+struct update_args {
+    struct lh_str name;
+    struct lh_str description;
+    struct lh_str owner;
+    int sensitivity;
+    struct lh_str_list tags;
+    struct lh_list columns;
+    const struct freshness_patch *freshness;
+    const struct refresh_patch *embedding_refresh_policy;
+};
+static const struct lh_field update_rows[] = {
+    NAME_ROW(struct update_args),
+    LH_STR(struct update_args, description, .max = 10000, .doc = "In words."),
+    LH_STR(struct update_args, owner, .max = 255, .doc = "Who answers for it."),
+    LH_CHOICE(struct update_args, sensitivity, .choices = catalog_sensitivity_names,
+              .doc = "How carefully it must be handled."),
+    LH_STR_LIST(struct update_args, tags, .max = 100, .doc = "Words to find it by."),
+    LH_LIST(struct update_args, columns, .fields = &column_patch_fields, .max = 4096,
+            .doc = "Columns to describe; those that are not listed stay as they are."),
+    LH_OBJECT(struct update_args, freshness, const struct freshness_patch *,
+              .fields = &freshness_patch_fields, .doc = "How old it may become."),
+    LH_OBJECT(struct update_args, embedding_refresh_policy, const struct refresh_patch *,
+              .fields = &refresh_patch_fields, .doc = "When embeddings follow the data."),
+};
+static const struct lh_fields update_fields =
+    LH_FIELDS_OF(struct update_args, "DatasetsUpdateArgs", update_rows);
+
+static enum lh_code patch_columns(struct op_call *call, const struct catalog_dataset *dataset,
+                                  const struct lh_list *patches, struct catalog_change *change,
+                                  struct lh_error *err)
+{
+    const struct column_patch *patch = patches->items;
+    struct catalog_column *columns =
+        lh_arena_array(call->arena, dataset->column_count + 1, sizeof(*columns));
+    memcpy(columns, dataset->columns, dataset->column_count * sizeof(*columns));
+    for (size_t i = 0; i < patches->count; i++, patch++) {
+        const struct catalog_column *found = catalog_dataset_column(dataset, patch->name);
+        if (!found) {
+            lh_fail(err, LH_INVALID, "'%.*s' has no column '%.*s'.", LH_ARG(dataset->name),
+                    LH_ARG(patch->name));
+            return lh_error_field(err, lh_lit("columns"));
+        }
+        struct catalog_column *column = &columns[found - dataset->columns];
+        if (patch->sensitivity >= 0)
+            column->sensitivity = (enum catalog_sensitivity)patch->sensitivity;
+        if (patch->is_pii.value && !json_is_boolean(patch->is_pii.value)) {
+            lh_fail(err, LH_INVALID, "`is_pii` of column '%.*s' is neither true nor false.",
+                    LH_ARG(patch->name));
+            return lh_error_field(err, lh_lit("columns"));
+        }
+        if (patch->is_pii.value)
+            column->is_pii = json_is_true(patch->is_pii.value);
+        if (patch->pii_kind.data)
+            column->pii_kind = patch->pii_kind;
+        if (patch->description.data)
+            column->description = patch->description;
+    }
+    change->set_bits |= CATALOG_SET_COLUMNS;
+    change->set.columns = columns;
+    change->set.column_count = dataset->column_count;
+    return LH_OK;
+}
+
+static void patch_dataset(const struct update_args *args, struct catalog_change *change)
+{
+    if (args->description.data)
+        change->set_bits |= CATALOG_SET_DESCRIPTION;
+    if (args->owner.data)
+        change->set_bits |= CATALOG_SET_OWNER;
+    if (args->sensitivity >= 0)
+        change->set_bits |= CATALOG_SET_SENSITIVITY;
+    if (args->tags.items)
+        change->set_bits |= CATALOG_SET_TAGS;
+    change->set.description = args->description;
+    change->set.owner = args->owner;
+    change->set.sensitivity =
+        (enum catalog_sensitivity)(args->sensitivity >= 0 ? args->sensitivity : 0);
+    change->set.tags = args->tags;
+    if (args->freshness) {
+        change->set_bits |= CATALOG_SET_FRESHNESS;
+        change->set.freshness_max_age_s = args->freshness->max_age_s;
+    }
+    if (args->embedding_refresh_policy) {
+        change->set_bits |= CATALOG_SET_REFRESH;
+        change->set.refresh.kind = (enum catalog_refresh_kind)args->embedding_refresh_policy->kind;
+        change->set.refresh.schedule = args->embedding_refresh_policy->schedule;
+    }
+}
+
+static enum lh_code run_update(struct op_call *call, const void *raw, struct op_reply *reply,
+                               struct lh_error *err)
+{
+    const struct update_args *args = raw;
+    const struct catalog_dataset *dataset = NULL;
+    struct catalog_change change = {.action = CATALOG_UPDATE};
+    enum lh_code code = catalog_find(hold_snapshot(call), args->name, &dataset, err);
+    if (code)
+        return code;
+    change.dataset_id = dataset->id;
+    patch_dataset(args, &change);
+    if (args->columns.count) {
+        code = patch_columns(call, dataset, &args->columns, &change, err);
+        /* The columns were read at this version: another writer's must not be undone by them. */
+        change.base_schema = dataset->schema;
+    }
+    if (code)
+        return code;
+    if (!change.set_bits) {
+        lh_fail(err, LH_INVALID, "There is nothing to change.");
+        return lh_error_hint(err, "Give description, owner, sensitivity, tags, columns, freshness "
+                                  "or embedding_refresh_policy.");
+    }
+    return commit(call, args->name, &change, reply, err);
+}
+
+static const struct op_example update_examples[] = {
+    {.summary = "Describe a dataset",
+     .request = "{\"description\": \"Every package of the index.\", \"tags\": [\"index\"], "
+                "\"sensitivity\": \"public\"}"},
+};
+
+const struct op op_datasets_update = {
+    .name = "datasets.update",
+    .summary = "Change what is said about a dataset and its columns.",
+    .description = "Members that are not given stay as they are; an empty text clears.",
+    .http = {OP_PATCH, "/catalog/datasets/by-name/{name}/metadata"},
+    .effect = OP_WRITE,
+    .permission = "catalog.write",
+    .body = OP_BODY_JSON,
+    .fields = &update_fields,
+    .kind = OP_RECORD,
+    .result = &dataset_view_fields,
+    .takes_if_match = true,
+    .has_etag = true,
+    .errors = OP_ERRORS(LH_NOT_FOUND, LH_RACE, LH_PRECONDITION, LH_DAMAGED, LH_UNKNOWN, LH_FULL),
+    OP_EXAMPLES(update_examples),
+    .run = run_update,
+};

@@ -1,0 +1,38 @@
+/* What the operations share: the rows themselves, paging, and how versions are shown.
+ *
+ * Everything here is stateless; any thread may call it.
+ */
+#ifndef LAKEHOUSE_OPS_INTERNAL_H
+#define LAKEHOUSE_OPS_INTERNAL_H
+
+#include "ops/describe.h"
+#include "ops/op.h"
+
+#define OP_LIST_PRESET 100
+#define OP_LIST_MAX 1000
+
+/* The rows that every list has. */
+#define OP_LIST_LIMIT(struct_type)                                                                 \
+    LH_INT(struct_type, limit, LH_PRESET(OP_LIST_PRESET), .min = 1, .max = OP_LIST_MAX,            \
+           .doc = "Most items of a page.")
+#define OP_LIST_AFTER(struct_type)                                                                 \
+    LH_STR(struct_type, after, .max = 256, .doc = "The `next` of the page before this one.")
+
+extern const struct op op_system_health;
+extern const struct op op_system_info;
+extern const struct op op_system_metrics;
+extern const struct op op_system_openapi;
+extern const struct op op_datasets_list;
+extern const struct op op_datasets_get;
+extern const struct op op_datasets_versions;
+extern const struct op op_datasets_update;
+extern const struct op op_datasets_rename;
+extern const struct op op_datasets_delete;
+extern const struct op op_ingest_file;
+extern const struct op op_query_sql;
+extern const struct op op_query_explain;
+extern const struct op op_jobs_list;
+extern const struct op op_jobs_get;
+extern const struct op op_jobs_cancel;
+
+#endif

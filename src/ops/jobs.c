@@ -1,0 +1,159 @@
+#include "jobs/jobs.h"
+
+#include <stdatomic.h>
+
+#include "lake/lake.h"
+#include "ops/internal.h"
+
+/* --- GET /jobs */
+
+struct list_args {
+    int64_t limit;
+    struct lh_str after;
+    int state;
+    struct lh_str kind;
+    struct lh_str dataset;
+};
+static const struct lh_field list_rows[] = {
+    OP_LIST_LIMIT(struct list_args),
+    OP_LIST_AFTER(struct list_args),
+    LH_CHOICE(struct list_args, state, .choices = job_state_names, .doc = "Only those."),
+    LH_STR(struct list_args, kind, .max = 64, .doc = "Only those: ingest.file, …"),
+    LH_STR(struct list_args, dataset, .max = 255, .doc = "Only those that work on it."),
+};
+static const struct lh_fields list_fields =
+    LH_FIELDS_OF(struct list_args, "JobsListArgs", list_rows);
+
+static enum lh_code run_list(struct op_call *call, const void *raw, struct op_reply *reply,
+                             struct lh_error *err)
+{
+    const struct list_args *args = raw;
+    const struct jobs_filter filter = {
+        .kind = args->kind,
+        .dataset = args->dataset,
+        .state = args->state,
+    };
+    struct job_info *items = NULL;
+    size_t count = 0;
+    struct lh_str next = {0};
+    enum lh_code code = jobs_list(lake_jobs(call->lake), &filter, args->after, (size_t)args->limit,
+                                  call->arena, &items, &count, &next, err);
+    return code ? code : op_reply_list(reply, items, count, next, err);
+}
+
+const struct op op_jobs_list = {
+    .name = "jobs.list",
+    .summary = "Background work, newest first.",
+    .http = {OP_GET, "/jobs"},
+    .effect = OP_READ,
+    .permission = "jobs.read",
+    .fields = &list_fields,
+    .kind = OP_LIST,
+    .result = &job_info_fields,
+    .run = run_list,
+};
+
+/* --- GET /jobs/{id} */
+
+struct get_args {
+    struct lh_str id;
+    int64_t wait_ms;
+};
+static const struct lh_field get_rows[] = {
+    LH_STR(struct get_args, id, .required = true, .positional = true, .min = 1, .max = 64,
+           .doc = "The job's id."),
+    LH_INT(struct get_args, wait_ms, LH_PRESET(0), .min = 0, .max = 60000,
+           .doc = "Answer when the job has ended, or after so long; at once when many wait."),
+};
+static const struct lh_fields get_fields = LH_FIELDS_OF(struct get_args, "JobsGetArgs", get_rows);
+
+/* Who waits sits on a worker. At most a quarter of them do, so that the jobs that are waited for,
+ * and everybody else, still find one; beyond that the answer comes at once. */
+static _Atomic int64_t waiting;
+
+static bool may_wait(struct lake *lake)
+{
+    int64_t most = lh_pool_stats(lake_pool(lake)).thread_count / 4;
+    if (atomic_fetch_add(&waiting, 1) < (most > 1 ? most : 1))
+        return true;
+    atomic_fetch_sub(&waiting, 1);
+    return false;
+}
+
+static enum lh_code run_get(struct op_call *call, const void *raw, struct op_reply *reply,
+                            struct lh_error *err)
+{
+    const struct get_args *args = raw;
+    struct jobs *jobs = lake_jobs(call->lake);
+    struct job_info info;
+    enum lh_code code = LH_TIMEOUT;
+    if (args->wait_ms > 0 && may_wait(call->lake)) {
+        struct lh_cancel patience;
+        lh_cancel_init_child(&patience, call->cancel);
+        lh_cancel_set_timeout(&patience, args->wait_ms);
+        code = jobs_wait(jobs, args->id, &patience, call->arena, &info, err);
+        atomic_fetch_sub(&waiting, 1);
+        if (code && (code != LH_TIMEOUT || lh_cancel_check(call->cancel)))
+            return code;
+    }
+    if (code) /* it was not waited for, or goes on */
+        code = jobs_get(jobs, args->id, call->arena, &info, err);
+    return code ? code : op_reply_record(reply, &info, err);
+}
+
+const struct op op_jobs_get = {
+    .name = "jobs.get",
+    .summary = "One job: state, progress, result or error.",
+    .http = {OP_GET, "/jobs/{id}"},
+    .effect = OP_READ,
+    .permission = "jobs.read",
+    .fields = &get_fields,
+    .kind = OP_RECORD,
+    .result = &job_info_fields,
+    .errors = OP_ERRORS(LH_NOT_FOUND),
+    .run = run_get,
+};
+
+/* --- DELETE /jobs/{id} */
+
+struct cancel_args {
+    struct lh_str id;
+};
+static const struct lh_field cancel_rows[] = {
+    LH_STR(struct cancel_args, id, .required = true, .positional = true, .min = 1, .max = 64,
+           .doc = "The job's id."),
+};
+static const struct lh_fields cancel_fields =
+    LH_FIELDS_OF(struct cancel_args, "JobsCancelArgs", cancel_rows);
+
+static enum lh_code run_cancel(struct op_call *call, const void *raw, struct op_reply *reply,
+                               struct lh_error *err)
+{
+    const struct cancel_args *args = raw;
+    struct jobs *jobs = lake_jobs(call->lake);
+    struct job_info info;
+    enum lh_code code = jobs_cancel(jobs, args->id, err);
+    if (!code)
+        code = jobs_get(jobs, args->id, call->arena, &info, err);
+    if (code)
+        return code;
+    if (info.state == JOB_RUNNING)
+        op_reply_status(reply, 202);
+    return op_reply_record(reply, &info, err);
+}
+
+const struct op op_jobs_cancel = {
+    .name = "jobs.cancel",
+    .summary = "Stop a job.",
+    .description = "A waiting job ends at once; a running one is told to stop (202) and leaves "
+                   "nothing half-made.",
+    .http = {OP_DELETE, "/jobs/{id}"},
+    .effect = OP_WRITE,
+    .permission = "jobs.write",
+    .fields = &cancel_fields,
+    .kind = OP_RECORD,
+    .result = &job_info_fields,
+    .other_status = 202,
+    .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT),
+    .run = run_cancel,
+};

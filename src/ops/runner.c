@@ -1,0 +1,114 @@
+#include "ops/op.h"
+
+#include <stdatomic.h>
+
+#include "base/clock.h"
+
+/* Counters per row of the table; rows that are not in it (tests) share the last one. */
+#define COUNTERS_MAX 256
+
+struct counter {
+    _Atomic int64_t calls;
+    _Atomic int64_t failures[6];
+    _Atomic int64_t micros;
+    _Atomic int64_t running;
+};
+
+static struct counter counters[COUNTERS_MAX + 1];
+
+static struct counter *counter_of(const struct op *op)
+{
+    for (size_t i = 0; i < op_table_count && i < COUNTERS_MAX; i++)
+        if (op_table[i] == op)
+            return &counters[i];
+    return &counters[COUNTERS_MAX];
+}
+
+struct op_counts op_counts_of(size_t table_index)
+{
+    struct counter *counter = &counters[table_index < COUNTERS_MAX ? table_index : COUNTERS_MAX];
+    struct op_counts counts = {
+        .calls = atomic_load_explicit(&counter->calls, memory_order_relaxed),
+        .micros = atomic_load_explicit(&counter->micros, memory_order_relaxed),
+        .running = atomic_load_explicit(&counter->running, memory_order_relaxed),
+    };
+    for (size_t i = 0; i < 6; i++)
+        counts.failures[i] = atomic_load_explicit(&counter->failures[i], memory_order_relaxed);
+    return counts;
+}
+
+const struct op *op_find(struct lh_str name)
+{
+    for (size_t i = 0; i < op_table_count; i++)
+        if (lh_str_equal(lh_str_of(op_table[i]->name), name))
+            return op_table[i];
+    return NULL;
+}
+
+enum lh_code op_if_match(const struct op_call *call, int64_t *ret_version, struct lh_error *err)
+{
+    struct lh_str tag = lh_str_trim(call->if_match);
+    int64_t version = 0;
+    if (!call->if_match.data || lh_str_equal(tag, lh_lit("*"))) {
+        *ret_version = 0;
+        return LH_OK;
+    }
+    if (tag.len && memchr(tag.data, ',', tag.len))
+        return lh_fail(err, LH_INVALID, "If-Match names more than one version; one is taken.");
+    if (tag.len > 2 && tag.data[0] == '"' && tag.data[tag.len - 1] == '"' &&
+        lh_str_to_int(lh_str_slice(tag, 1, tag.len - 2), &version) && version > 0) {
+        *ret_version = version;
+        return LH_OK;
+    }
+    lh_fail(err, LH_PRECONDITION, "If-Match is %.*s, which is no version of anything.",
+            LH_ARG(tag));
+    return lh_error_hint(err, "Send the ETag of the last reply as it was, quotes included.");
+}
+
+struct lh_str op_idempotency_key(const struct op_call *call)
+{
+    if (!call->idempotency_key.len)
+        return (struct lh_str){0};
+    return lh_arena_printf(call->arena, "%.*s:%.*s", LH_ARG(call->principal->id),
+                           LH_ARG(call->idempotency_key));
+}
+
+#define IDEMPOTENCY_KEY_BYTES_MAX 255
+
+static enum lh_code check_call(const struct op *op, const struct op_call *call, const void *args,
+                               struct lh_error *err)
+{
+    enum lh_code code = access_check(call->principal, op->permission, err);
+    if (code)
+        return code;
+    if (call->idempotency_key.len > IDEMPOTENCY_KEY_BYTES_MAX)
+        return lh_fail(err, LH_INVALID, "The Idempotency-Key has %zu bytes; at most %d are taken.",
+                       call->idempotency_key.len, IDEMPOTENCY_KEY_BYTES_MAX);
+    if (call->idempotency_key.data && op->effect != OP_WRITE)
+        return lh_fail(err, LH_INVALID, "'%s' changes nothing and takes no Idempotency-Key.",
+                       op->name);
+    if (op->fields && (code = lh_fields_check(op->fields, args, err)))
+        return code;
+    return lh_cancel_fail(call->cancel, op->name, err);
+}
+
+enum lh_code op_run(const struct op *op, struct op_call *call, const void *args,
+                    struct op_reply *reply, struct lh_error *err)
+{
+    struct counter *counter = counter_of(op);
+    int64_t from_us = lh_clock_monotonic_us();
+    atomic_fetch_add_explicit(&counter->running, 1, memory_order_relaxed);
+    enum lh_code code = check_call(op, call, args, err);
+    if (!code)
+        code = op->run(call, args, reply, err);
+    if (code) {
+        int class = lh_error_row(code)->http_status / 100;
+        atomic_fetch_add_explicit(&counter->failures[class >= 0 && class < 6 ? class : 5], 1,
+                                  memory_order_relaxed);
+    }
+    atomic_fetch_add_explicit(&counter->micros, lh_clock_monotonic_us() - from_us,
+                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&counter->calls, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&counter->running, 1, memory_order_relaxed);
+    return code;
+}

@@ -1,0 +1,9 @@
+#include "ops/internal.h"
+
+const struct op *const op_table[] = {
+    &op_system_health,   &op_system_info,     &op_system_metrics,    &op_system_openapi,
+    &op_datasets_list,   &op_datasets_get,    &op_datasets_versions, &op_datasets_update,
+    &op_datasets_rename, &op_datasets_delete, &op_ingest_file,       &op_query_sql,
+    &op_query_explain,   &op_jobs_list,       &op_jobs_get,          &op_jobs_cancel,
+};
+const size_t op_table_count = sizeof(op_table) / sizeof(op_table[0]);
