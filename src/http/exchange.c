@@ -201,6 +201,7 @@ void *exchange_target(void *server, const char *target, struct MHD_Connection *m
 static enum MHD_Result refuse(struct exchange *exchange)
 {
     exchange->is_refused = true;
+    body_remove_files(exchange); /* before the client hears of it */
     const int64_t left = exchange->content_length - exchange->body.received;
     const bool is_known = exchange->content_length >= 0;
     if (is_known && left <= DRAIN_BYTES_MAX && (left == 0 || !exchange->expects_continue)) {
@@ -255,6 +256,7 @@ static enum MHD_Result on_body_end(struct exchange *exchange)
     connection_set_phase(exchange->connection, PHASE_BUSY);
     if (exchange->state == EXCHANGE_BODY && body_end(exchange, &exchange->error)) {
         exchange->is_refused = true;
+        body_remove_files(exchange);
         exchange->state = EXCHANGE_DRAIN;
     }
     if (exchange->state == EXCHANGE_DRAIN)

@@ -128,6 +128,16 @@ void connection_notify(void *context, struct MHD_Connection *mhd, void **socket_
 
 /* --- clients that leave --- */
 
+/* libmicrohttpd overlooks an end that arrives together with the last bytes: after a short read it
+ * waits for another edge, which never comes. Shutting the receiving side makes one, and leaves
+ * unread bytes and the sending side alone. Repeated at every tick, because the edge may come too
+ * early to be seen as another. */
+static void nudge_locked(const struct connection *connection)
+{
+    if (connection->is_hung_up && connection->phase != PHASE_BUSY)
+        shutdown(connection->fd, SHUT_RD);
+}
+
 static void on_hang_up(struct http_server *server, uint64_t tag)
 {
     struct watch *watch = &server->watch;
@@ -143,6 +153,7 @@ static void on_hang_up(struct http_server *server, uint64_t tag)
             lh_cancel_fire(&exchange->cancel, LH_CANCELLED);
             count_add(&server->counters.hang_ups, 1);
         }
+        nudge_locked(connection);
         pthread_mutex_unlock(&connection->lock);
     }
     pthread_mutex_unlock(&watch->lock);
@@ -237,6 +248,7 @@ static void cut_if_overdue(struct connection *connection, int64_t now_us)
             refuse_slow(connection, message);
         shutdown(connection->fd, SHUT_RDWR);
     }
+    nudge_locked(connection);
     pthread_mutex_unlock(&connection->lock);
 }
 

@@ -9,11 +9,12 @@
  *                         cancelled
  *
  * A kind of job is a row of a table that the opened lake hands over; this module knows none of
- * them. A submitted job is durable before its id is returned: `_jobs/<id>/submitted.json` and the
- * file it works on stand in storage, and the next process queues it again unless `ended.json`
- * stands beside them. An effect must therefore be one commit that records the job's id, and run()
- * looks for it first. A job run in the caller's thread (jobs_run) takes the same way without
- * records: when the process dies, its caller has no answer either.
+ * them. A submitted job is durable before its id is returned: `_jobs/<id>.submitted.json` and the
+ * file it works on (`_jobs/<id>.input`) stand in storage, and the next process queues it again
+ * unless
+ * `_jobs/<id>.ended.json` stands beside them. An effect must therefore be one commit that records
+ * the job's id, and run() looks for it first. A job run in the caller's thread (jobs_run) takes the
+ * same way without records: when the process dies, its caller has no answer either.
  *
  * Threads: any thread may call anything; run() is called on a slow-lane thread of the pool (or in
  * the thread of jobs_run), one thread per job. Blocking: submit and cancel write to the disk.
@@ -135,7 +136,7 @@ struct job_info {
     struct lh_time created_at;
     struct lh_time started_at; /* 0 = not yet */
     struct lh_time ended_at;   /* 0 = not yet */
-    struct job_progress progress;
+    const struct job_progress *progress;
     struct lh_json_value result;   /* text: a JSON object; absent unless succeeded */
     const struct job_error *error; /* NULL unless failed or cancelled */
     bool is_cancelling;            /* told to stop, has not ended yet */

@@ -1,0 +1,102 @@
+/* Shared by the files of jobs/; never leaves the folder.
+ *
+ * One mutex (jobs.lock) guards every member below it and everything of a job that is not said to be
+ * fixed. It is never held while storage is called, while run() runs or while the pool is asked.
+ */
+#ifndef LAKEHOUSE_JOBS_INTERNAL_H
+#define LAKEHOUSE_JOBS_INTERNAL_H
+
+#include <pthread.h>
+
+#include "base/pool.h"
+#include "jobs/jobs.h"
+#include "storage/storage.h"
+
+#define JOBS_FOLDER "_jobs"
+#define JOBS_RECORD_BYTES_MAX ((size_t)1 << 20)
+
+struct job {
+    /* Fixed once the job is in the list. */
+    struct jobs *jobs;
+    struct lh_arena *arena; /* holds every text of the job; only its owner adds to it */
+    struct lh_uuid id;
+    struct lh_str kind_name;
+    struct lh_str dataset;
+    struct lh_str actor;
+    struct lh_str args;
+    struct lh_upload input; /* path: absolute; absent if none */
+    bool is_durable;
+    int64_t created_ms;
+
+    struct lh_cancel cancel; /* atomic by itself */
+
+    /* Under jobs.lock. */
+    enum job_state state;
+    bool is_cancelling;
+    bool is_handed_over; /* queued, and the pool has it */
+    int64_t attempts;
+    int64_t started_ms;
+    int64_t ended_ms;
+    struct job_progress progress;
+    struct lh_str result;
+    struct job_error error;
+    bool has_error;
+    uint64_t change;
+    struct job *newer;
+    struct job *older;
+    struct job *next_queued;
+};
+
+struct jobs {
+    struct storage *storage;
+    struct lh_pool *pool;
+    struct jobs_options options; /* with its presets filled in */
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* a job changed, or room came up; waits are bounded, see watch */
+    const struct job_kind *kinds;
+    size_t kind_count;
+    struct job *newest;
+    struct job *oldest;
+    struct job *queue_first;
+    struct job *queue_last;
+    unsigned queued;
+    unsigned pooled; /* given to the pool, run or about to */
+    unsigned ended_kept;
+    size_t damaged;
+    uint64_t last_change;
+    bool is_started;
+    bool is_stopping;
+    struct jobs_counts counts;
+    pthread_t dispatcher;
+};
+
+/* jobs.c */
+struct job *jobs_new_job(struct jobs *jobs);           /* not in the list yet */
+void jobs_free_job(struct job *job);                   /* not in the list any more; NULL is fine */
+void jobs_insert(struct jobs *jobs, struct job *job);  /* by age; locked */
+void jobs_enqueue(struct jobs *jobs, struct job *job); /* locked */
+struct job *jobs_find(struct jobs *jobs, struct lh_str id); /* locked; NULL: none */
+const struct job_kind *jobs_find_kind(struct jobs *jobs, struct lh_str name);
+void jobs_touch(struct job *job);        /* locked: it changed, tell who waits */
+void jobs_forget_old(struct jobs *jobs); /* not locked: retention of ended jobs */
+
+/* run.c */
+void *jobs_dispatch(void *context);                               /* the dispatcher's thread */
+enum lh_code jobs_perform(struct job *job, struct lh_error *err); /* not locked */
+/* Locked: the end of a job; the caller writes the record. */
+void jobs_settle(struct job *job, enum job_state state, const struct lh_error *err);
+
+/* record.c: what stands in storage. None of them is called with the lock held. */
+enum lh_code record_submit(struct job *job, const struct lh_upload *input, struct lh_error *err);
+enum lh_code record_attempt(struct job *job, struct lh_error *err);
+/* Notes that the attempt was given up in good order: "stopped", or that it shall be: "cancel". */
+enum lh_code record_note(struct job *job, const char *what, struct lh_error *err);
+enum lh_code record_end(struct job *job, struct lh_error *err);
+/* Everything of an ended job but what tells how it ended. */
+void record_drop_input(struct job *job);
+void record_remove(struct jobs *jobs, struct lh_str id);
+/* Fills the list and the queue. */
+enum lh_code record_load(struct jobs *jobs, struct lh_error *err);
+
+#endif

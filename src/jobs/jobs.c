@@ -1,0 +1,228 @@
+/* The registry's life, and the list that it keeps. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "jobs/internal.h"
+
+#define QUEUE_MAX_PRESET 1000
+#define RUNNING_MAX_PRESET 4
+#define KEEP_MAX_PRESET 1000
+#define KEEP_MS_PRESET (INT64_C(7) * 24 * 3600 * 1000)
+#define ATTEMPTS_MAX_PRESET 3
+
+const char *const job_state_names[] = {"queued", "running",   "succeeded",
+                                       "failed", "cancelled", NULL};
+
+struct job *jobs_new_job(struct jobs *jobs)
+{
+    struct job *job = calloc(1, sizeof *job);
+    if (!job)
+        abort();
+    job->jobs = jobs;
+    job->arena = lh_arena_new(0);
+    job->id = lh_uuid_new();
+    job->created_ms = lh_clock_unix_ms();
+    job->progress.phase = lh_lit("queued");
+    lh_cancel_init(&job->cancel);
+    return job;
+}
+
+void jobs_free_job(struct job *job)
+{
+    if (!job)
+        return;
+    lh_arena_free(job->arena);
+    free(job);
+}
+
+void jobs_touch(struct job *job)
+{
+    job->change = ++job->jobs->last_change;
+    pthread_cond_broadcast(&job->jobs->changed);
+}
+
+static bool is_newer(const struct job *a, const struct job *b)
+{
+    if (a->created_ms != b->created_ms)
+        return a->created_ms > b->created_ms;
+    return lh_str_compare(lh_uuid_str(&a->id), lh_uuid_str(&b->id)) > 0;
+}
+
+void jobs_insert(struct jobs *jobs, struct job *job)
+{
+    struct job *older = jobs->newest;
+    while (older && is_newer(older, job))
+        older = older->older;
+    job->older = older;
+    job->newer = older ? older->newer : jobs->oldest;
+    *(job->newer ? &job->newer->older : &jobs->newest) = job;
+    *(older ? &older->newer : &jobs->oldest) = job;
+    jobs_touch(job);
+}
+
+static void unlink_job(struct jobs *jobs, struct job *job)
+{
+    *(job->newer ? &job->newer->older : &jobs->newest) = job->older;
+    *(job->older ? &job->older->newer : &jobs->oldest) = job->newer;
+}
+
+void jobs_enqueue(struct jobs *jobs, struct job *job)
+{
+    assert(job->state == JOB_QUEUED);
+    job->next_queued = NULL;
+    *(jobs->queue_last ? &jobs->queue_last->next_queued : &jobs->queue_first) = job;
+    jobs->queue_last = job;
+    jobs->queued++;
+    jobs_touch(job);
+}
+
+struct job *jobs_find(struct jobs *jobs, struct lh_str id)
+{
+    for (struct job *job = jobs->newest; job; job = job->older)
+        if (lh_str_equal(lh_uuid_str(&job->id), id))
+            return job;
+    return NULL;
+}
+
+const struct job_kind *jobs_find_kind(struct jobs *jobs, struct lh_str name)
+{
+    for (size_t i = 0; i < jobs->kind_count; i++)
+        if (lh_str_equal(lh_str_of(jobs->kinds[i].name), name))
+            return &jobs->kinds[i];
+    return NULL;
+}
+
+/* Takes the oldest ended job that is one too many or too old out of the list. */
+static struct job *take_old(struct jobs *jobs, int64_t now_ms)
+{
+    for (struct job *job = jobs->oldest; job; job = job->newer) {
+        if (job->state < JOB_SUCCEEDED)
+            continue;
+        if (jobs->ended_kept <= jobs->options.keep_max &&
+            now_ms - job->ended_ms <= jobs->options.keep_ms)
+            return NULL;
+        unlink_job(jobs, job);
+        jobs->ended_kept--;
+        return job;
+    }
+    return NULL;
+}
+
+void jobs_forget_old(struct jobs *jobs)
+{
+    for (;;) {
+        pthread_mutex_lock(&jobs->lock);
+        struct job *job = take_old(jobs, lh_clock_unix_ms());
+        pthread_mutex_unlock(&jobs->lock);
+        if (!job)
+            return;
+        if (job->is_durable)
+            record_remove(jobs, lh_uuid_str(&job->id));
+        jobs_free_job(job);
+    }
+}
+
+static void free_all(struct jobs *jobs)
+{
+    for (struct job *job = jobs->newest; job;) {
+        struct job *older = job->older;
+        jobs_free_job(job);
+        job = older;
+    }
+    pthread_cond_destroy(&jobs->changed);
+    pthread_mutex_destroy(&jobs->lock);
+    free(jobs);
+}
+
+static void preset(unsigned *value, unsigned otherwise)
+{
+    if (!*value)
+        *value = otherwise;
+}
+
+enum lh_code jobs_open(const struct jobs_options *options, struct jobs **ret, struct lh_error *err)
+{
+    struct jobs *jobs = calloc(1, sizeof *jobs);
+    if (!jobs)
+        abort();
+    jobs->storage = options->storage;
+    jobs->pool = options->pool;
+    jobs->options = *options;
+    preset(&jobs->options.queue_max, QUEUE_MAX_PRESET);
+    preset(&jobs->options.running_max, RUNNING_MAX_PRESET);
+    preset(&jobs->options.keep_max, KEEP_MAX_PRESET);
+    preset(&jobs->options.attempts_max, ATTEMPTS_MAX_PRESET);
+    if (!jobs->options.keep_ms)
+        jobs->options.keep_ms = KEEP_MS_PRESET;
+    pthread_mutex_init(&jobs->lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&jobs->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    enum lh_code code = record_load(jobs, err);
+    if (code) {
+        free_all(jobs);
+        return code;
+    }
+    jobs_forget_old(jobs);
+    *ret = jobs;
+    return LH_OK;
+}
+
+enum lh_code jobs_start(struct jobs *jobs, const struct job_kind *kinds, size_t kind_count,
+                        struct lh_error *err)
+{
+    assert(!jobs->is_started);
+    pthread_mutex_lock(&jobs->lock);
+    jobs->kinds = kinds;
+    jobs->kind_count = kind_count;
+    pthread_mutex_unlock(&jobs->lock);
+    enum lh_code code = lh_thread_start("jobs", jobs_dispatch, jobs, &jobs->dispatcher, err);
+    if (!code)
+        jobs->is_started = true;
+    return code;
+}
+
+void jobs_stop(struct jobs *jobs)
+{
+    pthread_mutex_lock(&jobs->lock);
+    jobs->is_stopping = true;
+    for (struct job *job = jobs->newest; job; job = job->older)
+        if (job->state == JOB_RUNNING || job->is_handed_over)
+            lh_cancel_fire(&job->cancel, LH_STOPPING);
+    pthread_cond_broadcast(&jobs->changed);
+    pthread_mutex_unlock(&jobs->lock);
+}
+
+void jobs_close(struct jobs *jobs)
+{
+    if (!jobs)
+        return;
+    jobs_stop(jobs);
+    if (jobs->is_started)
+        (void)pthread_join(jobs->dispatcher, NULL);
+    pthread_mutex_lock(&jobs->lock);
+    while (jobs->pooled || jobs->counts.running)
+        pthread_cond_wait(&jobs->changed, &jobs->lock);
+    pthread_mutex_unlock(&jobs->lock);
+    free_all(jobs);
+}
+
+size_t jobs_damaged(struct jobs *jobs)
+{
+    pthread_mutex_lock(&jobs->lock);
+    size_t damaged = jobs->damaged;
+    pthread_mutex_unlock(&jobs->lock);
+    return damaged;
+}
+
+struct jobs_counts jobs_counts(struct jobs *jobs)
+{
+    pthread_mutex_lock(&jobs->lock);
+    struct jobs_counts counts = jobs->counts;
+    counts.queued = (int64_t)jobs->queued + jobs->pooled - counts.running;
+    pthread_mutex_unlock(&jobs->lock);
+    return counts;
+}
