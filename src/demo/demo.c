@@ -1,0 +1,90 @@
+#include "demo/demo.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "demo/internal.h"
+#include "gateway/gateway.h"
+#include "lake/lake.h"
+
+#define GRACE_MS 10000
+
+/* The signals that end the demo are taken by sigwait alone: every thread blocks them. */
+static void block_signals(sigset_t *ret)
+{
+    sigemptyset(ret);
+    sigaddset(ret, SIGINT);
+    sigaddset(ret, SIGTERM);
+    (void)pthread_sigmask(SIG_BLOCK, ret, NULL);
+}
+
+static void print_addresses(struct lh_str url)
+{
+    printf("The lake is open at %.*s\n", LH_ARG(url));
+    printf("  ask it        curl --json '{\"sql\": \"SELECT count(*) FROM packages\"}' "
+           "%.*s/query/sql\n",
+           LH_ARG(url));
+    printf("  give it data  curl -F dataset=mine -F file=@mine.csv %.*s/ingest/file\n",
+           LH_ARG(url));
+    printf("  look around   %.*s/catalog/datasets   /health   /metrics   /openapi.json\n",
+           LH_ARG(url));
+    printf("  or            build/lakehouse sql \"FROM packages LIMIT 3\"   (--help lists all)\n");
+}
+
+static enum lh_code visit(struct demo *demo, struct lh_error *err)
+{
+    enum lh_code code = demo_load_sample(demo, err);
+    if (!code)
+        code = demo_tour(demo, err);
+    if (!code)
+        print_addresses(demo->url);
+    return code;
+}
+
+/* Serves until a signal; a second signal ends running requests at once. */
+static void serve_on(const sigset_t *signals, struct gateway *gateway)
+{
+    int which = 0;
+    printf("Serving until Ctrl-C.\n");
+    (void)fflush(stdout);
+    while (sigwait(signals, &which) != 0)
+        continue;
+    printf("\nStopping …\n");
+    gateway_stop(gateway, GRACE_MS);
+}
+
+enum lh_code demo_run(const struct demo_options *options, struct lh_error *err)
+{
+    struct demo demo = {.client = NULL};
+    struct lake *lake = NULL;
+    struct gateway *gateway = NULL;
+    sigset_t signals;
+    block_signals(&signals);
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);
+    demo.arena = lh_arena_new(0);
+    lh_cancel_init(&demo.cancel);
+    enum lh_code code = lake_open(options->settings, &lake, err);
+    if (!code)
+        code = gateway_start(lake, &gateway, err);
+    if (!code)
+        code = http_client_new(&demo.client, err);
+    if (code)
+        goto out;
+    demo.url = gateway_url(gateway);
+    printf("lakehouse %s at %.*s, data in %.*s (no authentication: this machine only)\n\n",
+           LH_VERSION, LH_ARG(demo.url), LH_ARG(options->settings->server.data));
+    code = visit(&demo, err);
+    if (!code && !options->is_tour_only) {
+        serve_on(&signals, gateway);
+        gateway = NULL;
+    }
+out:
+    http_client_free(demo.client);
+    gateway_stop(gateway, GRACE_MS);
+    lake_close(lake);
+    lh_arena_free(demo.arena);
+    return code;
+}
