@@ -1,6 +1,5 @@
 #include "base/text_table.h"
 
-#include <stdlib.h>
 #include <utf8proc.h>
 
 #define CELL_WIDTH_PRESET 60
@@ -98,9 +97,8 @@ void lh_text_table(struct lh_buf *out, const struct lh_text_column *columns, siz
                    size_t margin)
 {
     size_t width_max = cell_width_max ? cell_width_max : CELL_WIDTH_PRESET;
-    size_t *widths = calloc(column_count + 1, sizeof(*widths));
-    if (!widths)
-        abort();
+    struct lh_arena *arena = lh_arena_new(0);
+    size_t *widths = lh_arena_array(arena, column_count + 1, sizeof(*widths));
     for (size_t at = 0; at < column_count; at++) {
         widths[at] = lh_text_width(columns[at].title);
         for (size_t row = 0; row < row_count; row++) {
@@ -121,5 +119,5 @@ void lh_text_table(struct lh_buf *out, const struct lh_text_column *columns, siz
     lh_buf_append_char(out, '\n');
     for (size_t row = 0; row < row_count; row++)
         put_line(out, columns, column_count, cells + row * column_count, widths, margin);
-    free(widths);
+    lh_arena_free(arena);
 }
