@@ -5,6 +5,7 @@
  * digits>.closed.json` as its last. Both are made exclusively and never changed. */
 
 #define EPOCHS_KEPT 64
+#define EPOCH_BYTES_MAX ((size_t)4096)
 
 static struct lh_str epoch_key(uint64_t epoch, bool is_closed, struct lh_arena *arena)
 {
@@ -83,20 +84,24 @@ out:
     return code;
 }
 
-static bool exists(struct catalog *catalog, uint64_t epoch, bool is_closed)
+static enum lh_code look(struct catalog *catalog, uint64_t epoch, bool is_closed,
+                         struct lh_error *err)
 {
     struct lh_arena *arena = lh_arena_new(0);
     struct storage_info info;
     enum lh_code code = storage_info(catalog->storage, STORAGE_PRIMARY,
-                                     epoch_key(epoch, is_closed, arena), &info, NULL);
+                                     epoch_key(epoch, is_closed, arena), &info, err);
     lh_arena_free(arena);
-    return code == LH_OK;
+    return code;
 }
 
 enum lh_code epoch_check(struct catalog *catalog, struct lh_error *err)
 {
-    if (!exists(catalog, catalog->epoch + 1, false))
+    enum lh_code code = look(catalog, catalog->epoch + 1, false, err);
+    if (code == LH_NOT_FOUND)
         return LH_OK;
+    if (code)
+        return code;
     catalog_stop_writing(catalog, LH_LOCKED);
     lh_fail(err, LH_LOCKED, "Another process took this lake over; this one no longer writes.");
     return lh_error_hint(err, "Stop one of the two servers, then restart the other.");
@@ -104,7 +109,32 @@ enum lh_code epoch_check(struct catalog *catalog, struct lh_error *err)
 
 bool epoch_ended_cleanly(struct catalog *catalog, uint64_t epoch)
 {
-    return exists(catalog, epoch, true);
+    return look(catalog, epoch, true, NULL) == LH_OK;
+}
+
+uint64_t epoch_recorded_sequence(struct storage *storage, struct lh_arena *arena)
+{
+    struct storage_entry *entries = NULL;
+    size_t count = 0;
+    uint64_t newest = 0, epoch = 0;
+    bool is_closed = false;
+    if (storage_list(storage, STORAGE_PRIMARY, lh_lit(CATALOG_EPOCH_FOLDER), arena, &entries,
+                     &count, NULL))
+        return 0;
+    /* Only a clean end counts: then everything up to that sequence was durable. Sequences ascend
+     * with epochs, and names sort by epoch: the last readable file knows most. */
+    for (size_t i = count; i > 0 && !newest; i--) {
+        struct lh_str bytes = {0};
+        json_t *root = NULL;
+        if (parse_name(entries[i - 1].name, &epoch, &is_closed) && is_closed &&
+            !storage_get(storage, STORAGE_PRIMARY, entries[i - 1].key, EPOCH_BYTES_MAX, arena,
+                         &bytes, NULL) &&
+            !lh_json_parse(bytes, "An epoch", EPOCH_BYTES_MAX, &root, NULL) &&
+            json_integer_value(json_object_get(root, "sequence")) > 0)
+            newest = (uint64_t)json_integer_value(json_object_get(root, "sequence"));
+        json_decref(root);
+    }
+    return newest;
 }
 
 void epoch_end(struct catalog *catalog)

@@ -284,5 +284,7 @@ enum lh_code epoch_begin(struct catalog *catalog, struct lh_error *err) LH_MUST_
 enum lh_code epoch_check(struct catalog *catalog, struct lh_error *err) LH_MUST_USE;
 bool epoch_ended_cleanly(struct catalog *catalog, uint64_t epoch);
 void epoch_end(struct catalog *catalog);
+/* The sequence that the last writer with a clean end noted; 0 if none is known. */
+uint64_t epoch_recorded_sequence(struct storage *storage, struct lh_arena *arena);
 
 #endif

@@ -164,6 +164,28 @@ static void take_over(struct catalog *catalog, struct load *load)
     free(states);
 }
 
+/* The newest versions of a dataset may vanish without leaving a gap. A writer noted how far the
+ * lake had come: sequences beyond are not given twice, and the loss is told, though not whose it
+ * is. */
+static void compare_sequence(struct catalog *catalog)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    uint64_t recorded = epoch_recorded_sequence(catalog->storage, arena);
+    bool is_explained = false;
+    for (size_t i = 0; i < catalog->snapshot->item_count && !is_explained; i++)
+        is_explained = catalog->snapshot->items[i]->damage != NULL;
+    if (recorded > catalog->sequence && !is_explained)
+        catalog_add_problem(catalog, (struct lh_str){0}, (struct lh_str){0},
+                            lh_arena_printf(arena,
+                                            "Commits are missing: the lake had reached sequence "
+                                            "%llu, the newest that is left is %llu.",
+                                            (unsigned long long)recorded,
+                                            (unsigned long long)catalog->sequence));
+    if (recorded > catalog->sequence)
+        catalog->sequence = recorded;
+    lh_arena_free(arena);
+}
+
 /* The newest commit of a writer that did not end cleanly. Its folder's fsync may have failed, and a
  * folder whose fsync failed once cannot be trusted to be synced by a second call: the name may be
  * lost with the next power cut although everybody reads it now. So the same change is published
@@ -293,6 +315,7 @@ enum lh_code catalog_open(struct storage *storage, const struct catalog_options 
     if (!code) {
         refuse_twins(catalog, &load);
         take_over(catalog, &load);
+        compare_sequence(catalog);
         code = epoch_begin(catalog, err);
     }
     load_release(&load);

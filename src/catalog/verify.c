@@ -65,6 +65,13 @@ static void check_sequences(struct verify *verify)
                         "Its time or epoch is before that of %.*s, whose sequence is lower.",
                         LH_ARG(list[i - 1]->key));
     }
+    uint64_t recorded = epoch_recorded_sequence(verify->storage, verify->arena);
+    uint64_t newest = count ? list[count - 1]->sequence : 0;
+    if (recorded > newest && !verify->report.error_count)
+        verify_find(verify, CATALOG_ERROR, lh_lit(CATALOG_FOLDER),
+                    "Commits are missing: the lake had reached sequence %llu, the newest that is "
+                    "left is %llu.",
+                    (unsigned long long)recorded, (unsigned long long)newest);
     free(list);
 }
 
