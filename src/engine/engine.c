@@ -31,7 +31,6 @@ static const char *const finishing[] = {
     "SET GLOBAL TimeZone = 'UTC'",
     "SET GLOBAL validate_external_file_cache = 'NO_VALIDATION'",
     "SET GLOBAL parquet_metadata_cache = true",
-    "SET GLOBAL enable_progress_bar_print = false",
     "SET GLOBAL lock_configuration = true",
 };
 
