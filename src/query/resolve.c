@@ -316,7 +316,7 @@ static enum lh_code list_datasets(struct resolving *resolving, struct lh_error *
     if (listing.count == 0)
         lh_buf_append_str(&resolving->relation, lh_lit("(NULL::VARCHAR)"));
     lh_buf_append_str(&resolving->relation, lh_lit(") AS datasets(name) WHERE name IS NOT NULL "
-                                                   "ORDER BY lower(name)"));
+                                                   "ORDER BY name"));
     enum lh_code code = lh_buf_check(&resolving->relation, "The list of datasets", err);
     struct query_plan *plan = resolving->plan;
     if (!code &&
