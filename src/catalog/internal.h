@@ -15,98 +15,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "catalog/manifest_internal.h"
-#include "storage/storage.h"
+#include "catalog/versions.h"
 
 #define CATALOG_EPOCH_FOLDER "_catalog/epochs"
 #define CATALOG_DATA_FOLDER "datasets"
 #define CATALOG_CHECKPOINT_EVERY 16
 #define CATALOG_FULFILLED_KEEP_MS ((int64_t)24 * 3600 * 1000)
-
-void *catalog_allocate(size_t count, size_t size); /* zeroed, never NULL */
-struct lh_str catalog_folder_of(struct lh_str dataset_id, struct lh_arena *arena);
-
-/* --- objects.c: lists of files that versions share */
-
-/* Old ones that stay, then the added ones, each with a reference. NULL if a removed key is not
- * there. */
-const struct catalog_object **objects_change(const struct catalog_object *const *old,
-                                             size_t old_count, struct lh_str_list removed,
-                                             struct manifest_objects added, size_t *ret_count);
-/* Whether one of the last `added_count` is there twice. */
-bool objects_have_twins(const struct catalog_object *const *objects, size_t count,
-                        size_t added_count);
-void objects_unref(const struct catalog_object *const *objects, size_t count);
-
-/* --- state.c: one version in memory */
-
-struct shared_arena { /* texts that several versions have in common */
-    atomic_size_t refs;
-    struct lh_arena *arena;
-};
-struct object_node { /* one allocation: the view, then what it points to */
-    struct catalog_object view;
-    atomic_size_t refs;
-};
-struct dataset_state {
-    struct catalog_dataset view; /* first: the public pointer is this one */
-    atomic_size_t refs;
-    struct shared_arena *texts;   /* id, name, description, owner, tags, lineage, refresh */
-    struct shared_arena *columns; /* columns, schemas */
-    char *damage;                 /* a sentence: this dataset cannot be served; NULL if it can */
-};
-
-/* The state after a change of `parent` (NULL: before the first version). LH_DAMAGED: the change
- * does not fit. Counts of the manifest are not looked at. */
-enum lh_code state_apply(struct dataset_state *parent, const struct manifest *manifest,
-                         struct dataset_state **ret, struct lh_error *err) LH_MUST_USE;
-/* Copies the members that `bits` name; texts stay where they are. */
-void state_set_members(uint32_t bits, const struct catalog_dataset *set,
-                       struct catalog_dataset *to);
-/* LH_DAMAGED unless the counts of the manifest are those of the state. */
-enum lh_code state_check(const struct dataset_state *state, const struct manifest *manifest,
-                         struct lh_error *err) LH_MUST_USE;
-/* The whole state as a checkpoint that borrows from it; `objects` go into the arena. */
-void state_to_checkpoint(const struct dataset_state *state, struct lh_arena *arena,
-                         struct manifest *ret);
-struct dataset_state *state_damaged(struct lh_str id, struct lh_str name, int64_t version,
-                                    uint64_t sequence, struct lh_str damage);
-struct dataset_state *state_ref(struct dataset_state *state);
-void state_unref(struct dataset_state *state);
-
-/* --- chain.c: the manifests of one dataset on disk */
-
-struct chain_file {
-    int64_t version;
-    bool is_checkpoint;
-};
-struct chain_head {
-    struct dataset_state *state;
-    struct manifest_ref head;
-    struct manifest_ref parent;
-    struct manifest_ref checkpoint; /* 0: none usable */
-    uint64_t epoch;
-    uint64_t sequence;
-    int64_t time_ms;
-    int64_t versions_since_checkpoint;
-    int64_t changes_since_checkpoint; /* objects added and removed */
-    bool is_checkpoint_damaged;       /* served by a longer replay */
-};
-/* Files of a dataset ascending by version; a manifest before the checkpoint of its version. */
-enum lh_code chain_list(struct storage *storage, struct lh_str id, struct lh_arena *arena,
-                        struct chain_file **ret, size_t *ret_count,
-                        struct lh_error *err) LH_MUST_USE;
-/* LH_NOT_FOUND, LH_DAMAGED, LH_FORMAT. */
-enum lh_code chain_read(struct storage *storage, struct lh_str id, struct chain_file file,
-                        struct lh_arena *arena, struct manifest *ret,
-                        struct lh_error *err) LH_MUST_USE;
-/* Replays up to `version`. ret->state is the caller's, to be unreferenced. */
-enum lh_code chain_replay(struct storage *storage, struct lh_str id, int64_t version,
-                          struct chain_head *ret, struct lh_error *err) LH_MUST_USE;
-/* LH_DAMAGED: a version is missing that no later one replaces. */
-enum lh_code chain_check_gaps(struct storage *storage, struct lh_str id,
-                              const struct chain_file *files, size_t file_count,
-                              struct lh_error *err) LH_MUST_USE;
 
 /* --- snapshot.c: all datasets at one sequence */
 

@@ -334,6 +334,42 @@ static void after_an_unknown_outcome_writing_stops_and_the_next_open_settles_it(
     assert_true(catalog_is_writable(lake->catalog));
     catalog_lake_is_clean(lake);
 }
+
+static unsigned syncs_of_open_after_a_kill(struct catalog_lake *lake, int datasets)
+{
+    const char *points[1000];
+    unsigned syncs = 0;
+    for (int i = 0; i < datasets; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "d%d", i);
+        catalog_lake_create(lake, name, 1);
+    }
+    catalog_lake_crash(lake);
+    assert_true(lh_fault_plan("nothing=1:EIO"));
+    catalog_lake_open(lake);
+    size_t count = lh_fault_trace(points, 1000);
+    lh_fault_plan(NULL);
+    for (size_t i = 0; i < count; i++)
+        syncs += strcmp(points[i], "dir.sync") == 0;
+    for (int i = 0; i < datasets; i++) {
+        struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake->catalog);
+        struct catalog_change drop = {.action = CATALOG_DROP,
+                                      .dataset_id = catalog_snapshot_item(snapshot, 0)->id};
+        assert_int_equal(catalog_lake_commit(lake, &drop, NULL, NULL), LH_OK);
+        catalog_snapshot_unref(snapshot);
+    }
+    catalog_lake_reopen(lake);
+    return syncs;
+}
+
+static void after_a_kill_the_folder_of_every_dataset_is_made_durable_before_it_is_read(void **state)
+{
+    struct catalog_lake *lake = *state;
+    catalog_lake_reopen(lake); /* folders of the layout exist from here on */
+    unsigned one = syncs_of_open_after_a_kill(lake, 1), five = syncs_of_open_after_a_kill(lake, 5);
+    assert_true(one >= 1);
+    assert_int_equal(five, one + 4);
+}
 #endif
 
 int main(void)
@@ -355,6 +391,7 @@ int main(void)
         TEST(a_lost_race_is_rebased_on_what_the_winner_made),
 #ifdef LH_FAULTS
         TEST(after_an_unknown_outcome_writing_stops_and_the_next_open_settles_it),
+        TEST(after_a_kill_the_folder_of_every_dataset_is_made_durable_before_it_is_read),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
