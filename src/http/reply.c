@@ -62,8 +62,9 @@ static bool is_ours(struct lh_str name)
 
 void http_reply_header(struct http_reply *reply, const char *name, struct lh_str value)
 {
-    assert(!is_ours(lh_str_of(name)) && reply->header_count < REPLY_HEADERS_MAX);
-    if (reply->stream.is_started || reply->header_count == REPLY_HEADERS_MAX)
+    const bool is_mistake = is_ours(lh_str_of(name)) || reply->header_count == REPLY_HEADERS_MAX;
+    assert(!is_mistake);
+    if (reply->stream.is_started || is_mistake)
         return;
     struct lh_arena *arena = reply->exchange->arena;
     char *const text = lh_arena_alloc(arena, value.len + 1);

@@ -182,8 +182,11 @@ static enum lh_code commit(struct op_call *call, struct lh_str name, struct cata
             return code;
         change->dataset_id = dataset->id;
     }
-    if ((code = op_if_match(call, &change->expected_version, err)))
+    int64_t wanted = 0;
+    if ((code = op_if_match(call, &wanted, err)))
         return code;
+    if (wanted)
+        change->expected_version = wanted;
     change->actor = call->principal->id;
     change->idempotency_key = op_idempotency_key(call);
     code = catalog_commit(lake_catalog(call->lake), change, call->arena, &result, err);
@@ -406,10 +409,10 @@ static void patch_dataset(const struct update_args *args, struct catalog_change 
     }
 }
 
-static enum lh_code run_update(struct op_call *call, const void *raw, struct op_reply *reply,
-                               struct lh_error *err)
+/* One try: reads the dataset, changes what was read, commits. */
+static enum lh_code update_once(struct op_call *call, const struct update_args *args,
+                                struct op_reply *reply, struct lh_error *err)
 {
-    const struct update_args *args = raw;
     const struct catalog_dataset *dataset = NULL;
     struct catalog_change change = {.action = CATALOG_UPDATE};
     enum lh_code code = catalog_find(hold_snapshot(call), args->name, &dataset, err);
@@ -418,9 +421,9 @@ static enum lh_code run_update(struct op_call *call, const void *raw, struct op_
     change.dataset_id = dataset->id;
     patch_dataset(args, &change);
     if (args->columns.count) {
+        /* All columns are written: what another writer did to them meanwhile must not be undone. */
+        change.expected_version = dataset->version;
         code = patch_columns(call, dataset, &args->columns, &change, err);
-        /* The columns were read at this version: another writer's must not be undone by them. */
-        change.base_schema = dataset->schema;
     }
     if (code)
         return code;
@@ -430,6 +433,22 @@ static enum lh_code run_update(struct op_call *call, const void *raw, struct op_
                                   "or embedding_refresh_policy.");
     }
     return commit(call, args->name, &change, reply, err);
+}
+
+#define UPDATE_TRIES 8
+
+static enum lh_code run_update(struct op_call *call, const void *raw, struct op_reply *reply,
+                               struct lh_error *err)
+{
+    enum lh_code code = LH_PRECONDITION;
+    for (int i = 0; i < UPDATE_TRIES && code == LH_PRECONDITION; i++) {
+        code = update_once(call, raw, reply, err);
+        if (call->if_match.data)
+            return code; /* the caller named a version: no other one will do */
+    }
+    if (code == LH_PRECONDITION)
+        return lh_fail(err, LH_RACE, "Others kept changing the dataset; nothing was changed.");
+    return code;
 }
 
 static const struct op_example update_examples[] = {
