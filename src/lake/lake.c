@@ -91,6 +91,7 @@ static enum lh_code open_work(struct lake *lake, struct lh_error *err)
     const struct query_engine_options query = {
         .engine = lake->engine,
         .catalog = lake->catalog,
+        .storage = lake->storage,
         .plan_max = (size_t)lake->settings->query.plan_cache_entries,
     };
     if ((code = query_engine_new(&query, &lake->query, err)))

@@ -7,9 +7,9 @@
  * are complete subqueries in parentheses, a tree that is right for the stand-in is right for them.
  *
  * A subquery inside an unnamed expression is part of its column's name, so nothing may be put
- * there: such names stay, and a WITH in front of the statement gives them their relation. Rejected:
- * a WITH for every name (it takes 5 to 15 % longer to prepare over 65 files, and AT, SUMMARIZE and a
- * WITH of the same name would need splicing all the same).
+ * there: such names stay, and a WITH in front of the statement gives them their relation.
+ * Rejected: a WITH for every name (it takes 5 to 15 % longer to prepare over 65 files, and AT,
+ * SUMMARIZE and a WITH of the same name would need splicing all the same).
  */
 #include "query/internal.h"
 
