@@ -1,0 +1,243 @@
+/* CSV and TSV: the dialect and the types are sniffed once, then the file is read with both spelled
+ * out, so that it is parsed once more only. Rows that do not fit are noted by the reader itself in
+ * temporary tables of the connection. */
+#include "ingest/internal.h"
+
+#include <stdlib.h>
+
+#define SQL_BYTES_MAX ((size_t)4 << 20)
+#define LINE_BYTES_MAX "16777216"
+
+/* What sniff_csv found. Texts are SQL literals' contents. */
+struct dialect {
+    struct lh_str delimiter;
+    struct lh_str quote;
+    struct lh_str escape;
+    struct lh_str comment;
+    int64_t skip;
+    bool has_header;
+    struct lh_str date_format;
+    struct lh_str timestamp_format;
+    struct lh_str *names;
+    struct lh_str *types;
+    size_t column_count;
+};
+
+static void put_option(struct lh_buf *sql, const char *name, struct lh_str value)
+{
+    lh_buf_printf(sql, ", %s=", name);
+    engine_quote_literal(sql, value);
+}
+
+static const char *encoding_of(const struct task *task)
+{
+    struct lh_str encoding = task->options.encoding;
+    if (task->scan.is_utf16 || lh_str_starts_with(encoding, lh_lit("utf-16")))
+        return "utf-16";
+    return lh_str_equal_nocase(encoding, lh_lit("latin-1")) ? "latin-1" : NULL;
+}
+
+/* Options that sniffer and reader take alike. */
+static void put_common(struct lh_buf *sql, const struct task *task)
+{
+    const char *encoding = encoding_of(task);
+    if (encoding)
+        put_option(sql, "encoding", lh_str_of(encoding));
+    if (task->scan.is_gzip)
+        put_option(sql, "compression", lh_lit("gzip"));
+    lh_buf_append_str(sql, lh_lit(", max_line_size=" LINE_BYTES_MAX));
+    if (task->options.null_strings.count) {
+        lh_buf_append_str(sql, lh_lit(", nullstr=[''"));
+        for (size_t at = 0; at < task->options.null_strings.count; at++) {
+            lh_buf_append_char(sql, ',');
+            engine_quote_literal(sql, task->options.null_strings.items[at]);
+        }
+        lh_buf_append_char(sql, ']');
+    }
+}
+
+static void put_sniff(struct lh_buf *sql, const struct task *task)
+{
+    lh_buf_append_str(sql, lh_lit("SELECT Delimiter, Quote, Escape, Comment, SkipRows::BIGINT, "
+                                  "HasHeader, DateFormat, TimestampFormat, "
+                                  "list_transform(Columns, lambda c: c.name), "
+                                  "list_transform(Columns, lambda c: c.type) FROM sniff_csv("));
+    engine_quote_literal(sql, task->path);
+    lh_buf_append_str(sql, lh_lit(", ignore_errors=true"));
+    if (task->is_thorough)
+        lh_buf_append_str(sql, lh_lit(", sample_size=-1"));
+    if (task->options.delimiter.len)
+        put_option(sql, "delim", task->options.delimiter);
+    else if (task->source->format == FORMAT_TSV)
+        put_option(sql, "delim", lh_lit("\t"));
+    if (task->options.quote.data)
+        put_option(sql, "quote", task->options.quote);
+    if (task->options.escape.data)
+        put_option(sql, "escape", task->options.escape);
+    if (task->options.header != HEADER_AUTO)
+        lh_buf_append_str(sql, task->options.header == HEADER_PRESENT ? lh_lit(", header=true")
+                                                                      : lh_lit(", header=false"));
+    put_common(sql, task);
+    lh_buf_append_char(sql, ')');
+}
+
+static struct lh_str cell(const struct task *task, const struct engine_chunk *chunk, size_t column)
+{
+    const struct engine_vector *vector = &chunk->columns[column];
+    if (engine_vector_is_null(vector, 0))
+        return (struct lh_str){NULL, 0};
+    struct lh_str text = engine_vector_str(vector, 0);
+    if (lh_str_equal(text, lh_lit("(empty)")))
+        return lh_lit("");
+    return lh_arena_str(task->arena, text);
+}
+
+static struct lh_str *list_cell(const struct task *task, const struct engine_chunk *chunk,
+                                size_t column, size_t *ret_count)
+{
+    struct engine_list_entry entry = engine_vector_list(&chunk->columns[column], 0);
+    struct lh_str *texts = lh_arena_array(task->arena, entry.length + 1, sizeof(*texts));
+    for (size_t at = 0; at < entry.length; at++)
+        texts[at] = lh_arena_str(
+            task->arena, engine_vector_str(&chunk->columns[column].children[0], entry.offset + at));
+    *ret_count = entry.length;
+    return texts;
+}
+
+static enum lh_code read_dialect(struct task *task, struct engine_cursor *cursor,
+                                 struct dialect *ret, struct lh_error *err)
+{
+    const struct engine_chunk *chunk = NULL;
+    enum lh_code code = engine_cursor_next(cursor, &chunk, err);
+    if (code)
+        return code;
+    if (!chunk)
+        return lh_fail(err, LH_UNREADABLE, "The file cannot be read as CSV.");
+    *ret = (struct dialect){
+        .delimiter = cell(task, chunk, 0),
+        .quote = cell(task, chunk, 1),
+        .escape = cell(task, chunk, 2),
+        .comment = cell(task, chunk, 3),
+        .skip = ((const int64_t *)chunk->columns[4].data)[0],
+        .has_header = ((const uint8_t *)chunk->columns[5].data)[0] != 0,
+        .date_format = cell(task, chunk, 6),
+        .timestamp_format = cell(task, chunk, 7),
+    };
+    ret->names = list_cell(task, chunk, 8, &ret->column_count);
+    ret->types = list_cell(task, chunk, 9, &ret->column_count);
+    /* A sample without quotes says nothing about the rest of the file. */
+    if (!ret->quote.len && !task->options.quote.data)
+        ret->quote = lh_lit("\"");
+    if (!ret->escape.len && !task->options.escape.data)
+        ret->escape = ret->quote;
+    return LH_OK;
+}
+
+static enum lh_code sniff(struct task *task, struct dialect *ret, struct lh_error *err)
+{
+    struct lh_buf sql;
+    struct engine_cursor *cursor = NULL;
+    lh_buf_init(&sql, SQL_BYTES_MAX);
+    put_sniff(&sql, task);
+    enum lh_code code =
+        engine_run(task->connection, lh_buf_str(&sql), NULL, task->cancel, &cursor, err);
+    if (!code)
+        code = read_dialect(task, cursor, ret, err);
+    engine_cursor_close(cursor);
+    lh_buf_release(&sql);
+    return code ? fail_unreadable(task, code, err) : LH_OK;
+}
+
+/* The caller's word for a column, then the dataset's (an append), then what was sniffed. */
+static enum lh_code choose_type(const struct task *task, struct lh_str name, struct lh_str sniffed,
+                                struct lh_str *ret, struct lh_error *err)
+{
+    const json_t *types = task->options.types.value;
+    const char *key = NULL;
+    json_t *value = NULL;
+    json_object_foreach((json_t *)types, key, value)
+    {
+        if (!lh_str_equal_nocase(lh_str_of(key), name))
+            continue;
+        if (!json_is_string(value))
+            return lh_fail(err, LH_INVALID, "options.types: the type of '%s' must be text.", key);
+        *ret = lh_json_text(value);
+        return LH_OK;
+    }
+    const struct catalog_column *column =
+        task->action == CATALOG_APPEND ? catalog_dataset_column(task->dataset, name) : NULL;
+    *ret =
+        column && !strchr(lh_arena_cstr(task->arena, column->type), '[') ? column->type : sniffed;
+    return LH_OK;
+}
+
+static void put_read(struct lh_buf *sql, const struct task *task, const struct dialect *dialect)
+{
+    lh_buf_append_str(sql, lh_lit("read_csv("));
+    engine_quote_literal(sql, task->path);
+    lh_buf_append_str(sql, lh_lit(", auto_detect=false, store_rejects=true, rejects_limit=0"));
+    lh_buf_printf(sql, ", rejects_table='%.*s', rejects_scan='%.*s_scan'",
+                  LH_ARG(task->reject_table), LH_ARG(task->reject_table));
+    put_option(sql, "delim", dialect->delimiter);
+    put_option(sql, "quote", dialect->quote);
+    put_option(sql, "escape", dialect->escape);
+    put_option(sql, "comment", dialect->comment);
+    lh_buf_printf(sql, ", skip=%lld, header=%s", (long long)dialect->skip,
+                  dialect->has_header ? "true" : "false");
+    if (dialect->date_format.len)
+        put_option(sql, "dateformat", dialect->date_format);
+    if (dialect->timestamp_format.len)
+        put_option(sql, "timestampformat", dialect->timestamp_format);
+    put_common(sql, task);
+    lh_buf_append_str(sql, lh_lit(", columns={"));
+    for (size_t at = 0; at < task->column_count; at++) {
+        lh_buf_append_str(sql, at ? lh_lit(", ") : lh_lit(""));
+        engine_quote_literal(sql, task->columns[at].name);
+        lh_buf_append_str(sql, lh_lit(": "));
+        engine_quote_literal(sql, task->columns[at].type);
+    }
+    lh_buf_append_str(sql, lh_lit("})"));
+}
+
+static enum lh_code make_columns(struct task *task, const struct dialect *dialect,
+                                 struct lh_error *err)
+{
+    task->column_count = dialect->column_count;
+    task->columns = lh_arena_array(task->arena, task->column_count + 1, sizeof(*task->columns));
+    for (size_t at = 0; at < task->column_count; at++)
+        task->columns[at].name = dialect->names[at];
+    enum lh_code code = columns_clean(task, err);
+    for (size_t at = 0; !code && at < task->column_count; at++) {
+        struct source_column *column = &task->columns[at];
+        column->expr = sql_ident(task->arena, column->name);
+        code = choose_type(task, column->name, dialect->types[at], &column->type, err);
+    }
+    return code;
+}
+
+enum lh_code csv_open(struct task *task, struct lh_error *err)
+{
+    struct dialect dialect;
+    struct lh_buf sql;
+    enum lh_code code = sniff(task, &dialect, err);
+    if (!code)
+        code = make_columns(task, &dialect, err);
+    if (code)
+        return code;
+    struct lh_uuid id = lh_uuid_new();
+    struct lh_str random = lh_str_slice(lh_uuid_str(&id), LH_UUID_TEXT_BYTES - 12, 12);
+    task->reject_table = lh_arena_printf(task->arena, "lh_rejects_%.*s", LH_ARG(random));
+    task->rejects = lh_arena_printf(
+        task->arena,
+        "SELECT line::BIGINT AS line, string_agg(coalesce('column ''' || column_name || ''': ', "
+        "'') "
+        "|| error_message, '; ' ORDER BY column_idx) AS reason, any_value(csv_line) AS raw "
+        "FROM %.*s GROUP BY line ORDER BY line",
+        LH_ARG(task->reject_table));
+    lh_buf_init(&sql, SQL_BYTES_MAX);
+    put_read(&sql, task, &dialect);
+    task->relation = lh_arena_str(task->arena, lh_buf_str(&sql));
+    code = lh_buf_check(&sql, "the columns of the file", err);
+    lh_buf_release(&sql);
+    return code;
+}

@@ -1,0 +1,461 @@
+#include "ingest/ingest.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "ingest/internal.h"
+
+#define ARGS_BYTES_MAX ((size_t)JOBS_ARGS_BYTES_MAX)
+#define FREE_BYTES_MIN ((int64_t)32 << 20) /* below it nothing is taken in */
+
+const struct ingest_source ingest_sources[] = {
+    {"csv", FORMAT_CSV, true, csv_open},
+    {"tsv", FORMAT_TSV, true, csv_open},
+    {"json", FORMAT_JSON, true, json_open},
+    {"ndjson", FORMAT_NDJSON, true, json_open},
+    {"parquet", FORMAT_PARQUET, false, parquet_open},
+};
+const size_t ingest_source_count = sizeof(ingest_sources) / sizeof(ingest_sources[0]);
+
+enum lh_code ingest_new(const struct ingest_open_options *options, struct ingest **ret,
+                        struct lh_error *err)
+{
+    struct ingest *ingest = calloc(1, sizeof(*ingest));
+    if (!ingest)
+        return lh_fail(err, LH_BUSY, "There is no memory to open the ingest.");
+    *ingest = (struct ingest){.engine = options->engine,
+                              .storage = options->storage,
+                              .catalog = options->catalog,
+                              .jobs = options->jobs};
+    *ret = ingest;
+    return LH_OK;
+}
+
+void ingest_free(struct ingest *ingest)
+{
+    free(ingest);
+}
+
+/* --- the request -------------------------------------------------------------------------------
+ */
+
+static void drop_json(void *object)
+{
+    json_decref(object);
+}
+
+static enum lh_code read_options(const struct lh_json_value *given, struct lh_arena *arena,
+                                 struct ingest_options *ret, struct lh_error *err)
+{
+    const json_t *object = given->value;
+    lh_fields_preset(&ingest_options_fields, ret);
+    if (!object && given->text.len) {
+        json_t *parsed = NULL;
+        enum lh_code code = lh_json_parse(given->text, "options", ARGS_BYTES_MAX, &parsed, err);
+        if (code)
+            return code;
+        lh_arena_defer(arena, drop_json, parsed);
+        object = parsed;
+    }
+    if (!object)
+        return LH_OK;
+    if (!json_is_object(object)) {
+        lh_fail(err, LH_INVALID, "options must be a JSON object.");
+        return lh_error_field(err, lh_lit("options"));
+    }
+    enum lh_code code = lh_fields_bind_json(&ingest_options_fields, object, arena, ret, err);
+    if (!code)
+        code = lh_fields_check(&ingest_options_fields, ret, err);
+    return code;
+}
+
+static enum lh_code check_options(const struct ingest_options *options, struct lh_error *err)
+{
+    static const char *const encodings[] = {"", "utf-8", "utf-16", "latin-1"};
+    bool is_known = false;
+    for (size_t at = 0; at < sizeof(encodings) / sizeof(encodings[0]); at++)
+        is_known = is_known || lh_str_equal_nocase(options->encoding, lh_str_of(encodings[at]));
+    if (!is_known) {
+        lh_fail(err, LH_INVALID,
+                "options.encoding must be utf-8, utf-16 or latin-1; '%.*s' is not.",
+                LH_ARG(options->encoding));
+        return lh_error_field(err, lh_lit("options.encoding"));
+    }
+    if (options->types.value && !json_is_object(options->types.value)) {
+        lh_fail(err, LH_INVALID, "options.types must be an object of column names and types.");
+        return lh_error_field(err, lh_lit("options.types"));
+    }
+    return LH_OK;
+}
+
+static enum lh_code check_request(const struct ingest_request *request, struct lh_arena *arena,
+                                  struct lh_error *err)
+{
+    struct ingest_options options;
+    enum lh_code code = catalog_check_name(request->dataset, err);
+    if (code)
+        return lh_error_field(err, lh_lit("dataset"));
+    if (lh_str_empty(request->upload.path)) {
+        lh_fail(err, LH_INVALID, "There is no file in the request.");
+        return lh_error_field(err, lh_lit("file"));
+    }
+    code = read_options(&request->options, arena, &options, err);
+    return code ? code : check_options(&options, err);
+}
+
+/* The request as the job's record keeps it. */
+static enum lh_code make_spec(const struct ingest_request *request, struct lh_arena *arena,
+                              struct job_spec *ret, struct lh_error *err)
+{
+    struct lh_buf buf;
+    struct lh_json json;
+    struct ingest_args args = {
+        .dataset = request->dataset,
+        .mode = request->mode,
+        .options = request->options,
+        .actor = request->actor,
+        .reason = request->reason,
+        .idempotency_key = request->idempotency_key,
+        .expected_version = request->expected_version,
+    };
+    if (request->options.value) {
+        char *text = json_dumps(request->options.value, JSON_COMPACT | JSON_ENCODE_ANY);
+        args.options.text = lh_arena_str(arena, lh_str_of(text));
+        free(text);
+    }
+    lh_buf_init(&buf, ARGS_BYTES_MAX);
+    lh_json_init(&json, &buf);
+    lh_fields_write(&ingest_args_fields, &args, &json);
+    enum lh_code code = lh_buf_check(&buf, "the options of the ingest", err);
+    *ret = (struct job_spec){.kind = lh_lit(INGEST_JOB_KIND),
+                             .dataset = request->dataset,
+                             .actor = request->actor,
+                             .args = lh_arena_str(arena, lh_buf_str(&buf)),
+                             .input = request->upload};
+    lh_buf_release(&buf);
+    return code;
+}
+
+/* Reads back what json_of wrote. */
+static enum lh_code read_result(struct lh_str text, struct lh_arena *arena,
+                                struct ingest_result *ret, struct lh_error *err)
+{
+    json_t *object = NULL;
+    enum lh_code code =
+        lh_json_parse(text, "The job's result", JOBS_RESULT_BYTES_MAX, &object, err);
+    if (code)
+        return code;
+    lh_arena_defer(arena, drop_json, object);
+    lh_fields_preset(&ingest_result_fields, ret);
+    return lh_fields_bind_json(&ingest_result_fields, object, arena, ret, err);
+}
+
+enum lh_code ingest_file(struct ingest *ingest, const struct ingest_request *request,
+                         const struct lh_cancel *cancel, struct lh_arena *arena,
+                         struct ingest_result *ret, struct lh_error *err)
+{
+    struct job_spec spec;
+    struct lh_uuid id;
+    struct lh_str result = {NULL, 0};
+    enum lh_code code = check_request(request, arena, err);
+    if (!code)
+        code = make_spec(request, arena, &spec, err);
+    if (!code)
+        code = jobs_run(ingest->jobs, &spec, cancel, arena, &id, &result, err);
+    return code ? code : read_result(result, arena, ret, err);
+}
+
+enum lh_code ingest_file_later(struct ingest *ingest, const struct ingest_request *request,
+                               struct lh_uuid *ret_job_id, struct lh_error *err)
+{
+    struct job_spec spec;
+    struct lh_arena *arena = lh_arena_new(0);
+    enum lh_code code = check_request(request, arena, err);
+    if (!code)
+        code = make_spec(request, arena, &spec, err);
+    if (!code)
+        code = jobs_submit(ingest->jobs, &spec, ret_job_id, err);
+    lh_arena_free(arena);
+    return code;
+}
+
+/* --- one attempt -------------------------------------------------------------------------------
+ */
+
+void task_phase(struct task *task, const char *phase, int64_t rows_done, int64_t bytes_done)
+{
+    struct job_progress progress = {
+        .phase = lh_str_of(phase),
+        .rows_done = rows_done,
+        .bytes_done = bytes_done,
+        .bytes_total = task->input.bytes,
+    };
+    job_set_progress(task->job, &progress);
+}
+
+struct lh_str stored_type(struct lh_arena *arena, const struct engine_type_info *info)
+{
+    struct lh_buf buf;
+    lh_buf_init(&buf, 1 << 20);
+    if (!engine_stored_text(info, &buf))
+        engine_type_text(info, &buf);
+    struct lh_str text = lh_arena_str(arena, lh_buf_str(&buf));
+    lh_buf_release(&buf);
+    return text;
+}
+
+enum lh_code fail_unreadable(struct task *task, enum lh_code code, struct lh_error *err)
+{
+    static const struct {
+        enum ingest_format format;
+        const char *name;
+    } names[] = {{FORMAT_CSV, "CSV"},
+                 {FORMAT_TSV, "TSV"},
+                 {FORMAT_JSON, "a JSON array"},
+                 {FORMAT_NDJSON, "NDJSON"},
+                 {FORMAT_PARQUET, "Parquet"}};
+    struct lh_str why = err ? lh_str_of(err->message) : lh_lit("");
+    const char *name = "text";
+    if (code != LH_SQL && code != LH_SYNTAX && code != LH_UNREADABLE && code != LH_IO &&
+        code != LH_INVALID)
+        return code;
+    for (size_t at = 0; at < sizeof(names) / sizeof(names[0]); at++)
+        if (names[at].format == task->source->format)
+            name = names[at].name;
+    /* The engine's advice about its own options follows the first line; it is not for our callers.
+     */
+    struct lh_str line = lh_arena_str(task->arena, lh_str_cut(&why, '\n'));
+    lh_fail(err, LH_UNREADABLE, "The file cannot be read as %s: %.*s", name, LH_ARG(line));
+    return lh_error_hint(err,
+                         "Is the file whole, and is it what its name says? options.format says "
+                         "what to read it as.");
+}
+
+static enum lh_code read_args(struct task *task, struct lh_error *err)
+{
+    json_t *object = NULL;
+    enum lh_code code =
+        lh_json_parse(job_args(task->job), "The job's arguments", ARGS_BYTES_MAX, &object, err);
+    if (code)
+        return code;
+    lh_arena_defer(task->arena, drop_json, object);
+    lh_fields_preset(&ingest_args_fields, &task->args);
+    code = lh_fields_bind_json(&ingest_args_fields, object, task->arena, &task->args, err);
+    if (!code)
+        code = read_options(&task->args.options, task->arena, &task->options, err);
+    return code;
+}
+
+/* What the file is called: data for people, so only the last part of a path, and printable. */
+static struct lh_str clean_filename(struct lh_arena *arena, struct lh_str name)
+{
+    struct lh_str part = name;
+    for (size_t at = 0; at < name.len; at++)
+        if (name.data[at] == '/' || name.data[at] == '\\')
+            part = lh_str_slice(name, at + 1, name.len);
+    part = lh_str_head(part, 255);
+    char *copy = lh_arena_alloc(arena, part.len + 1);
+    for (size_t at = 0; at < part.len; at++)
+        copy[at] =
+            (unsigned char)part.data[at] < 0x20 || part.data[at] == 0x7F ? '_' : part.data[at];
+    return (struct lh_str){copy, part.len};
+}
+
+static enum lh_code sum_input(struct task *task, struct lh_error *err)
+{
+    static const uint8_t none[LH_SHA256_BYTES] = {0};
+    char hex[LH_SHA256_HEX_BYTES + 1];
+    uint8_t sum[LH_SHA256_BYTES];
+    memcpy(sum, task->input.sha256, sizeof(sum));
+    if (memcmp(sum, none, sizeof(sum)) == 0) {
+        struct lh_dir *dir = NULL;
+        int fd = -1;
+        struct lh_str path = task->input.path;
+        const char *slash = memrchr(path.data, '/', path.len);
+        size_t folder = slash ? (size_t)(slash - path.data) : 0;
+        enum lh_code code =
+            lh_dir_open(folder ? lh_str_slice(path, 0, folder) : lh_lit("/"), false, &dir, err);
+        if (!code)
+            code = lh_file_open(
+                dir, lh_arena_cstr(task->arena, lh_str_slice(path, folder + 1, path.len)), false,
+                &fd, err);
+        if (!code)
+            code = lh_sha256_of_file(fd, sum, &task->input.bytes, err);
+        lh_file_abandon(fd);
+        lh_dir_close(dir);
+        if (code)
+            return code;
+    }
+    lh_hex(sum, sizeof(sum), hex);
+    task->source_sha256 = lh_arena_str(task->arena, lh_str_of(hex));
+    struct lh_str said = lh_arena_printf(task->arena, "%s %.*s", ingest_mode_names[task->args.mode],
+                                         LH_ARG(task->args.options.text));
+    if (task->args.options.value) {
+        char *text = json_dumps(task->args.options.value, JSON_COMPACT | JSON_SORT_KEYS);
+        said = lh_arena_printf(task->arena, "%s %s", ingest_mode_names[task->args.mode], text);
+        free(text);
+    }
+    lh_sha256_of(said, sum);
+    lh_hex(sum, sizeof(sum), hex);
+    task->source_options = lh_arena_str(task->arena, lh_str_of(hex));
+    return LH_OK;
+}
+
+/* What the mode means for the dataset as it is now. */
+static enum lh_code find_dataset(struct task *task, struct lh_error *err)
+{
+    struct lh_error missing = LH_ERROR_NONE;
+    task->snapshot = catalog_snapshot_ref(task->ingest->catalog);
+    enum lh_code code = catalog_find(task->snapshot, task->args.dataset, &task->dataset, &missing);
+    if (code && code != LH_NOT_FOUND) {
+        if (err)
+            *err = missing;
+        return code;
+    }
+    if (code)
+        task->dataset = NULL;
+    switch ((enum ingest_mode)task->args.mode) {
+    case INGEST_AUTO:
+    case INGEST_REPLACE:
+        task->action = task->dataset ? CATALOG_REPLACE : CATALOG_CREATE;
+        return LH_OK;
+    case INGEST_CREATE:
+        task->action = CATALOG_CREATE;
+        if (!task->dataset)
+            return LH_OK;
+        lh_fail(err, LH_EXISTS, "There is a dataset '%.*s' already.", LH_ARG(task->dataset->name));
+        return lh_error_hint(err, "Choose another name, or mode append or replace.");
+    case INGEST_APPEND:
+        task->action = CATALOG_APPEND;
+        if (!task->dataset && err)
+            *err = missing;
+        return task->dataset ? LH_OK : LH_NOT_FOUND;
+    }
+    return lh_fail(err, LH_INVALID, "The mode is not known.");
+}
+
+static enum lh_code check_space(struct task *task, struct lh_error *err)
+{
+    int64_t free_bytes = 0;
+    enum lh_code code = storage_free_bytes(task->ingest->storage, &free_bytes, err);
+    if (code || free_bytes >= FREE_BYTES_MIN + task->input.bytes / 2)
+        return code;
+    lh_fail(err, LH_FULL,
+            "Only %lld MB are free where the lake lies: too little for a file of %lld MB.",
+            (long long)(free_bytes >> 20), (long long)(task->input.bytes >> 20));
+    return lh_error_hint(err, "Make room and send the file again; nothing was changed.");
+}
+
+/* The work between finding the dataset and having committed. */
+static enum lh_code take_in(struct task *task, struct ingest_result *result, struct lh_error *err)
+{
+    enum lh_code code = check_space(task, err);
+    if (!code)
+        code = scan_file(task, err);
+    if (!code)
+        code = engine_acquire(task->ingest->engine, lh_str_of(NULL), task->cancel,
+                              &task->connection, err);
+    if (!code)
+        code = task->source->open(task, err);
+    if (!code)
+        code = columns_fit(task, err);
+    if (!code)
+        code = write_dataset(task, result, err);
+    return code;
+}
+
+/* Done before, by this job or under this key, or there already: then nothing is to be done. */
+static enum lh_code find_done(struct task *task, bool *ret_done, struct ingest_result *result,
+                              struct lh_error *err)
+{
+    struct catalog_commit_result first = {0};
+    enum lh_code code =
+        catalog_fulfilled(task->ingest->catalog, job_id(task->job), task->args.idempotency_key,
+                          task->arena, ret_done, &first, err);
+    if (code)
+        return code;
+    if (*ret_done) {
+        code = lh_str_empty(first.result) ? LH_OK
+                                          : read_result(first.result, task->arena, result, err);
+        result->version = first.version;
+        return code;
+    }
+    code = find_dataset(task, err);
+    if (code || task->options.allow_duplicate || !task->dataset)
+        return code;
+    const struct catalog_object *same =
+        catalog_dataset_source(task->dataset, task->source_sha256, task->source_options);
+    if (!same)
+        return LH_OK;
+    *ret_done = true;
+    result->dataset = task->dataset->name;
+    result->version = task->dataset->version;
+    result->rows = same->rows;
+    result->rejected_rows = same->rejected_rows;
+    result->rejects = same->rejects;
+    result->deduplicated = true;
+    return LH_OK;
+}
+
+static void task_close(struct task *task)
+{
+    if (task->connection && !lh_str_empty(task->reject_table)) {
+        /* Temporary tables of the connection; it goes back to the pool without them. */
+        struct lh_str names[] = {task->reject_table, lh_arena_printf(task->arena, "%.*s_scan",
+                                                                     LH_ARG(task->reject_table))};
+        for (size_t at = 0; at < 2; at++) {
+            struct lh_str sql =
+                lh_arena_printf(task->arena, "DROP TABLE IF EXISTS %.*s", LH_ARG(names[at]));
+            if (engine_execute(task->connection, sql, NULL, NULL, NULL, NULL) != LH_OK)
+                break;
+        }
+    }
+    engine_release(task->connection);
+    storage_staged_discard(task->unpacked);
+    catalog_snapshot_unref(task->snapshot);
+    lh_arena_free(task->arena);
+}
+
+static void set_result(struct task *task, struct ingest_result *result, int64_t start_us)
+{
+    struct lh_buf buf;
+    struct lh_json json;
+    result->job_id = job_id(task->job);
+    result->bytes = task->input.bytes;
+    result->elapsed_ms = (lh_clock_monotonic_us() - start_us) / 1000;
+    if (!result->dataset.len)
+        result->dataset = task->dataset ? task->dataset->name : task->args.dataset;
+    lh_buf_init(&buf, JOBS_RESULT_BYTES_MAX);
+    lh_json_init(&json, &buf);
+    lh_fields_write(&ingest_result_fields, result, &json);
+    job_set_result(task->job, lh_buf_str(&buf));
+    lh_buf_release(&buf);
+}
+
+enum lh_code ingest_job_run(void *context, struct job *job, struct lh_error *err)
+{
+    int64_t start_us = lh_clock_monotonic_us();
+    struct task task = {.ingest = context, .job = job, .cancel = job_cancel(job)};
+    struct ingest_result result = {0};
+    bool is_done = false;
+    task.arena = lh_arena_new(0);
+    task.input = job_input(job);
+    task.path = task.input.path;
+    task.input.filename = clean_filename(task.arena, task.input.filename);
+    enum lh_code code = read_args(&task, err);
+    if (!code)
+        code = sum_input(&task, err);
+    if (!code)
+        code = find_done(&task, &is_done, &result, err);
+    if (!code && !is_done) {
+        task_phase(&task, "reading", 0, 0);
+        code = take_in(&task, &result, err);
+        result.format = lh_str_of(task.source ? task.source->name : NULL);
+        result.warnings = task.warnings;
+    }
+    if (!code)
+        set_result(&task, &result, start_us);
+    task_close(&task);
+    return code;
+}

@@ -1,0 +1,138 @@
+/* What the parts of the ingest share: one attempt to take one file in.
+ *
+ *   task_open ─▶ scan ─▶ source->open: relation and columns ─▶ fit: what is stored ─▶ write ─▶
+ * commit
+ */
+#ifndef LAKEHOUSE_INGEST_INTERNAL_H
+#define LAKEHOUSE_INGEST_INTERNAL_H
+
+#include "catalog/catalog.h"
+#include "engine/engine.h"
+#include "ingest/ingest.h"
+#include "jobs/jobs.h"
+#include "storage/storage.h"
+
+struct ingest {
+    struct engine *engine;
+    struct storage *storage;
+    struct catalog *catalog;
+    struct jobs *jobs;
+};
+
+/* The arguments of the job, as its record keeps them. */
+struct ingest_args {
+    struct lh_str dataset;
+    int mode;
+    struct lh_json_value options;
+    struct lh_str actor;
+    struct lh_str reason;
+    struct lh_str idempotency_key;
+    int64_t expected_version;
+};
+extern const struct lh_fields ingest_args_fields;
+
+enum ingest_format {
+    FORMAT_AUTO,
+    FORMAT_CSV,
+    FORMAT_TSV,
+    FORMAT_JSON,
+    FORMAT_NDJSON,
+    FORMAT_PARQUET
+};
+enum ingest_header { HEADER_AUTO, HEADER_PRESENT, HEADER_ABSENT };
+
+/* One column that the source offers. */
+struct source_column {
+    struct lh_str name; /* unique, clean */
+    struct lh_str expr; /* SQL over the relation */
+    struct lh_str type; /* as it will be stored: SQL text */
+    bool is_null_only;  /* no value told its type */
+};
+
+struct task;
+
+/* One format. `open` gives task->relation and task->columns, and may be asked again with
+ * task->is_thorough when types turned out to be wrong. */
+struct ingest_source {
+    const char *name;
+    enum ingest_format format;
+    bool is_text; /* scanned for encoding and NUL before the engine sees it */
+    enum lh_code (*open)(struct task *task, struct lh_error *err);
+};
+extern const struct ingest_source ingest_sources[];
+extern const size_t ingest_source_count;
+
+enum lh_code csv_open(struct task *task, struct lh_error *err);
+enum lh_code json_open(struct task *task, struct lh_error *err);
+enum lh_code parquet_open(struct task *task, struct lh_error *err);
+
+/* What a look at the file's bytes tells. */
+struct scan {
+    bool is_gzip;
+    bool is_utf16;
+    int64_t bytes;    /* inflated */
+    int64_t rows_max; /* line breaks + 1: a bound for progress */
+};
+
+struct task {
+    struct ingest *ingest;
+    struct lh_arena *arena;
+    const struct lh_cancel *cancel;
+    struct job *job;
+    struct engine_connection *connection;
+    struct ingest_args args;
+    struct ingest_options options;
+    struct lh_upload input;
+    struct lh_str source_sha256;     /* hex */
+    struct lh_str source_options;    /* fingerprint of mode and options */
+    struct lh_str path;              /* what the engine reads */
+    struct storage_staged *unpacked; /* the file that `path` names, if it had to be inflated */
+    const struct ingest_source *source;
+    struct scan scan;
+    struct catalog_snapshot *snapshot;
+    const struct catalog_dataset *dataset; /* that there is now; NULL = none */
+    enum catalog_action action;
+    bool is_thorough; /* types from every row instead of a sample */
+
+    /* set by the source */
+    struct lh_str relation; /* goes behind FROM */
+    struct source_column *columns;
+    size_t column_count;
+    struct lh_str
+        rejects; /* SELECT line, reason, raw of the rows not taken; absent = none can be */
+    struct lh_str reject_table; /* CSV: the engine's temporary table behind it */
+
+    /* set by fit: what is written */
+    struct catalog_column *stored;
+    size_t stored_count;
+    struct lh_str select;
+    struct lh_str_list warnings;
+};
+
+/* scan.c: format, encoding, NUL bytes, nesting; LH_UNREADABLE names what and where. */
+enum lh_code scan_file(struct task *task, struct lh_error *err) LH_MUST_USE;
+/* Inflates the file into staging and makes it the one that is read. */
+enum lh_code scan_unpack(struct task *task, struct lh_error *err) LH_MUST_USE;
+
+/* columns.c */
+/* Makes `count` names unique (ASCII case ignored), not empty, printable; notes what it changed. */
+enum lh_code columns_clean(struct task *task, struct lh_error *err) LH_MUST_USE;
+/* Settles what is stored, and the SELECT that gives it; LH_SCHEMA with the differences. */
+enum lh_code columns_fit(struct task *task, struct lh_error *err) LH_MUST_USE;
+void task_warn(struct task *task, const char *format, ...) LH_PRINTF(2, 3);
+
+/* write.c: relation → published object, and the commit. */
+enum lh_code write_dataset(struct task *task, struct ingest_result *result,
+                           struct lh_error *err) LH_MUST_USE;
+
+/* SQL text: 'quoted' and "quoted". */
+struct lh_str sql_literal(struct lh_arena *arena, struct lh_str text);
+struct lh_str sql_ident(struct lh_arena *arena, struct lh_str name);
+/* An engine error about the file becomes LH_UNREADABLE naming the format. */
+enum lh_code fail_unreadable(struct task *task, enum lh_code code, struct lh_error *err);
+/* The stored form of a type, as SQL text. */
+struct lh_str stored_type(struct lh_arena *arena, const struct engine_type_info *info);
+
+void task_phase(struct task *task, const char *phase, int64_t rows_done, int64_t bytes_done);
+
+#endif

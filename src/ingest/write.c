@@ -1,0 +1,269 @@
+/* From a relation to a commit: COPY into staging, made durable, read back and compared, published,
+ * committed. Whatever fails before the commit leaves nothing: staged files are discarded, and a
+ * published file that no manifest names is swept by the catalog. */
+#include "ingest/internal.h"
+
+#include "base/clock.h"
+
+#define REASONS_SHOWN 5
+#define RESULT_BYTES_MAX ((size_t)65536)
+
+/* One file on its way: staged, then an object. */
+struct output {
+    struct storage_staged *staged;
+    struct storage_sum sum;
+    struct engine_content content;
+    struct lh_str key;
+};
+
+static void show_progress(void *context, double done)
+{
+    struct task *task = context;
+    task_phase(task, "writing", (int64_t)(done * (double)task->scan.rows_max),
+               (int64_t)(done * (double)task->input.bytes));
+}
+
+static enum lh_code write_file(struct task *task, struct lh_str select, struct output *ret,
+                               struct lh_error *err)
+{
+    struct engine_content again = {0};
+    struct engine_copy_options options = {
+        .codec = lh_lit("snappy"), .progress = show_progress, .progress_context = task};
+    enum lh_code code = storage_stage(task->ingest->storage, lh_lit(".parquet"), &ret->staged, err);
+    if (code)
+        return code;
+    struct lh_str path = storage_staged_path(ret->staged);
+    code = engine_copy(task->connection, select, path, &options, NULL, task->cancel, &ret->content,
+                       err);
+    if (code)
+        return code == LH_SQL || code == LH_UNREADABLE ? fail_unreadable(task, code, err) : code;
+    code = storage_staged_seal(ret->staged, &ret->sum, err);
+    if (!code)
+        code = engine_parquet_check(task->connection, path, task->cancel, &again, err);
+    if (!code && (again.rows != ret->content.rows || again.sums[0] != ret->content.sums[0] ||
+                  again.sums[1] != ret->content.sums[1]))
+        code = lh_fail(err, LH_IO,
+                       "What was written does not read back as it was: the file of '%.*s' "
+                       "was thrown away.",
+                       LH_ARG(task->args.dataset));
+    return code;
+}
+
+static enum lh_code count_rejects(struct task *task, int64_t *ret, struct ingest_result *result,
+                                  struct lh_error *err)
+{
+    struct engine_cursor *cursor = NULL;
+    const struct engine_chunk *chunk = NULL;
+    struct lh_str *reasons = lh_arena_array(task->arena, REASONS_SHOWN, sizeof(*reasons));
+    size_t shown = 0;
+    *ret = 0;
+    if (lh_str_empty(task->rejects))
+        return LH_OK;
+    enum lh_code code =
+        engine_run(task->connection, task->rejects, NULL, task->cancel, &cursor, err);
+    while (!code && !(code = engine_cursor_next(cursor, &chunk, err)) && chunk) {
+        *ret += (int64_t)chunk->row_count;
+        for (size_t row = 0; row < chunk->row_count && shown < REASONS_SHOWN; row++) {
+            struct lh_str reason = engine_vector_str(&chunk->columns[1], row);
+            reason = lh_str_head(reason, 300);
+            reasons[shown++] =
+                engine_vector_is_null(&chunk->columns[0], row)
+                    ? lh_arena_str(task->arena, reason)
+                    : lh_arena_printf(task->arena, "line %lld: %.*s",
+                                      (long long)((const int64_t *)chunk->columns[0].data)[row],
+                                      LH_ARG(reason));
+        }
+    }
+    engine_cursor_close(cursor);
+    result->rejected_reasons = (struct lh_str_list){reasons, shown};
+    return code;
+}
+
+/* The first conversion that failed says that the sample misled; then every row is asked. */
+static enum lh_code has_misled_types(struct task *task, bool *ret, struct lh_error *err)
+{
+    struct engine_cursor *cursor = NULL;
+    const struct engine_chunk *chunk = NULL;
+    *ret = false;
+    if (lh_str_empty(task->reject_table) || task->is_thorough || task->action == CATALOG_APPEND)
+        return LH_OK;
+    struct lh_str sql =
+        lh_arena_printf(task->arena, "SELECT 1 FROM %.*s WHERE error_type = 'CAST' LIMIT 1",
+                        LH_ARG(task->reject_table));
+    enum lh_code code = engine_run(task->connection, sql, NULL, task->cancel, &cursor, err);
+    if (!code)
+        code = engine_cursor_next(cursor, &chunk, err);
+    *ret = !code && chunk;
+    engine_cursor_close(cursor);
+    return code;
+}
+
+static enum lh_code check_ratio(struct task *task, int64_t rejected, int64_t rows,
+                                const struct ingest_result *result, struct lh_error *err)
+{
+    double all = (double)(rejected + rows);
+    if (rejected == 0 || (double)rejected <= task->options.max_rejected_ratio * all)
+        return LH_OK;
+    lh_fail(err, LH_UNREADABLE, "%lld of %lld rows of the file do not fit; the first: %.*s",
+            (long long)rejected, (long long)(rejected + rows),
+            LH_ARG(result->rejected_reasons.count ? result->rejected_reasons.items[0]
+                                                  : lh_lit("unknown")));
+    return lh_error_hint(err,
+                         "Say how to read it (options.delimiter, options.header, options.types), "
+                         "or allow more with options.max_rejected_ratio.");
+}
+
+/* COPY; once more with types from every row if the sample misled. */
+static enum lh_code write_rows(struct task *task, struct output *data, struct output *rejects,
+                               struct ingest_result *result, struct lh_error *err)
+{
+    bool is_misled = false;
+    enum lh_code code = write_file(task, task->select, data, err);
+    if (!code)
+        code = has_misled_types(task, &is_misled, err);
+    if (!code && is_misled) {
+        storage_staged_discard(data->staged);
+        *data = (struct output){0};
+        task->is_thorough = true;
+        code = task->source->open(task, err);
+        if (!code)
+            code = columns_fit(task, err);
+        if (!code)
+            code = write_file(task, task->select, data, err);
+    }
+    if (!code)
+        code = count_rejects(task, &result->rejected_rows, result, err);
+    result->rows = (int64_t)data->content.rows;
+    if (!code)
+        code = check_ratio(task, result->rejected_rows, result->rows, result, err);
+    if (!code && result->rejected_rows)
+        code = write_file(task, task->rejects, rejects, err);
+    return code;
+}
+
+static enum lh_code publish(struct task *task, struct lh_str dataset_id, struct output *data,
+                            struct output *rejects, struct lh_error *err)
+{
+    struct lh_uuid id = lh_uuid_new();
+    struct storage_target targets[2] = {{.staged = data->staged}, {.staged = rejects->staged}};
+    data->key = targets[0].key =
+        lh_arena_printf(task->arena, "datasets/%.*s/%s.parquet", LH_ARG(dataset_id), id.text);
+    if (rejects->staged)
+        rejects->key = targets[1].key = lh_arena_printf(
+            task->arena, "datasets/%.*s/rejects/%s.parquet", LH_ARG(dataset_id), id.text);
+    return storage_publish(task->ingest->storage, STORAGE_PRIMARY, targets, rejects->staged ? 2 : 1,
+                           err);
+}
+
+static struct lh_str content_text(struct lh_arena *arena, const struct engine_content *content)
+{
+    return lh_arena_printf(arena, "%016llx%016llx", (unsigned long long)content->sums[0],
+                           (unsigned long long)content->sums[1]);
+}
+
+static struct lh_str json_of(struct task *task, const struct ingest_result *result)
+{
+    struct lh_buf buf;
+    struct lh_json json;
+    lh_buf_init(&buf, RESULT_BYTES_MAX);
+    lh_json_init(&json, &buf);
+    lh_fields_write(&ingest_result_fields, result, &json);
+    struct lh_str text = lh_arena_str(task->arena, lh_buf_str(&buf));
+    lh_buf_release(&buf);
+    return text;
+}
+
+static struct lh_str event_detail(struct task *task, const struct ingest_result *result)
+{
+    struct lh_buf buf;
+    struct lh_json json;
+    lh_buf_init(&buf, RESULT_BYTES_MAX);
+    lh_json_init(&json, &buf);
+    lh_json_object(&json);
+    lh_json_put_int(&json, "rows", result->rows);
+    lh_json_put_int(&json, "rejected_rows", result->rejected_rows);
+    lh_json_put_str(&json, "source_file", task->input.filename);
+    lh_json_put_str(&json, "source_sha256", task->source_sha256);
+    lh_json_object_end(&json);
+    struct lh_str text = lh_arena_str(task->arena, lh_buf_str(&buf));
+    lh_buf_release(&buf);
+    return text;
+}
+
+static enum lh_code commit(struct task *task, struct lh_str dataset_id, const struct output *data,
+                           const struct output *rejects, struct ingest_result *result,
+                           struct lh_error *err)
+{
+    struct catalog_commit_result committed = {0};
+    struct catalog_object object = {
+        .bucket = STORAGE_PRIMARY,
+        .key = data->key,
+        .bytes = data->sum.bytes,
+        .rows = result->rows,
+        .content_hash = content_text(task->arena, &data->content),
+        .schema = catalog_schema_fingerprint(task->stored, task->stored_count, task->arena),
+        .source_sha256 = task->source_sha256,
+        .source_options = task->source_options,
+        .rejects = rejects->key,
+        .rejected_rows = result->rejected_rows,
+    };
+    memcpy(object.sha256, data->sum.sha256, sizeof(object.sha256));
+    struct catalog_event event = {
+        .entity = task->args.dataset,
+        .action = task->action == CATALOG_CREATE   ? lh_lit("create")
+                  : task->action == CATALOG_APPEND ? lh_lit("append")
+                                                   : lh_lit("replace"),
+        .detail = event_detail(task, result),
+    };
+    struct catalog_change change = {
+        .action = task->action,
+        .dataset_id = dataset_id,
+        .name = task->args.dataset,
+        .expected_version = task->args.expected_version,
+        .base_schema = task->action == CATALOG_APPEND ? task->dataset->schema : lh_str_of(NULL),
+        .set_bits =
+            CATALOG_SET_LINEAGE | (task->action == CATALOG_APPEND ? 0 : CATALOG_SET_COLUMNS),
+        .set = {.columns = task->stored,
+                .column_count = task->stored_count,
+                .lineage = {.source_system = lh_lit("file"),
+                            .source_file = task->input.filename,
+                            .ingest_job = job_id(task->job),
+                            .timestamp_ms = lh_clock_unix_ms()}},
+        .objects = &object,
+        .object_count = 1,
+        .actor = task->args.actor,
+        .reason = task->args.reason,
+        .job_id = job_id(task->job),
+        .idempotency_key = task->args.idempotency_key,
+        .events = &event,
+        .event_count = 1,
+    };
+    result->rejects = rejects->key;
+    change.result = json_of(task, result);
+    enum lh_code code =
+        catalog_commit(task->ingest->catalog, &change, task->arena, &committed, err);
+    if (code)
+        return code;
+    result->version = committed.version;
+    return LH_OK;
+}
+
+enum lh_code write_dataset(struct task *task, struct ingest_result *result, struct lh_error *err)
+{
+    struct output data = {0};
+    struct output rejects = {0};
+    struct lh_uuid fresh = lh_uuid_new();
+    struct lh_str dataset_id = task->dataset ? task->dataset->id : lh_uuid_str(&fresh);
+    enum lh_code code = write_rows(task, &data, &rejects, result, err);
+    if (!code)
+        code = lh_cancel_fail(task->cancel, "The ingest", err);
+    if (!code) {
+        task_phase(task, "committing", result->rows, task->input.bytes);
+        code = publish(task, dataset_id, &data, &rejects, err);
+    }
+    if (!code)
+        code = commit(task, dataset_id, &data, &rejects, result, err);
+    storage_staged_discard(data.staged);
+    storage_staged_discard(rejects.staged);
+    return code;
+}
