@@ -1,0 +1,123 @@
+/* The program: its commands, and the two that start doors. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "cli/cli.h"
+#include "demo/demo.h"
+#include "gateway/gateway.h"
+#include "lake/lake.h"
+
+/* Every thread is started with these blocked, so that sigwait alone takes them. */
+static void block_signals(sigset_t *ret)
+{
+    sigemptyset(ret);
+    sigaddset(ret, SIGINT);
+    sigaddset(ret, SIGTERM);
+    (void)pthread_sigmask(SIG_BLOCK, ret, NULL);
+}
+
+/* The first signal ends the server in order. From here on a second one ends the process as signals
+ * do: what was acknowledged is durable, the rest is swept by the next opening. */
+static void wait_for_end(const sigset_t *signals)
+{
+    int which = 0;
+    while (sigwait(signals, &which) != 0)
+        continue;
+    lh_log(LH_LOG_INFO, "serve.stopping", "Signal %d: no new requests are taken.", which);
+    (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+}
+
+static enum lh_code serve(const struct settings *settings, const sigset_t *signals,
+                          struct lh_error *err)
+{
+    struct lake *lake = NULL;
+    struct gateway *gateway = NULL;
+    enum lh_code code = lake_open(settings, &lake, err);
+    if (code)
+        return code;
+    code = gateway_start(lake, &gateway, err);
+    if (!code) {
+        struct lh_str url = gateway_url(gateway);
+        printf("lakehouse %s is ready at %.*s (data: %.*s; no authentication: loopback only)\n",
+               LH_VERSION, LH_ARG(url), LH_ARG(settings_root(settings)));
+        (void)fflush(stdout);
+        wait_for_end(signals);
+        lake_stop(lake);
+        gateway_stop(gateway, settings->server.drain_ms);
+    }
+    lake_close(lake);
+    return code;
+}
+
+static int run_serve(const struct cli_command *command, int word_count, char *const *words)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_error err = LH_ERROR_NONE;
+    struct settings settings;
+    sigset_t signals;
+    int status = CLI_DONE;
+    if (cli_read_settings(command, word_count, words, NULL, 0, arena, &settings, &status)) {
+        block_signals(&signals);
+        lh_log_set_level((enum lh_log_level)settings.log.level);
+        if (serve(&settings, &signals, &err))
+            status = cli_fail(&err);
+    }
+    lh_arena_free(arena);
+    return status;
+}
+
+static const struct cli_command serve_command = {
+    .name = "serve",
+    .summary = "Open a lake and serve it over HTTP until a signal.",
+    .usage =
+        "lakehouse serve [--data DIR] [--listen ADDRESS:PORT] [--config FILE] [--SECTION-KEY "
+        "VALUE]\n"
+        "  --data    the lake's folder, made if it is not there (./data)\n"
+        "  --listen  loopback only, for there is no authentication (127.0.0.1:3100); port 0 = any\n"
+        "  --config  a settings file; else lakehouse.toml in the data folder, else here\n"
+        "Every setting is also a flag (--server-drain-ms 5000) and an environment variable\n"
+        "(LAKEHOUSE_SERVER_DRAIN_MS). SIGINT and SIGTERM end it cleanly; a second one at once.\n",
+    .run = run_serve,
+};
+
+static int run_demo(const struct cli_command *command, int word_count, char *const *words)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_error err = LH_ERROR_NONE;
+    struct settings settings;
+    struct demo_options options = {.settings = &settings};
+    const struct cli_flag flags[] = {{.name = "--exit", .ret_given = &options.is_tour_only}};
+    int status = CLI_DONE;
+    if (cli_read_settings(command, word_count, words, flags, 1, arena, &settings, &status)) {
+        lh_log_set_level((enum lh_log_level)settings.log.level);
+        if (demo_run(&options, &err))
+            status = cli_fail(&err);
+    }
+    lh_arena_free(arena);
+    return status;
+}
+
+static const struct cli_command demo_command = {
+    .name = "demo",
+    .summary = "Load this machine's package index as a sample, tour it, keep serving.",
+    .usage =
+        "lakehouse demo [--exit] [--data DIR] [--listen ADDRESS:PORT] [--config FILE]\n"
+        "  --exit    end after the tour instead of serving until Ctrl-C\n"
+        "The other flags are those of `lakehouse serve`. A second run finds the sample there.\n",
+    .run = run_demo,
+};
+
+/* What the program can do beside its operations; a row here is all that a command needs. */
+static const struct cli_command *const commands[] = {
+    &serve_command, &demo_command, &cli_verify, &cli_openapi, &cli_docs, &cli_version,
+};
+
+int main(int argc, char **argv)
+{
+    /* A client that hangs up is an error of a write, not the end of the program. */
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+    return cli_main(argc, argv, commands, sizeof(commands) / sizeof(commands[0]));
+}
