@@ -38,9 +38,10 @@ static void pieces_close(struct pieces *pieces)
     free(pieces->packed);
 }
 
+/* In place, because zlib's state points back at its stream. */
 static enum lh_code pieces_open(struct lh_str path, struct pieces *ret, struct lh_error *err)
 {
-    struct pieces pieces = {.fd = -1};
+    *ret = (struct pieces){.fd = -1};
     struct lh_arena *arena = lh_arena_new(0);
     unsigned char magic[2] = {0};
     size_t got = 0;
@@ -48,29 +49,28 @@ static enum lh_code pieces_open(struct lh_str path, struct pieces *ret, struct l
     size_t folder = slash ? (size_t)(slash - path.data) : 0;
     const char *name = lh_arena_cstr(arena, lh_str_slice(path, folder + 1, path.len));
     enum lh_code code =
-        lh_dir_open(folder ? lh_str_slice(path, 0, folder) : lh_lit("/"), false, &pieces.dir, err);
+        lh_dir_open(folder ? lh_str_slice(path, 0, folder) : lh_lit("/"), false, &ret->dir, err);
     struct lh_file_info info = {0};
     if (!code)
-        code = lh_file_info(pieces.dir, name, &info, err);
+        code = lh_file_info(ret->dir, name, &info, err);
     if (!code)
-        code = lh_file_open(pieces.dir, name, false, &pieces.fd, err);
+        code = lh_file_open(ret->dir, name, false, &ret->fd, err);
     if (!code)
-        code = lh_file_read_at(pieces.fd, magic, sizeof(magic), 0, &got, err);
+        code = lh_file_read_at(ret->fd, magic, sizeof(magic), 0, &got, err);
     lh_arena_free(arena);
-    pieces.file_bytes = info.bytes;
-    pieces.packed = malloc(PIECE_BYTES);
-    if (!code && !pieces.packed)
+    ret->file_bytes = info.bytes;
+    ret->packed = malloc(PIECE_BYTES);
+    if (!code && !ret->packed)
         code = lh_fail(err, LH_BUSY, "There is no memory to read the file.");
     if (!code && got == 2 && magic[0] == 0x1f && magic[1] == 0x8b) {
-        pieces.is_gzip = inflateInit2(&pieces.stream, 15 + 16) == Z_OK;
-        if (!pieces.is_gzip)
+        ret->is_gzip = inflateInit2(&ret->stream, 15 + 16) == Z_OK;
+        if (!ret->is_gzip)
             code = lh_fail(err, LH_BUSY, "There is no memory to inflate the file.");
     }
     if (code) {
-        pieces_close(&pieces);
+        pieces_close(ret);
         return code;
     }
-    *ret = pieces;
     return LH_OK;
 }
 

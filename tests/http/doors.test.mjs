@@ -143,10 +143,11 @@ test('a second server on the same folder is told who has it', async () => {
 
 test('a port in use is named', async () => {
   const folder = temporaryFolder();
-  const { host } = new URL(server.url);
+  const { host, hostname, port } = new URL(server.url);
   const second = await run(['serve', '--data', folder.path, '--listen', host]);
   assert.notEqual(second.code, 0);
-  assert.match(second.err, new RegExp(host.replace('.', '\\.')));
+  assert.ok(second.err.includes(hostname) && second.err.includes(port), second.err);
+  assert.match(second.err, /--listen/, 'the way out is not told');
   folder.remove();
 });
 
@@ -224,7 +225,7 @@ test('verify finds a flipped bit', async () => {
   writeFileSync(path, bytes);
   const verdict = await run(['verify', '--data', folder.path, '--json']);
   assert.notEqual(verdict.code, 0);
-  assert.match(verdict.out, /flipped/);
+  assert.ok(JSON.parse(verdict.out).findings.some(({ object }) => object.endsWith(data)), verdict.out);
   const again = await startServer({ data: folder.path });
   const second = await connect(again);
   const { status, body } = await second.sql('SELECT sum(id), max(text) FROM flipped');

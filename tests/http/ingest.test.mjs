@@ -169,7 +169,7 @@ test('unknown parts, options and modes name the nearest known', async () => {
   await refuses(lake.ingest('o', 'id\n1\n', { modus: 'append' }), 400, 'unknown_field', /mode/);
   await refuses(lake.ingest('o', 'id\n1\n', { mode: 'apend' }), 400, 'invalid_argument', /append/);
   await refuses(lake.ingest('o', 'id\n1\n', { options: { delimeter: ';' } }), 400, 'unknown_field', /delimiter/);
-  await refuses(lake.ingest('o', 'id\n1\n', { options: 'no json' }), 400, /./.source && 'malformed_body', /options/);
+  await refuses(lake.ingest('o', 'id\n1\n', { options: 'no json' }), 400, 'invalid_argument', /options/);
   await refuses(lake.send('POST', '/ingest/file', { form: { dataset: 'o' } }), 400, 'invalid_argument', /file/);
   await refuses(lake.send('POST', '/ingest/file', { json: { dataset: 'o' } }), 415, 'unsupported_media_type', /multipart/);
 });
@@ -201,8 +201,13 @@ test('an idempotency key gives the first answer again', async () => {
 
 test('a client that hangs up in the middle of an upload leaves nothing', async () => {
   const controller = new AbortController();
+  let isOver = false;
   const endless = new ReadableStream({
     async pull(stream) {
+      if (isOver) {
+        stream.close();
+        return;
+      }
       stream.enqueue(Buffer.from(`--b\r\ncontent-disposition: form-data; name="dataset"\r\n\r\nhalf\r\n--b\r\ncontent-disposition: form-data; name="file"; filename="x.csv"\r\n\r\nid\n${'1\n'.repeat(100000)}`));
       await new Promise((resolve) => setTimeout(resolve, 50));
     },
@@ -211,6 +216,7 @@ test('a client that hangs up in the middle of an upload leaves nothing', async (
   await assert.rejects(fetch(`${server.url}/ingest/file`, {
     method: 'POST', body: endless, duplex: 'half', signal: controller.signal, headers: { 'content-type': 'multipart/form-data; boundary=b' },
   }));
+  isOver = true;
   await new Promise((resolve) => setTimeout(resolve, 500));
   assert.equal((await lake.get('/catalog/datasets/by-name/half')).status, 404);
   assert.deepEqual(readdirSync(join(server.data, '_staging')), [], 'a spooled file was left behind');

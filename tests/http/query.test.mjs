@@ -99,17 +99,22 @@ test('what is not a question is refused, and says why', async () => {
     await refused(sql, 403, 'statement_refused');
   }
   for (const sql of ["SELECT * FROM read_csv('/etc/passwd')", "SELECT * FROM 'file.parquet'", 'SELECT * FROM "/etc/passwd"', "SELECT * FROM read_text('/etc/passwd')",
-    "SELECT * FROM glob('/*')", "SELECT * FROM query('SELECT 1')", "SELECT getenv('HOME')", 'SELECT * FROM duckdb_settings()', 'SELECT * FROM pragma_database_list()',
+    "SELECT * FROM glob('/*')", "SELECT * FROM query('SELECT 1')", 
     "SELECT current_setting('temp_directory')", "SELECT * FROM parquet_metadata('x')", "SELECT * FROM query_table('people')", 'SELECT * FROM sqlite_master', 'SELECT * FROM main.people',
     'SELECT * FROM information_schema.tables', 'SELECT * FROM __raw__people']) {
     const { status, body, text } = await lake.sql(sql);
     assert.ok([403, 404].includes(status), `${sql}: ${text}`);
     assert.ok(['statement_refused', 'not_found', 'forbidden'].includes(body.code), `${sql}: ${text}`);
   }
+  // A function that may not be called, and that no file hint fits, answers like one that does not exist.
+  for (const sql of ["SELECT getenv('HOME')", 'SELECT * FROM pragma_database_list()', 'SELECT * FROM duckdb_settings()']) {
+    const { status, body, text } = await lake.sql(sql);
+    assert.ok((status === 400 && /no (table )?function/.test(body.detail)) || (status === 403 && body.code === 'statement_refused'), `${sql}: ${text}`);
+  }
 });
 
 test('two statements are one too many', async () => {
-  await refused('SELECT 1; SELECT 2', 403, 'statement_refused', /one statement/i);
+  await refused('SELECT 1; SELECT 2', 403, 'statement_refused', /one is run at a time/);
   assert.deepEqual(await lake.rows('SELECT 1;'), [[1]]);
   await refused('', 400, 'invalid_argument', /sql/);
   await refused('  -- nothing', 400, 'sql_syntax');
@@ -125,7 +130,7 @@ test("errors speak of the caller's own text", async () => {
   const table = await refused('SELECT * FROM pepole', 404, 'not_found', /people/);
   assert.equal(table.position, 14);
   await refused("SELECT 'x'::INT", 400, 'sql_failed', /'x'|INT/);
-  await refused('SELECT 1/0 + error(\'boom\')', 400, 'sql_failed');
+  await refused("SELECT error('boom')", 400, 'sql_failed', /boom/);
 });
 
 test('60 KB of 1+1+… is an answer or a clean refusal, 100 KB is too long', async () => {
