@@ -458,6 +458,26 @@ static void put_components(struct document *document)
     lh_json_object_end(json);
 }
 
+/* What each group of operations is about (the document's lint wants each). */
+static const struct {
+    const char *group;
+    const char *doc;
+} group_docs[] = {
+    {"system", "How the server is, what it counts, and what it can do."},
+    {"datasets", "What there is: datasets, their columns, versions and words about them."},
+    {"ingest", "Bringing data in."},
+    {"query", "Asking in SQL."},
+    {"jobs", "Work that goes on in the background."},
+};
+
+static const char *group_doc(struct lh_str group)
+{
+    for (size_t i = 0; i < sizeof(group_docs) / sizeof(group_docs[0]); i++)
+        if (lh_str_equal(group, lh_str_of(group_docs[i].group)))
+            return group_docs[i].doc;
+    return NULL;
+}
+
 static void put_tags(struct lh_json *json, const struct op *const *ops, size_t op_count)
 {
     lh_json_key(json, "tags");
@@ -467,6 +487,8 @@ static void put_tags(struct lh_json *json, const struct op *const *ops, size_t o
             continue;
         lh_json_object(json);
         lh_json_put_str(json, "name", op_group(ops[i]));
+        if (group_doc(op_group(ops[i])))
+            lh_json_put_cstr(json, "description", group_doc(op_group(ops[i])));
         lh_json_object_end(json);
     }
     lh_json_array_end(json);
