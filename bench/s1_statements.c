@@ -9,7 +9,8 @@
 #define ROW_COUNT 2000000
 
 static const char *const statements[] = {
-    "SELECT grp, sum(amount) AS total, avg(score) AS score FROM facts GROUP BY grp ORDER BY grp",
+    "SELECT grp, sum(amount) AS total, round(avg(score), 6) AS score FROM facts GROUP BY grp "
+    "ORDER BY grp",
     "SELECT count(DISTINCT name) FROM facts WHERE score > 0.5",
     "SELECT d.label, count(*) AS n, max(f.amount) AS most FROM facts f JOIN kinds d ON d.id = "
     "f.grp "
