@@ -158,7 +158,7 @@ static void append_real(double value, bool is_float, struct lh_buf *buf)
         if (is_float ? strtof(text, NULL) == (float)value : strtod(text, NULL) == value)
             break;
     }
-    int exponent = atoi(strchr(text, 'e') + 1);
+    int exponent = (int)strtol(strchr(text, 'e') + 1, NULL, 10);
     if (exponent < -4 || exponent >= 16) {
         lh_buf_append_str(buf, lh_str_of(text));
         return;
