@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "demo/internal.h"
 #include "gateway/gateway.h"
 #include "lake/lake.h"
@@ -76,7 +77,9 @@ enum lh_code demo_run(const struct demo_options *options, struct lh_error *err)
     demo.url = gateway_url(gateway);
     printf("lakehouse %s at %.*s, data in %.*s (no authentication: this machine only)\n\n",
            LH_VERSION, LH_ARG(demo.url), LH_ARG(options->settings->server.data));
+    lh_log_set_level(LH_LOG_WARN); /* the tour is for people; requests are logged after it */
     code = visit(&demo, err);
+    lh_log_set_level((enum lh_log_level)options->settings->log.level);
     if (!code && !options->is_tour_only) {
         serve_on(&signals, gateway);
         gateway = NULL;

@@ -231,11 +231,9 @@ static void append_timestamp(int64_t ticks, int64_t per_second, int digits, cons
      */
     int64_t in_day = (int64_t)((uint64_t)ticks - (uint64_t)days * (uint64_t)per_day);
     append_date(days, buf, &is_bc);
-    lh_buf_append_char(buf, ' ');
+    lh_buf_append_str(buf, is_bc ? lh_lit(" (BC) ") : lh_lit(" "));
     append_clock(in_day, per_second, digits, buf);
     lh_buf_append_str(buf, lh_str_of(zone));
-    if (is_bc)
-        lh_buf_append(buf, " (BC)", 5);
 }
 
 static void append_unit(int64_t count, const char *unit, struct lh_buf *buf, size_t start)
