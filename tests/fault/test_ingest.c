@@ -1,0 +1,142 @@
+/* Every call that an ingest makes to the file system fails once, and, every third, from there on
+ * for good: the whole stack below the doors. Afterwards an error was told, the lake opens and
+ * verifies, what was acknowledged is there, what was not is whole or absent, and nothing lies in
+ * staging. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <dirent.h>
+#include <stdio.h>
+
+#include "base/fault.h"
+#include "support/op_house.h"
+
+#ifdef LH_FAULTS
+
+#define POINTS_MAX 2000
+
+static const char created[] = "id,name\n1,a\n2,b\n";
+static const char appended[] = "id,name\n3,c\n4,d\n5,e\n";
+
+struct outcome {
+    enum lh_code create;
+    enum lh_code append;
+    bool was_struck;
+};
+
+static enum lh_code ingest(struct op_house *house, const char *mode, const char *csv)
+{
+    char args[128];
+    snprintf(args, sizeof(args), "{\"dataset\": \"fresh\", \"mode\": \"%s\"}", mode);
+    enum lh_code code =
+        op_house_try_file(house, "ingest.file", args, "fresh.csv", csv, strlen(csv));
+    if (code && !house->err.message[0])
+        fail_msg("a failed %s says nothing", mode);
+    return code;
+}
+
+/* Files that an attempt left on the way in. */
+static int count_staged(const struct op_house *house)
+{
+    char path[4200];
+    snprintf(path, sizeof(path), "%.*s/_staging", LH_ARG(settings_root(&house->settings)));
+    DIR *folder = opendir(path);
+    int count = 0;
+    assert_non_null(folder);
+    for (struct dirent *entry; (entry = readdir(folder));)
+        count += entry->d_name[0] != '.';
+    closedir(folder);
+    return count;
+}
+
+static struct outcome run_session(const char *plan)
+{
+    struct op_house house;
+    struct outcome outcome = {0};
+    op_house_make(&house);
+    op_house_rows(&house, "old", "id\n1\n", "create");
+    assert_true(lh_fault_plan(plan));
+    outcome.create = ingest(&house, "create", created);
+    outcome.append = ingest(&house, "append", appended);
+    outcome.was_struck = lh_fault_was_struck();
+    assert_true(lh_fault_plan(NULL));
+    op_house_reopen(&house);
+    if (count_staged(&house))
+        fail_msg("%s: something was left in staging", plan);
+    bool is_there = op_house_try(&house, "datasets.get", "{\"name\": \"fresh\"}") == LH_OK;
+    if (!is_there && (!outcome.create || !outcome.append))
+        fail_msg("%s: an acknowledged dataset is lost", plan);
+    if (is_there && outcome.create && outcome.create != LH_UNKNOWN && outcome.append)
+        fail_msg("%s: a create that failed is there", plan);
+    if (is_there) {
+        const char *rows = op_house_sql(&house, "SELECT count(*), sum(id)::INT FROM fresh");
+        bool has_both = strcmp(rows, "[[5,15]]") == 0;
+        if (!has_both && strcmp(rows, "[[2,3]]") != 0)
+            fail_msg("%s: rows are half there: %s", plan, rows);
+        if (!has_both && !outcome.append)
+            fail_msg("%s: an acknowledged append is lost", plan);
+        if (has_both && outcome.append && outcome.append != LH_UNKNOWN)
+            fail_msg("%s: an append that failed is there", plan);
+    }
+    assert_string_equal(op_house_sql(&house, "SELECT id FROM old"), "[[1]]");
+    op_house_rows(&house, "after", "id\n1\n", "create");
+    op_house_remove(&house); /* verifies */
+    return outcome;
+}
+
+static unsigned run_all(const char *format, unsigned step)
+{
+    unsigned failures = 0;
+    for (unsigned at = 1; at < POINTS_MAX; at += step) {
+        char plan[64];
+        snprintf(plan, sizeof(plan), format, at);
+        struct outcome outcome = run_session(plan);
+        if (!outcome.was_struck) {
+            assert_int_equal(outcome.create, LH_OK);
+            assert_int_equal(outcome.append, LH_OK);
+            return failures;
+        }
+        failures += outcome.create || outcome.append;
+    }
+    fail_msg("the session never ran clean");
+    return 0;
+}
+
+static void each_call_that_fails_once_loses_nothing(void **state)
+{
+    (void)state;
+    unsigned failures = run_all("*=%u:EIO", 1);
+    printf("figure: ingest: every call failed once (EIO); %u sessions told an error\n", failures);
+    assert_true(failures >= 20);
+}
+
+static void a_disk_that_is_full_from_some_call_on_loses_nothing(void **state)
+{
+    (void)state;
+    unsigned failures = run_all("*=%u+:ENOSPC", 3);
+    printf("figure: ingest: every third call failed for good (ENOSPC); %u sessions told an error\n",
+           failures);
+    assert_true(failures >= 10);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_call_that_fails_once_loses_nothing),
+        cmocka_unit_test(a_disk_that_is_full_from_some_call_on_loses_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+#else
+
+int main(void)
+{
+    printf("skipped: this build has no fault points\n");
+    return 0;
+}
+
+#endif
