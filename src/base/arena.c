@@ -44,6 +44,14 @@ static void die_without_memory(void)
     abort();
 }
 
+void *lh_allocate(size_t count, size_t size)
+{
+    void *memory = calloc(count ? count : 1, size);
+    if (!memory)
+        die_without_memory();
+    return memory;
+}
+
 struct lh_arena *lh_arena_new(size_t budget_bytes)
 {
     struct lh_arena *arena = calloc(1, sizeof *arena);

@@ -40,6 +40,9 @@ const char *lh_arena_cstr(struct lh_arena *arena, struct lh_str str);
 /* Runs cleanup(object) when the arena ends or is cleared, last added first. */
 void lh_arena_defer(struct lh_arena *arena, void (*cleanup)(void *object), void *object);
 
+/* Zeroed memory with a life of its own, ended by free(). Never NULL: for small fixed things. */
+void *lh_allocate(size_t count, size_t size) LH_MUST_USE;
+
 size_t lh_arena_bytes(const struct lh_arena *arena); /* handed out so far */
 
 #endif

@@ -27,7 +27,7 @@ void fulfilled_init(struct fulfilled *fulfilled, int64_t keep_ms)
     pthread_mutex_init(&fulfilled->mutex, NULL);
     fulfilled->keep_ms = keep_ms;
     fulfilled->bucket_count = BUCKETS_AT_FIRST;
-    fulfilled->table = catalog_allocate(BUCKETS_AT_FIRST, sizeof *fulfilled->table);
+    fulfilled->table = lh_allocate(BUCKETS_AT_FIRST, sizeof *fulfilled->table);
 }
 
 static void entry_free(struct fulfilled_entry *entry)
@@ -70,7 +70,7 @@ static void grow(struct fulfilled *fulfilled)
 {
     free(fulfilled->table);
     fulfilled->bucket_count *= 2;
-    fulfilled->table = catalog_allocate(fulfilled->bucket_count, sizeof *fulfilled->table);
+    fulfilled->table = lh_allocate(fulfilled->bucket_count, sizeof *fulfilled->table);
     for (struct fulfilled_entry *entry = fulfilled->oldest; entry; entry = entry->newer) {
         struct fulfilled_entry **bucket = bucket_of(fulfilled, key_of(entry));
         entry->next = *bucket;
@@ -96,7 +96,7 @@ static void forget_old(struct fulfilled *fulfilled, int64_t newest_ms)
 
 static char *copy_text(struct lh_str text)
 {
-    char *copy = catalog_allocate(text.len + 1, 1);
+    char *copy = lh_allocate(text.len + 1, 1);
     if (text.len)
         memcpy(copy, text.data, text.len);
     return copy;
@@ -107,7 +107,7 @@ static void add(struct fulfilled *fulfilled, struct lh_str key, const struct man
 {
     if (find(fulfilled, key))
         return;
-    struct fulfilled_entry *entry = catalog_allocate(1, sizeof *entry);
+    struct fulfilled_entry *entry = lh_allocate(1, sizeof *entry);
     entry->key = copy_text(key);
     entry->key_len = key.len;
     entry->result = copy_text(commit->result);

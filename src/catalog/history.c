@@ -273,7 +273,7 @@ static void add_place(struct change_list *list, struct change_place place)
 {
     if (list->count == list->capacity) {
         size_t capacity = list->capacity ? list->capacity * 2 : 64;
-        struct change_place *items = catalog_allocate(capacity, sizeof *items);
+        struct change_place *items = lh_allocate(capacity, sizeof *items);
         if (list->count)
             memcpy(items, list->items, list->count * sizeof *items);
         free(list->items);

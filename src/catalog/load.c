@@ -15,7 +15,7 @@ static struct lh_str id_of(const struct load_item *item)
 
 static char *copy_text(struct lh_str text)
 {
-    char *copy = catalog_allocate(text.len + 1, 1);
+    char *copy = lh_allocate(text.len + 1, 1);
     if (text.len)
         memcpy(copy, text.data, text.len);
     return copy;
@@ -209,7 +209,7 @@ static enum lh_code list_ids(struct load *load, struct lh_error *err)
         code = storage_list(storage, STORAGE_PRIMARY, lh_lit(CATALOG_DATA_FOLDER), arena, &data,
                             &data_count, err);
     if (!code) {
-        load->items = catalog_allocate(manifest_count + data_count, sizeof *load->items);
+        load->items = lh_allocate(manifest_count + data_count, sizeof *load->items);
         add_ids(load, manifests, manifest_count);
         add_ids(load, data, data_count);
         qsort(load->items, load->count, sizeof *load->items, compare_ids);

@@ -26,7 +26,7 @@ static size_t text_bytes(const struct catalog_object *object)
 static const struct catalog_object *object_new(const struct catalog_object *from)
 {
     size_t head = sizeof(struct object_node) + from->range_count * sizeof *from->ranges;
-    struct object_node *node = catalog_allocate(1, head + text_bytes(from));
+    struct object_node *node = lh_allocate(1, head + text_bytes(from));
     struct catalog_range *ranges = (struct catalog_range *)(node + 1);
     char *at = (char *)node + head;
     atomic_init(&node->refs, 1);
@@ -79,7 +79,7 @@ static int compare_keys(const void *a, const void *b)
 bool objects_have_twins(const struct catalog_object *const *objects, size_t count,
                         size_t added_count)
 {
-    const struct catalog_object **added = catalog_allocate(added_count, sizeof *added);
+    const struct catalog_object **added = lh_allocate(added_count, sizeof *added);
     size_t old_count = count - added_count;
     bool found = false;
     for (size_t i = 0; i < added_count; i++)
@@ -97,8 +97,8 @@ const struct catalog_object **objects_change(const struct catalog_object *const 
                                              size_t old_count, struct lh_str_list removed,
                                              struct manifest_objects added, size_t *ret_count)
 {
-    const struct catalog_object **list = catalog_allocate(old_count + added.count, sizeof *list);
-    struct lh_str *sorted = catalog_allocate(removed.count, sizeof *sorted);
+    const struct catalog_object **list = lh_allocate(old_count + added.count, sizeof *list);
+    struct lh_str *sorted = lh_allocate(removed.count, sizeof *sorted);
     size_t count = 0, removed_count = 0;
     for (size_t i = 0; i < removed.count; i++)
         sorted[i] = removed.items[i];

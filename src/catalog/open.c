@@ -6,7 +6,7 @@
 
 static char *copy_text(struct lh_str text)
 {
-    char *copy = catalog_allocate(text.len + 1, 1);
+    char *copy = lh_allocate(text.len + 1, 1);
     if (text.len)
         memcpy(copy, text.data, text.len);
     return copy;
@@ -21,7 +21,7 @@ void catalog_add_problem(struct catalog *catalog, struct lh_str dataset_id, stru
                      !lh_str_equal(lh_str_of((*link)->what), what)))
         link = &(*link)->next;
     if (!*link) {
-        struct problem *problem = catalog_allocate(1, sizeof *problem);
+        struct problem *problem = lh_allocate(1, sizeof *problem);
         problem->dataset_id = copy_text(dataset_id);
         problem->name = copy_text(name);
         problem->what = copy_text(what);
@@ -71,7 +71,7 @@ size_t catalog_add_slot(struct catalog *catalog, struct lh_str id)
 {
     if (catalog->slot_count == catalog->slot_capacity) {
         size_t capacity = catalog->slot_capacity ? catalog->slot_capacity * 2 : 64;
-        struct slot *slots = catalog_allocate(capacity, sizeof *slots);
+        struct slot *slots = lh_allocate(capacity, sizeof *slots);
         if (catalog->slot_count)
             memcpy(slots, catalog->slots, catalog->slot_count * sizeof *slots);
         free(catalog->slots);
@@ -115,7 +115,7 @@ static int compare_named(const void *a, const void *b)
  */
 static void refuse_twins(struct catalog *catalog, struct load *load)
 {
-    struct named *list = catalog_allocate(load->count, sizeof *list);
+    struct named *list = lh_allocate(load->count, sizeof *list);
     size_t count = 0;
     for (size_t i = 0; i < load->count; i++) {
         const struct dataset_state *state = load->items[i].head.state;
@@ -140,7 +140,7 @@ static void refuse_twins(struct catalog *catalog, struct load *load)
 
 static void take_over(struct catalog *catalog, struct load *load)
 {
-    struct dataset_state **states = catalog_allocate(load->count, sizeof *states);
+    struct dataset_state **states = lh_allocate(load->count, sizeof *states);
     size_t count = 0;
     for (size_t i = 0; i < load->count; i++) {
         struct load_item *item = &load->items[i];
@@ -262,7 +262,7 @@ static enum lh_code recover(struct catalog *catalog, struct lh_error *err)
 
 static struct catalog *allocate(struct storage *storage, const struct catalog_options *options)
 {
-    struct catalog *catalog = catalog_allocate(1, sizeof *catalog);
+    struct catalog *catalog = lh_allocate(1, sizeof *catalog);
     catalog->storage = storage;
     if (options)
         catalog->options = *options;

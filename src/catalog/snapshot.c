@@ -52,7 +52,7 @@ static int compare_names(const void *a, const void *b)
 static void sort_live(struct snapshot_index *index, struct dataset_state *const *items,
                       size_t count)
 {
-    struct by_name *sorted = catalog_allocate(count, sizeof *sorted);
+    struct by_name *sorted = lh_allocate(count, sizeof *sorted);
     for (size_t i = 0; i < count; i++)
         if (!items[i]->damage && !items[i]->view.is_deleted)
             sorted[index->live_count++] = (struct by_name){items[i]->view.name, (uint32_t)i};
@@ -64,14 +64,14 @@ static void sort_live(struct snapshot_index *index, struct dataset_state *const 
 
 static struct snapshot_index *index_new(struct dataset_state *const *items, size_t count)
 {
-    struct snapshot_index *index = catalog_allocate(1, sizeof *index);
+    struct snapshot_index *index = lh_allocate(1, sizeof *index);
     atomic_init(&index->refs, 1);
     index->mask = 15;
     while (index->mask < 2 * count)
         index->mask = index->mask * 2 + 1;
-    index->names = catalog_allocate(index->mask + 1, sizeof *index->names);
-    index->ids = catalog_allocate(index->mask + 1, sizeof *index->ids);
-    index->live = catalog_allocate(count, sizeof *index->live);
+    index->names = lh_allocate(index->mask + 1, sizeof *index->names);
+    index->ids = lh_allocate(index->mask + 1, sizeof *index->ids);
+    index->live = lh_allocate(count, sizeof *index->live);
     sort_live(index, items, count);
     for (size_t i = 0; i < index->live_count; i++)
         put(index->names, index->mask, hash_name(items[index->live[i]]->view.name), index->live[i]);
@@ -98,7 +98,7 @@ static void index_unref(struct snapshot_index *index)
 static struct catalog_snapshot *allocate(size_t count, uint64_t sequence, int64_t time_ms)
 {
     struct catalog_snapshot *snapshot =
-        catalog_allocate(1, sizeof *snapshot + count * sizeof snapshot->items[0]);
+        lh_allocate(1, sizeof *snapshot + count * sizeof snapshot->items[0]);
     atomic_init(&snapshot->refs, 1);
     snapshot->sequence = sequence;
     snapshot->time_ms = time_ms;
@@ -159,7 +159,7 @@ enum lh_code snapshot_fail_not_found(const struct catalog_snapshot *snapshot, st
                                      struct lh_error *err)
 {
     const struct snapshot_index *index = snapshot->index;
-    struct lh_str *names = catalog_allocate(index->live_count, sizeof *names);
+    struct lh_str *names = lh_allocate(index->live_count, sizeof *names);
     for (size_t i = 0; i < index->live_count; i++)
         names[i] = snapshot->items[index->live[i]]->view.name;
     struct lh_str nearest = {0};

@@ -3,21 +3,11 @@
 
 #include "catalog/internal.h"
 
-void *catalog_allocate(size_t count, size_t size)
-{
-    void *memory = calloc(count ? count : 1, size);
-    if (!memory) {
-        fputs("lakehouse: out of memory\n", stderr);
-        abort(); /* small and fixed: the commit protocol survives it */
-    }
-    return memory;
-}
-
 /* --- parts that versions share */
 
 static struct shared_arena *shared_new(void)
 {
-    struct shared_arena *shared = catalog_allocate(1, sizeof *shared);
+    struct shared_arena *shared = lh_allocate(1, sizeof *shared);
     atomic_init(&shared->refs, 1);
     shared->arena = lh_arena_new(0);
     return shared;
@@ -244,7 +234,7 @@ static enum lh_code set_objects(struct catalog_dataset *view, const struct datas
 enum lh_code state_apply(struct dataset_state *parent, const struct manifest *manifest,
                          struct dataset_state **ret, struct lh_error *err)
 {
-    struct dataset_state *state = catalog_allocate(1, sizeof *state);
+    struct dataset_state *state = lh_allocate(1, sizeof *state);
     struct catalog_dataset *view = &state->view;
     if (parent)
         *view = parent->view;
@@ -320,14 +310,14 @@ void state_to_checkpoint(const struct dataset_state *state, struct lh_arena *are
 struct dataset_state *state_damaged(struct lh_str id, struct lh_str name, int64_t version,
                                     uint64_t sequence, struct lh_str damage)
 {
-    struct dataset_state *state = catalog_allocate(1, sizeof *state);
+    struct dataset_state *state = lh_allocate(1, sizeof *state);
     atomic_init(&state->refs, 1);
     state->texts = shared_new();
     state->view.id = lh_arena_str(state->texts->arena, id);
     state->view.name = lh_arena_str(state->texts->arena, name);
     state->view.version = version;
     state->view.sequence = sequence;
-    state->damage = catalog_allocate(damage.len + 1, 1);
+    state->damage = lh_allocate(damage.len + 1, 1);
     memcpy(state->damage, damage.data, damage.len);
     return state;
 }

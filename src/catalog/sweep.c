@@ -76,8 +76,8 @@ enum lh_code catalog_sweep(struct catalog *catalog, size_t *ret_moved, struct lh
         *ret_moved = 0;
         return LH_OK;
     }
-    struct orphan **list = catalog_allocate(count, sizeof(struct orphan *));
-    struct lh_str *keys = catalog_allocate(count, sizeof *keys);
+    struct orphan **list = lh_allocate(count, sizeof(struct orphan *));
+    struct lh_str *keys = lh_allocate(count, sizeof *keys);
     size_t at = 0;
     for (struct orphan *orphan = first; orphan; orphan = orphan->next)
         list[at++] = orphan;

@@ -22,7 +22,7 @@ void trust_init(struct trust *trust)
     pthread_mutex_init(&trust->mutex, NULL);
     pthread_cond_init(&trust->cond, NULL);
     trust->capacity = 1024;
-    trust->entries = catalog_allocate(trust->capacity, sizeof *trust->entries);
+    trust->entries = lh_allocate(trust->capacity, sizeof *trust->entries);
 }
 
 void trust_release(struct trust *trust)
@@ -45,7 +45,7 @@ static struct trust_entry *slot_of(struct trust_entry *entries, size_t capacity,
 static void grow(struct trust *trust)
 {
     size_t capacity = trust->capacity * 2;
-    struct trust_entry *entries = catalog_allocate(capacity, sizeof *entries);
+    struct trust_entry *entries = lh_allocate(capacity, sizeof *entries);
     for (size_t i = 0; i < trust->capacity; i++)
         if (trust->entries[i].key)
             *slot_of(entries, capacity, lh_str_of(trust->entries[i].key)) = trust->entries[i];
@@ -65,7 +65,7 @@ static struct trust_entry *entry_of(struct trust *trust, struct lh_str key)
         entry = slot_of(trust->entries, trust->capacity, key);
     }
     trust->count++;
-    entry->key = catalog_allocate(key.len + 1, 1);
+    entry->key = lh_allocate(key.len + 1, 1);
     memcpy(entry->key, key.data, key.len);
     return entry;
 }

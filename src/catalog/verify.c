@@ -51,7 +51,7 @@ static int compare_sequences(const void *a, const void *b)
 
 static void check_sequences(struct verify *verify)
 {
-    struct sequence_node **list = catalog_allocate(verify->sequence_count, sizeof(void *));
+    struct sequence_node **list = lh_allocate(verify->sequence_count, sizeof(void *));
     size_t count = 0;
     for (struct sequence_node *at = verify->sequences; at; at = at->next)
         list[count++] = at;
@@ -83,7 +83,7 @@ static int compare_uuids(const void *a, const void *b)
 
 static struct text_node **sorted(struct text_node *first, size_t count)
 {
-    struct text_node **list = catalog_allocate(count, sizeof(void *));
+    struct text_node **list = lh_allocate(count, sizeof(void *));
     size_t at = 0;
     for (struct text_node *node = first; node; node = node->next)
         list[at++] = node;
@@ -183,7 +183,7 @@ static enum lh_code check_objects(struct verify *verify, struct lh_error *err)
 {
     enum lh_code code = LH_OK;
     size_t count = 0, kept = 0;
-    verify->sorted_objects = catalog_allocate(verify->object_count, sizeof(void *));
+    verify->sorted_objects = lh_allocate(verify->object_count, sizeof(void *));
     for (struct object_record *at = verify->objects; at; at = at->next)
         verify->sorted_objects[count++] = at;
     qsort(verify->sorted_objects, count, sizeof(void *), compare_object_keys);

@@ -9,7 +9,6 @@
 #include "catalog/manifest_internal.h"
 #include "storage/storage.h"
 
-void *catalog_allocate(size_t count, size_t size); /* zeroed, never NULL */
 struct lh_str catalog_folder_of(struct lh_str dataset_id, struct lh_arena *arena);
 
 /* --- objects.c: lists of files that versions share */

@@ -16,9 +16,7 @@ const char *const job_state_names[] = {"queued", "running",   "succeeded",
 
 struct job *jobs_new_job(struct jobs *jobs)
 {
-    struct job *job = calloc(1, sizeof *job);
-    if (!job)
-        abort();
+    struct job *job = lh_allocate(1, sizeof *job);
     job->jobs = jobs;
     job->arena = lh_arena_new(0);
     job->id = lh_uuid_new();
@@ -143,9 +141,7 @@ static void preset(unsigned *value, unsigned otherwise)
 
 enum lh_code jobs_open(const struct jobs_options *options, struct jobs **ret, struct lh_error *err)
 {
-    struct jobs *jobs = calloc(1, sizeof *jobs);
-    if (!jobs)
-        abort();
+    struct jobs *jobs = lh_allocate(1, sizeof *jobs);
     jobs->storage = options->storage;
     jobs->pool = options->pool;
     jobs->options = *options;
