@@ -147,6 +147,9 @@ static struct manifest_objects get_objects(struct reader *reader, const json_t *
         object->source_sha256 = get_text(reader, value, "source_sha256", false);
         object->source_options = get_text(reader, value, "source_options", false);
         object->added_version = get_int(reader, value, "added_version", 1);
+        object->rejects = get_text(reader, value, "rejects", false);
+        object->rejected_rows =
+            object->rejects.len ? get_int(reader, value, "rejected_rows", 1) : 0;
     }
     ret.items = items;
     return ret;

@@ -70,6 +70,10 @@ static void put_objects(struct lh_json *json, const char *key, struct manifest_o
         put_text(json, "content_hash", object->content_hash);
         lh_json_put_str(json, "key", object->key);
         put_ranges(json, object);
+        if (object->rejects.len) {
+            lh_json_put_int(json, "rejected_rows", object->rejected_rows);
+            lh_json_put_str(json, "rejects", object->rejects);
+        }
         lh_json_put_int(json, "rows", object->rows);
         put_text(json, "schema", object->schema);
         put_sha256(json, "sha256", object->sha256);

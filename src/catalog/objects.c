@@ -16,7 +16,8 @@ static struct lh_str place_text(char **at, struct lh_str text)
 static size_t text_bytes(const struct catalog_object *object)
 {
     size_t bytes = object->bucket.len + object->key.len + object->content_hash.len +
-                   object->schema.len + object->source_sha256.len + object->source_options.len + 6;
+                   object->schema.len + object->source_sha256.len + object->source_options.len +
+                   object->rejects.len + 7;
     for (size_t i = 0; i < object->range_count; i++)
         bytes += object->ranges[i].column.len + object->ranges[i].min.len +
                  object->ranges[i].max.len + 3;
@@ -37,6 +38,7 @@ static const struct catalog_object *object_new(const struct catalog_object *from
     node->view.schema = place_text(&at, from->schema);
     node->view.source_sha256 = place_text(&at, from->source_sha256);
     node->view.source_options = place_text(&at, from->source_options);
+    node->view.rejects = place_text(&at, from->rejects);
     for (size_t i = 0; i < from->range_count; i++) {
         ranges[i].column = place_text(&at, from->ranges[i].column);
         ranges[i].min = place_text(&at, from->ranges[i].min);

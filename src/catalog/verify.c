@@ -75,7 +75,7 @@ static void check_sequences(struct verify *verify)
     free(list);
 }
 
-static int compare_uuids(const void *a, const void *b)
+static int compare_texts(const void *a, const void *b)
 {
     const struct text_node *x = *(struct text_node *const *)a, *y = *(struct text_node *const *)b;
     return lh_str_compare(x->text, y->text);
@@ -87,7 +87,7 @@ static struct text_node **sorted(struct text_node *first, size_t count)
     size_t at = 0;
     for (struct text_node *node = first; node; node = node->next)
         list[at++] = node;
-    qsort(list, count, sizeof(void *), compare_uuids);
+    qsort(list, count, sizeof(void *), compare_texts);
     return list;
 }
 
@@ -159,6 +159,11 @@ static void check_object(struct verify *verify, const struct catalog_object *obj
 
 static bool is_named(const struct verify *verify, struct lh_str key)
 {
+    struct text_node reject = {.text = key};
+    const struct text_node *reject_pointer = &reject;
+    if (verify->reject_count && bsearch(&reject_pointer, verify->sorted_rejects,
+                                        verify->reject_count, sizeof(void *), compare_texts))
+        return true;
     struct object_record wanted = {.object = {.bucket = STORAGE_PRIMARY, .key = key}};
     const struct object_record *pointer = &wanted;
     return verify->object_count && bsearch(&pointer, verify->sorted_objects, verify->object_count,
@@ -177,6 +182,19 @@ static enum lh_code visit_file(void *context, const struct storage_entry *entry,
                     "No version names it: a writer ended before its commit.");
     }
     return lh_cancel_fail(verify->options.cancel, "The verification", err);
+}
+
+static void check_rejects(struct verify *verify)
+{
+    for (size_t i = 0; i < verify->reject_count; i++) {
+        struct storage_info info;
+        struct lh_error err = LH_ERROR_NONE;
+        if (storage_info(verify->storage, STORAGE_PRIMARY, verify->sorted_rejects[i]->text, &info,
+                         &err))
+            verify_find(verify, CATALOG_ERROR, verify->sorted_rejects[i]->text,
+                        "The rows that %.*s could not take are missing.",
+                        LH_ARG(verify->sorted_rejects[i]->key));
+    }
 }
 
 static enum lh_code check_objects(struct verify *verify, struct lh_error *err)
@@ -202,10 +220,13 @@ static enum lh_code check_objects(struct verify *verify, struct lh_error *err)
         check_object(verify, &verify->sorted_objects[i]->object);
         code = lh_cancel_fail(verify->options.cancel, "The verification", err);
     }
+    verify->sorted_rejects = sorted(verify->rejects, verify->reject_count);
+    check_rejects(verify);
     if (!code)
         code = storage_walk(verify->storage, STORAGE_PRIMARY, lh_lit(CATALOG_DATA_FOLDER),
                             visit_file, verify, err);
     free(verify->sorted_objects);
+    free(verify->sorted_rejects);
     return code;
 }
 

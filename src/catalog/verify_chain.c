@@ -55,6 +55,15 @@ static void keep_state(struct chain *chain, struct dataset_state *state,
     memcpy(chain->refs[at].sha256, manifest->sha256, sizeof manifest->sha256);
 }
 
+static void add_text(struct verify *verify, struct text_node **list, size_t *count,
+                     struct lh_str text, struct lh_str key)
+{
+    struct text_node *node = lh_arena_alloc(verify->arena, sizeof *node);
+    *node = (struct text_node){*list, lh_arena_str(verify->arena, text), key};
+    *list = node;
+    ++*count;
+}
+
 static void add_objects(struct verify *verify, struct manifest_objects objects)
 {
     for (size_t i = 0; i < objects.count; i++) {
@@ -68,6 +77,9 @@ static void add_objects(struct verify *verify, struct manifest_objects objects)
         record->next = verify->objects;
         verify->objects = record;
         verify->object_count++;
+        if (object->rejects.len)
+            add_text(verify, &verify->rejects, &verify->reject_count, object->rejects,
+                     record->object.key);
     }
 }
 
@@ -206,15 +218,6 @@ static enum lh_code check_file(struct chain *chain, struct chain_file file, stru
     else
         check_change(chain, &manifest, key);
     return LH_OK;
-}
-
-static void add_text(struct verify *verify, struct text_node **list, size_t *count,
-                     struct lh_str text, struct lh_str key)
-{
-    struct text_node *node = lh_arena_alloc(verify->arena, sizeof *node);
-    *node = (struct text_node){*list, lh_arena_str(verify->arena, text), key};
-    *list = node;
-    ++*count;
 }
 
 /* Commits count once, along the line from the newest version down: a version that was published

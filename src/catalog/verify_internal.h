@@ -37,6 +37,9 @@ struct verify {
     size_t uuid_count;
     struct text_node *names;
     size_t name_count;
+    struct text_node *rejects; /* files of rows that were not taken */
+    size_t reject_count;
+    struct text_node **sorted_rejects; /* while data files are looked at */
     struct object_record *objects;
     size_t object_count;
     struct object_record **sorted_objects; /* while data files are looked at */

@@ -30,6 +30,8 @@ static const struct catalog_object objects[] = {{.bucket = LH_LIT("primary"),
                                                  .range_count = 2,
                                                  .source_sha256 = LH_LIT("aa"),
                                                  .source_options = LH_LIT("bb"),
+                                                 .rejects = LH_LIT("datasets/i/rejects/r.parquet"),
+                                                 .rejected_rows = 3,
                                                  .added_version = 17}};
 static const struct lh_str removed[] = {LH_LIT("k1"), LH_LIT("k2")};
 static const struct catalog_schema_column schema_columns[] = {{LH_LIT("id"), LH_LIT("BIGINT")}};
