@@ -102,16 +102,17 @@ static int run_op(const struct op *op, int word_count, char *const *words)
 
 /* --- finding what is meant */
 
-static const struct op *find_op(const char *group, const char *verb)
+static bool find_op(const char *group, const char *verb, const struct op **ret)
 {
-    for (size_t i = 0; i < op_table_count; i++) {
+    for (size_t i = 0; verb && i < op_table_count; i++) {
         struct lh_str name = lh_str_of(op_table[i]->name);
         struct lh_str own_group = lh_str_cut(&name, '.');
-        if (verb && lh_str_equal(own_group, lh_str_of(group)) &&
-            lh_str_equal(name, lh_str_of(verb)))
-            return op_table[i];
+        if (lh_str_equal(own_group, lh_str_of(group)) && lh_str_equal(name, lh_str_of(verb))) {
+            *ret = op_table[i];
+            return true;
+        }
     }
-    return NULL;
+    return false;
 }
 
 static const struct op *find_short(const char *word)
@@ -143,7 +144,7 @@ static int unknown_word(const char *group, const char *word,
 {
     struct lh_str names[NAMES_MAX];
     size_t count = 0;
-    for (size_t i = 0; i < command_count && !group && count < NAMES_MAX; i++)
+    for (size_t i = 0; commands && i < command_count && count < NAMES_MAX; i++)
         names[count++] = lh_str_of(commands[i]->name);
     for (size_t i = 0; i < op_table_count && count + 2 < NAMES_MAX; i++) {
         struct lh_str verb = lh_str_of(op_table[i]->name);
@@ -168,8 +169,8 @@ static int unknown_word(const char *group, const char *word,
 
 static int run_group(int argc, char *const *argv)
 {
-    const struct op *op = find_op(argv[1], argc > 2 ? argv[2] : NULL);
-    if (op)
+    const struct op *op = NULL;
+    if (find_op(argv[1], argc > 2 ? argv[2] : NULL, &op))
         return run_op(op, argc - 3, argv + 3);
     if (argc > 2 && !asks_help(argv[2]))
         return unknown_word(argv[1], argv[2], NULL, 0);
@@ -182,10 +183,11 @@ static int run_command(int argc, char *const *argv, const struct cli_command *co
 {
     if (argc < 2 || asks_help(argv[1])) {
         /* `lakehouse help sql` is `lakehouse sql --help`. */
+        const struct op *op = NULL;
         if (argc > 2 && find_short(argv[2]))
             cli_help_op(find_short(argv[2]));
-        else if (argc > 3 && find_op(argv[2], argv[3]))
-            cli_help_op(find_op(argv[2], argv[3]));
+        else if (argc > 3 && find_op(argv[2], argv[3], &op))
+            cli_help_op(op);
         else
             cli_help_all(commands, command_count);
         return argc < 2 ? CLI_USAGE : CLI_DONE;

@@ -74,7 +74,7 @@ static void drop_json(void *object)
 static enum lh_code not_twice(const struct op *op, const json_t *object, uint64_t bound,
                               struct lh_error *err)
 {
-    for (size_t i = 0; i < op->fields->count; i++)
+    for (size_t i = 0; op->fields && i < op->fields->count; i++)
         if ((bound >> i & 1) && json_object_get(object, op->fields->items[i].name)) {
             lh_fail(err, LH_INVALID, "'%s' stands in the path and in the body.",
                     op->fields->items[i].name);

@@ -40,7 +40,7 @@ static enum lh_code route(void *context, const struct http_request *request, str
         return lh_error_hint(err, "It takes %.*s.", LH_ARG(route_allow(node, request->arena)));
     }
     ret->lane = op->lane;
-    ret->data = (void *)(uintptr_t)op;
+    memcpy(&ret->data, &op, sizeof ret->data); /* handle() takes it back as const */
     switch (op->body) {
     case OP_BODY_NONE:
         ret->body = HTTP_BODY_NONE;

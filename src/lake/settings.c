@@ -56,7 +56,7 @@ static const struct lh_field query_rows[] = {
 };
 
 static const struct lh_field catalog_rows[] = {
-    LH_INT(struct settings_catalog, version_retention_s, LH_PRESET(7 * 86400), .min = 0,
+    LH_INT(struct settings_catalog, version_retention_s, LH_PRESET((int64_t)7 * 86400), .min = 0,
            .max = (int64_t)3650 * 86400, .doc = "How long older versions stay readable."),
 };
 
@@ -166,8 +166,8 @@ enum lh_code settings_address(struct lh_str listen, struct lh_str *ret_host, uin
 
 static enum lh_code check_loopback(struct lh_str listen, struct lh_error *err)
 {
-    struct lh_str host;
-    uint16_t port;
+    struct lh_str host = {0};
+    uint16_t port = 0;
     char text[INET6_ADDRSTRLEN + 1];
     struct in_addr four;
     struct in6_addr six;
@@ -176,7 +176,7 @@ static enum lh_code check_loopback(struct lh_str listen, struct lh_error *err)
         return lh_error_field(err, lh_lit("server.listen"));
     bool is_loopback = false;
     bool is_address = false;
-    if (host.len < sizeof(text)) {
+    if (host.data && host.len < sizeof(text)) {
         memcpy(text, host.data, host.len);
         text[host.len] = '\0';
         if (inet_pton(AF_INET, text, &four) == 1) {

@@ -245,7 +245,7 @@ static void put_content(struct document *document, const struct op *op,
     else
         lh_json_key(json, "application/json");
     lh_json_object(json);
-    if (op->kind == OP_LIST) {
+    if (op->kind == OP_LIST && fields) {
         put_list_schema(json, fields);
     } else if (fields) {
         put_schema_ref(json, fields);

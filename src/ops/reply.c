@@ -172,7 +172,7 @@ enum lh_code op_reply_rows(struct op_reply *reply, struct op_call *call, struct 
     const struct query_encoder *encoder = NULL;
     struct lh_error why = LH_ERROR_NONE;
     enum lh_code code = choose_encoder(call, format, &encoder, err);
-    if (code)
+    if (!encoder)
         return code;
     reply->content_type = lh_str_of(encoder->media_type);
     lh_buf_clear(&reply->body);
