@@ -172,7 +172,9 @@ enum lh_code engine_copy(struct engine_connection *connection, struct lh_str sel
     if (code)
         goto out;
     lh_buf_append_str(&text, lh_lit("COPY ("));
-    size_t prefix = write_tapped(&columns, connection->index, select, &text);
+    struct lh_str body = statement_body(select);
+    size_t prefix = write_tapped(&columns, connection->index, body, &text);
+    prefix -= (size_t)(body.data - select.data);
     lh_buf_append_str(&text, lh_lit(") TO "));
     engine_quote_literal(&text, path);
     lh_buf_printf(&text, " (FORMAT parquet, CODEC '%.*s', ROW_GROUP_SIZE %lld, USE_TMP_FILE false)",

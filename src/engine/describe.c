@@ -47,7 +47,7 @@ enum lh_code describe_columns(struct engine_connection *connection, struct lh_st
     struct engine_cursor *cursor = NULL;
     assert(!connection->cursor.is_open);
     watchdog_watch(connection, cancel, NULL);
-    enum lh_code code = statement_get(connection, sql, true, cancel, &statement, err);
+    enum lh_code code = statement_get(connection, sql, false, cancel, &statement, err);
     watchdog_unwatch(connection);
     if (code)
         return code;
@@ -72,6 +72,9 @@ enum lh_code engine_describe(struct engine_connection *connection, struct lh_str
     return describe_columns(connection, sql, NULL, NULL, arena, ret, err);
 }
 
+/* count(*) without a filter is answered from the footer. Not parquet_file_metadata(): running it a
+ * second time from one prepared statement is a fatal error of the library, after which the instance
+ * is dead. */
 static enum lh_code footer_rows(struct engine_connection *connection, struct lh_str path,
                                 int64_t *ret, struct lh_error *err)
 {
@@ -79,7 +82,7 @@ static enum lh_code footer_rows(struct engine_connection *connection, struct lh_
     const struct engine_chunk *chunk = NULL;
     struct lh_buf text;
     lh_buf_init(&text, STATEMENT_BYTES_MAX);
-    lh_buf_append_str(&text, lh_lit("SELECT num_rows FROM parquet_file_metadata("));
+    lh_buf_append_str(&text, lh_lit("SELECT count(*) FROM read_parquet("));
     engine_quote_literal(&text, path);
     lh_buf_append_str(&text, lh_lit(")"));
     enum lh_code code = engine_run(connection, lh_buf_str(&text), NULL, NULL, &cursor, err);

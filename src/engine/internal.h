@@ -149,6 +149,9 @@ enum lh_code engine_fail_parse(const struct ast_node *root, struct lh_str sql,
 /* *ret_unknown is set if the type or one inside it is not among enum engine_type. */
 const struct engine_type_info *type_read(duckdb_logical_type type, struct lh_arena *arena,
                                          bool *ret_unknown);
+/* True if `info` is that type and the type says all (not so: DECIMAL, ENUM, nested and derived
+ * ones). */
+bool type_is(const struct engine_type_info *info, duckdb_type type);
 /* The library's type of a scalar. */
 duckdb_logical_type type_make(enum engine_type type, bool is_list);
 bool keyword_is(struct lh_str name); /* keywords.c; `name` in lower case */
@@ -158,7 +161,8 @@ void shape_fill(struct engine_vector *vector, duckdb_vector source);
 /* --- statement.c, params.c
  * ------------------------------------------------------------------------------ */
 
-/* Finds the statement among the remembered ones or prepares it, to be remembered if `keep`. */
+/* `keep`: finds the statement among the remembered ones, or prepares and remembers it. Otherwise it
+ * is prepared anew and gone after the next. */
 enum lh_code statement_get(struct engine_connection *connection, struct lh_str sql, bool keep,
                            const struct lh_cancel *cancel, struct engine_statement **ret,
                            struct lh_error *err);
@@ -171,6 +175,9 @@ bool statement_is_kept(const struct engine_connection *connection, uint64_t hash
 /* LH_SYNTAX unless it is UTF-8 without NUL, and not blank. */
 enum lh_code statement_check_text(struct lh_str sql, struct lh_error *err);
 size_t statement_offset(const struct engine_statement *statement);
+/* The part of a statement that may stand in parentheses: no blanks around it, no semicolon after
+ * it. */
+struct lh_str statement_body(struct lh_str sql);
 void statement_drop(struct engine_statement *statement);
 void statement_shape_of_result(struct engine_statement *statement, duckdb_result *result);
 enum lh_code params_bind(struct engine_statement *statement, const struct engine_params *params,

@@ -102,10 +102,26 @@ static void shape_of_prepared(struct engine_statement *statement)
     shape_vectors(&statement->shape);
 }
 
+/* A remembered statement is bound anew when a table that it reads was replaced: names and types may
+ * differ from last time. Types that say more than their name are not compared, they are read again.
+ */
+static bool still_fits(const struct engine_shape *shape, duckdb_result *result)
+{
+    if (!shape->arena || shape->column_count != duckdb_column_count(result))
+        return false;
+    for (size_t i = 0; i < shape->column_count; i++) {
+        const struct engine_column *column = &shape->columns[i];
+        if (!type_is(column->info, duckdb_column_type(result, i)) ||
+            !lh_str_equal(column->name, lh_str_of(duckdb_column_name(result, i))))
+            return false;
+    }
+    return true;
+}
+
 void statement_shape_of_result(struct engine_statement *statement, duckdb_result *result)
 {
     size_t count = duckdb_column_count(result);
-    if (statement->has_fixed_shape && statement->shape.column_count == count)
+    if (still_fits(&statement->shape, result))
         return;
     begin_shape(&statement->shape, count);
     for (size_t i = 0; i < count; i++)
@@ -162,7 +178,7 @@ enum lh_code statement_get(struct engine_connection *connection, struct lh_str s
                            struct lh_error *err)
 {
     uint64_t hash = lh_str_hash(sql);
-    struct engine_statement *statement = find_kept(connection, hash, sql);
+    struct engine_statement *statement = keep ? find_kept(connection, hash, sql) : NULL;
     enum lh_code code = LH_OK;
     if (!statement) {
         code = statement_check_text(sql, err);
@@ -188,14 +204,20 @@ enum lh_code statement_get(struct engine_connection *connection, struct lh_str s
     return LH_OK;
 }
 
+struct lh_str statement_body(struct lh_str sql)
+{
+    sql = lh_str_trim(sql);
+    while (lh_str_ends_with(sql, lh_lit(";")))
+        sql = lh_str_trim(lh_str_slice(sql, 0, sql.len - 1));
+    return sql;
+}
+
 /* Columns are renamed on the way in, so that equal names do not meet, and get their names back. */
 static void write_wrapper(struct engine_statement *statement)
 {
     const struct engine_shape *shape = &statement->shape;
     struct lh_buf *buf = &statement->wrapped;
-    struct lh_str sql = lh_str_trim(lh_buf_str(&statement->text));
-    if (lh_str_ends_with(sql, lh_lit(";")))
-        sql.len--;
+    struct lh_str sql = statement_body(lh_buf_str(&statement->text));
     lh_buf_init(buf, STATEMENT_BYTES_MAX);
     lh_buf_append(buf, "SELECT ", 7);
     for (size_t i = 0; i < shape->column_count; i++) {

@@ -66,6 +66,13 @@ static const struct type_row *row_of_ours(enum engine_type ours)
 /* --- reading
  * -------------------------------------------------------------------------------------------- */
 
+bool type_is(const struct engine_type_info *info, duckdb_type type)
+{
+    const struct type_row *row = row_of_theirs(type);
+    return row && row->ours == info->type && info->child_count == 0 &&
+           info->type != ENGINE_DECIMAL && info->type != ENGINE_ENUM && !info->alias.len;
+}
+
 static struct lh_str take_text(struct lh_arena *arena, char *text)
 {
     struct lh_str copy = text ? lh_arena_str(arena, lh_str_of(text)) : (struct lh_str){0};
