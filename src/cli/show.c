@@ -143,8 +143,10 @@ static void show_record(const struct lh_fields *fields, const struct cli_value *
 {
     for (size_t i = 0; i < fields->count; i++) {
         const struct cli_value *value = cli_get(reply, fields->items[i].name);
-        if (value && fields->items[i].type != LH_FIELD_LIST &&
-            (value->first || cell_text(value).len) && value->kind != CLI_NULL)
+        bool is_empty = !value || (value->kind == CLI_LIST || value->kind == CLI_OBJECT
+                                       ? !value->first
+                                       : !cell_text(value).len);
+        if (!is_empty && fields->items[i].type != LH_FIELD_LIST)
             show_member(&fields->items[i], value, out);
     }
     for (size_t i = 0; i < fields->count; i++) {
