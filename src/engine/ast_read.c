@@ -178,10 +178,12 @@ static enum lh_code read_number(struct reader *reader, struct ast_node *node)
 {
     size_t from = reader->at;
     skip_one_of(reader, "-");
-    bool is_good = skip_digits(reader) > 0;
-    if (is_good && skip_one_of(reader, "."))
+    /* No JSON, but what the library writes for a constant like 1e400. */
+    bool is_infinite = read_word(reader, "Infinity");
+    bool is_good = is_infinite || skip_digits(reader) > 0;
+    if (is_good && !is_infinite && skip_one_of(reader, "."))
         is_good = skip_digits(reader) > 0;
-    if (is_good && skip_one_of(reader, "eE")) {
+    if (is_good && !is_infinite && skip_one_of(reader, "eE")) {
         skip_one_of(reader, "+-");
         is_good = skip_digits(reader) > 0;
     }

@@ -223,7 +223,8 @@ enum lh_code engine_fail_parse(const struct ast_node *root, struct lh_str sql, s
                             .subtype = ast_text(root, "error_subtype"),
                             .position = position_of(ast_text(root, "position"))};
     size_t at;
-    if (lh_str_equal(type, lh_lit("not implemented"))) {
+    bool is_missing = lh_str_equal(type, lh_lit("not implemented"));
+    if (is_missing && lh_str_find(report.message, lh_lit("Only SELECT"), &at)) {
         lh_fail(err, LH_REFUSED, "Only SELECT statements can run here.");
         return lh_error_hint(err, "Data changes through its own operations, not by SQL.");
     }
@@ -231,7 +232,7 @@ enum lh_code engine_fail_parse(const struct ast_node *root, struct lh_str sql, s
         lh_fail(err, LH_TOO_LARGE, "The statement nests its expressions too deeply.");
         return lh_error_hint(err, "At most about %d levels can be read.", AST_DEPTH_MAX / 2);
     }
-    enum lh_code code = write_error(&report, LH_SYNTAX, NULL, err);
+    enum lh_code code = write_error(&report, is_missing ? LH_SQL : LH_SYNTAX, NULL, err);
     place_error(&report, sql, 0, err);
     return code;
 }

@@ -248,6 +248,7 @@ enum lh_code statement_wrap(struct engine_connection *connection,
     for (size_t i = 0; i < count; i++)
         statement->casts[i] = statement->shape.columns[i].is_cast;
     write_wrapper(statement);
+    drop_shape(&statement->shape);
     duckdb_destroy_prepare(&statement->prepared);
     return prepare(connection, statement, cancel, err);
 }
