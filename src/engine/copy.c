@@ -33,7 +33,7 @@ static void tap(duckdb_function_info info, duckdb_data_chunk input, duckdb_vecto
     uint64_t number =
         ((const uint64_t *)duckdb_vector_get_data(duckdb_data_chunk_get_vector(input, 0)))[0];
     const uint64_t *hashes = duckdb_vector_get_data(duckdb_data_chunk_get_vector(input, 1));
-    if (number >= atomic_load(&engine->connection_count)) {
+    if (number >= engine->connection_count) {
         duckdb_scalar_function_set_error(info, "There is no such running copy.");
         return;
     }

@@ -34,6 +34,14 @@ static const char *const finishing[] = {
     "SET GLOBAL lock_configuration = true",
 };
 
+/* The library keeps these per connection and refuses them once the lock is on; so every connection
+ * is opened with the engine. Without the bar, which is never printed, no progress is known. */
+static const char *const opening[] = {
+    "SET enable_progress_bar = true",
+    "SET enable_progress_bar_print = false",
+    "SET progress_bar_time = 0",
+};
+
 static int64_t machine_memory_bytes(void)
 {
     int64_t bytes = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
@@ -92,11 +100,12 @@ static enum lh_code open_database(const struct engine_options *options, struct e
     return code;
 }
 
-static enum lh_code finish_settings(duckdb_connection handle, struct lh_error *err)
+static enum lh_code run_settings(duckdb_connection handle, const char *const *settings,
+                                 size_t count, struct lh_error *err)
 {
-    for (size_t i = 0; i < sizeof finishing / sizeof finishing[0]; i++) {
+    for (size_t i = 0; i < count; i++) {
         duckdb_result result;
-        duckdb_state state = duckdb_query(handle, finishing[i], &result);
+        duckdb_state state = duckdb_query(handle, settings[i], &result);
         enum lh_code code = LH_OK;
         if (state == DuckDBError)
             code = engine_fail(duckdb_result_error(&result), (struct lh_str){0}, 0, NULL, err);
@@ -122,9 +131,7 @@ static void free_connection(struct engine_connection *connection)
     free(connection);
 }
 
-/* Under engine->lock, except while the engine is being opened. */
-static enum lh_code add_connection(struct engine *engine, struct engine_connection **ret,
-                                   struct lh_error *err)
+static enum lh_code add_connection(struct engine *engine, struct lh_error *err)
 {
     struct engine_connection *connection = calloc(1, sizeof *connection);
     duckdb_client_context context = NULL;
@@ -140,11 +147,9 @@ static enum lh_code add_connection(struct engine *engine, struct engine_connecti
     connection->id = duckdb_client_context_get_connection_id(context);
     duckdb_destroy_client_context(&context);
     connection->engine = engine;
-    connection->index = atomic_load(&engine->connection_count);
-    engine->connections[connection->index] = connection;
-    atomic_store(&engine->connection_count, connection->index + 1);
-    *ret = connection;
-    return LH_OK;
+    connection->index = engine->connection_count;
+    engine->connections[engine->connection_count++] = connection;
+    return run_settings(connection->handle, opening, sizeof opening / sizeof opening[0], err);
 }
 
 static enum lh_code init_engine(struct engine *engine, const struct engine_options *options,
@@ -173,7 +178,6 @@ enum lh_code engine_open(const struct engine_options *options, struct engine **r
                          struct lh_error *err)
 {
     struct engine *engine = calloc(1, sizeof *engine);
-    struct engine_connection *first = NULL;
     enum lh_code code;
     if (!engine)
         return lh_fail(err, LH_BUSY, "No memory is left for the SQL engine.");
@@ -183,13 +187,15 @@ enum lh_code engine_open(const struct engine_options *options, struct engine **r
     code = open_database(options, engine, err);
     if (code)
         goto out;
-    code = add_connection(engine, &first, err);
+    while (!code && engine->connection_count < engine->connection_max)
+        code = add_connection(engine, err);
     if (code)
         goto out;
-    code = copy_register_tap(engine, first->handle, err);
+    duckdb_connection first = engine->connections[0]->handle;
+    code = copy_register_tap(engine, first, err);
     if (code)
         goto out;
-    code = finish_settings(first->handle, err);
+    code = run_settings(first, finishing, sizeof finishing / sizeof finishing[0], err);
     if (code)
         goto out;
     code = watchdog_start(engine, err);
@@ -208,7 +214,7 @@ void engine_close(struct engine *engine)
         return;
     assert(engine->busy_count == 0);
     watchdog_stop(engine);
-    for (size_t i = 0; i < atomic_load(&engine->connection_count); i++)
+    for (size_t i = 0; i < engine->connection_count; i++)
         free_connection(engine->connections[i]);
     free(engine->connections);
     duckdb_close(&engine->database);
@@ -225,7 +231,7 @@ void engine_close(struct engine *engine)
 static struct engine_connection *best_idle(struct engine *engine, struct lh_str sql)
 {
     struct engine_connection *best = NULL;
-    size_t count = atomic_load(&engine->connection_count);
+    size_t count = engine->connection_count;
     uint64_t hash = lh_str_empty(sql) ? 0 : lh_str_hash(sql);
     bool best_has = false;
     for (size_t i = 0; i < count; i++) {
@@ -266,10 +272,6 @@ enum lh_code engine_acquire(struct engine *engine, struct lh_str sql,
         connection = best_idle(engine, sql);
         if (connection)
             break;
-        if (atomic_load(&engine->connection_count) < engine->connection_max) {
-            code = add_connection(engine, &connection, err);
-            break;
-        }
         code = lh_cancel_fail(cancel, "Waiting for a connection of the SQL engine", err);
         if (code)
             break;
@@ -326,7 +328,7 @@ enum lh_code connection_take_error(struct engine_connection *connection, struct 
 
 struct engine_connection *engine_find_connection(struct engine *engine, uint64_t id)
 {
-    size_t count = atomic_load(&engine->connection_count);
+    size_t count = engine->connection_count;
     for (size_t i = 0; i < count; i++)
         if (engine->connections[i]->id == id)
             return engine->connections[i];
@@ -339,7 +341,7 @@ struct engine_stats engine_stats(struct engine *engine)
     int64_t busy = (int64_t)engine->busy_count;
     pthread_mutex_unlock(&engine->lock);
     return (struct engine_stats){
-        .connections_open = (int64_t)atomic_load(&engine->connection_count),
+        .connections_open = (int64_t)engine->connection_count,
         .connections_busy = busy,
         .connections_waited = atomic_load(&engine->waited),
         .statements_run = atomic_load(&engine->run),

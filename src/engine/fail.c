@@ -167,6 +167,10 @@ static enum lh_code write_error(const struct report *report, enum lh_code code,
         code = lh_cancel_fail(cancel, "The statement", err);
     } else if (code == LH_CANCELLED) {
         lh_fail(err, code, "The statement was interrupted.");
+    } else if (lh_str_find(report->message, lh_lit("has been invalidated"), &at)) {
+        code =
+            lh_fail(err, LH_INTERNAL, "The SQL engine stopped after a fatal error of its library.");
+        lh_error_hint(err, "Restart the server; stored data is not affected.");
     } else if (is_space) {
         code = lh_fail(err, LH_FULL,
                        "There is no space left for what the statement does not hold in memory.");

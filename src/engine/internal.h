@@ -95,12 +95,11 @@ struct engine_connection {
 struct engine {
     duckdb_database database;
     size_t connection_max;
-    pthread_mutex_t lock; /* guards the pool: which are busy, how many there are */
+    pthread_mutex_t lock; /* guards the pool: which are busy */
     pthread_cond_t released;
-    struct engine_connection **connections; /* grows up to connection_max, never shrinks */
-    _Atomic size_t connection_count;
+    struct engine_connection **connections; /* all opened with the engine: never changed after */
+    size_t connection_count;
     size_t busy_count;
-    size_t waiting_count;
     uint64_t release_count;
     int64_t memory_bytes;
 

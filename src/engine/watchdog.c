@@ -73,7 +73,7 @@ static void *watchdog_run(void *context)
         if (!atomic_load(&engine->is_closing))
             pthread_cond_timedwait(&engine->watchdog_wake, &engine->watchdog_lock, &until);
         pthread_mutex_unlock(&engine->watchdog_lock);
-        size_t count = atomic_load(&engine->connection_count);
+        size_t count = engine->connection_count;
         for (size_t i = 0; i < count; i++)
             look_at(engine->connections[i]);
         int64_t now_us = lh_clock_monotonic_us();

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -146,6 +147,46 @@ static void a_copy_takes_parameters_and_row_groups(void **state)
     assert_string_equal(engine_bench_text(bench, sql), "10240 ZSTD");
 }
 
+struct seen {
+    _Atomic int calls;
+    _Atomic bool is_wrong;
+    double last;
+};
+
+static void see(void *context, double done)
+{
+    struct seen *seen = context;
+    atomic_fetch_add(&seen->calls, 1);
+    if (done < seen->last || done > 1)
+        atomic_store(&seen->is_wrong, true);
+    seen->last = done;
+}
+
+static void a_long_copy_reports_how_far_it_is(void **state)
+{
+    struct engine_bench *bench = *state;
+    struct engine_content content;
+    struct seen seen = {0};
+    struct engine_copy_options options = {.progress = see, .progress_context = &seen};
+    assert_int_equal(
+        engine_bench_code(
+            bench, "CREATE TABLE much AS SELECT i, md5(i::VARCHAR) AS m FROM range(500000) t(i)",
+            NULL),
+        LH_OK);
+    for (int rounds = 0; rounds < 20 && atomic_load(&seen.calls) < 2; rounds++) {
+        seen.last = 0;
+        assert_int_equal(
+            engine_copy(bench->connection,
+                        lh_lit("SELECT * FROM much UNION ALL SELECT i, md5(m) FROM much"),
+                        lh_str_of(engine_bench_path(bench, "much.parquet")), &options, NULL, NULL,
+                        &content, &bench->err),
+            LH_OK);
+    }
+    assert_true(atomic_load(&seen.calls) >= 2);
+    assert_false(atomic_load(&seen.is_wrong));
+    assert_int_equal(engine_bench_code(bench, "DROP TABLE much", NULL), LH_OK);
+}
+
 static void a_failing_row_is_told_in_the_callers_text(void **state)
 {
     struct engine_bench *bench = *state;
@@ -225,6 +266,7 @@ int main(void)
         cmocka_unit_test(volatile_values_are_summed_as_they_are_stored),
         cmocka_unit_test(ugly_names_and_an_empty_result_are_stored),
         cmocka_unit_test(a_copy_takes_parameters_and_row_groups),
+        cmocka_unit_test(a_long_copy_reports_how_far_it_is),
         cmocka_unit_test(a_failing_row_is_told_in_the_callers_text),
         cmocka_unit_test(a_copy_is_cancelled_and_the_connection_goes_on),
         cmocka_unit_test(what_is_no_parquet_file_is_unreadable_without_its_path),
