@@ -126,7 +126,8 @@ bool lh_hex_parse(struct lh_str hex, uint8_t *ret, size_t count)
             return false;
     }
     for (size_t i = 0; i < count; i++)
-        ret[i] = (uint8_t)(digit_of(hex.data[2 * i]) << 4 | digit_of(hex.data[2 * i + 1]));
+        ret[i] = (uint8_t)((unsigned)digit_of(hex.data[2 * i]) << 4 |
+                           (unsigned)digit_of(hex.data[2 * i + 1]));
     return true;
 }
 

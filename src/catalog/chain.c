@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdlib.h>
 
 #include "catalog/internal.h"
@@ -168,6 +169,7 @@ enum lh_code chain_replay(struct storage *storage, struct lh_str id, int64_t ver
         code = replay_up(&replay, &head, err);
     if (!code) {
         const struct manifest *newest = &replay.items[0];
+        assert(newest && replay.count); /* reading down begins with the version asked for */
         head.head.version = newest->version;
         memcpy(head.head.sha256, newest->sha256, sizeof newest->sha256);
         head.parent = newest->parent;
@@ -198,7 +200,7 @@ enum lh_code chain_check_gaps(struct storage *storage, struct lh_str id,
         /* What is missing below the lowest was retired; further up only a version that replaces the
          * missing ones may stand above them. */
         if (last && version != last + 1) {
-            struct manifest manifest;
+            struct manifest manifest = {0};
             if (!arena)
                 arena = lh_arena_new(0);
             code = chain_read(storage, id, files[i], arena, &manifest, err);
