@@ -32,7 +32,7 @@ async function send(url, dataset, mode, batch) {
   const form = new FormData();
   form.append('dataset', dataset);
   form.append('mode', mode);
-  form.append('file', new File([batchFile(batch)], `batch-${batch}.csv`));
+  form.append('file', new Blob([batchFile(batch)]), `batch-${batch}.csv`);
   const response = await fetch(`${url}/ingest/file`, { method: 'POST', body: form });
   const body = await response.json();
   assert.ok(response.ok, `batch ${batch} was refused: ${JSON.stringify(body)}`);
@@ -77,8 +77,10 @@ async function check(url, expectations) {
   }
 }
 
-test(`${kills} kills during ingest and append lose nothing that was acknowledged (seed ${seed})`, { timeout: 3600000 }, async () => {
+test(`${kills} kills during ingest and append lose nothing that was acknowledged (seed ${seed})`, { timeout: 3600000 }, async (context) => {
   let folder = temporaryFolder('kills');
+  let running = null;
+  context.after(() => running?.kill()); // a red run ends too
   let expectations = new Map();
   let batch = 0;
   let acknowledged = 0;
@@ -87,6 +89,7 @@ test(`${kills} kills during ingest and append lose nothing that was acknowledged
   for (let kill = 0; kill < kills; kill++) {
     const started = performance.now();
     const server = await startServer({ data: folder.path });
+    running = server;
     slowestStart = Math.max(slowestStart, performance.now() - started);
     await check(server.url, expectations);
     let isDead = false;
@@ -121,6 +124,7 @@ test(`${kills} kills during ingest and append lose nothing that was acknowledged
     // Now and then the oracle looks at the folder as the kill left it, and a new folder is begun.
     if (kill % 50 === 49 || kill === kills - 1) {
       const last = await startServer({ data: folder.path });
+      running = last;
       await check(last.url, expectations);
       assert.deepEqual(await last.stop(), { code: 0, signal: null });
       const verdict = await run(['verify', '--data', folder.path, '--json']);

@@ -118,7 +118,7 @@ test('every acknowledged ingest was durable first', { timeout: 120000 }, async (
     form.append('dataset', 'traced');
     form.append('mode', mode);
     form.append('options', '{"allow_duplicate": true}');
-    form.append('file', new File(['id,name\n1,a\n2,b\n'], 'traced.csv'));
+    form.append('file', new Blob(['id,name\n1,a\n2,b\n']), 'traced.csv');
     const response = await fetch(`${server.url}/ingest/file`, { method: 'POST', body: form });
     assert.equal(response.status, 200, await response.text());
     await new Promise((resolve) => setTimeout(resolve, 100));

@@ -63,7 +63,7 @@ export async function connect(server) {
     } else if (form) {
       request.body = new FormData();
       for (const [name, value] of Object.entries(form)) {
-        if (value instanceof Blob) request.body.append(name, value, value.name ?? 'data');
+        if (value?.blob) request.body.append(name, value.blob, value.name);
         else request.body.append(name, typeof value === 'string' ? value : JSON.stringify(value));
       }
     } else if (body !== undefined) {
@@ -79,7 +79,8 @@ export async function connect(server) {
     return { status: response.status, headers: response.headers, body: parsed, text };
   }
 
-  const file = (content, name) => new File([content], name);
+  // A Blob with its name beside it: Node 18 has no global File.
+  const file = (content, name) => ({ blob: new Blob([content]), name });
   return {
     document, send,
     get: (path, options) => send('GET', path, options),
