@@ -341,9 +341,9 @@ static enum lh_code check_space(struct task *task, struct lh_error *err)
     enum lh_code code = storage_free_bytes(task->ingest->storage, &free_bytes, err);
     if (code || free_bytes >= FREE_BYTES_MIN + task->input.bytes / 2)
         return code;
-    lh_fail(err, LH_FULL,
-            "Only %lld MB are free where the lake lies: too little for a file of %lld MB.",
-            (long long)(free_bytes >> 20), (long long)(task->input.bytes >> 20));
+    lh_fail(
+        err, LH_FULL, "Only %lld MB are free where the lake lies; this file needs about %lld MB.",
+        (long long)(free_bytes >> 20), (long long)((FREE_BYTES_MIN + task->input.bytes / 2) >> 20));
     return lh_error_hint(err, "Make room and send the file again; nothing was changed.");
 }
 
