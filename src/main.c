@@ -40,8 +40,10 @@ static enum lh_code serve(const struct settings *settings, const sigset_t *signa
     code = gateway_start(lake, &gateway, err);
     if (!code) {
         struct lh_str url = gateway_url(gateway);
-        printf("lakehouse %s is ready at %.*s (data: %.*s; no authentication: loopback only)\n",
-               LH_VERSION, LH_ARG(url), LH_ARG(settings_root(settings)));
+        printf("lakehouse %s is ready at %.*s (data: %.*s; %s)\n", LH_VERSION, LH_ARG(url),
+               LH_ARG(settings_root(settings)),
+               settings->auth.enabled ? "callers need keys"
+                                      : "no authentication: every caller is local-admin");
         (void)fflush(stdout);
         wait_for_end(signals);
         lake_stop(lake);
@@ -75,7 +77,7 @@ static const struct cli_command serve_command = {
         "lakehouse serve [--data DIR] [--listen ADDRESS:PORT] [--config FILE] [--SECTION-KEY "
         "VALUE]\n"
         "  --data    the lake's folder, made if it is not there (./data)\n"
-        "  --listen  loopback only, for there is no authentication (127.0.0.1:3100); port 0 = any\n"
+        "  --listen  loopback only unless [auth] enabled = true (127.0.0.1:3100); port 0 = any\n"
         "  --config  a settings file; else lakehouse.toml in the data folder, else here\n"
         "Every setting is also a flag (--server-drain-ms 5000) and an environment variable\n"
         "(LAKEHOUSE_SERVER_DRAIN_MS). SIGINT and SIGTERM end it cleanly; a second one at once.\n",

@@ -10,6 +10,7 @@ enum {
     BIT_QUERY = 1 << 4,
     BIT_JOBS_READ = 1 << 5,
     BIT_JOBS_WRITE = 1 << 6,
+    BIT_ACCESS_WRITE = 1 << 7,
 };
 
 const struct access_permission access_permissions[] = {
@@ -21,8 +22,48 @@ const struct access_permission access_permissions[] = {
     {"query", BIT_QUERY, "Run SQL over the datasets that the caller may see."},
     {"jobs.read", BIT_JOBS_READ, "List jobs and follow them."},
     {"jobs.write", BIT_JOBS_WRITE, "Cancel jobs."},
+    {"access.write", BIT_ACCESS_WRITE, "Make, list and revoke keys."},
 };
 const size_t access_permission_count = sizeof(access_permissions) / sizeof(access_permissions[0]);
+
+/* Deny by default: a permission that a role does not list is the administrators' alone. */
+const struct access_role access_roles[] = {
+    {"admin", ALL_PERMISSIONS, true, "Everything, keys included."},
+    {"reader", BIT_SYSTEM_READ | BIT_CATALOG_READ | BIT_QUERY | BIT_JOBS_READ, true,
+     "Read everything and ask it in SQL; change nothing."},
+    {"agent", 0, false,
+     "For programs that may see safe views only: until those run in a process of their own, what "
+     "needs no key, and nothing else."},
+};
+const size_t access_role_count = sizeof(access_roles) / sizeof(access_roles[0]);
+
+const struct access_role *access_role_find(struct lh_str name)
+{
+    for (size_t i = 0; i < access_role_count; i++)
+        if (lh_str_equal(lh_str_of(access_roles[i].name), name))
+            return &access_roles[i];
+    return NULL;
+}
+
+enum lh_code access_lower(const struct principal *principal, struct lh_str role,
+                          struct principal *ret, struct lh_error *err)
+{
+    const struct access_role *row = access_role_find(role);
+    if (!row) {
+        lh_fail(err, LH_INVALID, "There is no role '%.*s'.", LH_ARG(lh_str_head(role, 64)));
+        return lh_error_hint(err, "The roles are admin, reader and agent.");
+    }
+    if (row->permissions & ~principal->permissions) {
+        lh_fail(err, LH_FORBIDDEN, "The role '%s' may more than '%.*s', which is yours.", row->name,
+                LH_ARG(principal->role));
+        return lh_error_hint(err, "X-Lakehouse-Role lowers a caller and never raises one.");
+    }
+    *ret = *principal;
+    ret->role = lh_str_of(row->name);
+    ret->permissions = row->permissions;
+    ret->is_unmasked = row->is_unmasked;
+    return LH_OK;
+}
 
 const struct access_permission *access_permission_find(const char *name)
 {
@@ -40,6 +81,7 @@ const struct principal *access_local_admin(void)
         .id = LH_LIT("local-admin"),
         .role = LH_LIT("admin"),
         .permissions = ALL_PERMISSIONS,
+        .is_unmasked = true,
     };
     return &local_admin;
 }

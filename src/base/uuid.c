@@ -1,12 +1,10 @@
 #include "base/uuid.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/random.h>
 
 #include "base/clock.h"
+#include "base/secret.h"
 
 /* What follows the milliseconds: a counter of 22 bits (the 12 of rand_a and the first 10 of
  * rand_b), started at random in its lower half in each millisecond, so that ids ascend within the
@@ -22,14 +20,7 @@ static uint32_t counter;
 static uint64_t random_bits(void)
 {
     uint64_t bits = 0;
-    ssize_t got = 0;
-    do {
-        got = getrandom(&bits, sizeof bits, 0);
-    } while (got < 0 && errno == EINTR);
-    if (got != (ssize_t)sizeof bits) {
-        fprintf(stderr, "lakehouse: the system gives no random bytes\n");
-        abort();
-    }
+    lh_random_bytes(&bits, sizeof bits);
     return bits;
 }
 

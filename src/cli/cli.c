@@ -44,11 +44,13 @@ static enum lh_code load_settings(const struct cli_call *call, struct settings *
     return settings_load(call->config, &flag, call->data.len ? 1 : 0, call->arena, ret, err);
 }
 
-static enum lh_code run_somewhere(const struct cli_call *call, struct lh_buf *body,
-                                  struct lh_error *err)
+static enum lh_code run_somewhere(struct cli_call *call, struct lh_buf *body, struct lh_error *err)
 {
     struct settings *settings = lh_arena_alloc(call->arena, sizeof(*settings));
     struct lake_holder holder = {0};
+    const char *key = getenv("LAKEHOUSE_KEY");
+    if (key && *key)
+        call->key = lh_str_of(key);
     if (call->server.len)
         return cli_run_remote(call, call->server, body, err);
     enum lh_code code = load_settings(call, settings, err);
@@ -56,6 +58,10 @@ static enum lh_code run_somewhere(const struct cli_call *call, struct lh_buf *bo
         code = lake_holder(settings_root(settings), call->arena, &holder, err);
     if (code)
         return code;
+    /* Who can read the data folder's own key needs no other. */
+    if (holder.url.len && !call->key.data && settings->auth.enabled &&
+        lake_admin_key(settings_root(settings), call->arena, &call->key, NULL))
+        call->key = (struct lh_str){0};
     if (holder.url.len)
         return cli_run_remote(call, holder.url, body, err);
     return cli_run_local(call, settings, body, err);

@@ -166,6 +166,8 @@ static size_t put_headers(const struct cli_call *call, struct http_pair *headers
         headers[count++] = (struct http_pair){lh_lit("If-Match"), call->if_match};
     if (call->idempotency_key.data)
         headers[count++] = (struct http_pair){lh_lit("Idempotency-Key"), call->idempotency_key};
+    if (call->key.data)
+        headers[count++] = (struct http_pair){lh_lit("X-API-Key"), call->key};
     return count;
 }
 
@@ -174,7 +176,7 @@ enum lh_code cli_run_remote(const struct cli_call *call, struct lh_str url, stru
 {
     struct http_client *client = NULL;
     struct http_client_response response = {0};
-    struct http_pair headers[3];
+    struct http_pair headers[4];
     struct lh_buf target;
     struct lh_buf json;
     lh_buf_init(&target, HTTP_TARGET_BYTES_MAX + url.len);

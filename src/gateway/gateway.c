@@ -26,7 +26,7 @@ static enum lh_code route(void *context, const struct http_request *request, str
     const struct settings_server *settings = &lake_settings(gateway->lake)->server;
     const struct route_node *node =
         route_find(gateway->routes, request->segments, request->segment_count);
-    enum lh_code code = guard_site(request, &settings->hosts, err);
+    enum lh_code code = guard_site(request, lake_settings(gateway->lake), err);
     if (code)
         return code;
     if (!node)
@@ -39,6 +39,13 @@ static enum lh_code route(void *context, const struct http_request *request, str
                 LH_ARG(lh_str_head(request->path, 200)), LH_ARG(request->method_name));
         return lh_error_hint(err, "It takes %.*s.", LH_ARG(route_allow(node, request->arena)));
     }
+    /* Asked here already, so that nobody's upload is read in vain; op_run asks again. */
+    const struct principal *principal = NULL;
+    code = caller_find(gateway->lake, request, &principal, err);
+    if (!code)
+        code = access_check(principal, op->permission, err);
+    if (code)
+        return code;
     ret->lane = op->lane;
     memcpy(&ret->data, &op, sizeof ret->data); /* handle() takes it back as const */
     switch (op->body) {
@@ -103,6 +110,7 @@ static void put_head(struct exchange *exchange, const struct op_reply *reply)
 {
     http_reply_status(exchange->reply, reply->status);
     http_reply_header(exchange->reply, "X-Request-Id", exchange->request_id);
+    guard_reply(exchange->request, exchange->reply);
     if (reply->content_type.data)
         http_reply_header(exchange->reply, "Content-Type", reply->content_type);
     if (reply->etag.data)
@@ -156,6 +164,8 @@ static void answer_options(struct exchange *exchange)
     http_reply_status(exchange->reply, 204);
     http_reply_header(exchange->reply, "X-Request-Id", exchange->request_id);
     http_reply_header(exchange->reply, "Allow", route_allow(node, request->arena));
+    guard_reply(request, exchange->reply);
+    guard_preflight(request, route_allow(node, request->arena), exchange->reply);
     log_request(exchange, NULL, 204, NULL, 0);
 }
 
@@ -178,7 +188,6 @@ static void handle(void *context, const struct http_request *request, struct htt
     const struct op_sink sink = {stream_begin, stream_write, &exchange};
     struct op_call call = {
         .lake = gateway->lake,
-        .principal = access_local_admin(),
         .arena = request->arena,
         .cancel = request->cancel,
         .request_id = exchange.request_id,
@@ -189,7 +198,9 @@ static void handle(void *context, const struct http_request *request, struct htt
     struct op_reply answer;
     void *args = NULL;
     op_reply_init(&answer, op, &sink, WHOLE_BODY_BYTES_MAX);
-    enum lh_code code = bind_request(op, request, lh_dir_path(gateway->staging), &args, &err);
+    enum lh_code code = caller_find(gateway->lake, request, &call.principal, &err);
+    if (!code)
+        code = bind_request(op, request, lh_dir_path(gateway->staging), &args, &err);
     if (!code)
         code = op_run(op, &call, args, &answer, &err);
     finish(&exchange, op, &answer, code, &err);

@@ -27,26 +27,62 @@ static bool is_loopback_name(struct lh_str host)
     return !rest.data;
 }
 
-enum lh_code guard_site(const struct http_request *request, const struct lh_str_list *hosts,
+static bool is_listed(const struct lh_str_list *list, struct lh_str text)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (lh_str_equal_nocase(list->items[i], text) || lh_str_equal(list->items[i], lh_lit("*")))
+            return true;
+    return false;
+}
+
+static bool is_same_origin(const struct http_request *request, struct lh_str origin)
+{
+    size_t at = 0;
+    return lh_str_find(origin, lh_lit("://"), &at) &&
+           lh_str_equal_nocase(lh_str_slice(origin, at + 3, origin.len),
+                               http_request_header(request, "Host"));
+}
+
+enum lh_code guard_site(const struct http_request *request, const struct settings *settings,
                         struct lh_error *err)
 {
     struct lh_str authority = http_request_header(request, "Host");
     struct lh_str host = host_of(authority);
-    bool is_ours = !authority.len || is_loopback_name(host);
-    for (size_t i = 0; i < hosts->count && !is_ours; i++)
-        is_ours = lh_str_equal_nocase(hosts->items[i], host);
+    bool is_ours = settings->auth.enabled || !authority.len || is_loopback_name(host) ||
+                   is_listed(&settings->server.hosts, host);
     if (!is_ours) {
         lh_fail(err, LH_FORBIDDEN, "This server does not answer to the name '%.*s'.",
                 LH_ARG(lh_str_head(host, 100)));
         return lh_error_hint(err, "Use its address, or list the name under [server] hosts.");
     }
     struct lh_str origin = http_request_header(request, "Origin");
-    size_t at = 0;
-    if (!origin.data)
+    if (!origin.data || is_same_origin(request, origin) ||
+        is_listed(&settings->server.cors_origins, origin))
         return LH_OK;
-    if (lh_str_find(origin, lh_lit("://"), &at) &&
-        lh_str_equal_nocase(lh_str_slice(origin, at + 3, origin.len), authority))
-        return LH_OK;
-    return lh_fail(err, LH_FORBIDDEN, "Pages of '%.*s' may not use this server.",
-                   LH_ARG(lh_str_head(origin, 100)));
+    lh_fail(err, LH_FORBIDDEN, "Pages of '%.*s' may not use this server.",
+            LH_ARG(lh_str_head(origin, 100)));
+    return lh_error_hint(err, "List the origin under [server] cors_origins to let them.");
+}
+
+void guard_reply(const struct http_request *request, struct http_reply *reply)
+{
+    struct lh_str origin = http_request_header(request, "Origin");
+    if (!origin.data || is_same_origin(request, origin))
+        return;
+    http_reply_header(reply, "Access-Control-Allow-Origin", origin);
+    http_reply_header(reply, "Access-Control-Expose-Headers",
+                      lh_lit("ETag, Location, Retry-After, X-Request-Id"));
+    http_reply_header(reply, "Vary", lh_lit("Origin"));
+}
+
+void guard_preflight(const struct http_request *request, struct lh_str methods,
+                     struct http_reply *reply)
+{
+    struct lh_str headers = http_request_header(request, "Access-Control-Request-Headers");
+    if (!http_request_header(request, "Access-Control-Request-Method").data)
+        return;
+    http_reply_header(reply, "Access-Control-Allow-Methods", methods);
+    if (headers.data)
+        http_reply_header(reply, "Access-Control-Allow-Headers", headers);
+    http_reply_header(reply, "Access-Control-Max-Age", lh_lit("600"));
 }

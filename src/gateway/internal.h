@@ -7,6 +7,7 @@
 
 #include "gateway/gateway.h"
 #include "http/http.h"
+#include "lake/lake.h"
 #include "ops/op.h"
 
 #define ROUTE_METHODS ((size_t)OP_DELETE + 1)
@@ -42,11 +43,23 @@ enum lh_code bind_request(const struct op *op, const struct http_request *reques
 enum lh_code bind_check_type(const struct op *op, const struct http_request *request,
                              struct lh_error *err) LH_MUST_USE;
 
-/* LH_FORBIDDEN for a Host that is not this machine's (a page that had its name resolve to it) and
- * for an Origin that is another site: without keys, nothing else keeps a browser's other pages out.
- */
-enum lh_code guard_site(const struct http_request *request, const struct lh_str_list *hosts,
+/* LH_FORBIDDEN for an Origin that is neither this server nor one of cors_origins, and, without
+ * keys, for a Host that is not this machine's (a page that had its name resolve to it): nothing
+ * else keeps a browser's other pages out then. */
+enum lh_code guard_site(const struct http_request *request, const struct settings *settings,
                         struct lh_error *err) LH_MUST_USE;
+/* What a browser must hear before a page of a listed origin may read the reply; for requests that
+ * guard_site let in. */
+void guard_reply(const struct http_request *request, struct http_reply *reply);
+/* The same for the question that browsers ask first. */
+void guard_preflight(const struct http_request *request, struct lh_str methods,
+                     struct http_reply *reply);
+
+/* Who calls: by key, or the local administrator where none are asked for; lowered to the role of
+ * X-Lakehouse-Role. NULL: nobody, no key was sent. In the request's arena. LH_UNAUTHENTICATED: the
+ * key opens nothing; LH_INVALID: two keys, or no such role; LH_FORBIDDEN: a stronger role. */
+enum lh_code caller_find(struct lake *lake, const struct http_request *request,
+                         const struct principal **ret, struct lh_error *err) LH_MUST_USE;
 
 /* The caller's X-Request-Id if it is sane, else a new one. */
 struct lh_str problem_request_id(const struct http_request *request);

@@ -58,6 +58,10 @@ void problem_write(const struct http_request *request, struct lh_str request_id,
     http_reply_status(reply, row->http_status);
     http_reply_header(reply, "Content-Type", lh_lit("application/problem+json"));
     http_reply_header(reply, "X-Request-Id", request_id);
+    if (err->code != LH_FORBIDDEN)
+        guard_reply(request, reply);
+    if (err->code == LH_UNAUTHENTICATED)
+        http_reply_header(reply, "WWW-Authenticate", lh_lit("Bearer realm=\"lakehouse\""));
     http_reply_take(reply, &body);
     lh_buf_release(&body);
 }

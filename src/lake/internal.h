@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 
+struct access_keys;
 struct catalog;
 struct storage;
 struct keeper; /* made by keeper_start, ended by keeper_stop */
@@ -16,6 +17,11 @@ struct keeper; /* made by keeper_start, ended by keeper_stop */
 enum lh_code keeper_start(struct catalog *catalog, struct storage *storage, struct keeper **ret,
                           struct lh_error *err) LH_MUST_USE;
 void keeper_stop(struct keeper *keeper); /* waits for the piece at hand; NULL is fine */
+
+/* Makes the first administrator's key if there is none in force, and writes it to the data folder's
+ * admin.key, for its owner alone. */
+enum lh_code admin_key_ensure(struct access_keys *keys, struct lh_str root,
+                              struct lh_error *err) LH_MUST_USE;
 
 /* "4GB", "512 MiB", "1000000" as bytes; empty = 0. LH_INVALID. */
 enum lh_code settings_bytes(struct lh_str text, int64_t *ret, struct lh_error *err) LH_MUST_USE;

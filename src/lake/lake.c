@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "access/keys.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "catalog/catalog.h"
@@ -29,6 +30,7 @@ struct lake {
     struct jobs *jobs;
     struct ingest *ingest;
     struct query_engine *query;
+    struct access_keys *keys;
     struct keeper *keeper;
     struct job_kind kinds[1];
     int64_t opened_ms;
@@ -110,6 +112,10 @@ static enum lh_code open_parts(struct lake *lake, struct lh_error *err)
     const struct catalog_options catalog = {0};
     enum lh_code code = storage_open(&storage, &lake->storage, err);
     if (!code)
+        code = access_keys_open(lake->storage, &lake->keys, err);
+    if (!code && lake->settings->auth.enabled)
+        code = admin_key_ensure(lake->keys, settings_root(lake->settings), err);
+    if (!code)
         code = open_pool(lake, err);
     if (!code)
         code = open_engine(lake, err);
@@ -158,6 +164,7 @@ void lake_close(struct lake *lake)
     ingest_free(lake->ingest);
     catalog_close(lake->catalog);
     engine_close(lake->engine);
+    access_keys_close(lake->keys);
     storage_close(lake->storage);
     pthread_mutex_destroy(&lake->meter_lock);
     lh_arena_free(lake->arena);
@@ -209,6 +216,11 @@ struct ingest *lake_ingest(struct lake *lake)
 struct query_engine *lake_query(struct lake *lake)
 {
     return lake->query;
+}
+
+struct access_keys *lake_keys(struct lake *lake)
+{
+    return lake->keys;
 }
 
 int64_t lake_opened_ms(const struct lake *lake)
@@ -265,7 +277,7 @@ void lake_write_meter(struct lake *lake, struct lh_buf *buf)
     pthread_mutex_unlock(&lake->meter_lock);
 }
 
-#define OWN_PROBLEMS_MAX 3
+#define OWN_PROBLEMS_MAX 4
 
 static size_t own_problems(struct lake *lake, struct lh_arena *arena, struct lake_problem *ret)
 {
@@ -288,6 +300,11 @@ static size_t own_problems(struct lake *lake, struct lh_arena *arena, struct lak
         ret[count++] = (struct lake_problem){
             lh_lit("jobs"), lh_lit("records"),
             lh_arena_printf(arena, "%zu records cannot be read and were skipped.", damaged)};
+    damaged = access_keys_damaged(lake->keys);
+    if (damaged)
+        ret[count++] = (struct lake_problem){
+            lh_lit("access"), lh_lit("keys"),
+            lh_arena_printf(arena, "%zu keys cannot be read and open nothing.", damaged)};
     return count;
 }
 

@@ -1,7 +1,7 @@
 /* One opened lakehouse: owns the modules, wires them to each other, and ends them in order.
  *
- *   lake_open: storage + lock ─▶ engine ─▶ catalog (recovery) ─▶ jobs ─▶ ingest, query ─▶ open
- *   lake_close: the same backwards, after running jobs were told to stop and have ended
+ *   lake_open: storage + lock ─▶ keys ─▶ engine ─▶ catalog (recovery) ─▶ jobs ─▶ ingest, query ─▶
+ * open lake_close: the same backwards, after running jobs were told to stop and have ended
  *
  * One process opens a lake for writing at a time; a second gets LH_LOCKED naming the first.
  * Threads: once open, everything here may be called by any thread. lake_open and lake_close block
@@ -19,6 +19,7 @@ struct catalog;
 struct jobs;
 struct ingest;
 struct query_engine;
+struct access_keys;
 
 struct lake; /* opaque; made by lake_open, ended by lake_close */
 
@@ -43,9 +44,16 @@ struct catalog *lake_catalog(struct lake *lake);
 struct jobs *lake_jobs(struct lake *lake);
 struct ingest *lake_ingest(struct lake *lake);
 struct query_engine *lake_query(struct lake *lake);
+struct access_keys *
+lake_keys(struct lake *lake);                    /* of callers, whether they are asked for or not */
 int64_t lake_opened_ms(const struct lake *lake); /* wall time */
 int64_t lake_uptime_ms(const struct lake *lake);
 int64_t lake_recovery_ms(const struct lake *lake); /* how long lake_open took */
+
+/* The key that the lake itself made for its first administrator, from the file in the data folder
+ * that its owner alone can read. LH_NOT_FOUND. */
+enum lh_code lake_admin_key(struct lh_str root, struct lh_arena *arena, struct lh_str *ret,
+                            struct lh_error *err) LH_MUST_USE;
 
 /* Writes where this process answers ("127.0.0.1:3100") beside the lake's lock, so that the command
  * line finds it. */

@@ -18,6 +18,8 @@ static const struct lh_field server_rows[] = {
            .doc = "The data folder."),
     LH_STR_LIST(struct settings_server, hosts, .max = 64,
                 .doc = "Names beside localhost that requests may call this server by."),
+    LH_STR_LIST(struct settings_server, cors_origins, .max = 64,
+                .doc = "Origins (https://host:port) whose pages may use this server; * = any."),
     LH_INT(struct settings_server, io_threads, LH_PRESET(2), .min = 1, .max = 64,
            .doc = "Threads that own the sockets."),
     LH_INT(struct settings_server, worker_threads, LH_PRESET(0), .min = 0, .max = 1024,
@@ -60,6 +62,11 @@ static const struct lh_field catalog_rows[] = {
            .max = (int64_t)3650 * 86400, .doc = "How long older versions stay readable."),
 };
 
+static const struct lh_field auth_rows[] = {
+    LH_BOOL(struct settings_auth, enabled, LH_PRESET(false),
+            .doc = "Callers need keys; the first administrator's is written to the data folder."),
+};
+
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const struct lh_field log_rows[] = {
     LH_CHOICE(struct settings_log, level, .choices = log_levels, LH_PRESET(LH_LOG_INFO),
@@ -77,6 +84,8 @@ static const struct lh_fields query_fields =
     LH_FIELDS_OF(struct settings_query, "SettingsQuery", query_rows);
 static const struct lh_fields catalog_fields =
     LH_FIELDS_OF(struct settings_catalog, "SettingsCatalog", catalog_rows);
+static const struct lh_fields auth_fields =
+    LH_FIELDS_OF(struct settings_auth, "SettingsAuth", auth_rows);
 static const struct lh_fields log_fields =
     LH_FIELDS_OF(struct settings_log, "SettingsLog", log_rows);
 
@@ -88,6 +97,7 @@ static void list_sections(struct settings *settings)
         {.name = "engine", .fields = &engine_fields, .target = &settings->engine},
         {.name = "query", .fields = &query_fields, .target = &settings->query},
         {.name = "catalog", .fields = &catalog_fields, .target = &settings->catalog},
+        {.name = "auth", .fields = &auth_fields, .target = &settings->auth},
         {.name = "log", .fields = &log_fields, .target = &settings->log},
     };
     memcpy(settings->sections, sections, sizeof(sections));
@@ -164,7 +174,7 @@ enum lh_code settings_address(struct lh_str listen, struct lh_str *ret_host, uin
     return LH_OK;
 }
 
-static enum lh_code check_loopback(struct lh_str listen, struct lh_error *err)
+static enum lh_code check_listen(struct lh_str listen, bool has_keys, struct lh_error *err)
 {
     struct lh_str host = {0};
     uint16_t port = 0;
@@ -187,7 +197,7 @@ static enum lh_code check_loopback(struct lh_str listen, struct lh_error *err)
             is_loopback = IN6_IS_ADDR_LOOPBACK(&six);
         }
     }
-    if (is_loopback)
+    if (is_loopback || (is_address && has_keys))
         return LH_OK;
     if (!is_address) {
         lh_fail(err, LH_INVALID, "The listen address '%.*s' does not begin with an IP address.",
@@ -196,8 +206,9 @@ static enum lh_code check_loopback(struct lh_str listen, struct lh_error *err)
     } else {
         lh_fail(err, LH_INVALID, "The server does not listen on %.*s: it has no authentication.",
                 LH_ARG(listen));
-        lh_error_hint(err, "Without authentication only loopback addresses are served: use "
-                           "127.0.0.1 or ::1, and a tunnel or a proxy with a login before it.");
+        lh_error_hint(
+            err,
+            "Set enabled = true under [auth], or listen on a loopback address: 127.0.0.1 or ::1.");
     }
     return lh_error_field(err, lh_lit("server.listen"));
 }
@@ -220,7 +231,7 @@ enum lh_code settings_load(struct lh_str config_path, const struct settings_flag
     int64_t bytes;
     if (!code && (code = settings_bytes(ret->engine.memory_limit, &bytes, err)))
         return lh_error_field(err, lh_lit("engine.memory_limit"));
-    return code ? code : check_loopback(ret->server.listen, err);
+    return code ? code : check_listen(ret->server.listen, ret->auth.enabled, err);
 }
 
 enum lh_code settings_bytes(struct lh_str text, int64_t *ret, struct lh_error *err)

@@ -10,9 +10,10 @@
 #include "base/config.h"
 
 struct settings_server {
-    struct lh_str listen;     /* "127.0.0.1:3100", "[::1]:3100" */
-    struct lh_str data;       /* the data folder */
-    struct lh_str_list hosts; /* more names that requests may call this server by */
+    struct lh_str listen;            /* "127.0.0.1:3100", "[::1]:3100" */
+    struct lh_str data;              /* the data folder */
+    struct lh_str_list hosts;        /* more names that requests may call this server by */
+    struct lh_str_list cors_origins; /* whose pages may use this server from a browser */
     int64_t io_threads;
     int64_t worker_threads; /* 0 = two per processor, at least 4 */
     int64_t queue_max;
@@ -41,12 +42,16 @@ struct settings_catalog {
     int64_t version_retention_s; /* how long old versions stay readable */
 };
 
+struct settings_auth {
+    bool enabled; /* callers need keys; without, only loopback is served */
+};
+
 struct settings_log {
     int level; /* enum lh_log_level */
     bool requests;
 };
 
-#define SETTINGS_SECTION_COUNT 6
+#define SETTINGS_SECTION_COUNT 7
 
 struct settings {
     struct settings_server server;
@@ -54,6 +59,7 @@ struct settings {
     struct settings_engine engine;
     struct settings_query query;
     struct settings_catalog catalog;
+    struct settings_auth auth;
     struct settings_log log;
     struct lh_config_section sections[SETTINGS_SECTION_COUNT]; /* of the members above */
     struct lh_str file; /* the file that was read; absent = none */
@@ -67,8 +73,8 @@ struct settings_flag {
 /* Presets, then the file, the environment (LAKEHOUSE_SECTION_KEY) and the flags, then all checks.
  * `config_path` empty: lakehouse.toml in the data folder if it exists, else in the working
  * directory, else none. *ret must stay where it is (its sections point into it); its text lives in
- * `arena`. LH_INVALID with file and line, or when the listen address is not a loopback address:
- * there is no authentication yet. */
+ * `arena`. LH_INVALID with file and line, or when the listen address is not a loopback address and
+ * authentication is off. */
 enum lh_code settings_load(struct lh_str config_path, const struct settings_flag *flags,
                            size_t flag_count, struct lh_arena *arena, struct settings *ret,
                            struct lh_error *err) LH_MUST_USE;

@@ -34,5 +34,10 @@ extern const struct op op_query_explain;
 extern const struct op op_jobs_list;
 extern const struct op op_jobs_get;
 extern const struct op op_jobs_cancel;
+extern const struct op op_access_me;
+extern const struct op op_access_roles;
+extern const struct op op_keys_list;
+extern const struct op op_keys_create;
+extern const struct op op_keys_revoke;
 
 #endif

@@ -79,7 +79,7 @@ static const struct lh_fields sql_fields = LH_FIELDS_OF(struct sql_args, "QueryS
 static struct query_principal principal_of(const struct op_call *call)
 {
     return (struct query_principal){
-        .is_trusted = lh_str_equal(call->principal->role, lh_lit("admin")),
+        .is_trusted = call->principal->is_unmasked,
     };
 }
 

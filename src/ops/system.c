@@ -61,7 +61,9 @@ static enum lh_code run_health(struct op_call *call, const void *args, struct op
     const struct health health = {
         .status = found.is_ok ? 0 : 1,
         .version = lh_lit(LH_VERSION),
-        .authentication = lh_lit("none: loopback only"),
+        .authentication = lake_settings(call->lake)->auth.enabled
+                              ? lh_lit("keys")
+                              : lh_lit("none: every caller is local-admin, on loopback only"),
         .uptime_ms = lake_uptime_ms(call->lake),
         .datasets = found.dataset_count,
         .sequence = found.sequence,

@@ -5,5 +5,7 @@ const struct op *const op_table[] = {
     &op_datasets_list,   &op_datasets_get,    &op_datasets_versions, &op_datasets_update,
     &op_datasets_rename, &op_datasets_delete, &op_ingest_file,       &op_query_sql,
     &op_query_explain,   &op_jobs_list,       &op_jobs_get,          &op_jobs_cancel,
+    &op_access_me,       &op_access_roles,    &op_keys_list,         &op_keys_create,
+    &op_keys_revoke,
 };
 const size_t op_table_count = sizeof(op_table) / sizeof(op_table[0]);

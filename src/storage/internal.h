@@ -14,6 +14,10 @@
 #define LAKE_FILE "_lake.json"
 #define LOCK_FILE "_lock"
 #define OWNER_FILE "_owner.json"
+/* Of people and of doors, not objects: they may lie in a data folder before it is a lake. */
+#define SETTINGS_FILE "lakehouse.toml"
+#define SECRETS_FILE "secrets.toml"
+#define ADMIN_KEY_FILE "admin.key"
 
 struct storage_bucket {
     struct lh_str name;

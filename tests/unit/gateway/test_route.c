@@ -118,9 +118,8 @@ static void a_missing_path_is_answered_with_the_nearest(void **state)
 
 /* --- who may come from where */
 
-static enum lh_code guard(const char *host, const char *origin, const struct lh_str_list *hosts)
+static enum lh_code guard_by(const char *host, const char *origin, const struct settings *settings)
 {
-    const struct lh_str_list none = {NULL, 0};
     struct http_pair headers[2];
     size_t count = 0;
     if (host)
@@ -128,7 +127,15 @@ static enum lh_code guard(const char *host, const char *origin, const struct lh_
     if (origin)
         headers[count++] = (struct http_pair){lh_lit("Origin"), lh_str_of(origin)};
     const struct http_request request = {.headers = headers, .header_count = count};
-    return guard_site(&request, hosts ? hosts : &none, NULL);
+    return guard_site(&request, settings, NULL);
+}
+
+static enum lh_code guard(const char *host, const char *origin, const struct lh_str_list *hosts)
+{
+    struct settings settings = {0};
+    if (hosts)
+        settings.server.hosts = *hosts;
+    return guard_by(host, origin, &settings);
 }
 
 static void names_of_this_machine_are_answered(void **state)
@@ -169,9 +176,32 @@ static void a_page_of_another_site_is_refused(void **state)
     assert_int_equal(guard("127.0.0.1:3100", "null", NULL), LH_FORBIDDEN);
 }
 
+static void a_listed_origin_may_come(void **state)
+{
+    const struct lh_str names[] = {LH_LIT("https://reports.test")};
+    struct settings settings = {0};
+    (void)state;
+    settings.server.cors_origins = (struct lh_str_list){names, 1};
+    assert_int_equal(guard_by("127.0.0.1", "https://reports.test", &settings), LH_OK);
+    assert_int_equal(guard_by("127.0.0.1", "http://reports.test", &settings), LH_FORBIDDEN);
+    assert_int_equal(guard_by("127.0.0.1", "https://reports.test.evil.test", &settings),
+                     LH_FORBIDDEN);
+    assert_int_equal(guard_by("evil.test", "https://reports.test", &settings), LH_FORBIDDEN);
+}
+
+static void where_keys_are_asked_for_any_name_is_answered_but_no_other_page(void **state)
+{
+    struct settings settings = {.auth.enabled = true};
+    (void)state;
+    assert_int_equal(guard_by("lake.test:3100", NULL, &settings), LH_OK);
+    assert_int_equal(guard_by("lake.test", "http://evil.test", &settings), LH_FORBIDDEN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_listed_origin_may_come),
+        cmocka_unit_test(where_keys_are_asked_for_any_name_is_answered_but_no_other_page),
         cmocka_unit_test(every_operation_is_found_at_its_own_path),
         cmocka_unit_test(a_parameter_takes_one_part_whatever_it_is),
         cmocka_unit_test(head_is_get),
