@@ -6,6 +6,7 @@
 #include "cli/internal.h"
 #include "engine/engine.h"
 #include "lake/lake.h"
+#include "search/verify.h"
 #include "storage/storage.h"
 
 struct finding_view {
@@ -31,6 +32,7 @@ struct report_view {
     int64_t objects;
     int64_t object_bytes;
     int64_t orphans;
+    int64_t indexes;
     struct lh_list findings;
 };
 static const struct lh_field report_rows[] = {
@@ -42,6 +44,7 @@ static const struct lh_field report_rows[] = {
     LH_INT(struct report_view, objects, .doc = "Data files whose checksum was compared."),
     LH_INT(struct report_view, object_bytes, .doc = "Their size."),
     LH_INT(struct report_view, orphans, .doc = "Files that no commit names: harmless."),
+    LH_INT(struct report_view, indexes, .doc = "Looked at."),
     LH_LIST(struct report_view, findings, .fields = &finding_fields, .doc = "Errors first."),
 };
 static const struct lh_fields report_fields =
@@ -78,7 +81,8 @@ static enum lh_code inspect(void *context, const struct catalog_object *object,
 }
 
 static enum lh_code look(const struct settings *settings, struct lh_arena *arena,
-                         struct catalog_report *ret, struct lh_error *err)
+                         struct catalog_report *ret, struct search_report *ret_indexes,
+                         struct lh_error *err)
 {
     struct looker looker = {0};
     struct lake_holder holder = {0};
@@ -98,29 +102,48 @@ static enum lh_code look(const struct settings *settings, struct lh_arena *arena
         code = engine_open(&engine, &looker.engine, err);
     if (!code)
         code = catalog_verify(looker.storage, &options, arena, ret, err);
+    if (!code)
+        code = search_verify(looker.storage, NULL, arena, ret_indexes, err);
     engine_close(looker.engine);
     storage_close(looker.storage);
     return code;
 }
 
-static enum lh_code print_report(const struct catalog_report *report, struct lh_arena *arena,
+/* What both verifiers found, errors first. */
+static size_t gather(const struct catalog_report *report, const struct search_report *indexes,
+                     struct finding_view *findings)
+{
+    size_t count = 0;
+    for (int severity = CATALOG_ERROR; severity >= CATALOG_INFO; severity--) {
+        for (size_t i = 0; i < report->finding_count; i++)
+            if ((int)report->findings[i].severity == severity)
+                findings[count++] = (struct finding_view){severity, report->findings[i].object,
+                                                          report->findings[i].what};
+        for (size_t i = 0; i < indexes->finding_count; i++)
+            if (indexes->findings[i].is_error == (severity == CATALOG_ERROR))
+                findings[count++] = (struct finding_view){severity, indexes->findings[i].object,
+                                                          indexes->findings[i].what};
+    }
+    return count;
+}
+
+static enum lh_code print_report(const struct catalog_report *report,
+                                 const struct search_report *indexes,
+                                 const struct finding_view *findings, size_t finding_count,
                                  struct lh_error *err)
 {
-    struct finding_view *findings =
-        lh_arena_array(arena, report->finding_count + 1, sizeof(*findings));
-    for (size_t i = 0; i < report->finding_count; i++)
-        findings[i] = (struct finding_view){(int)report->findings[i].severity,
-                                            report->findings[i].object, report->findings[i].what};
+    size_t errors = report->error_count + indexes->error_count;
     const struct report_view view = {
-        .is_sound = report->error_count == 0,
-        .errors = (int64_t)report->error_count,
+        .is_sound = errors == 0,
+        .errors = (int64_t)errors,
         .datasets = report->datasets,
         .versions = report->versions,
         .checkpoints = report->checkpoints,
-        .objects = report->objects,
-        .object_bytes = report->object_bytes,
-        .orphans = report->orphans,
-        .findings = {findings, report->finding_count},
+        .objects = report->objects + indexes->objects,
+        .object_bytes = report->object_bytes + indexes->object_bytes,
+        .orphans = report->orphans + indexes->orphans,
+        .indexes = indexes->indexes,
+        .findings = {findings, finding_count},
     };
     struct lh_buf buf;
     struct lh_json json;
@@ -135,16 +158,19 @@ static enum lh_code print_report(const struct catalog_report *report, struct lh_
     return code;
 }
 
-static void print_words(const struct catalog_report *report)
+static void print_words(const struct catalog_report *report, const struct search_report *indexes,
+                        const struct finding_view *findings, size_t finding_count)
 {
-    for (size_t i = 0; i < report->finding_count; i++)
-        printf("%s  %.*s: %.*s\n", severities[report->findings[i].severity],
-               LH_ARG(report->findings[i].object), LH_ARG(report->findings[i].what));
-    printf(
-        "%lld datasets, %lld versions, %lld data files (%lld bytes): ", (long long)report->datasets,
-        (long long)report->versions, (long long)report->objects, (long long)report->object_bytes);
-    if (report->error_count)
-        printf("%zu errors.\n", report->error_count);
+    size_t errors = report->error_count + indexes->error_count;
+    for (size_t i = 0; i < finding_count; i++)
+        printf("%s  %.*s: %.*s\n", severities[findings[i].severity], LH_ARG(findings[i].object),
+               LH_ARG(findings[i].what));
+    printf("%lld datasets, %lld versions, %lld indexes, %lld files (%lld bytes): ",
+           (long long)report->datasets, (long long)report->versions, (long long)indexes->indexes,
+           (long long)(report->objects + indexes->objects),
+           (long long)(report->object_bytes + indexes->object_bytes));
+    if (errors)
+        printf("%zu errors.\n", errors);
     else
         printf("sound.\n");
 }
@@ -156,17 +182,25 @@ static int run(const struct cli_command *command, int word_count, char *const *w
     struct lh_arena *arena = lh_arena_new(0);
     struct lh_error err = LH_ERROR_NONE;
     struct catalog_report report = {0};
+    struct search_report indexes = {0};
+    struct finding_view *findings = NULL;
+    size_t finding_count = 0;
     struct settings settings;
     int status = CLI_DONE;
     if (!cli_read_settings(command, word_count, words, flags, 1, arena, &settings, &status))
         goto out;
-    if (look(&settings, arena, &report, &err) || (is_json && print_report(&report, arena, &err))) {
+    if (look(&settings, arena, &report, &indexes, &err)) {
         status = cli_fail(&err);
         goto out;
     }
+    findings =
+        lh_arena_array(arena, report.finding_count + indexes.finding_count + 1, sizeof(*findings));
+    finding_count = gather(&report, &indexes, findings);
     if (!is_json)
-        print_words(&report);
-    if (report.error_count)
+        print_words(&report, &indexes, findings, finding_count);
+    else if (print_report(&report, &indexes, findings, finding_count, &err))
+        status = cli_fail(&err);
+    if (report.error_count + indexes.error_count)
         status = CLI_FAILED;
 out:
     lh_arena_free(arena);

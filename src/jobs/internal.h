@@ -29,6 +29,7 @@ struct job {
     int64_t created_ms;
 
     struct lh_cancel cancel; /* atomic by itself */
+    bool is_checked;         /* job_checkpoint has noted this attempt; only its own thread looks */
 
     /* Under jobs.lock. */
     enum job_state state;
@@ -36,6 +37,7 @@ struct job {
     bool is_handed_over; /* queued, and the pool has it */
     int64_t attempts;
     int64_t started_ms;
+    int64_t begun_us; /* this attempt, monotonic */
     int64_t ended_ms;
     struct job_progress progress;
     struct lh_str result;

@@ -63,9 +63,15 @@ struct job_progress {
     struct lh_opt_int rows_total; /* unset = not known */
     int64_t bytes_done;
     int64_t bytes_total;
+    struct lh_opt_int chunks_done; /* unset = the work has none */
+    double rows_per_second;        /* these two are filled where a running job is told of */
+    struct lh_opt_int eta_s;
 };
 /* Cheap; any thread, as long as run() has not returned. */
 void job_set_progress(struct job *job, const struct job_progress *progress);
+/* A part of the work is durable and will not be done again: when the process goes down after this,
+ * the attempt is not held against the job. Writes a small record the first time in an attempt. */
+void job_checkpoint(struct job *job);
 /* A JSON object of at most JOBS_RESULT_BYTES_MAX; copied. */
 void job_set_result(struct job *job, struct lh_str json);
 

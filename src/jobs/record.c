@@ -286,7 +286,7 @@ struct found {
     bool is_ended;
     bool is_cancelled;
     int64_t attempts;
-    int64_t stopped;
+    int64_t stopped; /* the last attempt that is not held against the job */
 };
 
 static void note_file(struct found *found, struct lh_str what)
@@ -296,7 +296,12 @@ static void note_file(struct found *found, struct lh_str what)
     found->is_ended |= lh_str_equal(what, lh_lit("ended.json"));
     found->is_cancelled |= lh_str_equal(what, lh_lit("cancel.json"));
     found->attempts += lh_str_starts_with(what, lh_lit("attempt-"));
-    found->stopped += lh_str_starts_with(what, lh_lit("stopped-"));
+    if (lh_str_starts_with(what, lh_lit("stopped-"))) {
+        struct lh_str number = lh_str_slice(what, sizeof "stopped-" - 1, what.len);
+        int64_t attempt = 0;
+        if (lh_str_to_int(lh_str_cut(&number, '.'), &attempt) && attempt > found->stopped)
+            found->stopped = attempt;
+    }
 }
 
 static enum lh_code read_record(struct job *job, const char *what, const struct lh_fields *fields,

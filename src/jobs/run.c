@@ -51,6 +51,16 @@ void job_set_progress(struct job *job, const struct job_progress *progress)
     pthread_mutex_unlock(&job->jobs->lock);
 }
 
+void job_checkpoint(struct job *job)
+{
+    struct lh_error err = LH_ERROR_NONE;
+    if (!job->is_durable || job->is_checked)
+        return;
+    job->is_checked = true; /* only run() reads and writes it */
+    if (record_note(job, "stopped", &err))
+        lh_log_error(LH_LOG_WARN, "jobs.record", &err);
+}
+
 void job_set_result(struct job *job, struct lh_str json)
 {
     assert(json.len <= JOBS_RESULT_BYTES_MAX);
@@ -112,7 +122,7 @@ static void end_job(struct job *job, enum lh_code code, const struct lh_error *e
     struct jobs *jobs = job->jobs;
     if (code == LH_STOPPING && job->is_durable) {
         struct lh_error note = LH_ERROR_NONE;
-        if (record_note(job, "stopped", &note))
+        if (!job->is_checked && record_note(job, "stopped", &note))
             lh_log_error(LH_LOG_WARN, "jobs.record", &note);
         pthread_mutex_lock(&jobs->lock);
         jobs->counts.running--;
@@ -151,6 +161,7 @@ static void begin_job(struct job *job)
     pthread_mutex_lock(&jobs->lock);
     job->state = JOB_RUNNING;
     job->attempts++;
+    job->begun_us = lh_clock_monotonic_us();
     if (!job->started_ms)
         job->started_ms = lh_clock_unix_ms();
     job->progress.phase = lh_lit("starting");

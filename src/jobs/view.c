@@ -14,6 +14,9 @@ static const struct lh_field progress_rows[] = {
                .doc = "Rows in all; null while that is not known."),
     LH_INT(struct job_progress, bytes_done, .doc = "Bytes of the input done so far."),
     LH_INT(struct job_progress, bytes_total, .doc = "Bytes of the input in all."),
+    LH_OPT_INT(struct job_progress, chunks_done, .doc = "Chunks of text done so far."),
+    LH_DOUBLE(struct job_progress, rows_per_second, .doc = "While it runs; 0 = not known."),
+    LH_OPT_INT(struct job_progress, eta_s, .doc = "Seconds that it may still take."),
 };
 const struct lh_fields job_progress_fields =
     LH_FIELDS_OF(struct job_progress, "JobProgress", progress_rows);
@@ -47,10 +50,25 @@ static const struct lh_field info_rows[] = {
 };
 const struct lh_fields job_info_fields = LH_FIELDS_OF(struct job_info, "Job", info_rows);
 
+/* From how far it came since it was begun. */
+static void estimate(const struct job *job, struct job_progress *progress)
+{
+    int64_t took_us = lh_clock_monotonic_us() - job->begun_us;
+    if (took_us <= 0 || progress->rows_done <= 0)
+        return;
+    progress->rows_per_second = (double)progress->rows_done * 1e6 / (double)took_us;
+    int64_t left = progress->rows_total.value - progress->rows_done;
+    if (progress->rows_total.is_set && left >= 0)
+        progress->eta_s =
+            (struct lh_opt_int){true, (int64_t)((double)left / progress->rows_per_second + 0.5)};
+}
+
 static void copy_info(const struct job *job, struct lh_arena *arena, struct job_info *ret)
 {
     struct job_progress *progress = lh_arena_alloc(arena, sizeof *progress);
     *progress = job->progress;
+    if (job->state == JOB_RUNNING)
+        estimate(job, progress);
     struct job_error *error = NULL;
     if (job->has_error) {
         error = lh_arena_alloc(arena, sizeof *error);

@@ -5,23 +5,32 @@
 #define LAKEHOUSE_LAKE_INTERNAL_H
 
 #include "base/error.h"
+#include "search/search.h"
 
 struct access_keys;
 struct catalog;
 struct storage;
+struct query_engine;
+struct search;
 struct keeper; /* made by keeper_start, ended by keeper_stop */
 
 /* One thread that moves what crashed writers left to the trash, empties the trash after a grace
  * period, and verifies the checksums of all data files, a piece at a time. Everything is borrowed.
  */
-enum lh_code keeper_start(struct catalog *catalog, struct storage *storage, struct keeper **ret,
-                          struct lh_error *err) LH_MUST_USE;
+enum lh_code keeper_start(struct catalog *catalog, struct storage *storage, struct search *search,
+                          struct keeper **ret, struct lh_error *err) LH_MUST_USE;
 void keeper_stop(struct keeper *keeper); /* waits for the piece at hand; NULL is fine */
 
 /* Makes the first administrator's key if there is none in force, and writes it to the data folder's
  * admin.key, for its owner alone. */
 enum lh_code admin_key_ensure(struct access_keys *keys, struct lh_str root,
                               struct lh_error *err) LH_MUST_USE;
+
+/* What search needs of its siblings: rows through the query engine at *engine (which may be made
+ * later), vectors from the models of ai/. */
+struct search_source searching_source(struct query_engine **engine);
+extern const struct search_embedder *const searching_embedders[];
+extern const size_t searching_embedder_count;
 
 /* "4GB", "512 MiB", "1000000" as bytes; empty = 0. LH_INVALID. */
 enum lh_code settings_bytes(struct lh_str text, int64_t *ret, struct lh_error *err) LH_MUST_USE;

@@ -19,6 +19,7 @@
 struct keeper {
     struct catalog *catalog;
     struct storage *storage;
+    struct search *search;
     pthread_t thread;
     pthread_mutex_t lock; /* guards is_ending */
     pthread_cond_t wake;
@@ -51,6 +52,12 @@ static void sweep(struct keeper *keeper)
     else if (moved)
         lh_log(LH_LOG_INFO, "lake.sweep", "%zu files that no commit names went to the trash.",
                moved);
+    moved = 0;
+    if (search_sweep(keeper->search, &moved, &err))
+        lh_log_error(LH_LOG_WARN, "lake.sweep", &err);
+    else if (moved)
+        lh_log(LH_LOG_INFO, "lake.sweep", "%zu files that no index names went to the trash.",
+               moved);
 }
 
 static void *keep(void *context)
@@ -73,8 +80,8 @@ static void *keep(void *context)
     return NULL;
 }
 
-enum lh_code keeper_start(struct catalog *catalog, struct storage *storage, struct keeper **ret,
-                          struct lh_error *err)
+enum lh_code keeper_start(struct catalog *catalog, struct storage *storage, struct search *search,
+                          struct keeper **ret, struct lh_error *err)
 {
     struct keeper *keeper = calloc(1, sizeof(*keeper));
     pthread_condattr_t attributes;
@@ -82,6 +89,7 @@ enum lh_code keeper_start(struct catalog *catalog, struct storage *storage, stru
         return lh_fail(err, LH_BUSY, "There is no memory for the keeper.");
     keeper->catalog = catalog;
     keeper->storage = storage;
+    keeper->search = search;
     pthread_mutex_init(&keeper->lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);

@@ -14,6 +14,7 @@
 #include "jobs/jobs.h"
 #include "lake/internal.h"
 #include "query/query.h"
+#include "search/search.h"
 #include "storage/storage.h"
 
 /* Below this the lake is called degraded: a commit may still fit, a big ingest will not. */
@@ -31,8 +32,9 @@ struct lake {
     struct ingest *ingest;
     struct query_engine *query;
     struct access_keys *keys;
+    struct search *search;
     struct keeper *keeper;
-    struct job_kind kinds[1];
+    struct job_kind kinds[3];
     int64_t opened_ms;
     int64_t opened_us;
     int64_t recovery_ms;
@@ -80,6 +82,27 @@ static enum lh_code open_engine(struct lake *lake, struct lh_error *err)
     return code ? code : ask_version(lake, err);
 }
 
+static uint64_t search_stamp(void *context)
+{
+    return search_definitions(((struct lake *)context)->search);
+}
+
+static enum lh_code open_search(struct lake *lake, struct lh_error *err)
+{
+    const struct search_options options = {
+        .engine = lake->engine,
+        .storage = lake->storage,
+        .catalog = lake->catalog,
+        .embedders = searching_embedders,
+        .embedder_count = searching_embedder_count,
+        .source = searching_source(&lake->query),
+    };
+    enum lh_code code = search_open(&options, &lake->search, err);
+    if (!code)
+        search_forget_abandoned(lake->search, lake->jobs);
+    return code;
+}
+
 static enum lh_code open_work(struct lake *lake, struct lh_error *err)
 {
     const struct jobs_options jobs = {.storage = lake->storage, .pool = lake->pool};
@@ -94,12 +117,32 @@ static enum lh_code open_work(struct lake *lake, struct lh_error *err)
         .engine = lake->engine,
         .catalog = lake->catalog,
         .storage = lake->storage,
+        .table_functions = search_table_functions,
+        .table_function_count = search_table_function_count,
+        .table_function_stamp = search_stamp,
+        .table_function_context = lake,
         .plan_max = (size_t)lake->settings->query.plan_cache_entries,
     };
     if ((code = query_engine_new(&query, &lake->query, err)))
         return code;
+    if ((code = open_search(lake, err)))
+        return code;
     lake->kinds[0] = (struct job_kind){INGEST_JOB_KIND, ingest_job_run, lake->ingest};
+    lake->kinds[1] = (struct job_kind){SEARCH_INDEX_JOB_KIND, search_index_job, lake->search};
+    lake->kinds[2] = (struct job_kind){SEARCH_REFRESH_JOB_KIND, search_refresh_job, lake->search};
     return jobs_start(lake->jobs, lake->kinds, sizeof(lake->kinds) / sizeof(lake->kinds[0]), err);
+}
+
+/* What rests on a dataset; while the lake is opened, nobody drops one. */
+static enum lh_code find_dependents(void *context, const struct catalog_dataset *dataset,
+                                    struct lh_arena *arena, struct lh_str_list *ret,
+                                    struct lh_error *err)
+{
+    struct lake *lake = context;
+    (void)err;
+    if (lake->search)
+        search_dependents(lake->search, dataset->id, arena, ret);
+    return LH_OK;
 }
 
 static enum lh_code open_parts(struct lake *lake, struct lh_error *err)
@@ -109,7 +152,7 @@ static enum lh_code open_parts(struct lake *lake, struct lh_error *err)
         .access = STORAGE_WRITE,
         .create = true,
     };
-    const struct catalog_options catalog = {0};
+    const struct catalog_options catalog = {.dependents = find_dependents, .context = lake};
     enum lh_code code = storage_open(&storage, &lake->storage, err);
     if (!code)
         code = access_keys_open(lake->storage, &lake->keys, err);
@@ -124,7 +167,7 @@ static enum lh_code open_parts(struct lake *lake, struct lh_error *err)
     if (!code)
         code = open_work(lake, err);
     if (!code)
-        code = keeper_start(lake->catalog, lake->storage, &lake->keeper, err);
+        code = keeper_start(lake->catalog, lake->storage, lake->search, &lake->keeper, err);
     return code;
 }
 
@@ -160,6 +203,7 @@ void lake_close(struct lake *lake)
     keeper_stop(lake->keeper);
     jobs_close(lake->jobs);
     lh_pool_free(lake->pool);
+    search_close(lake->search);
     query_engine_free(lake->query);
     ingest_free(lake->ingest);
     catalog_close(lake->catalog);
@@ -221,6 +265,11 @@ struct query_engine *lake_query(struct lake *lake)
 struct access_keys *lake_keys(struct lake *lake)
 {
     return lake->keys;
+}
+
+struct search *lake_search(struct lake *lake)
+{
+    return lake->search;
 }
 
 int64_t lake_opened_ms(const struct lake *lake)
@@ -313,9 +362,14 @@ void lake_check_health(struct lake *lake, struct lh_arena *arena, struct lake_he
     struct catalog_problem *found = NULL;
     size_t found_count = 0;
     catalog_problems(lake->catalog, arena, &found, &found_count);
+    struct search_problem *bad = NULL;
+    size_t bad_count = 0;
+    search_problems(lake->search, arena, &bad, &bad_count);
     struct lake_problem *problems =
-        lh_arena_array(arena, found_count + OWN_PROBLEMS_MAX, sizeof(*problems));
+        lh_arena_array(arena, found_count + bad_count + OWN_PROBLEMS_MAX, sizeof(*problems));
     size_t count = own_problems(lake, arena, problems);
+    for (size_t i = 0; i < bad_count; i++)
+        problems[count++] = (struct lake_problem){lh_lit("index"), bad[i].name, bad[i].what};
     for (size_t i = 0; i < found_count; i++)
         problems[count++] = (struct lake_problem){
             lh_lit("dataset"), found[i].name.data ? found[i].name : found[i].dataset_id,

@@ -1,7 +1,8 @@
 /* One opened lakehouse: owns the modules, wires them to each other, and ends them in order.
  *
- *   lake_open: storage + lock ─▶ keys ─▶ engine ─▶ catalog (recovery) ─▶ jobs ─▶ ingest, query ─▶
- * open lake_close: the same backwards, after running jobs were told to stop and have ended
+ *   lake_open: storage + lock ─▶ keys ─▶ engine ─▶ catalog (recovery) ─▶ jobs ─▶ ingest, query,
+ * search ─▶ open lake_close: the same backwards, after running jobs were told to stop and have
+ * ended
  *
  * One process opens a lake for writing at a time; a second gets LH_LOCKED naming the first.
  * Threads: once open, everything here may be called by any thread. lake_open and lake_close block
@@ -19,6 +20,7 @@ struct catalog;
 struct jobs;
 struct ingest;
 struct query_engine;
+struct search;
 struct access_keys;
 
 struct lake; /* opaque; made by lake_open, ended by lake_close */
@@ -44,6 +46,7 @@ struct catalog *lake_catalog(struct lake *lake);
 struct jobs *lake_jobs(struct lake *lake);
 struct ingest *lake_ingest(struct lake *lake);
 struct query_engine *lake_query(struct lake *lake);
+struct search *lake_search(struct lake *lake);
 struct access_keys *
 lake_keys(struct lake *lake);                    /* of callers, whether they are asked for or not */
 int64_t lake_opened_ms(const struct lake *lake); /* wall time */

@@ -1,7 +1,9 @@
 #include "ops/internal.h"
 
+#include "base/log.h"
 #include "lake/lake.h"
 #include "ops/dataset_view.h"
+#include "search/search.h"
 
 static void drop_snapshot(void *snapshot)
 {
@@ -260,7 +262,18 @@ static enum lh_code run_delete(struct op_call *call, const void *raw, struct op_
         .cascade = args->cascade,
         .reason = args->reason,
     };
-    return commit(call, args->name, &change, reply, err);
+    struct lh_str_list indexes = {0};
+    const struct catalog_dataset *dataset = NULL;
+    if (args->cascade && !catalog_find(hold_snapshot(call), args->name, &dataset, NULL))
+        search_dependents(lake_search(call->lake), dataset->id, call->arena, &indexes);
+    enum lh_code code = commit(call, args->name, &change, reply, err);
+    /* The dataset is gone: an index of it that cannot be removed now answers nothing, and says so.
+     */
+    struct lh_error late = LH_ERROR_NONE;
+    for (size_t i = 0; i < indexes.count && !code; i++)
+        if (search_drop(lake_search(call->lake), indexes.items[i], &late))
+            lh_log_error(LH_LOG_WARN, "datasets.delete", &late);
+    return code;
 }
 
 const struct op op_datasets_delete = {

@@ -467,7 +467,10 @@ static const struct {
     {"datasets", "What there is: datasets, their columns, versions and words about them."},
     {"ingest", "Bringing data in."},
     {"query", "Asking in SQL."},
+    {"vectors", "Indexes, and searching them by meaning and by words."},
     {"jobs", "Work that goes on in the background."},
+    {"access", "Who calls, and what they may do."},
+    {"keys", "Keys of callers: made, listed, revoked."},
 };
 
 static const char *group_doc(struct lh_str group)

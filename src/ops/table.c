@@ -6,6 +6,8 @@ const struct op *const op_table[] = {
     &op_datasets_rename, &op_datasets_delete, &op_ingest_file,       &op_query_sql,
     &op_query_explain,   &op_jobs_list,       &op_jobs_get,          &op_jobs_cancel,
     &op_access_me,       &op_access_roles,    &op_keys_list,         &op_keys_create,
-    &op_keys_revoke,
+    &op_keys_revoke,     &op_vectors_index,   &op_vectors_search,    &op_vectors_hybrid,
+    &op_vectors_list,    &op_vectors_get,     &op_vectors_doc,       &op_vectors_delete,
+    &op_vectors_refresh, &op_vectors_stale,
 };
 const size_t op_table_count = sizeof(op_table) / sizeof(op_table[0]);

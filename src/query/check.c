@@ -299,8 +299,10 @@ static enum lh_code check_function(const struct walk *walk, const struct ast_nod
                                    enum query_function_kind kind)
 {
     struct lh_str name = ast_text(node, "function_name");
-    if (kind == QUERY_FUNCTION_TABLE && is_lake_function(walk->check, name))
+    if (kind == QUERY_FUNCTION_TABLE && is_lake_function(walk->check, name)) {
+        walk->check->calls_table_functions = true;
         return LH_OK;
+    }
     enum query_function_verdict verdict = query_function_verdict(name, kind);
     /* As an expression it makes rows of a list; the engine lists it as a table function only. */
     if (verdict == QUERY_FUNCTION_UNKNOWN && (lh_str_equal_nocase(name, lh_lit("unnest")) ||

@@ -72,6 +72,8 @@ struct query_plan {
     size_t dep_count;
     const struct query_version *versions;
     size_t version_count;
+    bool calls_table_functions;   /* of the lake; then the text ends in their stamp */
+    uint64_t table_function_stamp;
     bool lists_names; /* the answer is the list of names, which may change with any commit */
     uint64_t hash;
     _Atomic unsigned ref_count;
@@ -95,6 +97,7 @@ struct query_resolve_input {
     const struct query_scope *scope;
     const struct lh_str *table_functions;
     size_t table_function_count;
+    uint64_t table_function_stamp;
     const struct query_as_of *as_of;
     struct lh_str sql;
     struct lh_str key;

@@ -13,6 +13,8 @@ struct query_engine {
     struct query_datasets datasets;
     const struct lh_str *table_functions;
     size_t table_function_count;
+    uint64_t (*table_function_stamp)(void *context);
+    void *table_function_context;
     struct query_plans *plans;
     _Atomic int64_t queries, refused, hits, misses;
 };
@@ -51,6 +53,8 @@ enum lh_code query_engine_new(const struct query_engine_options *options, struct
     engine->catalog = options->catalog;
     engine->table_functions = options->table_functions;
     engine->table_function_count = options->table_function_count;
+    engine->table_function_stamp = options->table_function_stamp;
+    engine->table_function_context = options->table_function_context;
     engine->plans = plans;
     for (size_t i = 0; i < options->relation_count; i++)
         engine->sources.items[engine->sources.count++] = options->relations[i];
@@ -81,9 +85,17 @@ struct query_stats query_engine_stats(struct query_engine *engine)
 
 /* --- finding the plan */
 
+static uint64_t table_function_stamp(const struct query_engine *engine)
+{
+    return engine->table_function_stamp
+               ? engine->table_function_stamp(engine->table_function_context)
+               : 0;
+}
+
 static bool plan_holds(const struct query *query, const struct query_plan *plan)
 {
-    if (plan->lists_names)
+    if (plan->lists_names || (plan->calls_table_functions &&
+                              plan->table_function_stamp != table_function_stamp(query->engine)))
         return false;
     for (size_t i = 0; i < plan->dep_count; i++)
         if (!query_dep_holds(&query->engine->sources, &query->scope, &plan->deps[i]))
@@ -115,6 +127,7 @@ static enum lh_code find_plan(struct query *query, const struct query_request *r
                                         .scope = &query->scope,
                                         .table_functions = engine->table_functions,
                                         .table_function_count = engine->table_function_count,
+                                        .table_function_stamp = table_function_stamp(engine),
                                         .as_of = as_of,
                                         .sql = request->sql,
                                         .key = key};

@@ -53,6 +53,10 @@ struct query_engine_options {
     /* Table functions of the lake that SQL may call ("hybrid_search", …); borrowed. */
     const struct lh_str *table_functions;
     size_t table_function_count;
+    /* A number that changes when a statement that calls one of them must be prepared anew, because
+     * its columns may be others. NULL: never. Any thread; no more than a look-up. */
+    uint64_t (*table_function_stamp)(void *context);
+    void *table_function_context;
     size_t plan_max; /* statements remembered; 0: 1024 */
 };
 

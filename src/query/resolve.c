@@ -326,6 +326,25 @@ static enum lh_code list_datasets(struct resolving *resolving, struct lh_error *
     return code;
 }
 
+/* Connections remember what they prepared by its text, and with it the columns that a table
+ * function had then: so another stamp makes another text. A line break first, for a text that ends
+ * in a comment. */
+static enum lh_code put_stamp(struct resolving *resolving, struct lh_error *err)
+{
+    struct query_plan *plan = resolving->plan;
+    struct lh_buf buf;
+    plan->calls_table_functions = true;
+    plan->table_function_stamp = resolving->input->table_function_stamp;
+    lh_buf_init(&buf, plan->splice.text.len + 40);
+    lh_buf_append_str(&buf, plan->splice.text);
+    lh_buf_printf(&buf, "\n/* %llu */", (unsigned long long)plan->table_function_stamp);
+    enum lh_code code = lh_buf_check(&buf, "The statement", err);
+    if (!code && !lh_arena_try_str(plan->arena, lh_buf_str(&buf), &plan->splice.text))
+        code = lh_fail(err, LH_BUSY, "There is no memory for the statement.");
+    lh_buf_release(&buf);
+    return code;
+}
+
 static enum lh_code resolve(struct resolving *resolving, struct lh_error *err)
 {
     struct ast_node *tree = NULL;
@@ -344,6 +363,8 @@ static enum lh_code resolve(struct resolving *resolving, struct lh_error *err)
         code = check_as_of(resolving, err);
     if (!code)
         code = check->lists_datasets ? list_datasets(resolving, err) : splice(resolving, tree, err);
+    if (!code && check->calls_table_functions)
+        code = put_stamp(resolving, err);
     return code;
 }
 

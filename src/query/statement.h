@@ -86,7 +86,8 @@ struct query_check {
     size_t table_function_count;
     struct query_ref *refs; /* in order of location once query_check_tree has returned */
     size_t ref_count;
-    bool lists_datasets; /* the statement is SHOW TABLES */
+    bool lists_datasets;        /* the statement is SHOW TABLES */
+    bool calls_table_functions; /* of the lake */
 };
 
 /* Walks a parsed statement; LH_REFUSED with the reason and position, or LH_INVALID (AT). */

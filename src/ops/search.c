@@ -1,0 +1,304 @@
+/* Asking indexes: by meaning, by words, by both. */
+#include <math.h>
+
+#include "search/ask.h"
+
+#include "lake/lake.h"
+#include "ops/internal.h"
+
+/* --- what is answered */
+
+static const struct lh_field leg_rows[] = {
+    LH_INT(struct search_leg, rank, .doc = "Place in this list, from 1."),
+    LH_DOUBLE(struct search_leg, score, .doc = "Cosine similarity, or BM25; higher is better."),
+};
+static const struct lh_fields leg_fields = LH_FIELDS_OF(struct search_leg, "SearchLeg", leg_rows);
+
+struct parts_view {
+    const struct search_leg *vector;
+    const struct search_leg *keyword;
+};
+static const struct lh_field parts_rows[] = {
+    LH_OBJECT(struct parts_view, vector, const struct search_leg *, .fields = &leg_fields,
+              .doc = "Found by meaning; absent: it was not."),
+    LH_OBJECT(struct parts_view, keyword, const struct search_leg *, .fields = &leg_fields,
+              .doc = "Found by words; absent: it was not."),
+};
+static const struct lh_fields parts_fields =
+    LH_FIELDS_OF(struct parts_view, "SearchParts", parts_rows);
+
+struct hit_view {
+    struct lh_json_value id;
+    double score;
+    struct lh_str text;
+    int64_t chunk;
+    const struct parts_view *parts;
+    struct lh_str highlight;
+    bool is_fresh;
+    struct lh_json_value row;
+};
+static const struct lh_field hit_rows[] = {
+    LH_JSON(struct hit_view, id, .required = true,
+            .doc = "The row's id: a number or text, as its column is."),
+    LH_DOUBLE(struct hit_view, score,
+              .doc = "Higher is better: cosine similarity, BM25, or the fusion of both ranks."),
+    LH_STR(struct hit_view, text, .nullable = true, .doc = "Of the chunk that was found."),
+    LH_INT(struct hit_view, chunk, .doc = "Which chunk of its row, from 0."),
+    LH_OBJECT(struct hit_view, parts, const struct parts_view *, .fields = &parts_fields,
+              .doc = "What each list said."),
+    LH_STR(struct hit_view, highlight, .doc = "The text with the words that were found marked."),
+    LH_BOOL(struct hit_view, is_fresh, .doc = "The index does not have it yet."),
+    LH_JSON(struct hit_view, row, .doc = "The whole row, if it was asked for."),
+};
+static const struct lh_fields hit_fields = LH_FIELDS_OF(struct hit_view, "SearchHit", hit_rows);
+
+struct answer_view {
+    struct lh_list items;
+    struct lh_str method;
+    double recall;
+    struct lh_int_map versions;
+    int64_t index_version;
+    int64_t covered_version;
+    int64_t fresh_rows;
+    int64_t hidden_rows;
+    int64_t pending_rows;
+    double elapsed_ms;
+};
+static const struct lh_field answer_rows[] = {
+    LH_LIST(struct answer_view, items, .fields = &hit_fields, .doc = "Best first; ties by id."),
+    LH_STR(struct answer_view, method, .required = true, .doc = "exact, keyword or hybrid."),
+    LH_DOUBLE(struct answer_view, recall, .nullable = true,
+              .doc = "Share of the true nearest that was found; null for words."),
+    LH_INT_MAP(struct answer_view, versions, .doc = "The dataset's version that was asked."),
+    LH_INT(struct answer_view, index_version, .doc = "Of the index."),
+    LH_INT(struct answer_view, covered_version, .doc = "Of the dataset, that the index covers."),
+    LH_INT(struct answer_view, fresh_rows, .doc = "Newer rows, searched from memory."),
+    LH_INT(struct answer_view, hidden_rows, .doc = "Indexed rows that are gone or changed."),
+    LH_INT(struct answer_view, pending_rows,
+           .doc = "Newer rows that were not searched, because they are many: refresh the index."),
+    LH_DOUBLE(struct answer_view, elapsed_ms, .doc = "Of the search."),
+};
+static const struct lh_fields answer_fields =
+    LH_FIELDS_OF(struct answer_view, "SearchAnswer", answer_rows);
+
+static struct parts_view *parts_of(const struct search_hit *hit, struct lh_arena *arena)
+{
+    struct parts_view *parts = lh_arena_alloc(arena, sizeof *parts);
+    parts->vector = hit->vector.rank ? &hit->vector : NULL;
+    parts->keyword = hit->keyword.rank ? &hit->keyword : NULL;
+    return parts;
+}
+
+static enum lh_code ask(struct op_call *call, const struct search_ask *request,
+                        struct op_reply *reply, struct lh_error *err)
+{
+    struct search_answer answer;
+    enum lh_code code =
+        search_run(lake_search(call->lake), request, call->cancel, call->arena, &answer, err);
+    if (code)
+        return code;
+    struct hit_view *items = lh_arena_array(call->arena, answer.hit_count + 1, sizeof *items);
+    for (size_t i = 0; i < answer.hit_count; i++) {
+        const struct search_hit *hit = &answer.hits[i];
+        items[i] = (struct hit_view){.id = {.text = hit->id_json},
+                                     .score = hit->score,
+                                     .text = hit->text,
+                                     .chunk = hit->chunk,
+                                     .parts = parts_of(hit, call->arena),
+                                     .highlight = hit->highlight,
+                                     .is_fresh = hit->is_fresh,
+                                     .row = {.text = hit->row}};
+    }
+    struct lh_int_map_item version = {answer.dataset, answer.dataset_version};
+    const struct answer_view view = {
+        .items = {items, answer.hit_count},
+        .method = lh_str_of(answer.method),
+        .recall = answer.recall,
+        .versions = {&version, 1},
+        .index_version = answer.index_version,
+        .covered_version = answer.covered_version,
+        .fresh_rows = answer.fresh_rows,
+        .hidden_rows = answer.hidden_rows,
+        .pending_rows = answer.pending_rows,
+        .elapsed_ms = answer.elapsed_ms,
+    };
+    return op_reply_record(reply, &view, err);
+}
+
+/* --- POST /vectors/search */
+
+struct search_args {
+    struct lh_str index;
+    struct lh_str query;
+    struct lh_json_value vector;
+    int64_t k;
+    struct lh_str sql_filter;
+    bool per_chunk;
+    bool include_row;
+};
+
+#define ASK_ROWS(struct_type)                                                                      \
+    LH_STR(struct_type, sql_filter, .max = 32768,                                                  \
+           .doc = "Only rows for which this is true: an SQL expression over the dataset."),        \
+        LH_BOOL(struct_type, per_chunk, .doc = "One item per chunk instead of one per row."),      \
+        LH_BOOL(struct_type, include_row, .doc = "Each item with its whole row.")
+
+static const struct lh_field search_rows[] = {
+    LH_STR(struct search_args, index, .required = true, .positional = true, .min = 1, .max = 255,
+           .doc = "The index."),
+    LH_STR(struct search_args, query, .positional = true, .max = SEARCH_QUERY_BYTES_MAX,
+           .doc = "What to look for, in words."),
+    LH_JSON(struct search_args, vector, .doc = "Instead of words: a list of numbers."),
+    LH_INT(struct search_args, k, LH_PRESET(SEARCH_K_PRESET), .min = 0, .max = SEARCH_K_MAX,
+           .doc = "Most items."),
+    ASK_ROWS(struct search_args),
+};
+static const struct lh_fields search_fields =
+    LH_FIELDS_OF(struct search_args, "VectorsSearchArgs", search_rows);
+
+static enum lh_code read_vector(const json_t *value, struct lh_arena *arena,
+                                struct search_ask *request, struct lh_error *err)
+{
+    size_t count = json_array_size(value);
+    if (!json_is_array(value) || count == 0 || count > SEARCH_DIMENSIONS_MAX) {
+        lh_fail(err, LH_INVALID, "A vector is a list of 1 to %d numbers.", SEARCH_DIMENSIONS_MAX);
+        return lh_error_field(err, lh_lit("vector"));
+    }
+    float *vector = lh_arena_array(arena, count, sizeof *vector);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *item = json_array_get(value, i);
+        if (!json_is_number(item) || !isfinite((float)json_number_value(item))) {
+            lh_fail(err, LH_INVALID, "Item %zu of the vector is no number that a float holds.", i);
+            return lh_error_field(err, lh_lit("vector"));
+        }
+        vector[i] = (float)json_number_value(item);
+    }
+    request->vector = vector;
+    request->vector_count = count;
+    return LH_OK;
+}
+
+static enum lh_code run_search(struct op_call *call, const void *raw, struct op_reply *reply,
+                               struct lh_error *err)
+{
+    const struct search_args *args = raw;
+    struct search_ask request = {
+        .index = args->index,
+        .mode = SEARCH_VECTOR,
+        .query = args->query,
+        .k = args->k,
+        .filter = args->sql_filter,
+        .per_chunk = args->per_chunk,
+        .with_rows = args->include_row,
+    };
+    enum lh_code code = LH_OK;
+    if (args->vector.value)
+        code = read_vector(args->vector.value, call->arena, &request, err);
+    return code ? code : ask(call, &request, reply, err);
+}
+
+static const struct op_example search_examples[] = {
+    {.summary = "In words",
+     .request = "{\"index\": \"packages_v1\", \"query\": \"edit photos\", \"k\": 3}"},
+    {.summary = "Among some rows only",
+     .request = "{\"index\": \"packages_v1\", \"query\": \"edit photos\", \"sql_filter\": "
+                "\"section = 'graphics' AND installed_size < 50000000\"}"},
+};
+
+const struct op op_vectors_search = {
+    .name = "vectors.search",
+    .summary = "Search an index by meaning: with words, or with a vector.",
+    .description =
+        "Answers for the dataset as it is now: what was deleted or changed since the index was "
+        "refreshed is left out, what came since is searched too. The built-in model is lexical: "
+        "it knows words and parts of words, not what they mean.",
+    .http = {OP_POST, "/vectors/search"},
+    .effect = OP_READ,
+    .permission = "search.read",
+    .body = OP_BODY_JSON,
+    .fields = &search_fields,
+    .kind = OP_RECORD,
+    .result = &answer_fields,
+    .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_SQL, LH_SYNTAX, LH_REFUSED, LH_TOO_LARGE,
+                        LH_DAMAGED, LH_TIMEOUT),
+    OP_EXAMPLES(search_examples),
+    .run = run_search,
+};
+
+/* --- POST /vectors/hybrid */
+
+struct hybrid_args {
+    struct lh_str index;
+    struct lh_str query;
+    struct lh_opt_int k;
+    struct lh_opt_int count;
+    int mode;
+    struct lh_str sql_filter;
+    bool per_chunk;
+    bool include_row;
+};
+static const struct lh_field hybrid_rows[] = {
+    LH_STR(struct hybrid_args, index, .required = true, .positional = true, .min = 1, .max = 255,
+           .doc = "The index."),
+    LH_STR(struct hybrid_args, query, .required = true, .positional = true,
+           .max = SEARCH_QUERY_BYTES_MAX,
+           .doc = "Words; \"a phrase\" in quotes, a beginning* with a star."),
+    LH_OPT_INT(struct hybrid_args, k, .min = 0, .max = SEARCH_K_MAX, .doc = "Most items; 10."),
+    LH_OPT_INT(struct hybrid_args, count, .min = 0, .max = SEARCH_K_MAX,
+               .doc = "The same by another name."),
+    LH_CHOICE(struct hybrid_args, mode, .choices = search_mode_names, LH_PRESET(SEARCH_HYBRID),
+              .doc = "hybrid: both lists fused by rank; keyword or vector: one alone."),
+    ASK_ROWS(struct hybrid_args),
+};
+static const struct lh_fields hybrid_fields =
+    LH_FIELDS_OF(struct hybrid_args, "VectorsHybridArgs", hybrid_rows);
+
+static enum lh_code run_hybrid(struct op_call *call, const void *raw, struct op_reply *reply,
+                               struct lh_error *err)
+{
+    const struct hybrid_args *args = raw;
+    struct search_ask request = {
+        .index = args->index,
+        .mode = (enum search_mode)args->mode,
+        .query = args->query,
+        .k = args->k.is_set       ? args->k.value
+             : args->count.is_set ? args->count.value
+                                  : SEARCH_K_PRESET,
+        .filter = args->sql_filter,
+        .per_chunk = args->per_chunk,
+        .with_rows = args->include_row,
+    };
+    if (args->k.is_set && args->count.is_set && args->k.value != args->count.value) {
+        lh_fail(err, LH_INVALID, "k and count say the same thing: give one.");
+        return lh_error_field(err, lh_lit("count"));
+    }
+    return ask(call, &request, reply, err);
+}
+
+static const struct op_example hybrid_examples[] = {
+    {.summary = "Words and meaning",
+     .request = "{\"index\": \"packages_v1\", \"query\": \"play music from the terminal\", "
+                "\"count\": 5}"},
+    {.summary = "Words alone",
+     .request = "{\"index\": \"packages_v1\", \"query\": \"\\\"text editor\\\" vim*\", \"mode\": "
+                "\"keyword\"}"},
+};
+
+const struct op op_vectors_hybrid = {
+    .name = "vectors.hybrid",
+    .command = "search",
+    .summary = "Search an index by words and by meaning at once.",
+    .description = "Each list gives max(5 · k, 20) candidates; their ranks are fused (reciprocal "
+                   "rank fusion), so what stands high in both comes first.",
+    .http = {OP_POST, "/vectors/hybrid"},
+    .effect = OP_READ,
+    .permission = "search.read",
+    .body = OP_BODY_JSON,
+    .fields = &hybrid_fields,
+    .kind = OP_RECORD,
+    .result = &answer_fields,
+    .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_SQL, LH_SYNTAX, LH_REFUSED, LH_TOO_LARGE,
+                        LH_DAMAGED, LH_TIMEOUT),
+    OP_EXAMPLES(hybrid_examples),
+    .run = run_hybrid,
+};

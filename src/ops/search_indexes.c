@@ -1,0 +1,403 @@
+/* Indexes: made, listed, refreshed, removed. */
+#include "search/ask.h"
+
+#include "jobs/jobs.h"
+#include "lake/lake.h"
+#include "ops/internal.h"
+
+/* --- POST /vectors/index */
+
+struct accepted {
+    struct lh_str job_id;
+    struct lh_str index_name;
+};
+static const struct lh_field accepted_rows[] = {
+    LH_STR(struct accepted, job_id, .required = true, .doc = "To be followed at /jobs/{id}."),
+    LH_STR(struct accepted, index_name, .required = true, .doc = "What is made or refreshed."),
+};
+static const struct lh_fields accepted_fields =
+    LH_FIELDS_OF(struct accepted, "VectorsAccepted", accepted_rows);
+
+struct index_args {
+    struct lh_str index_name;
+    struct lh_str dataset;
+    struct lh_str id_column;
+    struct lh_str_list text_columns;
+    struct lh_str vector_column;
+    struct lh_str model;
+    int64_t chunk_size;
+    int64_t overlap;
+    struct lh_str id_prefix;
+    bool wait;
+};
+
+#define BUILD_ROWS(struct_type, is_id_required)                                                    \
+    LH_STR(struct_type, id_column, .required = (is_id_required), .max = 255,                       \
+           .doc = "Tells the dataset's rows apart: integers, text or UUIDs."),                     \
+        LH_STR_LIST(struct_type, text_columns, .max = 64,                                          \
+                    .doc = "What is read, joined by line breaks."),                                \
+        LH_STR(struct_type, vector_column, .max = 255,                                             \
+               .doc = "Ready vectors instead of a model: lists of numbers of one length."),        \
+        LH_STR(struct_type, model, .max = 64,                                                      \
+               .doc = "What makes the vectors; absent: the built-in embedder."),                   \
+        LH_INT(struct_type, chunk_size, LH_PRESET(SEARCH_CHUNK_SIZE_PRESET), .min = 50,            \
+               .max = 100000, .doc = "Characters of a chunk."),                                    \
+        LH_INT(struct_type, overlap, LH_PRESET(SEARCH_OVERLAP_PRESET), .min = 0, .max = 50000,     \
+               .doc = "Characters that neighbouring chunks share; half a chunk at most."),         \
+        LH_STR(struct_type, id_prefix, .max = 64,                                                  \
+               .doc = "Put before ids in replies; absent: raw ids."),                              \
+        LH_BOOL(struct_type, wait, LH_PRESET(true),                                                \
+                .doc = "false: answer 202 with the id of a job that goes on after a restart.")
+
+static const struct lh_field index_rows[] = {
+    LH_STR(struct index_args, index_name, .required = true, .positional = true, .min = 1,
+           .max = 255, .doc = "Of the new index: [A-Za-z_][A-Za-z0-9_]{0,62}."),
+    LH_STR(struct index_args, dataset, .required = true, .positional = true, .min = 1, .max = 255,
+           .doc = "What is indexed."),
+    BUILD_ROWS(struct index_args, true),
+};
+static const struct lh_fields index_fields =
+    LH_FIELDS_OF(struct index_args, "VectorsIndexArgs", index_rows);
+
+static struct search_build_request request_of(const struct index_args *args)
+{
+    return (struct search_build_request){
+        .index_name = args->index_name,
+        .dataset = args->dataset,
+        .id_column = args->id_column,
+        .text_columns = args->text_columns,
+        .vector_column = args->vector_column,
+        .model = args->model,
+        .chunk_size = args->chunk_size,
+        .overlap = args->overlap,
+        .id_prefix = args->id_prefix,
+    };
+}
+
+static struct lh_str args_text(struct op_call *call, const struct search_build_request *request)
+{
+    struct lh_buf buf;
+    struct lh_json json;
+    lh_buf_init(&buf, JOBS_ARGS_BYTES_MAX);
+    lh_json_init(&json, &buf);
+    lh_fields_write(&search_build_request_fields, request, &json);
+    struct lh_str text = lh_arena_str(call->arena, lh_buf_str(&buf));
+    lh_buf_release(&buf);
+    return text;
+}
+
+/* The result of a job is the JSON of the record that is answered. */
+static enum lh_code reply_result(struct op_call *call, struct lh_str text, struct op_reply *reply,
+                                 struct lh_error *err)
+{
+    struct search_build_result result;
+    json_t *value = NULL;
+    enum lh_code code = lh_json_parse(text, "The job's result", JOBS_RESULT_BYTES_MAX, &value, err);
+    lh_fields_preset(&search_build_result_fields, &result);
+    if (!code)
+        code = lh_fields_bind_json(&search_build_result_fields, value, call->arena, &result, err);
+    json_decref(value);
+    return code ? code : op_reply_record(reply, &result, err);
+}
+
+static enum lh_code run_job(struct op_call *call, const char *kind,
+                            const struct search_build_request *request, bool wait,
+                            struct op_reply *reply, struct lh_error *err)
+{
+    struct jobs *jobs = lake_jobs(call->lake);
+    struct lh_str result;
+    struct lh_uuid job_id;
+    const struct job_spec spec = {
+        .kind = lh_str_of(kind),
+        .dataset = request->dataset,
+        .actor = call->principal->id,
+        .args = args_text(call, request),
+    };
+    enum lh_code code = LH_OK;
+    if (wait) {
+        code = jobs_run(jobs, &spec, call->cancel, call->arena, NULL, &result, err);
+        return code ? code : reply_result(call, result, reply, err);
+    }
+    if ((code = jobs_submit(jobs, &spec, &job_id, err)))
+        return code;
+    const struct accepted accepted = {lh_uuid_str(&job_id), request->index_name};
+    op_reply_status(reply, 202);
+    reply->location = lh_arena_printf(call->arena, "/jobs/%s", job_id.text);
+    return op_reply_record(reply, &accepted, err);
+}
+
+static enum lh_code run_index(struct op_call *call, const void *raw, struct op_reply *reply,
+                              struct lh_error *err)
+{
+    const struct index_args *args = raw;
+    const struct search_build_request request = request_of(args);
+    enum lh_code code = search_check(lake_search(call->lake), &request, err);
+    if (code)
+        return code;
+    return run_job(call, SEARCH_INDEX_JOB_KIND, &request, args->wait, reply, err);
+}
+
+static const struct op_example index_examples[] = {
+    {.summary = "Texts of a dataset",
+     .request = "{\"index_name\": \"packages_v1\", \"dataset\": \"packages\", \"id_column\": "
+                "\"name\", \"text_columns\": [\"summary\", \"description\"]}"},
+    {.summary = "Vectors that are there already",
+     .request = "{\"index_name\": \"notes_v1\", \"dataset\": \"notes\", \"id_column\": \"id\", "
+                "\"text_columns\": [\"text\"], \"vector_column\": \"embedding\"}"},
+};
+
+const struct op op_vectors_index = {
+    .name = "vectors.index",
+    .summary = "Make an index of a dataset's texts, or of vectors that it has.",
+    .description =
+        "Rows without an id, and rows whose id came before, are left out and counted. A build that "
+        "was accepted (wait: false) goes on after a restart where it stopped; one that fails or "
+        "is cancelled leaves nothing.",
+    .http = {OP_POST, "/vectors/index"},
+    .effect = OP_WRITE,
+    .permission = "search.write",
+    .lane = LH_LANE_SLOW,
+    .body = OP_BODY_JSON,
+    .fields = &index_fields,
+    .kind = OP_RECORD,
+    .result = &search_build_result_fields,
+    .other_status = 202,
+    .other_result = &accepted_fields,
+    .errors =
+        OP_ERRORS(LH_NOT_FOUND, LH_EXISTS, LH_CONFLICT, LH_SQL, LH_DAMAGED, LH_UNKNOWN, LH_FULL),
+    OP_EXAMPLES(index_examples),
+    .run = run_index,
+};
+
+/* --- POST /vectors/refresh/{dataset} */
+
+static const struct lh_field refresh_rows[] = {
+    LH_STR(struct index_args, dataset, .required = true, .positional = true, .min = 1, .max = 255,
+           .doc = "The dataset."),
+    LH_STR(struct index_args, index_name, .max = 255,
+           .doc = "Its index; absent: the one that it has."),
+    BUILD_ROWS(struct index_args, false),
+};
+static const struct lh_fields refresh_fields =
+    LH_FIELDS_OF(struct index_args, "VectorsRefreshArgs", refresh_rows);
+
+/* The index that is meant, and the dataset by the name that it has now. */
+static enum lh_code settle_index(struct op_call *call, struct search_build_request *request,
+                                 struct lh_error *err)
+{
+    const struct search_list_filter filter = {.source = request->dataset};
+    struct search_index_info *items = NULL;
+    struct search_index_info info;
+    size_t count = 0;
+    struct lh_str next = {0};
+    if (request->index_name.len) {
+        struct lh_error none = LH_ERROR_NONE;
+        if (search_get(lake_search(call->lake), request->index_name, call->arena, &info, &none))
+            return LH_OK; /* it is made */
+        if (info.source.len && !lh_str_equal_nocase(info.source, request->dataset)) {
+            lh_fail(err, LH_CONFLICT, "The index '%.*s' is made from '%.*s'.", LH_ARG(info.name),
+                    LH_ARG(info.source));
+            return lh_error_field(err, lh_lit("index_name"));
+        }
+        return LH_OK;
+    }
+    enum lh_code code = search_list(lake_search(call->lake), &filter, (struct lh_str){0}, 2,
+                                    call->arena, &items, &count, &next, err);
+    if (code)
+        return code;
+    if (count != 1) {
+        lh_fail(err, count ? LH_INVALID : LH_NOT_FOUND, "The dataset '%.*s' has %s.",
+                LH_ARG(request->dataset), count ? "more than one index: say which" : "no index");
+        return lh_error_field(err, lh_lit("index_name"));
+    }
+    request->index_name = items[0].name;
+    return LH_OK;
+}
+
+static enum lh_code run_refresh(struct op_call *call, const void *raw, struct op_reply *reply,
+                                struct lh_error *err)
+{
+    const struct index_args *args = raw;
+    struct search_build_request request = request_of(args);
+    enum lh_code code = settle_index(call, &request, err);
+    if (code)
+        return code;
+    return run_job(call, SEARCH_REFRESH_JOB_KIND, &request, args->wait, reply, err);
+}
+
+const struct op op_vectors_refresh = {
+    .name = "vectors.refresh",
+    .summary = "Bring an index up to its dataset: new, changed and removed rows.",
+    .description = "Only what is new or has another text (by its hash) is embedded. An index that "
+                   "is not there is made; then id_column and text_columns are needed. For one that "
+                   "is there they may be left out, and must not differ.",
+    .http = {OP_POST, "/vectors/refresh/{dataset}"},
+    .effect = OP_WRITE,
+    .permission = "search.write",
+    .lane = LH_LANE_SLOW,
+    .body = OP_BODY_JSON,
+    .fields = &refresh_fields,
+    .kind = OP_RECORD,
+    .result = &search_build_result_fields,
+    .other_status = 202,
+    .other_result = &accepted_fields,
+    .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_SQL, LH_DAMAGED, LH_UNKNOWN, LH_FULL),
+    .run = run_refresh,
+};
+
+/* --- GET /vectors/stale */
+
+static enum lh_code run_stale(struct op_call *call, const void *raw, struct op_reply *reply,
+                              struct lh_error *err)
+{
+    struct search_stale *items = NULL;
+    size_t count = 0;
+    (void)raw;
+    enum lh_code code =
+        search_stale_list(lake_search(call->lake), call->cancel, call->arena, &items, &count, err);
+    return code ? code : op_reply_list(reply, items, count, (struct lh_str){0}, err);
+}
+
+const struct op op_vectors_stale = {
+    .name = "vectors.stale",
+    .summary = "Indexes whose datasets have changed since, and how many rows wait.",
+    .description = "Rows are compared one by one, so this takes as long as reading them.",
+    .http = {OP_GET, "/vectors/stale"},
+    .effect = OP_READ,
+    .permission = "search.read",
+    .kind = OP_LIST,
+    .result = &search_stale_fields,
+    .errors = OP_ERRORS(LH_DAMAGED, LH_TIMEOUT),
+    .run = run_stale,
+};
+
+/* --- /vectors/indexes */
+
+struct list_args {
+    int64_t limit;
+    struct lh_str after;
+    struct lh_str source;
+    struct lh_str model;
+};
+static const struct lh_field list_rows[] = {
+    OP_LIST_LIMIT(struct list_args),
+    OP_LIST_AFTER(struct list_args),
+    LH_STR(struct list_args, source, .max = 255, .doc = "Only those of this dataset."),
+    LH_STR(struct list_args, model, .max = 64, .doc = "Only those of this model."),
+};
+static const struct lh_fields list_fields =
+    LH_FIELDS_OF(struct list_args, "VectorsListArgs", list_rows);
+
+static enum lh_code run_list(struct op_call *call, const void *raw, struct op_reply *reply,
+                             struct lh_error *err)
+{
+    const struct list_args *args = raw;
+    const struct search_list_filter filter = {args->source, args->model};
+    struct search_index_info *items = NULL;
+    size_t count = 0;
+    struct lh_str next = {0};
+    enum lh_code code = search_list(lake_search(call->lake), &filter, args->after,
+                                    (size_t)args->limit, call->arena, &items, &count, &next, err);
+    return code ? code : op_reply_list(reply, items, count, next, err);
+}
+
+const struct op op_vectors_list = {
+    .name = "vectors.list",
+    .summary = "All indexes, by name.",
+    .http = {OP_GET, "/vectors/indexes"},
+    .effect = OP_READ,
+    .permission = "search.read",
+    .fields = &list_fields,
+    .kind = OP_LIST,
+    .result = &search_index_info_fields,
+    .run = run_list,
+};
+
+struct name_args {
+    struct lh_str name;
+};
+#define NAME_ROW(struct_type)                                                                      \
+    LH_STR(struct_type, name, .required = true, .positional = true, .min = 1, .max = 255,          \
+           .doc = "The index.")
+static const struct lh_field name_rows[] = {NAME_ROW(struct name_args)};
+static const struct lh_fields name_fields =
+    LH_FIELDS_OF(struct name_args, "VectorsNameArgs", name_rows);
+
+static enum lh_code run_get(struct op_call *call, const void *raw, struct op_reply *reply,
+                            struct lh_error *err)
+{
+    const struct name_args *args = raw;
+    struct search_index_info info;
+    enum lh_code code = search_get(lake_search(call->lake), args->name, call->arena, &info, err);
+    return code ? code : op_reply_record(reply, &info, err);
+}
+
+const struct op op_vectors_get = {
+    .name = "vectors.get",
+    .summary = "One index: what it was made from and how, what it covers.",
+    .http = {OP_GET, "/vectors/indexes/{name}"},
+    .effect = OP_READ,
+    .permission = "search.read",
+    .fields = &name_fields,
+    .kind = OP_RECORD,
+    .result = &search_index_info_fields,
+    .errors = OP_ERRORS(LH_NOT_FOUND, LH_DAMAGED),
+    .run = run_get,
+};
+
+static enum lh_code run_delete(struct op_call *call, const void *raw, struct op_reply *reply,
+                               struct lh_error *err)
+{
+    const struct name_args *args = raw;
+    (void)reply;
+    return search_drop(lake_search(call->lake), args->name, err);
+}
+
+const struct op op_vectors_delete = {
+    .name = "vectors.delete",
+    .summary = "Remove an index. Its dataset stays.",
+    .http = {OP_DELETE, "/vectors/indexes/{name}"},
+    .effect = OP_WRITE,
+    .permission = "search.write",
+    .fields = &name_fields,
+    .kind = OP_RESULT_NONE,
+    .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_DAMAGED, LH_UNKNOWN, LH_FULL),
+    .run = run_delete,
+};
+
+/* --- GET /vectors/indexes/{name}/docs/{doc_id} */
+
+struct doc_args {
+    struct lh_str name;
+    struct lh_str doc_id;
+};
+static const struct lh_field doc_rows[] = {
+    NAME_ROW(struct doc_args),
+    LH_STR(struct doc_args, doc_id, .required = true, .positional = true, .max = 4096,
+           .doc = "The row's id."),
+};
+static const struct lh_fields doc_fields =
+    LH_FIELDS_OF(struct doc_args, "VectorsDocArgs", doc_rows);
+
+static enum lh_code run_doc(struct op_call *call, const void *raw, struct op_reply *reply,
+                            struct lh_error *err)
+{
+    const struct doc_args *args = raw;
+    struct search_doc doc;
+    enum lh_code code = search_find_doc(lake_search(call->lake), args->name, args->doc_id,
+                                        call->cancel, call->arena, &doc, err);
+    return code ? code : op_reply_record(reply, &doc, err);
+}
+
+const struct op op_vectors_doc = {
+    .name = "vectors.doc",
+    .summary = "What an index holds of one row: its chunks and their vectors.",
+    .http = {OP_GET, "/vectors/indexes/{name}/docs/{doc_id}"},
+    .effect = OP_READ,
+    .permission = "search.read",
+    .fields = &doc_fields,
+    .kind = OP_RECORD,
+    .result = &search_doc_fields,
+    .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_DAMAGED),
+    .run = run_doc,
+};

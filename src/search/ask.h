@@ -1,0 +1,90 @@
+/* Asking an index: by meaning, by words, or by both. See search.h for what holds of all of it.
+ *
+ * A search pins the dataset's version when it begins and answers for exactly that version: rows
+ * that the index still has and the dataset has not are left out before anything is ranked; rows
+ * that the dataset has and the index has not yet are searched beside it, or counted as pending.
+ */
+#ifndef LAKEHOUSE_SEARCH_ASK_H
+#define LAKEHOUSE_SEARCH_ASK_H
+
+#include "search/search.h"
+
+enum search_mode { SEARCH_VECTOR, SEARCH_KEYWORD, SEARCH_HYBRID };
+extern const char *const search_mode_names[]; /* "vector", "keyword", "hybrid", NULL */
+
+struct search_ask {
+    struct lh_str index;
+    enum search_mode mode;
+    struct lh_str query;  /* words; absent with a vector */
+    const float *vector;  /* instead of the query; only SEARCH_VECTOR */
+    size_t vector_count;  /* LH_INVALID unless the index's dimensions */
+    int64_t k;            /* 0 … SEARCH_K_MAX: hits at most */
+    struct lh_str filter; /* a boolean SQL expression over the dataset; absent: all rows */
+    bool per_chunk;       /* one hit per chunk, not per row */
+    bool with_rows;       /* each hit with its source row */
+    bool is_raw_id;       /* ids without the index's prefix, as the dataset has them */
+};
+
+struct search_leg {
+    int64_t rank; /* from 1; 0: not found by this leg */
+    double score;
+};
+
+struct search_hit {
+    struct lh_str id;      /* as text */
+    struct lh_str id_json; /* as a JSON value: a number if the column holds such */
+    double score;          /* vector: cosine similarity; keyword: BM25; hybrid: of the fusion */
+    struct lh_str text;
+    int64_t chunk; /* of its row, from 0 */
+    struct search_leg vector;
+    struct search_leg keyword;
+    struct lh_str highlight; /* the text with the words marked; absent if none matched */
+    struct lh_str row;       /* JSON; absent unless asked for */
+    bool is_fresh;           /* not in the index yet */
+};
+
+struct search_answer {
+    const struct search_hit *hits; /* best first; ties by id */
+    size_t hit_count;
+    const char *method; /* "exact", "keyword", "hybrid" */
+    double recall;      /* NaN: not a matter of it (keyword) */
+    struct lh_str dataset;
+    int64_t dataset_version; /* pinned */
+    int64_t index_version;
+    int64_t covered_version; /* of the dataset, by the index */
+    int64_t fresh_rows;      /* searched from memory beside the index */
+    int64_t hidden_rows;     /* left out: gone or changed since */
+    int64_t pending_rows;    /* not searched: too many have come since; refresh */
+    double elapsed_ms;
+};
+
+/* Everything in *ret lives in `arena`. LH_INVALID: both or none of query and vector, wrong
+ * dimensions, NaN, k, the filter is no boolean expression; LH_SQL: the filter's names and types
+ * (err->position counts in the filter); LH_NOT_FOUND: the index, or its dataset is gone;
+ * LH_CONFLICT: it is still being built. */
+enum lh_code search_run(struct search *search, const struct search_ask *ask,
+                        const struct lh_cancel *cancel, struct lh_arena *arena,
+                        struct search_answer *ret, struct lh_error *err) LH_MUST_USE;
+
+/* What the index holds of one source row. */
+struct search_doc_chunk {
+    int64_t chunk;
+    struct lh_str text;
+    int64_t start;               /* in characters of the row's joined text */
+    struct lh_json_value vector; /* text: a JSON list of floats */
+};
+extern const struct lh_fields search_doc_chunk_fields;
+struct search_doc {
+    struct lh_str index;
+    struct lh_json_value id;
+    struct lh_str content_hash; /* hex */
+    bool is_live;               /* the dataset has this very text now */
+    struct lh_list chunks;
+};
+extern const struct lh_fields search_doc_fields;
+/* LH_NOT_FOUND: the index has no such row. */
+enum lh_code search_find_doc(struct search *search, struct lh_str index, struct lh_str id,
+                             const struct lh_cancel *cancel, struct lh_arena *arena,
+                             struct search_doc *ret, struct lh_error *err) LH_MUST_USE;
+
+#endif

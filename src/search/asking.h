@@ -1,0 +1,67 @@
+/* What the files that answer a search share. Inside search/ only. */
+#ifndef LAKEHOUSE_SEARCH_ASKING_H
+#define LAKEHOUSE_SEARCH_ASKING_H
+
+#include "search/view.h"
+
+/* What is searched: the index, and on top of it what is fresh. */
+#define LAYERS 2
+struct layer {
+    const struct view *view; /* NULL: there is none */
+    const uint64_t *hidden;  /* bit per ordinal: not to be found */
+    const uint64_t *mute;    /* nor by meaning */
+    uint64_t *allowed;       /* bit per ordinal: the filter lets it through; NULL: no filter */
+};
+
+/* LH_INVALID unless `filter` is one boolean expression. */
+enum lh_code filter_check(struct search *search, struct lh_str filter,
+                          const struct lh_cancel *cancel, struct lh_error *err) LH_MUST_USE;
+/* Fills `allowed` of the layers, to be freed by the caller whatever is returned. */
+enum lh_code filter_run(struct search *search, const struct pin *pin, struct lh_str filter,
+                        struct layer *layers, const struct lh_cancel *cancel,
+                        struct lh_error *err) LH_MUST_USE;
+/* Gives each hit its source row as JSON. */
+enum lh_code rows_fetch(struct search *search, const struct pin *pin, bool is_raw,
+                        struct search_hit *hits, size_t count, const struct lh_cancel *cancel,
+                        struct lh_arena *arena, struct lh_error *err) LH_MUST_USE;
+
+/* One entry that a leg found. */
+struct found {
+    size_t layer;
+    size_t ordinal;
+    size_t row; /* ordinal of the first entry of its row */
+    double score;
+};
+struct found_list {
+    struct found *items; /* best first; ties by id, then by chunk */
+    size_t count;
+};
+
+struct asking {
+    struct search *search;
+    const struct search_ask *ask;
+    const struct lh_cancel *cancel;
+    struct lh_arena *arena;
+    struct pin pin;
+    struct layer layers[LAYERS];
+    bool has_number_ids; /* of the source, whatever prefix replies put before them */
+};
+
+/* The best `want` rows (chunks, if so asked) by meaning, or by words. */
+enum lh_code leg_by_meaning(struct asking *asking, size_t want, struct found_list *ret,
+                            struct lh_error *err) LH_MUST_USE;
+enum lh_code leg_by_words(struct asking *asking, size_t want, struct found_list *ret,
+                          struct lh_error *err) LH_MUST_USE;
+/* Marks the words in hits that stand for `found`. */
+void words_highlight(struct asking *asking, const struct found *found, struct search_hit *hits,
+                     size_t count);
+/* Sorts, then leaves the best chunk of each row (unless chunks are asked for), at most `want`. */
+void found_settle(const struct asking *asking, struct found_list *list, size_t want);
+/* Numbers by value, texts by bytes. */
+int compare_ids(bool are_numbers, struct lh_str a, struct lh_str b);
+struct lh_str found_id(const struct asking *asking, const struct found *found);
+
+/* --- functions.c */
+enum lh_code functions_register(struct search *search, struct lh_error *err) LH_MUST_USE;
+
+#endif

@@ -1,0 +1,33 @@
+/* What building and refreshing share. Inside search/ only. */
+#ifndef LAKEHOUSE_SEARCH_BUILDING_H
+#define LAKEHOUSE_SEARCH_BUILDING_H
+
+#include "jobs/jobs.h"
+#include "search/view.h"
+
+/* --- request.c */
+
+/* The first manifest of the index that is asked for. */
+enum lh_code request_manifest(struct search *search, const struct search_build_request *request,
+                              struct index_manifest **ret, struct lh_error *err) LH_MUST_USE;
+/* LH_CONFLICT: the index is another one than the request describes. */
+enum lh_code request_fits(const struct search_build_request *request,
+                          const struct index_manifest *manifest, struct lh_error *err) LH_MUST_USE;
+
+/* --- build.c */
+
+/* The version of the dataset that an index shall cover. */
+struct build_target {
+    struct lh_str name;
+    int64_t version;
+    struct lh_str data; /* fingerprint of its files */
+    int64_t rows;
+};
+/* Brings an index from `manifest`, its newest, to the target, part by part; each part is recorded
+ * as soon as it is durable. The caller is busy with the index. Texts of *ret are the caller's to
+ * set. */
+enum lh_code build_run(struct search_index *index, const struct index_manifest *manifest,
+                       const struct build_target *target, struct job *job,
+                       struct search_build_result *ret, struct lh_error *err) LH_MUST_USE;
+
+#endif

@@ -1,0 +1,182 @@
+/* What the files of search/ share: manifests, parts, what is loaded of an index. Never leaves the
+ * folder.
+ *
+ *   index (name, registry.c) ── newest manifest ── parts (Parquet) ── view (loaded, view.c)
+ *                                                                └── overlay (overlay.c): what
+ *   differs between the view and one version of the dataset
+ */
+#ifndef LAKEHOUSE_SEARCH_INTERNAL_H
+#define LAKEHOUSE_SEARCH_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "catalog/catalog.h"
+#include "engine/engine.h"
+#include "search/ask.h"
+#include "storage/storage.h"
+
+#define SEARCH_HASH_BYTES 16 /* of SHA-256: tells whether a row's text is the indexed one */
+#define SEARCH_MANIFEST_BYTES_MAX ((size_t)16 << 20)
+#define SEARCH_FORMAT 1
+#define SEARCH_CATALOG_FOLDER "_catalog/indexes"
+#define SEARCH_FOLDER "indexes"
+
+/* A failure that changes nothing for the caller: a comment says why. */
+static inline void forgive(enum lh_code code)
+{
+    (void)code;
+}
+
+#define SEARCH_WORDS_NAME "keyword" /* begins the names of the keyword leg's files */
+
+struct view;       /* view.h */
+struct overlay;    /* view.h */
+struct words;      /* view.h */
+struct entry_scan; /* part.c */
+
+/* --- manifest.c: one version of one index, on disk ---------------------------------------------*/
+
+struct index_object {
+    struct lh_str key; /* absent: there is none */
+    int64_t bytes;
+    struct lh_str sha256; /* hex */
+};
+struct index_part {
+    int64_t bytes;
+    int64_t entries; /* rows of the Parquet file */
+    struct lh_str key;
+    struct lh_str sha256; /* hex */
+};
+
+/* Immutable once published; everything lives in its arena. Docs: docs/formats/search.md. */
+struct index_manifest {
+    struct lh_arena *arena;
+    atomic_size_t refs;
+    int64_t attempt; /* of the job that wrote this */
+    int64_t chunk_size;
+    struct lh_time created_at;
+    struct lh_str dataset_data; /* fingerprint of the covered version's files */
+    struct lh_str dataset_id;
+    struct lh_str dataset_name; /* when it was written: for people */
+    int64_t dataset_version;    /* covered; of a first build: the one that it reads */
+    int64_t dimensions;         /* 0: not known yet (imported vectors) */
+    int64_t duplicate_ids;
+    int64_t empty_rows;
+    int64_t epoch;
+    int64_t format;
+    int64_t generation;
+    struct lh_str id;
+    struct lh_str id_column;
+    struct lh_str id_prefix;
+    struct lh_str id_type;
+    bool is_deleted;
+    struct lh_str job_id; /* that wrote it */
+    struct lh_str model;
+    const struct index_object *model_file; /* NULL: not fitted yet, or none is needed */
+    struct lh_str model_version;
+    struct lh_str name;
+    int64_t null_ids;
+    int64_t overlap;
+    struct lh_list parts; /* of struct index_part */
+    struct lh_str result; /* of the job that made it ready: JSON text */
+    int64_t rows;         /* of the dataset at the covered version */
+    int state;            /* enum search_state */
+    struct lh_str_list text_columns;
+    struct lh_time updated_at;
+    struct lh_str vector_column;
+    int64_t version;
+};
+
+struct index_manifest *index_manifest_new(void); /* one reference, an arena, all absent */
+/* A copy to change, with an arena of its own. */
+struct index_manifest *index_manifest_copy(const struct index_manifest *manifest);
+struct index_manifest *index_manifest_ref(struct index_manifest *manifest);
+void index_manifest_unref(struct index_manifest *manifest); /* NULL is fine */
+/* Adds a part at the end; texts are copied. */
+void index_manifest_add_part(struct index_manifest *manifest, const struct index_part *part);
+struct lh_str index_manifest_key(struct lh_str id, int64_t version, struct lh_arena *arena);
+enum lh_code index_manifest_encode(const struct index_manifest *manifest, struct lh_buf *buf,
+                                   struct lh_error *err) LH_MUST_USE;
+/* LH_DAMAGED, LH_FORMAT. `what` names the file. */
+enum lh_code index_manifest_decode(struct lh_str bytes, struct lh_str what,
+                                   struct index_manifest **ret, struct lh_error *err) LH_MUST_USE;
+static inline const struct index_part *index_parts(const struct index_manifest *manifest)
+{
+    return manifest->parts.items;
+}
+
+/* --- registry.c: the indexes there are ---------------------------------------------------------*/
+
+/* One index, as long as somebody uses it. */
+struct search_index {
+    struct search *search;
+    struct search_index *next;
+    atomic_size_t refs;
+    struct lh_uuid id;
+    /* guarded by search->lock */
+    struct index_manifest *head;
+    bool is_busy;     /* a build or refresh writes it */
+    bool is_doubtful; /* an unknown outcome: nothing more is written before the next opening */
+    struct view *view;
+    struct overlay *overlay;
+    /* one thread at a time loads; taken before search->lock, never after */
+    pthread_mutex_t load_lock;
+    struct words *words; /* guarded by load_lock */
+};
+
+struct damaged_index {
+    struct damaged_index *next;
+    struct lh_str id, name, what;
+};
+
+struct search {
+    struct search_options options;
+    pthread_mutex_t lock; /* guards the list, heads, views, overlays, orphans */
+    struct search_index *indexes;
+    struct damaged_index *damaged;
+    struct lh_arena *arena; /* of the two below */
+    struct lh_str *orphans;
+    size_t orphan_count;
+    atomic_uint_fast64_t definitions;
+    pthread_mutex_t scan_lock; /* guards scans: entries that COPY reads */
+    struct entry_scan *scans;
+    int64_t next_scan;
+};
+
+/* By name (ASCII case ignored); the caller ends *ret with index_unref. LH_NOT_FOUND with the
+ * nearest name; LH_DAMAGED. */
+enum lh_code index_find(struct search *search, struct lh_str name, struct search_index **ret,
+                        struct lh_error *err) LH_MUST_USE;
+void index_unref(struct search_index *index);                  /* NULL is fine */
+struct index_manifest *index_head(struct search_index *index); /* referenced */
+/* Makes the index known with its first manifest, durably. LH_EXISTS. */
+enum lh_code index_create(struct search *search, struct index_manifest *manifest,
+                          struct search_index **ret, struct lh_error *err) LH_MUST_USE;
+/* The next version: durable, then seen. Sets version, epoch, updated_at. Only by who is busy. */
+enum lh_code index_publish(struct search_index *index, struct index_manifest *manifest,
+                           struct lh_error *err) LH_MUST_USE;
+/* LH_CONFLICT: somebody else builds or refreshes it. */
+enum lh_code index_begin(struct search_index *index, struct lh_error *err) LH_MUST_USE;
+void index_end(struct search_index *index);
+/* Its objects go to the trash, durably unnamed before. The caller is busy with it. */
+enum lh_code index_remove(struct search_index *index, struct lh_error *err) LH_MUST_USE;
+/* The embedder of that name (absent: the default) and version (absent: any); NULL: none. */
+const struct search_embedder *find_embedder(const struct search *search, struct lh_str name,
+                                            struct lh_str version);
+
+/* What a version of a dataset consists of: equal exactly when no row came, went or changed. */
+struct lh_str dataset_fingerprint(const struct catalog_dataset *dataset, struct lh_arena *arena);
+
+/* Reading the registry at the opening. */
+enum lh_code registry_open(struct search *search, struct lh_error *err) LH_MUST_USE;
+void registry_close(struct search *search);
+/* The newest manifest of an index on disk; LH_NOT_FOUND: there is none at all. */
+enum lh_code index_read_newest(struct storage *storage, struct lh_str id, struct lh_arena *arena,
+                               struct index_manifest **ret, int64_t *ret_lowest,
+                               struct lh_error *err) LH_MUST_USE;
+/* The newest manifests of all indexes, referenced; the caller frees the array. */
+void registry_heads(struct search *search, struct index_manifest ***ret, size_t *ret_count);
+bool index_names(const struct index_manifest *manifest, struct lh_str key);
+
+#endif

@@ -1,0 +1,246 @@
+/* What is told of indexes. */
+#include <stdlib.h>
+
+#include "search/building.h"
+
+static const struct lh_field info_rows[] = {
+    LH_STR(struct search_index_info, name, .required = true, .doc = "Of the index."),
+    LH_STR(struct search_index_info, id, .required = true, .doc = "For ever, whatever its name."),
+    LH_CHOICE(struct search_index_info, state, .choices = search_state_names,
+              .doc = "building: not to be searched yet."),
+    LH_STR(struct search_index_info, source, .nullable = true,
+           .doc = "The dataset's name today; null: it is gone."),
+    LH_STR(struct search_index_info, dataset_id, .required = true, .doc = "The dataset's id."),
+    LH_STR(struct search_index_info, model, .nullable = true,
+           .doc = "What made the vectors; null: they were given."),
+    LH_STR(struct search_index_info, model_version, .doc = "Of the model."),
+    LH_INT(struct search_index_info, dimensions, .doc = "Numbers of a vector."),
+    LH_STR(struct search_index_info, bucket, .required = true, .doc = "Where it lives."),
+    LH_STR(struct search_index_info, backend, .required = true,
+           .doc = "How it is searched by meaning: exact."),
+    LH_STR(struct search_index_info, id_column, .required = true, .doc = "Of the dataset."),
+    LH_STR(struct search_index_info, id_type, .required = true, .doc = "Of that column, in SQL."),
+    LH_STR(struct search_index_info, id_prefix, .doc = "Before ids in replies; absent: none."),
+    LH_STR_LIST(struct search_index_info, text_columns, .doc = "What is read."),
+    LH_STR(struct search_index_info, vector_column, .doc = "Where given vectors come from."),
+    LH_INT(struct search_index_info, chunk_size, .doc = "Characters of a chunk."),
+    LH_INT(struct search_index_info, overlap, .doc = "Characters that neighbours share."),
+    LH_DOUBLE(struct search_index_info, recall,
+              .doc = "Share of the true nearest that a search finds: exact search finds all."),
+    LH_INT(struct search_index_info, version, .doc = "Grows with everything that is published."),
+    LH_INT(struct search_index_info, generation, .doc = "Of its vectors: those of one fit."),
+    LH_INT(struct search_index_info, dataset_version, .doc = "That it covers."),
+    LH_INT(struct search_index_info, rows, .doc = "Of the dataset at that version."),
+    LH_INT(struct search_index_info, chunks, .doc = "Entries of its parts."),
+    LH_INT(struct search_index_info, empty_rows, .doc = "Rows without text: nothing finds them."),
+    LH_INT(struct search_index_info, null_ids, .doc = "Rows left out: they have no id."),
+    LH_INT(struct search_index_info, duplicate_ids,
+           .doc = "Rows left out: an earlier one has their id."),
+    LH_INT(struct search_index_info, parts, .doc = "Parquet files."),
+    LH_INT(struct search_index_info, bytes, .doc = "Their size."),
+    LH_BOOL(struct search_index_info, is_stale, .doc = "The dataset has changed since."),
+    LH_TIME(struct search_index_info, created_at, .doc = "When it was begun."),
+    LH_TIME(struct search_index_info, updated_at, .doc = "When it last changed."),
+    LH_STR(struct search_index_info, job_id, .doc = "The job that made or makes this version."),
+};
+const struct lh_fields search_index_info_fields =
+    LH_FIELDS_OF(struct search_index_info, "VectorsIndex", info_rows);
+
+static void copy_columns(struct lh_arena *arena, struct lh_str_list *columns)
+{
+    struct lh_str *items = lh_arena_array(arena, columns->count + 1, sizeof *items);
+    for (size_t i = 0; i < columns->count; i++)
+        items[i] = lh_arena_str(arena, columns->items[i]);
+    columns->items = items;
+}
+
+static void describe(const struct index_manifest *head, const struct catalog_snapshot *snapshot,
+                     struct lh_arena *arena, struct search_index_info *ret)
+{
+    const struct catalog_dataset *dataset = NULL;
+    const struct index_part *parts = index_parts(head);
+    bool has_dataset = !catalog_find_id(snapshot, head->dataset_id, &dataset, NULL);
+    *ret = (struct search_index_info){
+        .name = lh_arena_str(arena, head->name),
+        .id = lh_arena_str(arena, head->id),
+        .state = head->state,
+        .dataset_id = lh_arena_str(arena, head->dataset_id),
+        .model = lh_arena_str(arena, head->model),
+        .model_version = lh_arena_str(arena, head->model_version),
+        .dimensions = head->dimensions,
+        .bucket = STORAGE_PRIMARY,
+        .backend = lh_lit("exact"),
+        .id_column = lh_arena_str(arena, head->id_column),
+        .id_type = lh_arena_str(arena, head->id_type),
+        .id_prefix = lh_arena_str(arena, head->id_prefix),
+        .text_columns = head->text_columns,
+        .vector_column = lh_arena_str(arena, head->vector_column),
+        .chunk_size = head->chunk_size,
+        .overlap = head->overlap,
+        .recall = 1,
+        .version = head->version,
+        .generation = head->generation,
+        .dataset_version = head->dataset_version,
+        .rows = head->rows,
+        .empty_rows = head->empty_rows,
+        .null_ids = head->null_ids,
+        .duplicate_ids = head->duplicate_ids,
+        .parts = (int64_t)head->parts.count,
+        .created_at = head->created_at,
+        .updated_at = head->updated_at,
+        .job_id = lh_arena_str(arena, head->job_id),
+    };
+    copy_columns(arena, &ret->text_columns);
+    for (size_t i = 0; i < head->parts.count; i++) {
+        ret->chunks += parts[i].entries;
+        ret->bytes += parts[i].bytes;
+    }
+    if (has_dataset) {
+        ret->source = lh_arena_str(arena, dataset->name);
+        ret->is_stale = head->state == SEARCH_READY &&
+                        !lh_str_equal(dataset_fingerprint(dataset, arena), head->dataset_data);
+    }
+}
+
+static int compare_info(const void *a, const void *b)
+{
+    const struct search_index_info *x = a, *y = b;
+    return lh_str_compare_nocase(x->name, y->name);
+}
+
+static bool is_wanted(const struct search_index_info *info, const struct search_list_filter *filter,
+                      struct lh_str after)
+{
+    if (after.len && lh_str_compare_nocase(info->name, after) <= 0)
+        return false;
+    if (filter && filter->source.len && !lh_str_equal_nocase(filter->source, info->source))
+        return false;
+    return !(filter && filter->model.len && !lh_str_equal(filter->model, info->model));
+}
+
+enum lh_code search_list(struct search *search, const struct search_list_filter *filter,
+                         struct lh_str after, size_t limit, struct lh_arena *arena,
+                         struct search_index_info **ret, size_t *ret_count, struct lh_str *ret_next,
+                         struct lh_error *err)
+{
+    struct index_manifest **heads = NULL;
+    size_t count = 0, wanted = 0;
+    (void)err;
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(search->options.catalog);
+    registry_heads(search, &heads, &count);
+    struct search_index_info *items = lh_arena_array(arena, count + 1, sizeof *items);
+    for (size_t i = 0; i < count; i++) {
+        describe(heads[i], snapshot, arena, &items[wanted]);
+        wanted += is_wanted(&items[wanted], filter, after);
+        index_manifest_unref(heads[i]);
+    }
+    free(heads);
+    catalog_snapshot_unref(snapshot);
+    qsort(items, wanted, sizeof *items, compare_info);
+    *ret_next = wanted > limit ? items[limit - 1].name : (struct lh_str){0};
+    *ret = items;
+    *ret_count = wanted < limit ? wanted : limit;
+    return LH_OK;
+}
+
+enum lh_code search_get(struct search *search, struct lh_str name, struct lh_arena *arena,
+                        struct search_index_info *ret, struct lh_error *err)
+{
+    struct search_index *index = NULL;
+    enum lh_code code = index_find(search, name, &index, err);
+    if (code)
+        return code;
+    struct index_manifest *head = index_head(index);
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(search->options.catalog);
+    describe(head, snapshot, arena, ret);
+    catalog_snapshot_unref(snapshot);
+    index_manifest_unref(head);
+    index_unref(index);
+    return LH_OK;
+}
+
+/* --- one row of an index */
+
+static const struct lh_field chunk_rows[] = {
+    LH_INT(struct search_doc_chunk, chunk, .doc = "From 0."),
+    LH_STR(struct search_doc_chunk, text, .nullable = true, .doc = "Of the chunk."),
+    LH_INT(struct search_doc_chunk, start, .doc = "Where it begins, in characters of the row."),
+    LH_JSON(struct search_doc_chunk, vector, .nullable = true, .doc = "A list of floats."),
+};
+const struct lh_fields search_doc_chunk_fields =
+    LH_FIELDS_OF(struct search_doc_chunk, "VectorsDocChunk", chunk_rows);
+static const struct lh_field doc_rows[] = {
+    LH_STR(struct search_doc, index, .required = true, .doc = "The index."),
+    LH_JSON(struct search_doc, id, .required = true, .doc = "Of the row."),
+    LH_STR(struct search_doc, content_hash, .required = true, .doc = "Of its text, in hex."),
+    LH_BOOL(struct search_doc, is_live, .doc = "The dataset has the row with this text now."),
+    LH_LIST(struct search_doc, chunks, .fields = &search_doc_chunk_fields, .doc = "In order."),
+};
+const struct lh_fields search_doc_fields = LH_FIELDS_OF(struct search_doc, "VectorsDoc", doc_rows);
+
+static struct lh_str vector_text(const struct entries *part, size_t at, struct lh_arena *arena)
+{
+    struct lh_buf buf;
+    if (part->is_blank[at])
+        return (struct lh_str){0};
+    lh_buf_init(&buf, part->dimensions * 40 + 16);
+    lh_buf_append_char(&buf, '[');
+    for (size_t i = 0; i < part->dimensions; i++)
+        lh_buf_printf(&buf, "%s%.9g", i ? "," : "",
+                      (double)part->vectors[at * part->dimensions + i]);
+    lh_buf_append_char(&buf, ']');
+    struct lh_str text = lh_arena_str(arena, lh_buf_str(&buf));
+    lh_buf_release(&buf);
+    return text;
+}
+
+static void describe_doc(const struct view *view, size_t ordinal, struct lh_arena *arena,
+                         struct search_doc *ret)
+{
+    size_t at = 0, length = view_row_length(view, ordinal);
+    const struct entries *part = view_entry(view, ordinal, &at);
+    struct search_doc_chunk *chunks = lh_arena_array(arena, length, sizeof *chunks);
+    char hex[SEARCH_HASH_BYTES * 2 + 1];
+    for (size_t i = 0; i < length; i++)
+        chunks[i] = (struct search_doc_chunk){.chunk = part->chunks[at + i],
+                                              .text = lh_arena_str(arena, part->texts_of[at + i]),
+                                              .start = part->starts[at + i],
+                                              .vector = {.text = vector_text(part, at + i, arena)}};
+    lh_hex(part->hashes[at], SEARCH_HASH_BYTES, hex);
+    ret->content_hash = lh_arena_str(arena, lh_str_of(hex));
+    ret->chunks = (struct lh_list){chunks, length};
+}
+
+enum lh_code search_find_doc(struct search *search, struct lh_str index, struct lh_str id,
+                             const struct lh_cancel *cancel, struct lh_arena *arena,
+                             struct search_doc *ret, struct lh_error *err)
+{
+    struct pin pin;
+    enum lh_code code = pin_open(search, index, cancel, &pin, err);
+    if (code)
+        return code;
+    const struct overlay *overlay = pin.overlay;
+    const struct index_manifest *manifest = overlay->view->manifest;
+    struct lh_str prefix = manifest->id_prefix;
+    if (prefix.len && lh_str_starts_with(id, prefix))
+        id = lh_str_slice(id, prefix.len, id.len);
+    /* What is fresh stands for what is hidden. */
+    const struct view *view = overlay->fresh;
+    size_t ordinal = view ? view_find(view, id) : VIEW_NONE;
+    if (ordinal == VIEW_NONE) {
+        view = overlay->view;
+        ordinal = view_find(view, id);
+    }
+    if (ordinal == VIEW_NONE) {
+        code = lh_fail(err, LH_NOT_FOUND, "The index '%.*s' has no row with the id '%.*s'.",
+                       LH_ARG(manifest->name), LH_ARG(lh_str_head(id, 200)));
+    } else {
+        *ret = (struct search_doc){.index = lh_arena_str(arena, manifest->name)};
+        ret->is_live =
+            view == overlay->fresh || !overlay->hidden || !bit_is_set(overlay->hidden, ordinal);
+        ret->id.text = search_id_json(manifest, id, arena);
+        describe_doc(view, ordinal, arena, ret);
+    }
+    pin_release(&pin);
+    return code;
+}

@@ -1,0 +1,250 @@
+/* An index's manifests: canonical JSON that begins with its own checksum, made once, never changed.
+ */
+#include <stdlib.h>
+
+#include "search/internal.h"
+
+#define PREFIX "{\"_sha256\":\""
+#define HEAD_BYTES                                                                                 \
+    (sizeof PREFIX - 1 + LH_SHA256_HEX_BYTES + 2) /* with the quote and the comma                  \
+                                                   */
+
+static const struct lh_field object_rows[] = {
+    LH_INT(struct index_object, bytes, .doc = "Its size."),
+    LH_STR(struct index_object, key, .required = true, .doc = "In its bucket."),
+    LH_STR(struct index_object, sha256, .required = true, .doc = "Of the whole file."),
+};
+static const struct lh_fields object_fields =
+    LH_FIELDS_OF(struct index_object, "IndexObject", object_rows);
+
+static const struct lh_field part_rows[] = {
+    LH_INT(struct index_part, bytes, .doc = "Its size."),
+    LH_INT(struct index_part, entries, .doc = "Rows of the file."),
+    LH_STR(struct index_part, key, .required = true, .doc = "In its bucket."),
+    LH_STR(struct index_part, sha256, .required = true, .doc = "Of the whole file."),
+};
+static const struct lh_fields part_fields = LH_FIELDS_OF(struct index_part, "IndexPart", part_rows);
+
+const char *const search_state_names[] = {"building", "ready", NULL};
+
+/* In ascending order of names: that is what makes the text canonical. */
+static const struct lh_field manifest_rows[] = {
+    LH_INT(struct index_manifest, attempt, .doc = "Of the job."),
+    LH_INT(struct index_manifest, chunk_size, .doc = "Characters of a chunk."),
+    LH_TIME(struct index_manifest, created_at, .doc = "Of the index."),
+    LH_STR(struct index_manifest, dataset_data, .doc = "Fingerprint of the version's files."),
+    LH_STR(struct index_manifest, dataset_id, .required = true, .doc = "What it is made from."),
+    LH_STR(struct index_manifest, dataset_name, .doc = "Its name then."),
+    LH_INT(struct index_manifest, dataset_version, .doc = "That it covers."),
+    LH_INT(struct index_manifest, dimensions, .doc = "Of a vector."),
+    LH_INT(struct index_manifest, duplicate_ids, .doc = "Rows left out: their id came before."),
+    LH_INT(struct index_manifest, empty_rows, .doc = "Rows without text."),
+    LH_INT(struct index_manifest, epoch, .doc = "Of the writing process."),
+    LH_INT(struct index_manifest, format, .doc = "Of this file."),
+    LH_INT(struct index_manifest, generation, .doc = "Of its vectors."),
+    LH_STR(struct index_manifest, id, .required = true, .doc = "A UUID."),
+    LH_STR(struct index_manifest, id_column, .required = true, .doc = "Of the dataset."),
+    LH_STR(struct index_manifest, id_prefix, .doc = "Before ids in replies."),
+    LH_STR(struct index_manifest, id_type, .required = true, .doc = "SQL."),
+    LH_BOOL(struct index_manifest, is_deleted, .doc = "The index is gone."),
+    LH_STR(struct index_manifest, job_id, .doc = "That wrote it."),
+    LH_STR(struct index_manifest, model, .doc = "Absent: vectors were given."),
+    LH_OBJECT(struct index_manifest, model_file, const struct index_object *,
+              .fields = &object_fields, .doc = "What the model learned."),
+    LH_STR(struct index_manifest, model_version, .doc = "Of the model."),
+    LH_STR(struct index_manifest, name, .required = true, .doc = "Of the index."),
+    LH_INT(struct index_manifest, null_ids, .doc = "Rows left out: they have no id."),
+    LH_INT(struct index_manifest, overlap, .doc = "Characters that chunks share."),
+    LH_LIST(struct index_manifest, parts, .fields = &part_fields, .doc = "In their order."),
+    LH_STR(struct index_manifest, result, .doc = "Of the job."),
+    LH_INT(struct index_manifest, rows, .doc = "Of the dataset at that version."),
+    LH_CHOICE(struct index_manifest, state, .choices = search_state_names, .doc = "Of the index."),
+    LH_STR_LIST(struct index_manifest, text_columns, .doc = "Of the dataset."),
+    LH_TIME(struct index_manifest, updated_at, .doc = "When this was written."),
+    LH_STR(struct index_manifest, vector_column, .doc = "Of the dataset."),
+    LH_INT(struct index_manifest, version, .doc = "Of the index: the file's name."),
+};
+static const struct lh_fields manifest_fields =
+    LH_FIELDS_OF(struct index_manifest, "IndexManifest", manifest_rows);
+
+struct index_manifest *index_manifest_new(void)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct index_manifest *manifest = lh_arena_alloc(arena, sizeof *manifest);
+    manifest->arena = arena;
+    atomic_init(&manifest->refs, 1);
+    return manifest;
+}
+
+struct index_manifest *index_manifest_ref(struct index_manifest *manifest)
+{
+    atomic_fetch_add(&manifest->refs, 1);
+    return manifest;
+}
+
+void index_manifest_unref(struct index_manifest *manifest)
+{
+    if (manifest && atomic_fetch_sub(&manifest->refs, 1) == 1)
+        lh_arena_free(manifest->arena);
+}
+
+static void copy_texts(struct lh_arena *arena, struct index_manifest *to)
+{
+    struct lh_str *const texts[] = {
+        &to->dataset_data, &to->dataset_id, &to->dataset_name,  &to->id,    &to->id_column,
+        &to->id_prefix,    &to->id_type,    &to->job_id,        &to->model, &to->model_version,
+        &to->name,         &to->result,     &to->vector_column,
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        *texts[i] = lh_arena_str(arena, *texts[i]);
+    struct lh_str *columns = lh_arena_array(arena, to->text_columns.count + 1, sizeof *columns);
+    for (size_t i = 0; i < to->text_columns.count; i++)
+        columns[i] = lh_arena_str(arena, to->text_columns.items[i]);
+    to->text_columns.items = columns;
+}
+
+struct index_manifest *index_manifest_copy(const struct index_manifest *manifest)
+{
+    struct index_manifest *copy = index_manifest_new();
+    struct lh_arena *arena = copy->arena;
+    const struct index_part *parts = manifest->parts.items;
+    *copy = *manifest;
+    copy->arena = arena;
+    atomic_init(&copy->refs, 1);
+    copy_texts(arena, copy);
+    if (manifest->model_file) {
+        struct index_object *file = lh_arena_alloc(arena, sizeof *file);
+        *file = (struct index_object){lh_arena_str(arena, manifest->model_file->key),
+                                      manifest->model_file->bytes,
+                                      lh_arena_str(arena, manifest->model_file->sha256)};
+        copy->model_file = file;
+    }
+    copy->parts = (struct lh_list){0};
+    for (size_t i = 0; i < manifest->parts.count; i++)
+        index_manifest_add_part(copy, &parts[i]);
+    return copy;
+}
+
+void index_manifest_add_part(struct index_manifest *manifest, const struct index_part *part)
+{
+    struct lh_arena *arena = manifest->arena;
+    size_t count = manifest->parts.count;
+    struct index_part *parts = (struct index_part *)(uintptr_t)manifest->parts.items;
+    if ((count & (count - 1)) == 0) { /* a power of two: it is full */
+        parts = lh_arena_array(arena, count ? count * 2 : 1, sizeof *parts);
+        if (count)
+            memcpy(parts, manifest->parts.items, count * sizeof *parts);
+    }
+    parts[count] = *part;
+    parts[count].key = lh_arena_str(arena, part->key);
+    parts[count].sha256 = lh_arena_str(arena, part->sha256);
+    manifest->parts = (struct lh_list){parts, count + 1};
+}
+
+struct lh_str index_manifest_key(struct lh_str id, int64_t version, struct lh_arena *arena)
+{
+    return lh_arena_printf(arena, SEARCH_CATALOG_FOLDER "/%.*s/%020lld.json", LH_ARG(id),
+                           (long long)version);
+}
+
+enum lh_code index_manifest_encode(const struct index_manifest *manifest, struct lh_buf *buf,
+                                   struct lh_error *err)
+{
+    uint8_t sum[LH_SHA256_BYTES];
+    char hex[LH_SHA256_HEX_BYTES + 1];
+    struct lh_buf body;
+    struct lh_json json;
+    lh_buf_init(&body, SEARCH_MANIFEST_BYTES_MAX);
+    lh_json_init(&json, &body);
+    json.is_canonical = true;
+    lh_fields_write(&manifest_fields, manifest, &json);
+    lh_buf_append_char(&body, '\n');
+    enum lh_code code = lh_buf_check(&body, "The manifest of an index", err);
+    if (!code) {
+        struct lh_str rest = lh_str_slice(lh_buf_str(&body), 1, body.len); /* without its brace */
+        lh_sha256_of(rest, sum);
+        lh_hex(sum, sizeof sum, hex);
+        lh_buf_printf(buf, PREFIX "%s\",", hex);
+        lh_buf_append_str(buf, rest);
+        code = lh_buf_check(buf, "The manifest of an index", err);
+    }
+    lh_buf_release(&body);
+    return code;
+}
+
+static enum lh_code check_sum(struct lh_str bytes, struct lh_str what, struct lh_error *err)
+{
+    uint8_t written[LH_SHA256_BYTES], sum[LH_SHA256_BYTES];
+    if (bytes.len <= HEAD_BYTES || !lh_str_starts_with(bytes, lh_lit(PREFIX)) ||
+        !lh_hex_parse(lh_str_slice(bytes, sizeof PREFIX - 1, LH_SHA256_HEX_BYTES), written,
+                      sizeof written))
+        return lh_fail(err, LH_DAMAGED, "%.*s does not begin with its checksum.", LH_ARG(what));
+    lh_sha256_of(lh_str_slice(bytes, HEAD_BYTES, bytes.len), sum);
+    if (memcmp(sum, written, sizeof sum) != 0)
+        return lh_fail(err, LH_DAMAGED, "%.*s does not have the checksum that it was written with.",
+                       LH_ARG(what));
+    return LH_OK;
+}
+
+/* Sound as a file; is it so as an index? */
+static enum lh_code check_members(const struct index_manifest *manifest, struct lh_str what,
+                                  struct lh_error *err)
+{
+    bool is_sound = lh_uuid_is_valid(manifest->id) && lh_uuid_is_valid(manifest->dataset_id) &&
+                    manifest->version > 0 && manifest->state >= 0 && manifest->dimensions >= 0 &&
+                    manifest->dimensions <= SEARCH_DIMENSIONS_MAX;
+    const struct index_part *parts = manifest->parts.items;
+    for (size_t i = 0; i < manifest->parts.count && is_sound; i++)
+        is_sound = parts[i].bytes > 0 && parts[i].entries > 0 &&
+                   parts[i].sha256.len == LH_SHA256_HEX_BYTES && parts[i].key.len > 0;
+    if (is_sound)
+        return LH_OK;
+    return lh_fail(err, LH_DAMAGED, "%.*s has its checksum but does not describe an index.",
+                   LH_ARG(what));
+}
+
+static enum lh_code bind(json_t *root, struct lh_str what, struct index_manifest *manifest,
+                         struct lh_error *err)
+{
+    struct lh_arena *arena = manifest->arena;
+    struct lh_error why = LH_ERROR_NONE;
+    int64_t format = json_integer_value(json_object_get(root, "format"));
+    if (format > SEARCH_FORMAT) {
+        lh_fail(err, LH_FORMAT, "%.*s has format %lld, this release reads up to %d.", LH_ARG(what),
+                (long long)format, SEARCH_FORMAT);
+        return lh_error_hint(err, "Open the lake with the release that wrote it, or a newer one.");
+    }
+    json_object_del(root, "_sha256");
+    lh_fields_preset(&manifest_fields, manifest);
+    enum lh_code code = lh_fields_bind_json(&manifest_fields, root, arena, manifest, &why);
+    if (!code)
+        code = lh_fields_check(&manifest_fields, manifest, &why);
+    manifest->arena = arena;
+    atomic_init(&manifest->refs, 1);
+    if (code)
+        return lh_fail(err, LH_DAMAGED, "%.*s: %s", LH_ARG(what), why.message);
+    return check_members(manifest, what, err);
+}
+
+enum lh_code index_manifest_decode(struct lh_str bytes, struct lh_str what,
+                                   struct index_manifest **ret, struct lh_error *err)
+{
+    json_t *root = NULL;
+    enum lh_code code = check_sum(bytes, what, err);
+    if (code)
+        return code;
+    if (lh_json_parse(bytes, "The manifest", SEARCH_MANIFEST_BYTES_MAX, &root, NULL) ||
+        !json_is_object(root)) {
+        json_decref(root);
+        return lh_fail(err, LH_DAMAGED, "%.*s has its checksum but is no JSON object.",
+                       LH_ARG(what));
+    }
+    struct index_manifest *manifest = index_manifest_new();
+    code = bind(root, what, manifest, err);
+    json_decref(root);
+    if (code)
+        index_manifest_unref(manifest);
+    else
+        *ret = manifest;
+    return code;
+}

@@ -1,0 +1,61 @@
+/* The life of search/. */
+#include <stdlib.h>
+
+#include "search/asking.h"
+#include "search/building.h"
+
+enum lh_code search_open(const struct search_options *options, struct search **ret,
+                         struct lh_error *err)
+{
+    struct search *search = lh_allocate(1, sizeof *search);
+    search->options = *options;
+    search->arena = lh_arena_new(0);
+    atomic_init(&search->definitions, 1);
+    pthread_mutex_init(&search->lock, NULL);
+    pthread_mutex_init(&search->scan_lock, NULL);
+    enum lh_code code = registry_open(search, err);
+    if (!code)
+        code = part_register(search, err);
+    if (!code)
+        code = functions_register(search, err);
+    if (code)
+        search_close(search);
+    else
+        *ret = search;
+    return code;
+}
+
+void search_close(struct search *search)
+{
+    if (!search)
+        return;
+    registry_close(search);
+    pthread_mutex_destroy(&search->lock);
+    pthread_mutex_destroy(&search->scan_lock);
+    lh_arena_free(search->arena);
+    free(search);
+}
+
+static bool will_run(struct jobs *jobs, struct lh_str id)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct job_info info;
+    struct lh_error none = LH_ERROR_NONE;
+    bool is_waiting = !jobs_get(jobs, id, arena, &info, &none) && info.state <= JOB_RUNNING;
+    lh_arena_free(arena);
+    return is_waiting;
+}
+
+void search_forget_abandoned(struct search *search, struct jobs *jobs)
+{
+    struct index_manifest **heads = NULL;
+    size_t count = 0;
+    registry_heads(search, &heads, &count);
+    for (size_t i = 0; i < count; i++) {
+        struct lh_error ignored = LH_ERROR_NONE;
+        if (heads[i]->state == SEARCH_BUILDING && !will_run(jobs, heads[i]->job_id))
+            forgive(search_drop(search, heads[i]->name, &ignored));
+        index_manifest_unref(heads[i]);
+    }
+    free(heads);
+}

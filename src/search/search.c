@@ -1,0 +1,524 @@
+/* A search from request to answer: pin, filter, legs, fusion, hits. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "search/asking.h"
+#include "search/scan.h"
+
+const char *const search_mode_names[] = {"vector", "keyword", "hybrid", NULL};
+
+/* --- order */
+
+static bool is_number_type(struct lh_str type)
+{
+    return lh_str_ends_with(type, lh_lit("INT")) || lh_str_equal(type, lh_lit("INTEGER")) ||
+           lh_str_equal(type, lh_lit("UINTEGER"));
+}
+
+int compare_ids(bool are_numbers, struct lh_str a, struct lh_str b)
+{
+    if (!are_numbers)
+        return lh_str_compare(a, b);
+    bool is_a_low = a.len && a.data[0] == '-', is_b_low = b.len && b.data[0] == '-';
+    if (is_a_low != is_b_low)
+        return is_a_low ? -1 : 1;
+    int order = a.len != b.len ? (a.len < b.len ? -1 : 1) : lh_str_compare(a, b);
+    return is_a_low ? -order : order;
+}
+
+struct lh_str found_id(const struct asking *asking, const struct found *found)
+{
+    size_t at = 0;
+    const struct entries *part = view_entry(asking->layers[found->layer].view, found->ordinal, &at);
+    return part->ids[at];
+}
+
+static int32_t found_chunk(const struct asking *asking, const struct found *found)
+{
+    size_t at = 0;
+    const struct entries *part = view_entry(asking->layers[found->layer].view, found->ordinal, &at);
+    return part->chunks[at];
+}
+
+static int compare_found(const void *a, const void *b, void *context)
+{
+    const struct found *x = a, *y = b;
+    const struct asking *asking = context;
+    if (x->score != y->score)
+        return x->score > y->score ? -1 : 1;
+    int order = compare_ids(asking->has_number_ids, found_id(asking, x), found_id(asking, y));
+    if (order)
+        return order;
+    int32_t left = found_chunk(asking, x), right = found_chunk(asking, y);
+    return left < right ? -1 : left > right;
+}
+
+static bool is_same_row(const struct found *a, const struct found *b)
+{
+    return a->layer == b->layer && a->row == b->row;
+}
+
+static uint64_t row_key(const struct found *found)
+{
+    return (uint64_t)found->row * LAYERS + found->layer;
+}
+
+struct lh_str search_id_json(const struct index_manifest *manifest, struct lh_str id,
+                             struct lh_arena *arena)
+{
+    struct lh_buf buf;
+    int64_t number = 0;
+    /* What most readers of JSON cannot hold exactly goes as text, as in replies of SQL. */
+    if (is_number_type(manifest->id_type) && !manifest->id_prefix.len && lh_str_to_int(id, &number))
+        return lh_arena_str(arena, id);
+    lh_buf_init(&buf, (manifest->id_prefix.len + id.len) * 6 + 16);
+    lh_json_append_quoted(
+        &buf, manifest->id_prefix.len
+                  ? lh_arena_printf(arena, "%.*s%.*s", LH_ARG(manifest->id_prefix), LH_ARG(id))
+                  : id);
+    struct lh_str text = lh_arena_str(arena, lh_buf_str(&buf));
+    lh_buf_release(&buf);
+    return text;
+}
+
+/* A set of rows, for lists of any length. */
+struct row_set {
+    uint64_t *slots;
+    size_t count;
+};
+
+static bool row_set_add(struct row_set *set, uint64_t key)
+{
+    size_t slot = (size_t)(key * UINT64_C(0x9E3779B97F4A7C15) >> 20) & (set->count - 1);
+    while (set->slots[slot] && set->slots[slot] != key + 1)
+        slot = (slot + 1) & (set->count - 1);
+    bool is_new = !set->slots[slot];
+    set->slots[slot] = key + 1;
+    return is_new;
+}
+
+void found_settle(const struct asking *asking, struct found_list *list, size_t want)
+{
+    struct row_set rows = {.count = 16};
+    size_t kept = 0;
+    if (!list->count)
+        return;
+    qsort_r(list->items, list->count, sizeof *list->items, compare_found,
+            (void *)(uintptr_t)asking);
+    if (asking->ask->per_chunk) {
+        list->count = list->count < want ? list->count : want;
+        return;
+    }
+    while (rows.count < list->count * 2)
+        rows.count *= 2;
+    rows.slots = lh_allocate(rows.count, sizeof *rows.slots);
+    for (size_t i = 0; i < list->count && kept < want; i++)
+        if (row_set_add(&rows, row_key(&list->items[i])))
+            list->items[kept++] = list->items[i];
+    free(rows.slots);
+    list->count = kept;
+}
+
+/* --- by meaning */
+
+static size_t first_of_row(const struct view *view, size_t ordinal)
+{
+    size_t at = 0;
+    const struct entries *part = view_entry(view, ordinal, &at);
+    return ordinal - (size_t)part->chunks[at];
+}
+
+/* The best `take` of every part, in one list that is complete down to *ret_floor. */
+static enum lh_code scan(struct asking *asking, const float *query, size_t take,
+                         struct found_list *list, double *ret_floor, struct lh_error *err)
+{
+    struct search_scan_hit *hits = lh_allocate(take, sizeof *hits);
+    enum lh_code code = LH_OK;
+    double floor = -INFINITY;
+    list->count = 0;
+    for (size_t i = 0; i < LAYERS; i++) {
+        const struct layer *layer = &asking->layers[i];
+        for (size_t p = 0; layer->view && p < layer->view->part_count && !code; p++) {
+            const struct entries *part = layer->view->parts[p];
+            size_t base = layer->view->bases[p];
+            const struct search_scan matrix = {.rows = part->vectors,
+                                               .row_count = part->count,
+                                               .dimensions = part->dimensions,
+                                               .left_out = layer->mute + base / 64};
+            size_t count = search_scan_top(&matrix, query, take, hits);
+            for (size_t h = 0; h < count; h++) {
+                size_t ordinal = base + hits[h].row;
+                list->items[list->count++] =
+                    (struct found){.layer = i,
+                                   .ordinal = ordinal,
+                                   .row = first_of_row(layer->view, ordinal),
+                                   .score = (double)hits[h].score};
+            }
+            if (count == take && (double)hits[count - 1].score > floor)
+                floor = (double)hits[count - 1].score;
+            code = lh_cancel_fail(asking->cancel, "The search", err);
+        }
+    }
+    free(hits);
+    *ret_floor = floor;
+    return code;
+}
+
+static size_t part_count(const struct asking *asking)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < LAYERS; i++)
+        count += asking->layers[i].view ? asking->layers[i].view->part_count : 0;
+    return count;
+}
+
+static size_t entry_count(const struct asking *asking)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < LAYERS; i++)
+        count += asking->layers[i].view ? asking->layers[i].view->span : 0;
+    return count;
+}
+
+static bool is_zero(const float *vector, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (vector[i] != 0)
+            return false;
+    return true;
+}
+
+/* Several chunks may be of one row, and equal scores are told apart by id: so more is taken than
+ * wanted, and more again, until what lies above the floor is enough. */
+static enum lh_code scan_rows(struct asking *asking, const float *query, size_t want,
+                              struct found_list *ret, struct lh_error *err)
+{
+    size_t all = entry_count(asking), parts = part_count(asking);
+    size_t take = want + 16 < all ? want + 16 : all;
+    for (;;) {
+        double floor = 0;
+        struct found_list list = {calloc(take * parts + 1, sizeof(struct found)), 0};
+        if (!list.items)
+            return lh_fail(err, LH_BUSY, "There is no memory for the search.");
+        enum lh_code code = scan(asking, query, take, &list, &floor, err);
+        found_settle(asking, &list, want);
+        bool is_enough =
+            code || take >= all || (list.count == want && list.items[list.count - 1].score > floor);
+        if (is_enough) {
+            ret->items = lh_arena_array(asking->arena, list.count + 1, sizeof(struct found));
+            if (list.count)
+                memcpy(ret->items, list.items, list.count * sizeof(struct found));
+            ret->count = list.count;
+        }
+        free(list.items);
+        if (is_enough)
+            return code;
+        take = take * 8 < all ? take * 8 : all;
+    }
+}
+
+static enum lh_code query_vector(struct asking *asking, float *vector, struct lh_error *err)
+{
+    const struct search_ask *ask = asking->ask;
+    const struct view *view = asking->pin.overlay->view;
+    size_t dimensions = (size_t)view->manifest->dimensions;
+    if (ask->vector) {
+        double square = 0;
+        for (size_t i = 0; i < dimensions; i++)
+            square += (double)ask->vector[i] * (double)ask->vector[i];
+        for (size_t i = 0; i < dimensions; i++)
+            vector[i] = square > 0 ? (float)((double)ask->vector[i] / sqrt(square)) : 0;
+        return LH_OK;
+    }
+    return view->model->embedder->embed(view->model->loaded, &ask->query, 1, vector, asking->cancel,
+                                        err);
+}
+
+enum lh_code leg_by_meaning(struct asking *asking, size_t want, struct found_list *ret,
+                            struct lh_error *err)
+{
+    size_t dimensions = (size_t)asking->pin.overlay->view->manifest->dimensions;
+    /* As the rows of the matrix: aligned for the kernels. */
+    size_t bytes = (dimensions * sizeof(float) + 63) / 64 * 64;
+    float *query = aligned_alloc(64, bytes ? bytes : 64);
+    if (!query)
+        return lh_fail(err, LH_BUSY, "There is no memory for the search.");
+    enum lh_code code = query_vector(asking, query, err);
+    *ret = (struct found_list){0};
+    /* Nothing that the model knows: then nothing is near. */
+    if (!code && want && entry_count(asking) && !is_zero(query, dimensions))
+        code = scan_rows(asking, query, want, ret, err);
+    free(query);
+    return code;
+}
+
+/* --- the request */
+
+static enum lh_code fail_field(struct lh_error *err, const char *field, const char *why)
+{
+    lh_fail(err, LH_INVALID, "%s", why);
+    return lh_error_field(err, lh_str_of(field));
+}
+
+static enum lh_code check_vector(const struct search_ask *ask,
+                                 const struct index_manifest *manifest, struct lh_error *err)
+{
+    if ((int64_t)ask->vector_count != manifest->dimensions) {
+        lh_fail(err, LH_INVALID, "The index '%.*s' has vectors of %lld numbers, this one has %zu.",
+                LH_ARG(manifest->name), (long long)manifest->dimensions, ask->vector_count);
+        return lh_error_field(err, lh_lit("vector"));
+    }
+    for (size_t i = 0; i < ask->vector_count; i++)
+        if (!isfinite(ask->vector[i]))
+            return fail_field(err, "vector", "A vector holds finite numbers only.");
+    return LH_OK;
+}
+
+static enum lh_code check_ask(const struct search_ask *ask, struct lh_error *err)
+{
+    if (ask->k < 0 || ask->k > SEARCH_K_MAX)
+        return fail_field(err, "k", "k is a whole number from 0 to 10000.");
+    if (ask->query.data && ask->vector)
+        return fail_field(err, "vector", "Give a query or a vector, not both.");
+    if (!ask->query.data && !ask->vector)
+        return fail_field(err, "query", "Give a query: words, or a vector.");
+    if (ask->query.len > SEARCH_QUERY_BYTES_MAX)
+        return lh_fail(err, LH_TOO_LARGE, "The query has %zu bytes; at most %d are read.",
+                       ask->query.len, SEARCH_QUERY_BYTES_MAX);
+    if (ask->vector && ask->mode != SEARCH_VECTOR)
+        return fail_field(err, "vector", "Only a search by meaning takes a vector.");
+    return LH_OK;
+}
+
+static enum lh_code check_index(const struct asking *asking, struct lh_error *err)
+{
+    const struct search_ask *ask = asking->ask;
+    const struct index_manifest *manifest = asking->pin.overlay->view->manifest;
+    if (ask->vector)
+        return check_vector(ask, manifest, err);
+    if (ask->mode != SEARCH_KEYWORD && !asking->pin.overlay->view->model) {
+        lh_fail(err, LH_INVALID,
+                "The vectors of the index '%.*s' were given: no model here turns words into such.",
+                LH_ARG(manifest->name));
+        lh_error_hint(err, "Send `vector`.");
+        return lh_error_field(err, lh_lit("query"));
+    }
+    if (ask->mode != SEARCH_VECTOR && !manifest->text_columns.count) {
+        lh_fail(err, LH_INVALID, "The index '%.*s' has no text columns to find words in.",
+                LH_ARG(manifest->name));
+        return lh_error_field(err, lh_lit("index"));
+    }
+    return LH_OK;
+}
+
+static enum lh_code lay_out(struct asking *asking, struct lh_error *err)
+{
+    const struct overlay *overlay = asking->pin.overlay;
+    asking->layers[0] = (struct layer){
+        .view = overlay->view,
+        .hidden = overlay->hidden ? overlay->hidden : overlay->view->dead,
+        .mute = overlay->mute ? overlay->mute : overlay->view->mute,
+    };
+    if (overlay->fresh)
+        asking->layers[1] = (struct layer){
+            .view = overlay->fresh, .hidden = overlay->fresh->dead, .mute = overlay->fresh->mute};
+    asking->has_number_ids = is_number_type(overlay->view->manifest->id_type);
+    if (!asking->ask->filter.len)
+        return LH_OK;
+    enum lh_code code = filter_run(asking->search, &asking->pin, asking->ask->filter,
+                                   asking->layers, asking->cancel, err);
+    for (size_t i = 0; i < LAYERS && !code; i++) {
+        struct layer *layer = &asking->layers[i];
+        size_t words = layer->view ? layer->view->span / 64 : 0;
+        uint64_t *mute = lh_arena_try(asking->arena, (words + 1) * 2 * sizeof *mute);
+        if (!mute)
+            return lh_fail(err, LH_BUSY, "There is no memory for the filter.");
+        uint64_t *hidden = mute + words + 1;
+        for (size_t w = 0; w < words; w++) {
+            mute[w] = layer->mute[w] | ~layer->allowed[w];
+            hidden[w] = layer->hidden[w] | ~layer->allowed[w];
+        }
+        layer->mute = mute;
+        layer->hidden = hidden;
+    }
+    return code;
+}
+
+/* --- the answer */
+
+/* 60 is the constant of the method's authors: the first places count, and not alone. */
+#define FUSION_RANK 60.0
+
+static double fusion_score(int64_t a, int64_t b)
+{
+    return (a ? 1 / (FUSION_RANK + (double)a) : 0) + (b ? 1 / (FUSION_RANK + (double)b) : 0);
+}
+
+struct fused {
+    struct found found; /* the chunk that is shown; its score is the fusion's */
+    struct search_leg vector, keyword;
+};
+
+static void take_leg(struct fused *fused, const struct found_list *list, enum search_mode mode)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        struct search_leg leg = {(int64_t)i + 1, list->items[i].score};
+        fused[i] = (struct fused){.found = list->items[i]};
+        *(mode == SEARCH_VECTOR ? &fused[i].vector : &fused[i].keyword) = leg;
+    }
+}
+
+static bool is_same_place(const struct asking *asking, const struct found *a, const struct found *b)
+{
+    return is_same_row(a, b) && (!asking->ask->per_chunk || a->ordinal == b->ordinal);
+}
+
+static int compare_fused(const void *a, const void *b, void *context)
+{
+    return compare_found(&((const struct fused *)a)->found, &((const struct fused *)b)->found,
+                         context);
+}
+
+/* Reciprocal rank fusion: what stands high in either list, higher what stands in both. */
+static size_t fuse(const struct asking *asking, const struct found_list *meaning,
+                   const struct found_list *words, struct fused *fused)
+{
+    size_t count = meaning->count;
+    take_leg(fused, meaning, SEARCH_VECTOR);
+    for (size_t i = 0; i < count; i++)
+        fused[i].found.score = fusion_score((int64_t)i + 1, 0);
+    for (size_t i = 0; i < words->count; i++) {
+        size_t at = 0;
+        while (at < meaning->count && !is_same_place(asking, &fused[at].found, &words->items[i]))
+            at++;
+        if (at == meaning->count) {
+            at = count++;
+            fused[at] = (struct fused){.found = words->items[i]};
+        }
+        fused[at].keyword = (struct search_leg){(int64_t)i + 1, words->items[i].score};
+        fused[at].found.score = fusion_score(fused[at].vector.rank, fused[at].keyword.rank);
+    }
+    qsort_r(fused, count, sizeof *fused, compare_fused, (void *)(uintptr_t)asking);
+    return count;
+}
+
+static struct search_hit hit_of(const struct asking *asking, const struct fused *fused)
+{
+    size_t at = 0;
+    const struct entries *part =
+        view_entry(asking->layers[fused->found.layer].view, fused->found.ordinal, &at);
+    const struct index_manifest *manifest = asking->pin.overlay->view->manifest;
+    struct lh_str prefix = manifest->id_prefix;
+    if (asking->ask->is_raw_id)
+        prefix = (struct lh_str){0};
+    struct lh_str id = prefix.len ? lh_arena_printf(asking->arena, "%.*s%.*s", LH_ARG(prefix),
+                                                    LH_ARG(part->ids[at]))
+                                  : lh_arena_str(asking->arena, part->ids[at]);
+    return (struct search_hit){.id = id,
+                               .id_json = search_id_json(manifest, part->ids[at], asking->arena),
+                               .score = fused->found.score,
+                               .text = lh_arena_str(asking->arena, part->texts_of[at]),
+                               .chunk = part->chunks[at],
+                               .vector = fused->vector,
+                               .keyword = fused->keyword,
+                               .is_fresh = fused->found.layer > 0};
+}
+
+/* Marking reads the text once more; who asks for hundreds of hits does not look at each. */
+#define HIGHLIGHTS_MAX 100
+
+static void mark_words(struct asking *asking, const struct fused *fused, struct search_hit *hits,
+                       size_t count)
+{
+    struct found found[HIGHLIGHTS_MAX];
+    for (size_t i = 0; i < count; i++)
+        found[i] = fused[i].found;
+    words_highlight(asking, found, hits, count);
+}
+
+static size_t candidates(const struct search_ask *ask)
+{
+    size_t most = (size_t)ask->k * 5;
+    most = most > 20 ? most : 20;
+    return most < SEARCH_K_MAX * 2 ? most : SEARCH_K_MAX * 2;
+}
+
+static enum lh_code find(struct asking *asking, struct search_answer *answer, struct lh_error *err)
+{
+    const struct search_ask *ask = asking->ask;
+    struct found_list meaning = {0}, words = {0};
+    size_t want = ask->mode == SEARCH_HYBRID ? candidates(ask) : (size_t)ask->k;
+    enum lh_code code = LH_OK;
+    if (ask->k == 0)
+        return LH_OK;
+    if (ask->mode != SEARCH_KEYWORD)
+        code = leg_by_meaning(asking, want, &meaning, err);
+    if (!code && ask->mode != SEARCH_VECTOR)
+        code = leg_by_words(asking, want, &words, err);
+    if (code)
+        return code;
+    struct fused *fused =
+        lh_arena_array(asking->arena, meaning.count + words.count + 1, sizeof *fused);
+    size_t count = meaning.count + words.count;
+    if (ask->mode == SEARCH_HYBRID)
+        count = fuse(asking, &meaning, &words, fused);
+    else
+        take_leg(fused, ask->mode == SEARCH_VECTOR ? &meaning : &words, ask->mode);
+    if (count > (size_t)ask->k)
+        count = (size_t)ask->k;
+    struct search_hit *hits = lh_arena_array(asking->arena, count + 1, sizeof *hits);
+    for (size_t i = 0; i < count; i++)
+        hits[i] = hit_of(asking, &fused[i]);
+    if (ask->mode != SEARCH_VECTOR)
+        mark_words(asking, fused, hits, count < HIGHLIGHTS_MAX ? count : HIGHLIGHTS_MAX);
+    if (ask->with_rows && count)
+        code = rows_fetch(asking->search, &asking->pin, ask->is_raw_id, hits, count, asking->cancel,
+                          asking->arena, err);
+    answer->hits = hits;
+    answer->hit_count = count;
+    return code;
+}
+
+static void describe(const struct asking *asking, struct search_answer *answer)
+{
+    static const char *const methods[] = {"exact", "keyword", "hybrid"};
+    const struct overlay *overlay = asking->pin.overlay;
+    const struct index_manifest *manifest = overlay->view->manifest;
+    answer->method = methods[asking->ask->mode];
+    answer->recall = asking->ask->mode == SEARCH_KEYWORD ? NAN : 1;
+    answer->dataset = lh_arena_str(asking->arena, asking->pin.dataset->name);
+    answer->dataset_version = asking->pin.dataset->version;
+    answer->index_version = manifest->version;
+    answer->covered_version = manifest->dataset_version;
+    answer->fresh_rows = overlay->fresh_rows;
+    answer->hidden_rows = overlay->hidden_rows;
+    answer->pending_rows = overlay->pending_rows;
+}
+
+enum lh_code search_run(struct search *search, const struct search_ask *ask,
+                        const struct lh_cancel *cancel, struct lh_arena *arena,
+                        struct search_answer *ret, struct lh_error *err)
+{
+    struct asking asking = {.search = search, .ask = ask, .cancel = cancel, .arena = arena};
+    struct search_answer answer = {.hits = NULL};
+    int64_t started_us = lh_clock_monotonic_us();
+    enum lh_code code = check_ask(ask, err);
+    if (!code)
+        code = pin_open(search, ask->index, cancel, &asking.pin, err);
+    if (!code)
+        code = check_index(&asking, err);
+    if (!code)
+        code = lay_out(&asking, err);
+    if (!code)
+        code = find(&asking, &answer, err);
+    if (!code) {
+        describe(&asking, &answer);
+        answer.elapsed_ms = (double)(lh_clock_monotonic_us() - started_us) / 1000;
+        *ret = answer;
+    }
+    for (size_t i = 0; i < LAYERS; i++)
+        free(asking.layers[i].allowed);
+    pin_release(&asking.pin);
+    return code;
+}

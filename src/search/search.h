@@ -1,0 +1,217 @@
+/* Search: indexes derived from datasets, asked in words and by meaning.
+ *
+ *   search_index ─▶ source rows at a pinned version ─▶ chunks ─▶ vectors ─▶ parts (Parquet) ─▶
+ *   published one by one, each with a manifest ─▶ "ready"
+ *   search_query ─▶ the dataset's version now ─▶ what differs from the index ─▶ exact search over
+ *   both, words beside it, fused ─▶ one hit per source row
+ *
+ * An index is a list of parts; each row of a part says which source row (id, hash of its text) it
+ * stands for. So what an index lacks or has too much against any version of its dataset is always
+ * known, a half-built index goes on where it stopped, and no search shows a row that the dataset
+ * does not have: rows that went are hidden, rows that came are searched from memory (or counted in
+ * the reply as pending, when they are many). Everything here can be made again from the datasets.
+ *
+ * Knows datasets (catalog/), not who may see them: rows are read through the `source` that lake/
+ * hands over, and vectors are made by an `embedder` that it hands over.
+ *
+ * Threads: any thread may call. One build or refresh per index at a time (LH_CONFLICT). Blocking:
+ * as long as the work takes; the first search of an index loads it. Errors besides those named:
+ * LH_NOT_FOUND (no such index), LH_DAMAGED (a file is not what was written), LH_IO, LH_FULL,
+ * LH_BUSY (memory), LH_UNKNOWN, and the stopping codes.
+ */
+#ifndef LAKEHOUSE_SEARCH_SEARCH_H
+#define LAKEHOUSE_SEARCH_SEARCH_H
+
+#include <jansson.h>
+
+#include "base/cancel.h"
+#include "base/field.h"
+#include "base/uuid.h"
+#include "search/embedder.h"
+
+struct storage;
+struct engine;
+struct catalog;
+struct jobs;
+struct job;
+struct engine_chunk;
+struct search; /* made by search_open, ended by search_close */
+
+#define SEARCH_NAME_BYTES_MAX 63
+#define SEARCH_K_MAX 10000
+#define SEARCH_K_PRESET 10
+#define SEARCH_DIMENSIONS_MAX 16384
+#define SEARCH_QUERY_BYTES_MAX 65536
+#define SEARCH_CHUNK_SIZE_PRESET 1000
+#define SEARCH_OVERLAP_PRESET 150
+#define SEARCH_DOCUMENT_BYTES_MAX ((size_t)1 << 30)
+
+/* Rows of a SELECT over the lake, as a trusted reader sees it. */
+struct search_source {
+    void *context;
+    enum lh_code (*open)(void *context, struct lh_str sql, const json_t *parameters,
+                         const struct lh_cancel *cancel, void **ret_rows, struct lh_error *err);
+    /* The next rows, *ret = NULL at the end; borrowed until the next call. */
+    enum lh_code (*next)(void *rows, const struct engine_chunk **ret, struct lh_error *err);
+    void (*close)(void *rows); /* NULL is fine */
+};
+
+struct search_options {
+    struct engine *engine; /* all borrowed, all outlive the search */
+    struct storage *storage;
+    struct catalog *catalog;
+    const struct search_embedder *const *embedders; /* the first is the default */
+    size_t embedder_count;
+    struct search_source source;
+};
+
+/* Reads the registry, finishes what a crash left, registers the table functions with the engine. A
+ * damaged index does not fail the open: it is unavailable and listed by search_problems. */
+enum lh_code search_open(const struct search_options *options, struct search **ret,
+                         struct lh_error *err) LH_MUST_USE;
+/* After jobs_open, before jobs_start: a half-built index whose job will not run again is removed.
+ */
+void search_forget_abandoned(struct search *search, struct jobs *jobs);
+/* No call may be running. NULL is fine. */
+void search_close(struct search *search);
+
+/* Moves files that no manifest names to the trash: for a background thread. */
+enum lh_code search_sweep(struct search *search, size_t *ret_moved,
+                          struct lh_error *err) LH_MUST_USE;
+
+struct search_problem {
+    struct lh_str name;
+    struct lh_str what; /* a sentence */
+};
+void search_problems(struct search *search, struct lh_arena *arena, struct search_problem **ret,
+                     size_t *ret_count);
+/* Names of the indexes that rest on a dataset. */
+void search_dependents(struct search *search, struct lh_str dataset_id, struct lh_arena *arena,
+                       struct lh_str_list *ret);
+
+/* The names of the table functions, for the resolver's allow-list, and a number that changes when a
+ * statement that calls one must be prepared anew. */
+extern const struct lh_str search_table_functions[];
+extern const size_t search_table_function_count;
+uint64_t search_definitions(const struct search *search);
+
+/* --- the registry ------------------------------------------------------------------------------*/
+
+enum search_state { SEARCH_BUILDING, SEARCH_READY };
+extern const char *const search_state_names[];
+
+/* What is told of an index. */
+struct search_index_info {
+    struct lh_str name;
+    struct lh_str id;
+    int state;            /* enum search_state */
+    struct lh_str source; /* the dataset's name today; absent: it is gone */
+    struct lh_str dataset_id;
+    struct lh_str model;
+    struct lh_str model_version;
+    int64_t dimensions;
+    struct lh_str bucket;
+    struct lh_str backend;
+    struct lh_str id_column;
+    struct lh_str id_type; /* SQL */
+    struct lh_str id_prefix;
+    struct lh_str_list text_columns;
+    struct lh_str vector_column;
+    int64_t chunk_size;
+    int64_t overlap;
+    double recall;
+    int64_t version;         /* of the index */
+    int64_t generation;      /* of its vectors */
+    int64_t dataset_version; /* that it covers; 0: none yet */
+    int64_t rows;
+    int64_t chunks;
+    int64_t empty_rows;
+    int64_t null_ids;
+    int64_t duplicate_ids;
+    int64_t parts;
+    int64_t bytes;
+    bool is_stale;
+    struct lh_time created_at;
+    struct lh_time updated_at;
+    struct lh_str job_id; /* of the build that goes on; absent: none */
+};
+extern const struct lh_fields search_index_info_fields;
+
+struct search_list_filter {
+    struct lh_str source; /* a dataset's name; absent: any */
+    struct lh_str model;  /* absent: any */
+};
+/* Ascending by name, those after the name `after` (absent = all). */
+enum lh_code search_list(struct search *search, const struct search_list_filter *filter,
+                         struct lh_str after, size_t limit, struct lh_arena *arena,
+                         struct search_index_info **ret, size_t *ret_count, struct lh_str *ret_next,
+                         struct lh_error *err) LH_MUST_USE;
+enum lh_code search_get(struct search *search, struct lh_str name, struct lh_arena *arena,
+                        struct search_index_info *ret, struct lh_error *err) LH_MUST_USE;
+/* LH_CONFLICT: it is being built. */
+enum lh_code search_drop(struct search *search, struct lh_str name,
+                         struct lh_error *err) LH_MUST_USE;
+
+/* --- building and refreshing -------------------------------------------------------------------*/
+
+/* The arguments of both kinds of jobs, as their record keeps them. */
+struct search_build_request {
+    struct lh_str index_name;
+    struct lh_str dataset;
+    struct lh_str id_column;
+    struct lh_str_list text_columns;
+    struct lh_str vector_column;
+    struct lh_str model;
+    int64_t chunk_size;
+    int64_t overlap;
+    struct lh_str id_prefix;
+};
+extern const struct lh_fields search_build_request_fields;
+
+struct search_build_result {
+    struct lh_str index_name;
+    struct lh_str dataset;
+    int64_t dataset_version;
+    int64_t version;
+    int64_t rows; /* of the dataset that were looked at */
+    int64_t new;
+    int64_t changed;
+    int64_t removed;
+    int64_t chunks_embedded;
+    int64_t empty_rows;
+    int64_t null_ids;
+    int64_t duplicate_ids;
+    bool stale_cleared;
+    double rows_per_second;
+    int64_t elapsed_ms;
+};
+extern const struct lh_fields search_build_result_fields;
+
+/* What is wrong with a request is told before a job is accepted: LH_INVALID, LH_NOT_FOUND (dataset,
+ * column, model), LH_EXISTS. */
+enum lh_code search_check(struct search *search, const struct search_build_request *request,
+                          struct lh_error *err) LH_MUST_USE;
+
+/* Kinds of jobs, for the table that lake/ hands to jobs_start; `context` of run is the struct
+ * search. Arguments are search_build_request_fields, the result search_build_result_fields. */
+#define SEARCH_INDEX_JOB_KIND "vectors.index"
+#define SEARCH_REFRESH_JOB_KIND "vectors.refresh"
+enum lh_code search_index_job(void *context, struct job *job, struct lh_error *err) LH_MUST_USE;
+/* Brings an index up to its dataset's version now; builds it when it is absent. */
+enum lh_code search_refresh_job(void *context, struct job *job, struct lh_error *err) LH_MUST_USE;
+
+struct search_stale {
+    struct lh_str dataset;
+    struct lh_str index_name;
+    struct lh_time stale_since;
+    int64_t age_s;
+    struct lh_str policy;
+    int64_t rows_waiting; /* new and changed */
+    int64_t rows_removed;
+};
+extern const struct lh_fields search_stale_fields;
+enum lh_code search_stale_list(struct search *search, const struct lh_cancel *cancel,
+                               struct lh_arena *arena, struct search_stale **ret, size_t *ret_count,
+                               struct lh_error *err) LH_MUST_USE;
+
+#endif

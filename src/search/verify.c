@@ -1,0 +1,119 @@
+#include "search/verify.h"
+
+#include "search/view.h"
+
+struct checking {
+    struct storage *storage;
+    const struct lh_cancel *cancel;
+    struct lh_arena *arena;
+    struct search_report report;
+    struct search_finding *findings;
+    struct index_manifest **heads;
+    size_t head_count;
+};
+
+static void find(struct checking *checking, bool is_error, struct lh_str object, const char *format,
+                 ...) LH_PRINTF(4, 5);
+static void find(struct checking *checking, bool is_error, struct lh_str object, const char *format,
+                 ...)
+{
+    struct lh_buf text;
+    va_list args;
+    checking->report.error_count += is_error;
+    if (checking->report.finding_count == SEARCH_FINDINGS_MAX)
+        return;
+    lh_buf_init(&text, LH_ERROR_MESSAGE_BYTES);
+    va_start(args, format);
+    lh_buf_vprintf(&text, format, args);
+    va_end(args);
+    checking->findings[checking->report.finding_count++] =
+        (struct search_finding){is_error, lh_arena_str(checking->arena, object),
+                                lh_arena_str(checking->arena, lh_buf_str(&text))};
+    lh_buf_release(&text);
+}
+
+static enum lh_code check_object(struct checking *checking, const struct index_object *object,
+                                 struct lh_error *err)
+{
+    struct lh_error why = LH_ERROR_NONE;
+    if (object_verify(checking->storage, object, &why)) {
+        find(checking, true, object->key, "%s", why.message);
+    } else {
+        checking->report.objects++;
+        checking->report.object_bytes += object->bytes;
+    }
+    return lh_cancel_fail(checking->cancel, "The verification", err);
+}
+
+static enum lh_code check_index(struct checking *checking, struct lh_str id, struct lh_error *err)
+{
+    struct lh_error why = LH_ERROR_NONE;
+    struct index_manifest *head = NULL;
+    int64_t lowest = 0;
+    enum lh_code code =
+        index_read_newest(checking->storage, id, checking->arena, &head, &lowest, &why);
+    if (code == LH_NOT_FOUND)
+        return LH_OK; /* an empty folder: the index was removed */
+    checking->report.indexes++;
+    if (code) {
+        find(checking, true,
+             lh_arena_printf(checking->arena, SEARCH_CATALOG_FOLDER "/%.*s", LH_ARG(id)), "%s",
+             why.message);
+        return LH_OK;
+    }
+    const struct index_part *parts = index_parts(head);
+    if (head->model_file)
+        code = check_object(checking, head->model_file, err);
+    for (size_t i = 0; i < head->parts.count && !code; i++) {
+        const struct index_object object = {
+            .key = parts[i].key, .bytes = parts[i].bytes, .sha256 = parts[i].sha256};
+        code = check_object(checking, &object, err);
+    }
+    checking->heads[checking->head_count++] = head;
+    return code;
+}
+
+static enum lh_code look_at_file(void *context, const struct storage_entry *entry,
+                                 struct lh_error *err)
+{
+    struct checking *checking = context;
+    struct lh_str rest = lh_str_slice(entry->key, sizeof SEARCH_FOLDER, entry->key.len);
+    struct lh_str id = lh_str_cut(&rest, '/');
+    for (size_t i = 0; i < checking->head_count; i++)
+        if (lh_str_equal(checking->heads[i]->id, id) &&
+            (lh_str_starts_with(rest, lh_lit(SEARCH_WORDS_NAME)) ||
+             index_names(checking->heads[i], entry->key)))
+            return LH_OK;
+    if (entry->is_special)
+        find(checking, true, entry->key, "It is no file that a lakehouse makes.");
+    else
+        find(checking, false, entry->key,
+             "No index names this file; a crashed writer left it, or its index is gone.");
+    checking->report.orphans++;
+    return lh_cancel_fail(checking->cancel, "The verification", err);
+}
+
+enum lh_code search_verify(struct storage *storage, const struct lh_cancel *cancel,
+                           struct lh_arena *arena, struct search_report *ret, struct lh_error *err)
+{
+    struct checking checking = {.storage = storage, .cancel = cancel, .arena = arena};
+    struct storage_entry *folders = NULL;
+    size_t count = 0;
+    checking.findings = lh_arena_array(arena, SEARCH_FINDINGS_MAX, sizeof *checking.findings);
+    enum lh_code code = storage_list(storage, STORAGE_PRIMARY, lh_lit(SEARCH_CATALOG_FOLDER), arena,
+                                     &folders, &count, err);
+    checking.heads = lh_arena_array(arena, count + 1, sizeof *checking.heads);
+    for (size_t i = 0; i < count && !code; i++)
+        if (folders[i].is_folder && lh_uuid_is_valid(folders[i].name))
+            code = check_index(&checking, folders[i].name, err);
+    if (!code)
+        code = storage_walk(storage, STORAGE_PRIMARY, lh_lit(SEARCH_FOLDER), look_at_file,
+                            &checking, err);
+    for (size_t i = 0; i < checking.head_count; i++)
+        index_manifest_unref(checking.heads[i]);
+    if (code)
+        return code;
+    *ret = checking.report;
+    ret->findings = checking.findings;
+    return LH_OK;
+}

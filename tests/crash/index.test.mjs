@@ -1,0 +1,148 @@
+// An index that is being built while its server is killed again and again ends complete, and equal
+// to one that was built in peace.
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { connect } from '../support/client.mjs';
+import { run, startServer, temporaryFolder } from '../support/server.mjs';
+
+const isLong = Number(process.env.LAKEHOUSE_KILLS ?? 0) > 0;
+const rowCount = isLong ? 64000 : 20000;
+const killCount = isLong ? 50 : 12;
+const seed = Number(process.env.LAKEHOUSE_SEED ?? Date.now() % 2147483647);
+
+// Park and Miller's generator: the same run for the same seed.
+function random(start) {
+  let state = start % 2147483647 || 1;
+  return () => {
+    state = (state * 48271) % 2147483647;
+    return state / 2147483647;
+  };
+}
+
+const nouns = ['editor', 'player', 'library', 'server', 'kernel', 'font', 'game', 'driver', 'shell', 'index', 'photo', 'sound'];
+const verbs = ['reads', 'writes', 'plays', 'draws', 'parses', 'sorts', 'sends', 'checks', 'builds', 'packs'];
+
+function csv() {
+  const next = random(7);
+  const pick = (words) => words[Math.floor(next() * words.length)];
+  const lines = ['name,text'];
+  for (let at = 0; at < rowCount; at++) {
+    const text = Array.from({ length: 4 + Math.floor(next() * 12) }, () => `${pick(nouns)} ${pick(verbs)}${Math.floor(next() * 900)}`);
+    lines.push(`package-${at},"${text.join(' ')}"`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+const request = { index_name: 'made', dataset: 'packages', id_column: 'name', text_columns: ['text'] };
+const questions = ['photo editor draws', 'sound player plays12', 'kernel driver', 'parses77 library index'];
+
+// What the index holds and answers, without names and times of its files.
+async function essence(lake, folder) {
+  const { body } = await lake.get('/vectors/indexes/made');
+  const answers = [];
+  for (const query of questions) {
+    const found = await lake.post('/vectors/search', { index: 'made', query, k: 50 });
+    assert.equal(found.status, 200, found.text);
+    answers.push(found.body.items.map(({ id, score, text }) => [id, score, text]));
+  }
+  const docs = [];
+  for (let at = 0; at < rowCount; at += Math.floor(rowCount / 97)) {
+    const doc = await lake.get(`/vectors/indexes/made/docs/package-${at}`);
+    assert.equal(doc.status, 200, doc.text);
+    docs.push(doc.body);
+  }
+  // Every part by its bytes: the same rows cut at the same places, embedded alike, written alike.
+  const catalog = join(folder, '_catalog', 'indexes', body.id);
+  const newest = readdirSync(catalog).sort().at(-1);
+  const manifest = JSON.parse(readFileSync(join(catalog, newest), 'utf8'));
+  const parts = manifest.parts.map(({ key, entries, sha256 }) => {
+    assert.equal(createHash('sha256').update(readFileSync(join(folder, key))).digest('hex'), sha256);
+    return [entries, sha256];
+  });
+  return { state: body.state, rows: body.rows, chunks: body.chunks, stale: body.is_stale, answers, docs, parts,
+    model: manifest.model_file.sha256 };
+}
+
+async function given(context, name) {
+  const folder = temporaryFolder(name);
+  const server = await startServer({ data: folder.path });
+  context.after(() => server.kill());
+  const lake = await connect(server);
+  const taken = await lake.ingest('packages', csv(), { mode: 'create' });
+  assert.equal(taken.status, 200, taken.text);
+  return { folder, server, lake };
+}
+
+test(`${rowCount} rows indexed, the server killed ${killCount} times: complete, and equal to one built in peace`, { timeout: 540000 }, async (context) => {
+  context.diagnostic(`seed: ${seed}`);
+  const peace = await given(context, 'peace');
+  const began = Date.now();
+  const built = await peace.lake.post('/vectors/index', request);
+  assert.equal(built.status, 200, built.text);
+  const tookMs = Date.now() - began;
+  const expected = await essence(peace.lake, peace.folder.path);
+  assert.equal(expected.rows, rowCount);
+  await peace.server.stop();
+
+  const next = random(seed);
+  const war = await given(context, 'war');
+  const { body: { job_id: job } } = await war.lake.post('/vectors/index', { ...request, wait: false });
+  let server = war.server;
+  let lake = war.lake;
+  let killed = 0;
+  for (; killed < killCount; killed++) {
+    // Mostly before a part is done, sometimes well after.
+    const patience = next() < 0.75 ? tookMs / 20 : tookMs / 3;
+    await new Promise((resolve) => setTimeout(resolve, next() * patience));
+    const { body } = await lake.get(`/jobs/${job}`);
+    assert.notEqual(body.state, 'failed', JSON.stringify(body));
+    if (body.state === 'succeeded') break;
+    await server.kill();
+    server = await startServer({ data: war.folder.path });
+    context.after(() => server.kill());
+    lake = await connect(server);
+  }
+  let state;
+  do {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    state = (await lake.get(`/jobs/${job}`)).body;
+  } while (['queued', 'running'].includes(state.state));
+  assert.equal(state.state, 'succeeded', JSON.stringify(state));
+  assert.ok(killed > killCount / 3, `only ${killed} kills before it ended`);
+  context.diagnostic(`figure: ${killed} kills during the build of ${rowCount} rows (${tookMs} ms in peace)`);
+  assert.equal(state.result.rows, rowCount);
+  assert.deepEqual(await essence(lake, war.folder.path), expected);
+
+  // What the kills left is swept, and nothing else.
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  const index = readdirSync(join(war.folder.path, 'indexes'));
+  assert.equal(index.length, 1);
+  const files = readdirSync(join(war.folder.path, 'indexes', index[0])).filter((file) => file.endsWith('.parquet'));
+  assert.equal(files.length, expected.parts.length);
+  await server.stop();
+  assert.equal((await run(['verify', '--data', war.folder.path])).code, 0);
+  peace.folder.remove();
+  war.folder.remove();
+});
+
+test('a build whose caller waited is forgotten when the server is killed', { timeout: 120000 }, async (context) => {
+  const { folder, server, lake } = await given(context, 'waited');
+  const answer = lake.post('/vectors/index', request).catch((error) => error);
+  for (let turn = 0; turn < 200; turn++) {
+    if ((await lake.get('/vectors/indexes')).body.items.length) break;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await server.kill();
+  await answer;
+  const second = await startServer({ data: folder.path });
+  context.after(() => second.kill());
+  const again = await connect(second);
+  assert.deepEqual((await again.get('/vectors/indexes')).body.items, []);
+  assert.equal((await again.post('/vectors/index', request)).status, 200);
+  await second.stop();
+  assert.equal((await run(['verify', '--data', folder.path])).code, 0);
+  folder.remove();
+});
