@@ -66,14 +66,23 @@ static enum lh_code show_rows(const struct cli_value *reply, struct lh_arena *ar
     return lh_fail(err, LH_SQL, "%.*s", LH_ARG(cell_text(cli_get(error, "detail"))));
 }
 
+/* A member of any JSON is shown where it is a number or a text, such as an id. */
+static bool is_single(const struct cli_value *value)
+{
+    return !value || (value->kind != CLI_LIST && value->kind != CLI_OBJECT);
+}
+
 /* --- lists: the members that are single values and that at least one item has */
 
 static bool is_shown(const struct lh_field *field, const struct cli_value *items)
 {
     if (field->type == LH_FIELD_OBJECT || field->type == LH_FIELD_LIST ||
-        field->type == LH_FIELD_JSON || field->type == LH_FIELD_INT_MAP ||
-        field->type == LH_FIELD_STR_LIST)
+        field->type == LH_FIELD_INT_MAP || field->type == LH_FIELD_STR_LIST)
         return false;
+    for (const struct cli_value *item = items->first; item && field->type == LH_FIELD_JSON;
+         item = item->next)
+        if (!is_single(cli_get(item, field->name)))
+            return false;
     for (const struct cli_value *item = items->first; item; item = item->next)
         if (cell_text(cli_get(item, field->name)).len)
             return true;

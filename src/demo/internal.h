@@ -29,6 +29,11 @@ enum lh_code demo_load_sample(struct demo *demo, struct lh_error *err) LH_MUST_U
 /* Runs and prints the statements of the tour. */
 enum lh_code demo_tour(struct demo *demo, struct lh_error *err) LH_MUST_USE;
 
+/* Builds the index unless it is there already, then runs and prints the searches, numbered from
+ * `first_number`. */
+enum lh_code demo_searches(struct demo *demo, size_t first_number,
+                           struct lh_error *err) LH_MUST_USE;
+
 /* 63666 as "63,666". */
 struct lh_str demo_count(struct lh_arena *arena, int64_t count);
 

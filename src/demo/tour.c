@@ -127,5 +127,5 @@ enum lh_code demo_tour(struct demo *demo, struct lh_error *err)
         if (code)
             return code;
     }
-    return LH_OK;
+    return demo_searches(demo, sizeof(stops) / sizeof(stops[0]) + 1, err);
 }

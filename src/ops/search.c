@@ -81,11 +81,27 @@ static const struct lh_field answer_rows[] = {
 static const struct lh_fields answer_fields =
     LH_FIELDS_OF(struct answer_view, "SearchAnswer", answer_rows);
 
+/* A float has seven digits: more would be printed and mean nothing. Nine places keep the order of
+ * fused ranks. */
+static double short_score(double score)
+{
+    return nearbyint(score * 1e9) / 1e9;
+}
+
+static const struct search_leg *leg_of(const struct search_leg *leg, struct lh_arena *arena)
+{
+    if (!leg->rank)
+        return NULL;
+    struct search_leg *copy = lh_arena_alloc(arena, sizeof *copy);
+    *copy = (struct search_leg){leg->rank, short_score(leg->score)};
+    return copy;
+}
+
 static struct parts_view *parts_of(const struct search_hit *hit, struct lh_arena *arena)
 {
     struct parts_view *parts = lh_arena_alloc(arena, sizeof *parts);
-    parts->vector = hit->vector.rank ? &hit->vector : NULL;
-    parts->keyword = hit->keyword.rank ? &hit->keyword : NULL;
+    parts->vector = leg_of(&hit->vector, arena);
+    parts->keyword = leg_of(&hit->keyword, arena);
     return parts;
 }
 
@@ -101,7 +117,7 @@ static enum lh_code ask(struct op_call *call, const struct search_ask *request,
     for (size_t i = 0; i < answer.hit_count; i++) {
         const struct search_hit *hit = &answer.hits[i];
         items[i] = (struct hit_view){.id = {.text = hit->id_json},
-                                     .score = hit->score,
+                                     .score = short_score(hit->score),
                                      .text = hit->text,
                                      .chunk = hit->chunk,
                                      .parts = parts_of(hit, call->arena),
