@@ -25,17 +25,6 @@ static void open_lake(struct op_house *house)
         fail_msg("the lake does not open: %s", err.message);
 }
 
-void op_house_make(struct op_house *house)
-{
-    memset(house, 0, sizeof(*house));
-    lh_log_set_level(LH_LOG_ERROR);
-    temp_lake_make(&house->folder);
-    house->arena = lh_arena_new(0);
-    house->principal = access_local_admin();
-    settings_preset(&house->settings, lh_arena_printf(house->arena, "%s/lake", house->folder.path));
-    open_lake(house);
-}
-
 static void verify(struct op_house *house)
 {
     const struct storage_options options = {.path = house->settings.server.data,
@@ -52,11 +41,34 @@ static void verify(struct op_house *house)
     storage_close(storage);
 }
 
-void op_house_remove(struct op_house *house)
+void op_house_open(struct op_house *house, struct lh_str path)
+{
+    lh_log_set_level(LH_LOG_ERROR);
+    house->arena = lh_arena_new(0);
+    house->principal = access_local_admin();
+    settings_preset(&house->settings, lh_arena_str(house->arena, path));
+    open_lake(house);
+}
+
+void op_house_close(struct op_house *house)
 {
     lake_close(house->lake);
     verify(house);
     lh_arena_free(house->arena);
+}
+
+void op_house_make(struct op_house *house)
+{
+    char path[4200];
+    memset(house, 0, sizeof(*house));
+    temp_lake_make(&house->folder);
+    snprintf(path, sizeof(path), "%s/lake", house->folder.path);
+    op_house_open(house, lh_str_of(path));
+}
+
+void op_house_remove(struct op_house *house)
+{
+    op_house_close(house);
     temp_lake_remove(&house->folder);
 }
 

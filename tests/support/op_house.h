@@ -34,6 +34,9 @@ struct op_house {
 };
 
 void op_house_make(struct op_house *house);
+/* The same over a folder that somebody else made and removes; `house` is zeroed before. */
+void op_house_open(struct op_house *house, struct lh_str path);
+void op_house_close(struct op_house *house); /* verifies */
 void op_house_remove(struct op_house *house);
 void op_house_reopen(struct op_house *house); /* closes and opens the lake again */
 

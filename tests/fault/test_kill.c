@@ -1,0 +1,259 @@
+/* SIGKILL at every fault point of a life: a child opens a lake and changes it, and is killed at the
+ * first, second, third … point until it lives through. Each time the lake is opened anew: what the
+ * child was told is there, what it was not told is whole or absent, and the lake verifies.
+ *
+ * LAKEHOUSE_LONG: every point; else every STRIDE-th, and the first of each name. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "support/op_house.h"
+
+#ifdef LH_FAULTS
+
+#define STRIDE 3
+#define POINTS_MAX 4000
+#define NAMES_MAX 64
+
+/* --- the life of a child */
+
+struct step {
+    const char *op;
+    const char *args;
+    const char *csv;   /* NULL: no file */
+    const char *after; /* the lake, once the step is done */
+};
+static const struct step steps[] = {
+    {"ingest.file", "{\"dataset\": \"fresh\", \"mode\": \"create\"}", "id\n1\n2\n", "fresh 2 3"},
+    {"ingest.file", "{\"dataset\": \"fresh\", \"mode\": \"append\"}", "id\n3\n4\n5\n",
+     "fresh 5 15"},
+    {"ingest.file", "{\"dataset\": \"fresh\", \"mode\": \"replace\"}", "id\n6\n", "fresh 1 6"},
+    {"ingest.file", "{\"dataset\": \"other\", \"mode\": \"create\"}", "id\n9\n",
+     "fresh 1 6 other 1 9"},
+    {"datasets.rename", "{\"name\": \"other\", \"to\": \"another\"}", NULL,
+     "another 1 9 fresh 1 6"},
+    {"datasets.update", "{\"name\": \"fresh\", \"description\": \"words\"}", NULL,
+     "another 1 9 fresh 1 6 words"},
+    {"datasets.delete", "{\"name\": \"another\"}", NULL, "fresh 1 6 words"},
+    {"keys.create", "{\"name\": \"k\", \"role\": \"reader\"}", NULL, "fresh 1 6 words k"},
+};
+#define STEP_COUNT (sizeof(steps) / sizeof(steps[0]))
+
+/* Tells one byte per step that was acknowledged, and at the end the names of all points passed. */
+static int live(const char *folder, bool only_open)
+{
+    struct op_house house = {0};
+    const char *trace[LH_FAULT_TRACE_MAX];
+    op_house_open(&house, lh_str_of(folder));
+    for (size_t i = 0; i < STEP_COUNT && !only_open; i++) {
+        const struct step *step = &steps[i];
+        enum lh_code code = step->csv ? op_house_try_file(&house, step->op, step->args, "f.csv",
+                                                          step->csv, strlen(step->csv))
+                                      : op_house_try(&house, step->op, step->args);
+        if (code || write(STDOUT_FILENO, "+", 1) != 1)
+            return 1;
+    }
+    lake_close(house.lake);
+    lh_arena_free(house.arena);
+    size_t count = lh_fault_trace(trace, LH_FAULT_TRACE_MAX);
+    printf("\n");
+    for (size_t i = 0; i < count; i++)
+        printf("%s\n", trace[i]);
+    return fflush(stdout) != 0;
+}
+
+/* --- the parent */
+
+struct ending {
+    bool was_killed;
+    size_t acknowledged;
+    char names[NAMES_MAX][64]; /* of the points that were passed, each once; at a good end */
+    size_t name_count;
+    size_t point_count;
+};
+
+static void note_name(struct ending *ending, const char *name)
+{
+    ending->point_count++;
+    for (size_t i = 0; i < ending->name_count; i++)
+        if (strcmp(ending->names[i], name) == 0)
+            return;
+    assert_true(ending->name_count < NAMES_MAX);
+    snprintf(ending->names[ending->name_count++], 64, "%s", name);
+}
+
+static void read_story(FILE *story, struct ending *ret)
+{
+    char line[128];
+    int c;
+    while ((c = fgetc(story)) == '+')
+        ret->acknowledged++;
+    while (c != EOF && fgets(line, sizeof(line), story)) {
+        line[strcspn(line, "\n")] = '\0';
+        note_name(ret, line);
+    }
+}
+
+static struct ending run_child(const char *folder, const char *plan, bool only_open)
+{
+    struct ending ending = {0};
+    int ends[2];
+    int status = 0;
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        close(ends[0]);
+        close(ends[1]);
+        setenv("LAKEHOUSE_FAULT", plan, 1);
+        execl("/proc/self/exe", "life", only_open ? "--open" : "--live", folder, (char *)NULL);
+        _exit(127);
+    }
+    close(ends[1]);
+    FILE *story = fdopen(ends[0], "r");
+    assert_non_null(story);
+    read_story(story, &ending);
+    fclose(story);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    ending.was_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    if (!ending.was_killed && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
+        fail_msg("%s: the child ended with %d", plan, status);
+    return ending;
+}
+
+/* What the lake holds, in the words of the steps. */
+static const char *state_of(struct op_house *house)
+{
+    static char state[256];
+    char sql[128];
+    state[0] = '\0';
+    const json_t *items = json_object_get(op_house_call(house, "datasets.list", NULL), "items");
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        const json_t *item = json_array_get(items, i);
+        const char *name = json_string_value(json_object_get(item, "name"));
+        const char *description = json_string_value(json_object_get(item, "description"));
+        long long count = 0;
+        long long sum = 0;
+        snprintf(sql, sizeof(sql), "SELECT count(*), sum(id)::INT FROM %s", name);
+        assert_int_equal(sscanf(op_house_sql(house, sql), "[[%lld,%lld]]", &count, &sum), 2);
+        size_t len = strlen(state);
+        snprintf(state + len, sizeof(state) - len, "%s%s %lld %lld%s%s", len ? " " : "", name,
+                 count, sum, description ? " " : "", description ? description : "");
+    }
+    items = json_object_get(op_house_call(house, "keys.list", NULL), "items");
+    for (size_t i = 0; i < json_array_size(items); i++)
+        strcat(state, " k");
+    return state;
+}
+
+static void check_lake(const char *folder, const char *plan, size_t acknowledged)
+{
+    struct op_house house = {0};
+    op_house_open(&house, lh_str_of(folder));
+    const char *found = state_of(&house);
+    const char *told = acknowledged ? steps[acknowledged - 1].after : "";
+    const char *next = acknowledged < STEP_COUNT ? steps[acknowledged].after : told;
+    if (strcmp(found, told) != 0 && strcmp(found, next) != 0)
+        fail_msg("%s: after %zu acknowledged steps the lake holds '%s', not '%s' or '%s'", plan,
+                 acknowledged, found, told, next);
+    op_house_rows(&house, "after", "id\n1\n", "create"); /* and it goes on */
+    op_house_close(&house);
+}
+
+static struct ending one_life(const char *plan)
+{
+    struct temp_lake folder;
+    char lake[4200];
+    temp_lake_make(&folder);
+    snprintf(lake, sizeof(lake), "%s/lake", folder.path);
+    struct ending ending = run_child(lake, plan, false);
+    check_lake(lake, plan, ending.acknowledged);
+    temp_lake_remove(&folder);
+    return ending;
+}
+
+static unsigned stride(void)
+{
+    return getenv("LAKEHOUSE_LONG") ? 1 : STRIDE;
+}
+
+static void a_kill_at_any_point_loses_nothing(void **state)
+{
+    char plan[96];
+    unsigned kills = 0;
+    (void)state;
+    struct ending peace = one_life("");
+    assert_false(peace.was_killed);
+    assert_int_equal(peace.acknowledged, STEP_COUNT);
+    for (size_t i = 0; i < peace.name_count; i++) {
+        snprintf(plan, sizeof(plan), "%s=1:kill", peace.names[i]);
+        kills += one_life(plan).was_killed;
+    }
+    assert_int_equal(kills, peace.name_count);
+    bool is_through = false;
+    for (unsigned at = 1; !is_through && at < POINTS_MAX; at += stride()) {
+        snprintf(plan, sizeof(plan), "*=%u:kill", at);
+        is_through = !one_life(plan).was_killed;
+        kills += !is_through;
+    }
+    assert_true(is_through);
+    printf("figure: kill points: %zu points under %zu names in one life, %u kills (every %u), each "
+           "recovered and verified\n",
+           peace.point_count, peace.name_count, kills, stride());
+}
+
+/* The recovery that follows a kill is killed too, at every point of its own. */
+static void a_kill_during_recovery_loses_nothing(void **state)
+{
+    struct temp_lake folder;
+    char lake[4200];
+    char plan[96];
+    unsigned kills = 0;
+    (void)state;
+    temp_lake_make(&folder);
+    snprintf(lake, sizeof(lake), "%s/lake", folder.path);
+    struct ending ending = run_child(lake, "file.publish=8:kill", false);
+    assert_true(ending.was_killed);
+    bool is_through = false;
+    for (unsigned at = 1; !is_through && at<POINTS_MAX; at += stride()> 1 ? 3 : 1) {
+        snprintf(plan, sizeof(plan), "*=%u:kill", at);
+        is_through = !run_child(lake, plan, true).was_killed;
+        kills += !is_through;
+    }
+    assert_true(is_through);
+    assert_true(kills > 5);
+    check_lake(lake, "recovery", ending.acknowledged);
+    temp_lake_remove(&folder);
+    printf("figure: recovery was killed %u times in a row and then ended well\n", kills);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3)
+        return live(argv[2], strcmp(argv[1], "--open") == 0);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_kill_at_any_point_loses_nothing),
+        cmocka_unit_test(a_kill_during_recovery_loses_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+#else
+
+int main(void)
+{
+    printf("skipped: this build has no fault points\n");
+    return 0;
+}
+
+#endif
