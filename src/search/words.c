@@ -10,6 +10,7 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "search/asking.h"
 
 #define FRESH_FROM (INT64_C(1) << 40)
@@ -92,9 +93,28 @@ static const char schema[] =
     "CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5(text, "
     "tokenize = 'porter unicode61 remove_diacritics 2');";
 
+/* SQLite would make it readable for others; the files beside it get the same mode. */
+static enum lh_code make_private(struct search_index *index, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_dir *dir = NULL;
+    int fd = -1;
+    struct lh_str folder =
+        lh_arena_printf(arena, "%.*s/" SEARCH_FOLDER "/%s",
+                        LH_ARG(storage_path(index->search->options.storage)), index->id.text);
+    enum lh_code code = lh_dir_open(folder, false, &dir, err);
+    if (!code)
+        code = lh_file_create(dir, SEARCH_WORDS_NAME ".sqlite", &fd, err);
+    if (!code)
+        code = lh_file_close(fd, err);
+    lh_dir_close(dir);
+    lh_arena_free(arena);
+    return code == LH_EXISTS ? LH_OK : code;
+}
+
 static enum lh_code open_file(struct words *words, struct lh_error *err)
 {
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX;
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX;
     if (sqlite3_open_v2(words->path, &words->db, flags, NULL) != SQLITE_OK)
         return fail_sqlite(words->db, err);
     sqlite3_busy_timeout(words->db, 10000);
@@ -111,7 +131,9 @@ static enum lh_code words_open(struct search_index *index, struct words **ret, s
     words->path = lh_allocate(size, 1);
     snprintf(words->path, size, "%.*s/" SEARCH_FOLDER "/%s/" SEARCH_WORDS_NAME ".sqlite",
              LH_ARG(root), index->id.text);
-    enum lh_code code = open_file(words, err);
+    enum lh_code code = make_private(index, err);
+    if (!code)
+        code = open_file(words, err);
     if (code)
         words_unref(words);
     else

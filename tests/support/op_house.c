@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/uuid.h"
 #include "catalog/verify.h"
+#include "search/verify.h"
 #include "storage/storage.h"
 
 static void open_lake(struct op_house *house)
@@ -32,12 +33,18 @@ static void verify(struct op_house *house)
     const struct catalog_verify_options all = {0};
     struct storage *storage = NULL;
     struct catalog_report report = {0};
+    struct search_report indexes = {0};
     struct lh_error err = LH_ERROR_NONE;
     if (storage_open(&options, &storage, &err) ||
-        catalog_verify(storage, &all, house->arena, &report, &err))
+        catalog_verify(storage, &all, house->arena, &report, &err) ||
+        search_verify(storage, NULL, house->arena, &indexes, &err))
         fail_msg("the lake cannot be verified: %s", err.message);
     if (report.error_count)
         fail_msg("%.*s: %.*s", LH_ARG(report.findings[0].object), LH_ARG(report.findings[0].what));
+    for (size_t i = 0; i < indexes.finding_count; i++)
+        if (indexes.findings[i].is_error)
+            fail_msg("%.*s: %.*s", LH_ARG(indexes.findings[i].object),
+                     LH_ARG(indexes.findings[i].what));
     storage_close(storage);
 }
 
