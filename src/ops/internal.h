@@ -39,6 +39,7 @@ extern const struct op op_vectors_get;
 extern const struct op op_vectors_doc;
 extern const struct op op_vectors_delete;
 extern const struct op op_vectors_refresh;
+extern const struct op op_vectors_rebuild;
 extern const struct op op_vectors_stale;
 extern const struct op op_jobs_list;
 extern const struct op op_jobs_get;

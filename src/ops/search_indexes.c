@@ -28,6 +28,7 @@ struct index_args {
     int64_t chunk_size;
     int64_t overlap;
     struct lh_str id_prefix;
+    bool from_scratch;
     bool wait;
 };
 
@@ -71,6 +72,7 @@ static struct search_build_request request_of(const struct index_args *args)
         .chunk_size = args->chunk_size,
         .overlap = args->overlap,
         .id_prefix = args->id_prefix,
+        .from_scratch = args->from_scratch,
     };
 }
 
@@ -176,6 +178,9 @@ static const struct lh_field refresh_rows[] = {
            .doc = "The dataset."),
     LH_STR(struct index_args, index_name, .max = 255,
            .doc = "Its index; absent: the one that it has."),
+    LH_BOOL(struct index_args, from_scratch,
+            .doc = "Make everything anew, as a new generation that takes the old one's place when "
+                   "it is whole."),
     BUILD_ROWS(struct index_args, false),
 };
 static const struct lh_fields refresh_fields =
@@ -243,6 +248,69 @@ const struct op op_vectors_refresh = {
     .other_result = &accepted_fields,
     .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_SQL, LH_DAMAGED, LH_UNKNOWN, LH_FULL),
     .run = run_refresh,
+};
+
+/* --- POST /vectors/rebuild */
+
+static enum lh_code rebuild_one(struct op_call *call, const struct search_index_info *index,
+                                struct search_build_result *ret, struct lh_error *err)
+{
+    const struct search_build_request request = {
+        .index_name = index->name,
+        .dataset = index->source,
+        .chunk_size = index->chunk_size,
+        .overlap = index->overlap,
+        .from_scratch = true,
+    };
+    struct lh_str text;
+    json_t *value = NULL;
+    const struct job_spec spec = {
+        .kind = lh_lit(SEARCH_REFRESH_JOB_KIND),
+        .dataset = index->source,
+        .actor = call->principal->id,
+        .args = args_text(call, &request),
+    };
+    enum lh_code code =
+        jobs_run(lake_jobs(call->lake), &spec, call->cancel, call->arena, NULL, &text, err);
+    lh_fields_preset(&search_build_result_fields, ret);
+    if (!code)
+        code = lh_json_parse(text, "The job's result", JOBS_RESULT_BYTES_MAX, &value, err);
+    if (!code)
+        code = lh_fields_bind_json(&search_build_result_fields, value, call->arena, ret, err);
+    json_decref(value);
+    return code ? lh_error_context(err, "The index '%.*s'", LH_ARG(index->name)) : LH_OK;
+}
+
+static enum lh_code run_rebuild(struct op_call *call, const void *raw, struct op_reply *reply,
+                                struct lh_error *err)
+{
+    struct search_index_info *items = NULL;
+    size_t count = 0, done = 0;
+    struct lh_str next = {0};
+    (void)raw;
+    enum lh_code code = search_list(lake_search(call->lake), NULL, (struct lh_str){0}, SIZE_MAX,
+                                    call->arena, &items, &count, &next, err);
+    struct search_build_result *results = lh_arena_array(call->arena, count + 1, sizeof(*results));
+    for (size_t i = 0; i < count && !code; i++)
+        if (items[i].source.len && items[i].state == SEARCH_READY)
+            code = rebuild_one(call, &items[i], &results[done++], err);
+    return code ? code : op_reply_list(reply, results, done, (struct lh_str){0}, err);
+}
+
+const struct op op_vectors_rebuild = {
+    .name = "vectors.rebuild",
+    .command = "rebuild",
+    .summary = "Make everything that is derived from datasets anew: all indexes.",
+    .description = "One after the other; each serves its old generation until the new one is "
+                   "whole. Indexes whose dataset is gone, or that are being built, are left out.",
+    .http = {OP_POST, "/vectors/rebuild"},
+    .effect = OP_WRITE,
+    .permission = "search.write",
+    .lane = LH_LANE_SLOW,
+    .kind = OP_LIST,
+    .result = &search_build_result_fields,
+    .errors = OP_ERRORS(LH_CONFLICT, LH_NOT_FOUND, LH_SQL, LH_DAMAGED, LH_UNKNOWN, LH_FULL),
+    .run = run_rebuild,
 };
 
 /* --- GET /vectors/stale */

@@ -8,6 +8,6 @@ const struct op *const op_table[] = {
     &op_access_me,       &op_access_roles,    &op_keys_list,         &op_keys_create,
     &op_keys_revoke,     &op_vectors_index,   &op_vectors_search,    &op_vectors_hybrid,
     &op_vectors_list,    &op_vectors_get,     &op_vectors_doc,       &op_vectors_delete,
-    &op_vectors_refresh, &op_vectors_stale,
+    &op_vectors_refresh, &op_vectors_rebuild, &op_vectors_stale,
 };
 const size_t op_table_count = sizeof(op_table) / sizeof(op_table[0]);

@@ -26,6 +26,7 @@ struct build {
     struct job *job;
     struct pass pass;
     const struct build_target *target;
+    bool is_quiet;
     int64_t entries; /* in recorded parts */
     int64_t chunks_embedded;
     int64_t started_us;
@@ -72,6 +73,8 @@ static enum lh_code fit(struct build *build, const struct search_embedder *embed
 static enum lh_code publish(struct build *build, struct lh_error *err)
 {
     enum lh_code code = lh_cancel_fail(build->pass.cancel, "The index", err);
+    if (!code && build->is_quiet)
+        return LH_OK; /* the old generation stands until the new one is whole */
     if (!code)
         code = index_publish(build->index, build->manifest, err);
     if (code)
@@ -278,6 +281,7 @@ static enum lh_code finish(struct build *build, struct search_build_result *ret,
     ret->version = build->manifest->version + 1;
     build->manifest->state = SEARCH_READY;
     build->manifest->result = result_text(ret, build->manifest->arena);
+    build->is_quiet = false;
     show(build, "publishing");
     return publish(build, err);
 }
@@ -299,6 +303,21 @@ static enum lh_code prepare(struct build *build, struct view **ret_view, struct 
     return code;
 }
 
+/* Files that the new generation does not name. Whoever reads them now has them open or loads anew;
+ * what cannot be moved, the next opening moves. */
+static void trash_replaced(struct search *search, const struct index_manifest *old)
+{
+    struct lh_error late = LH_ERROR_NONE;
+    const struct index_part *parts = index_parts(old);
+    struct lh_str *keys = lh_arena_array(old->arena, old->parts.count + 1, sizeof *keys);
+    size_t count = 0;
+    for (; count < old->parts.count; count++)
+        keys[count] = parts[count].key;
+    if (old->model_file)
+        keys[count++] = old->model_file->key;
+    forgive(storage_trash(search->options.storage, STORAGE_PRIMARY, keys, count, &late));
+}
+
 enum lh_code build_run(struct search_index *index, const struct index_manifest *manifest,
                        const struct build_target *target, struct job *job,
                        struct search_build_result *ret, struct lh_error *err)
@@ -315,6 +334,12 @@ enum lh_code build_run(struct search_index *index, const struct index_manifest *
     /* Between two versions it covers none: searches compare it with the dataset row by row. */
     if (manifest->state == SEARCH_READY)
         build.manifest->dataset_data = (struct lh_str){0};
+    if (target->from_scratch) {
+        build.is_quiet = true;
+        build.manifest->parts = (struct lh_list){0};
+        build.manifest->model_file = NULL;
+        build.manifest->generation++;
+    }
     build.pass = (struct pass){.search = index->search,
                                .manifest = build.manifest,
                                .dataset_name = target->name,
@@ -328,6 +353,8 @@ enum lh_code build_run(struct search_index *index, const struct index_manifest *
         code = pass_run(&build.pass, err);
     if (!code)
         code = finish(&build, ret, err);
+    if (!code && target->from_scratch)
+        trash_replaced(index->search, manifest);
     pass_release(&build.pass);
     model_unref(build.pass.model);
     view_unref(view);

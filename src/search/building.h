@@ -22,6 +22,7 @@ struct build_target {
     int64_t version;
     struct lh_str data; /* fingerprint of its files */
     int64_t rows;
+    bool from_scratch; /* nothing of what is there is kept, and nothing recorded before the end */
 };
 /* Brings an index from `manifest`, its newest, to the target, part by part; each part is recorded
  * as soon as it is durable. The caller is busy with the index. Texts of *ret are the caller's to

@@ -103,8 +103,8 @@ static struct overlay *current(struct search_index *index, const struct catalog_
     return overlay_ref(overlay);
 }
 
-static enum lh_code load_view(struct search_index *index, const struct lh_cancel *cancel,
-                              struct view **ret, struct lh_error *err)
+static enum lh_code load_newest(struct search_index *index, const struct lh_cancel *cancel,
+                                struct view **ret, bool *ret_is_newest, struct lh_error *err)
 {
     struct search *search = index->search;
     pthread_mutex_lock(&search->lock);
@@ -123,8 +123,22 @@ static enum lh_code load_view(struct search_index *index, const struct lh_cancel
             pthread_mutex_unlock(&search->lock);
         }
     }
+    pthread_mutex_lock(&search->lock);
+    *ret_is_newest = index->head == head;
+    pthread_mutex_unlock(&search->lock);
     view_unref(old);
     index_manifest_unref(head);
+    return code;
+}
+
+/* Files of a generation that was just replaced may be gone: then the new one is loaded. */
+static enum lh_code load_view(struct search_index *index, const struct lh_cancel *cancel,
+                              struct view **ret, struct lh_error *err)
+{
+    bool is_newest = false;
+    enum lh_code code = LH_DAMAGED;
+    for (int attempt = 0; attempt < 3 && code == LH_DAMAGED && !is_newest; attempt++)
+        code = load_newest(index, cancel, ret, &is_newest, err);
     return code;
 }
 

@@ -252,8 +252,9 @@ static enum lh_code refresh(struct search *search, struct search_index *index,
         const struct build_target target = {.name = dataset->name,
                                             .version = dataset->version,
                                             .data = dataset_fingerprint(dataset, manifest->arena),
-                                            .rows = dataset->row_count};
-        if (!lh_str_equal(target.data, manifest->dataset_data))
+                                            .rows = dataset->row_count,
+                                            .from_scratch = request->from_scratch};
+        if (target.from_scratch || !lh_str_equal(target.data, manifest->dataset_data))
             code = run_and_tell(index, manifest, &target, job, err);
         else
             tell(job, &(struct search_build_result){

@@ -27,6 +27,7 @@ static const struct lh_field request_rows[] = {
            .max = CHUNK_SIZE_MAX / 2, .doc = "Characters that neighbouring chunks share."),
     LH_STR(struct search_build_request, id_prefix, .max = 64,
            .doc = "Put before ids in replies; absent: raw ids."),
+    LH_BOOL(struct search_build_request, from_scratch, .doc = "A refresh makes everything anew."),
 };
 const struct lh_fields search_build_request_fields =
     LH_FIELDS_OF(struct search_build_request, "VectorsIndexRequest", request_rows);

@@ -165,6 +165,7 @@ struct search_build_request {
     int64_t chunk_size;
     int64_t overlap;
     struct lh_str id_prefix;
+    bool from_scratch; /* of a refresh: everything is made anew, as a new generation */
 };
 extern const struct lh_fields search_build_request_fields;
 

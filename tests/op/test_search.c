@@ -486,6 +486,28 @@ static void both_lists_are_fused_and_say_so(void **state)
                         "[[3]]");
 }
 
+static void everything_can_be_made_anew_from_the_datasets(void **state)
+{
+    struct op_house *house = *state;
+    given_index(house);
+    op_house_rows(house, "tools", "id,name,text\n7,aplay,music from the terminal\n", "append");
+    json_t *before = search(house, "music player terminal", "");
+    json_t *list = op_house_call(house, "vectors.rebuild", NULL);
+    const json_t *item = json_array_get(json_object_get(list, "items"), 0);
+    assert_int_equal(count_of(item, "rows"), 7);
+    json_t *info = op_house_call(house, "vectors.get", "{\"name\": \"tools_v1\"}");
+    assert_int_equal(count_of(info, "generation"), 2);
+    assert_int_equal(count_of(info, "parts"), 1);
+    assert_true(json_is_false(json_object_get(info, "is_stale")));
+    char found[256];
+    snprintf(found, sizeof found, "%s", ids(before));
+    assert_string_equal(ids(search(house, "music player terminal", "")), found);
+    assert_string_equal(ids(words(house, "terminal", "")), "[7,4]");
+    op_house_reopen(house);
+    assert_string_equal(ids(search(house, "music player terminal", "")), found);
+    assert_string_equal(ids(words(house, "terminal", "")), "[7,4]");
+}
+
 static void a_list_of_indexes_can_be_narrowed(void **state)
 {
     struct op_house *house = *state;
@@ -525,6 +547,7 @@ int main(void)
         TEST(words_follow_the_dataset_as_vectors_do),
         TEST(a_keyword_file_that_is_broken_or_lost_is_made_anew),
         TEST(both_lists_are_fused_and_say_so),
+        TEST(everything_can_be_made_anew_from_the_datasets),
         TEST(a_list_of_indexes_can_be_narrowed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
