@@ -34,6 +34,7 @@ struct lake {
     struct access_keys *keys;
     struct search *search;
     struct keeper *keeper;
+    _Atomic(struct follower *) follower; /* commits of the opening find none */
     struct job_kind kinds[3];
     int64_t opened_ms;
     int64_t opened_us;
@@ -133,6 +134,15 @@ static enum lh_code open_work(struct lake *lake, struct lh_error *err)
     return jobs_start(lake->jobs, lake->kinds, sizeof(lake->kinds) / sizeof(lake->kinds[0]), err);
 }
 
+static void on_commit(void *context, uint64_t sequence)
+{
+    struct lake *lake = context;
+    struct follower *follower = atomic_load(&lake->follower);
+    (void)sequence;
+    if (follower)
+        follower_wake(follower);
+}
+
 /* What rests on a dataset; while the lake is opened, nobody drops one. */
 static enum lh_code find_dependents(void *context, const struct catalog_dataset *dataset,
                                     struct lh_arena *arena, struct lh_str_list *ret,
@@ -152,7 +162,8 @@ static enum lh_code open_parts(struct lake *lake, struct lh_error *err)
         .access = STORAGE_WRITE,
         .create = true,
     };
-    const struct catalog_options catalog = {.dependents = find_dependents, .context = lake};
+    const struct catalog_options catalog = {
+        .on_commit = on_commit, .dependents = find_dependents, .context = lake};
     enum lh_code code = storage_open(&storage, &lake->storage, err);
     if (!code)
         code = access_keys_open(lake->storage, &lake->keys, err);
@@ -168,6 +179,11 @@ static enum lh_code open_parts(struct lake *lake, struct lh_error *err)
         code = open_work(lake, err);
     if (!code)
         code = keeper_start(lake->catalog, lake->storage, lake->search, &lake->keeper, err);
+    struct follower *follower = NULL;
+    if (!code)
+        code = follower_start(lake->catalog, lake->jobs, lake->search, &follower, err);
+    if (!code)
+        atomic_store(&lake->follower, follower);
     return code;
 }
 
@@ -201,8 +217,10 @@ void lake_close(struct lake *lake)
     if (!lake)
         return;
     keeper_stop(lake->keeper);
+    follower_stop(atomic_load(&lake->follower));
     jobs_close(lake->jobs);
     lh_pool_free(lake->pool);
+    follower_free(atomic_exchange(&lake->follower, NULL)); /* nobody commits any more */
     search_close(lake->search);
     query_engine_free(lake->query);
     ingest_free(lake->ingest);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -508,6 +509,30 @@ static void everything_can_be_made_anew_from_the_datasets(void **state)
     assert_string_equal(ids(words(house, "terminal", "")), "[7,4]");
 }
 
+static void a_dataset_that_says_so_has_its_index_refreshed_after_every_change(void **state)
+{
+    struct op_house *house = *state;
+    given_index(house);
+    op_house_call(house, "datasets.update",
+                  "{\"name\": \"tools\", \"embedding_refresh_policy\": {\"kind\": \"on_append\"}}");
+    for (int round = 0; round < 2; round++) {
+        json_t *info = NULL;
+        char csv[64];
+        snprintf(csv, sizeof csv, "id,name,text\n%d,x,another zeppelin\n", 100 + round);
+        op_house_rows(house, "tools", csv, "append");
+        for (int turn = 0; turn < 500; turn++) {
+            info = op_house_call(house, "vectors.get", "{\"name\": \"tools_v1\"}");
+            if (json_is_false(json_object_get(info, "is_stale")))
+                break;
+            nanosleep(&(struct timespec){0, 10000000}, NULL);
+        }
+        assert_true(json_is_false(json_object_get(info, "is_stale")));
+        assert_int_equal(count_of(info, "rows"), 7 + round);
+        if (round == 0)
+            op_house_reopen(house);
+    }
+}
+
 static void a_list_of_indexes_can_be_narrowed(void **state)
 {
     struct op_house *house = *state;
@@ -548,6 +573,7 @@ int main(void)
         TEST(a_keyword_file_that_is_broken_or_lost_is_made_anew),
         TEST(both_lists_are_fused_and_say_so),
         TEST(everything_can_be_made_anew_from_the_datasets),
+        TEST(a_dataset_that_says_so_has_its_index_refreshed_after_every_change),
         TEST(a_list_of_indexes_can_be_narrowed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
