@@ -34,8 +34,7 @@ const size_t access_permission_count = sizeof(access_permissions) / sizeof(acces
 const struct access_role access_roles[] = {
     {"admin", ALL_PERMISSIONS, true, "Everything, keys included."},
     {"reader", BIT_SYSTEM_READ | BIT_CATALOG_READ | BIT_QUERY | BIT_JOBS_READ | BIT_SEARCH_READ,
-     true,
-     "Read everything and ask it in SQL; change nothing."},
+     true, "Read everything and ask it in SQL; change nothing."},
     {"agent", 0, false,
      "For programs that may see safe views only: until those run in a process of their own, what "
      "needs no key, and nothing else."},

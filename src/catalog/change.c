@@ -203,10 +203,10 @@ static enum lh_code check_files(const struct dataset_state *state,
                            LH_ARG(key));
     }
     for (size_t i = 0; i < change->removed_count; i++)
-        if (!is_live(&state->view, change->removed[i]))
+        if (!state || !is_live(&state->view, change->removed[i]))
             return lh_fail(err, LH_RACE,
                            "Files of dataset '%.*s' that were to be rewritten are no longer in it.",
-                           LH_ARG(state->view.name));
+                           LH_ARG(state ? state->view.name : change->name));
     return LH_OK;
 }
 

@@ -90,7 +90,7 @@ static enum lh_code footer_rows(struct engine_connection *connection, struct lh_
         code = engine_cursor_next(cursor, &chunk, err);
     if (!code && !chunk)
         code = lh_fail(err, LH_UNREADABLE, "The Parquet file has no footer.");
-    if (!code)
+    if (!code && chunk)
         *ret = ((const int64_t *)chunk->columns[0].data)[0];
     engine_cursor_close(cursor);
     lh_buf_release(&text);

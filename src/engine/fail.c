@@ -158,8 +158,8 @@ static enum lh_code write_error(const struct report *report, enum lh_code code,
 {
     struct lh_buf message, hint;
     size_t at;
-    lh_buf_init(&message, LH_ERROR_MESSAGE_BYTES * 2);
-    lh_buf_init(&hint, LH_ERROR_HINT_BYTES * 2);
+    lh_buf_init(&message, (size_t)LH_ERROR_MESSAGE_BYTES * 2);
+    lh_buf_init(&hint, (size_t)LH_ERROR_HINT_BYTES * 2);
     bool has_path = split_message(report->message, &message, &hint);
     bool is_space = lh_str_find(report->message, lh_lit("max_temp_directory_size"), &at) ||
                     lh_str_find(report->message, lh_lit("No space left"), &at);

@@ -72,7 +72,7 @@ struct query_plan {
     size_t dep_count;
     const struct query_version *versions;
     size_t version_count;
-    bool calls_table_functions;   /* of the lake; then the text ends in their stamp */
+    bool calls_table_functions; /* of the lake; then the text ends in their stamp */
     uint64_t table_function_stamp;
     bool lists_names; /* the answer is the list of names, which may change with any commit */
     uint64_t hash;

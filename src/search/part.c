@@ -325,7 +325,7 @@ enum lh_code part_read(struct search *search, const struct index_manifest *manif
                        const struct lh_cancel *cancel, struct entries **ret, struct lh_error *err)
 {
     struct lh_arena *arena = lh_arena_new(0);
-    struct lh_str path;
+    struct lh_str path = {0};
     const struct index_object object = {
         .key = part->key, .bytes = part->bytes, .sha256 = part->sha256};
     struct entries *entries = entries_new((size_t)manifest->dimensions, has_vectors);

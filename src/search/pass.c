@@ -182,9 +182,9 @@ static enum lh_code join_texts(struct reading *reading, const struct engine_chun
         return LH_OK;
     lh_buf_clear(&reading->text);
     for (size_t i = 1; i <= count; i++) {
-        struct lh_str text = engine_vector_is_null(&chunk->columns[i], row)
-                                 ? (struct lh_str){0}
-                                 : engine_vector_str(&chunk->columns[i], row);
+        struct lh_str text = {0};
+        if (!engine_vector_is_null(&chunk->columns[i], row))
+            text = engine_vector_str(&chunk->columns[i], row);
         if (text.len && reading->text.len)
             lh_buf_append_char(&reading->text, '\n');
         lh_buf_append_str(&reading->text, text);
