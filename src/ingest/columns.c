@@ -126,12 +126,55 @@ static void keep_words(const struct task *task, struct catalog_column *column)
         column->sensitivity = old->sensitivity;
 }
 
-static void fit_new(struct task *task, struct lh_buf *sql)
+/* What collects the rows that are left out: a condition, and what is wrong with each. */
+struct misfits {
+    struct lh_buf condition;
+    struct lh_buf reasons;
+};
+
+/* A value of `expr`, which is text, that is no whole number of `type`. */
+static struct lh_str not_whole(struct lh_arena *arena, struct lh_str expr, struct lh_str type)
+{
+    return lh_arena_printf(arena,
+                           "(%.*s IS NOT NULL AND (TRY_CAST(%.*s AS %.*s) IS NULL OR "
+                           "((contains(%.*s, '.') OR contains(%.*s, '-')) AND "
+                           "regexp_matches(%.*s, '\\.[0-9]*[1-9]|[eE]-'))))",
+                           LH_ARG(expr), LH_ARG(expr), LH_ARG(type), LH_ARG(expr), LH_ARG(expr),
+                           LH_ARG(expr));
+}
+
+static void add_misfit(struct task *task, struct misfits *misfits, const struct lh_str name,
+                       struct lh_str expr, struct lh_str type, struct lh_str condition)
+{
+    const char *between = misfits->condition.len ? " OR " : "";
+    struct lh_str words = lh_arena_printf(task->arena, "column '%.*s': ", LH_ARG(name));
+    lh_buf_printf(&misfits->condition, "%s%.*s", between, LH_ARG(condition));
+    lh_buf_printf(&misfits->reasons,
+                  ", CASE WHEN %.*s THEN %.*s || left(CAST(%.*s AS VARCHAR), 100) || ' is no %.*s' "
+                  "END",
+                  LH_ARG(condition), LH_ARG(sql_literal(task->arena, words)), LH_ARG(expr),
+                  LH_ARG(type));
+}
+
+/* The expression of a column that is stored as `type`, and its misfits. */
+static struct lh_str checked(struct task *task, const struct source_column *source,
+                             struct lh_str type, struct misfits *misfits)
+{
+    add_misfit(task, misfits, source->name, source->expr, type,
+               not_whole(task->arena, source->expr, type));
+    return lh_arena_printf(task->arena, "TRY_CAST(%.*s AS %.*s)", LH_ARG(source->expr),
+                           LH_ARG(type));
+}
+
+static void fit_new(struct task *task, struct lh_buf *sql, struct misfits *misfits)
 {
     for (size_t at = 0; at < task->column_count; at++) {
-        task->stored[at] = new_column(task, &task->columns[at]);
+        const struct source_column *source = &task->columns[at];
+        task->stored[at] = new_column(task, source);
         keep_words(task, &task->stored[at]);
-        put_column(sql, task->columns[at].expr, task->stored[at].stored_name);
+        put_column(sql,
+                   source->is_checked ? checked(task, source, source->type, misfits) : source->expr,
+                   task->stored[at].stored_name);
     }
     task->stored_count = task->column_count;
 }
@@ -147,6 +190,11 @@ static int integer_rank(struct lh_str type)
         if (lh_str_equal(type, lh_str_of(names[at])))
             return (int)at + 1;
     return 0;
+}
+
+bool column_is_whole(struct lh_str type)
+{
+    return integer_rank(type) > 0;
 }
 
 enum conversion { CONVERT_NONE, CONVERT_SAFE, CONVERT_TRIED, CONVERT_NEVER };
@@ -219,7 +267,7 @@ static enum lh_code check_differences(const struct task *task, struct lh_error *
     return code;
 }
 
-static void fit_append(struct task *task, struct lh_buf *sql, struct lh_buf *misfits)
+static void fit_append(struct task *task, struct lh_buf *sql, struct misfits *misfits)
 {
     task->stored_count = task->dataset->column_count;
     for (size_t at = 0; at < task->stored_count; at++) {
@@ -229,12 +277,17 @@ static void fit_append(struct task *task, struct lh_buf *sql, struct lh_buf *mis
         enum conversion conversion =
             source ? conversion_of(source->type, column->type) : CONVERT_SAFE;
         task->stored[at] = *column;
+        if (source && source->is_checked) {
+            put_column(sql, checked(task, source, column->type, misfits), column->stored_name);
+            continue;
+        }
         if (source && source->is_null_only)
             conversion = CONVERT_TRIED;
         if (conversion == CONVERT_TRIED)
-            lh_buf_printf(misfits, "%s(%.*s IS NOT NULL AND TRY_CAST(%.*s AS %.*s) IS NULL)",
-                          misfits->len ? " OR " : "", LH_ARG(expr), LH_ARG(expr),
-                          LH_ARG(column->type));
+            add_misfit(task, misfits, column->name, expr, column->type,
+                       lh_arena_printf(task->arena,
+                                       "(%.*s IS NOT NULL AND TRY_CAST(%.*s AS %.*s) IS NULL)",
+                                       LH_ARG(expr), LH_ARG(expr), LH_ARG(column->type)));
         if (conversion != CONVERT_NONE)
             expr = lh_arena_printf(task->arena, "TRY_CAST(%.*s AS %.*s)", LH_ARG(expr),
                                    LH_ARG(column->type));
@@ -242,49 +295,49 @@ static void fit_append(struct task *task, struct lh_buf *sql, struct lh_buf *mis
     }
 }
 
-/* Rows of which a value does not become the column's are left out, and kept. */
-static void leave_out(struct task *task, struct lh_buf *sql, struct lh_str misfits)
+/* Rows of which a value does not become the column's are left out, and can be asked for. */
+static void leave_out(struct task *task, struct lh_buf *sql, const struct misfits *misfits)
 {
-    if (!misfits.len)
+    struct lh_str condition = lh_buf_str(&misfits->condition);
+    task->misfits = (struct lh_str){0};
+    if (!condition.len)
         return;
-    lh_buf_printf(sql, " WHERE NOT (%.*s)", LH_ARG(misfits));
-    struct lh_str own = lh_arena_printf(
+    lh_buf_printf(sql, " WHERE NOT (%.*s)", LH_ARG(condition));
+    task->misfits = lh_arena_printf(
         task->arena,
-        "SELECT NULL::BIGINT AS line, 'a value does not become its column''s type' AS reason, "
-        "to_json(r)::VARCHAR AS raw FROM (SELECT * FROM %.*s WHERE %.*s) r",
-        LH_ARG(task->relation), LH_ARG(misfits));
-    task->rejects = lh_str_empty(task->rejects)
-                        ? own
-                        : lh_arena_printf(task->arena, "SELECT * FROM (%.*s) UNION ALL (%.*s)",
-                                          LH_ARG(task->rejects), LH_ARG(own));
+        "SELECT NULL::BIGINT AS line, concat_ws('; '%.*s) AS reason, to_json(r)::VARCHAR AS raw "
+        "FROM (SELECT * FROM %.*s WHERE %.*s) r",
+        LH_ARG(lh_buf_str(&misfits->reasons)), LH_ARG(task->relation), LH_ARG(condition));
 }
 
 enum lh_code columns_fit(struct task *task, struct lh_error *err)
 {
     struct lh_buf sql;
-    struct lh_buf misfits;
+    struct misfits misfits;
     bool is_append = task->action == CATALOG_APPEND;
     size_t count = is_append ? task->dataset->column_count : task->column_count;
     enum lh_code code = is_append ? check_differences(task, err) : LH_OK;
     if (code)
         return code;
     lh_buf_init(&sql, SELECT_BYTES_MAX);
-    lh_buf_init(&misfits, SELECT_BYTES_MAX);
+    lh_buf_init(&misfits.condition, SELECT_BYTES_MAX);
+    lh_buf_init(&misfits.reasons, SELECT_BYTES_MAX);
     task->stored = lh_arena_array(task->arena, count + 1, sizeof(*task->stored));
     lh_buf_append_str(&sql, lh_lit("SELECT "));
     if (is_append)
         fit_append(task, &sql, &misfits);
     else
-        fit_new(task, &sql);
+        fit_new(task, &sql, &misfits);
     lh_buf_append_str(&sql, lh_lit(" FROM "));
     lh_buf_append_str(&sql, task->relation);
-    leave_out(task, &sql, lh_buf_str(&misfits));
+    leave_out(task, &sql, &misfits);
     code = lh_buf_check(&sql, "the columns of the file", err);
     if (!code)
-        code = lh_buf_check(&misfits, "the columns of the file", err);
+        code = lh_buf_check(&misfits.reasons, "the columns of the file", err);
     if (!code)
         task->select = lh_arena_str(task->arena, lh_buf_str(&sql));
     lh_buf_release(&sql);
-    lh_buf_release(&misfits);
+    lh_buf_release(&misfits.condition);
+    lh_buf_release(&misfits.reasons);
     return code;
 }

@@ -194,7 +194,8 @@ static void put_read(struct lh_buf *sql, const struct task *task, const struct d
         lh_buf_append_str(sql, at ? lh_lit(", ") : lh_lit(""));
         engine_quote_literal(sql, task->columns[at].name);
         lh_buf_append_str(sql, lh_lit(": "));
-        engine_quote_literal(sql, task->columns[at].type);
+        engine_quote_literal(sql, task->columns[at].is_checked ? lh_lit("VARCHAR")
+                                                               : task->columns[at].type);
     }
     lh_buf_append_str(sql, lh_lit("})"));
 }
@@ -211,7 +212,13 @@ static enum lh_code make_columns(struct task *task, const struct dialect *dialec
         struct source_column *column = &task->columns[at];
         column->expr = sql_ident(task->arena, column->name);
         code = choose_type(task, column->name, dialect->types[at], &column->type, err);
+        /* What every row of the file said is sure; a sample, a caller and a dataset may be wrong.
+         */
+        bool is_sure = task->is_thorough && lh_str_equal(column->type, dialect->types[at]);
+        column->is_checked =
+            !code && task->scan.has_fractions && !is_sure && column_is_whole(column->type);
     }
+    task->head_lines = dialect->skip + dialect->has_header;
     return code;
 }
 

@@ -47,6 +47,7 @@ struct source_column {
     struct lh_str expr; /* SQL over the relation */
     struct lh_str type; /* as it will be stored: SQL text */
     bool is_null_only;  /* no value told its type */
+    bool is_checked;    /* CSV: of whole numbers, but read as text, for the reader would round */
 };
 
 struct task;
@@ -70,8 +71,10 @@ enum lh_code parquet_open(struct task *task, struct lh_error *err);
 struct scan {
     bool is_gzip;
     bool is_utf16;
-    int64_t bytes;    /* inflated */
-    int64_t rows_max; /* line breaks + 1: a bound for progress */
+    int64_t bytes;      /* inflated */
+    int64_t rows_max;   /* line breaks + 1: a bound for progress */
+    int64_t lines;      /* exactly; 0: not known (wide characters, carriage returns alone) */
+    bool has_fractions; /* something in the file may be a number with a fraction */
 };
 
 struct task {
@@ -101,11 +104,14 @@ struct task {
     struct lh_str
         rejects; /* SELECT line, reason, raw of the rows not taken; absent = none can be */
     struct lh_str reject_table; /* CSV: the engine's temporary table behind it */
+    int64_t head_lines;         /* CSV: before the first row */
 
     /* set by fit: what is written */
     struct catalog_column *stored;
     size_t stored_count;
     struct lh_str select;
+    struct lh_str
+        misfits; /* the same SELECT for rows that the one above leaves out; absent = none */
     struct lh_str_list warnings;
 };
 
@@ -119,6 +125,8 @@ enum lh_code scan_unpack(struct task *task, struct lh_error *err) LH_MUST_USE;
 enum lh_code columns_clean(struct task *task, struct lh_error *err) LH_MUST_USE;
 /* Settles what is stored, and the SELECT that gives it; LH_SCHEMA with the differences. */
 enum lh_code columns_fit(struct task *task, struct lh_error *err) LH_MUST_USE;
+/* True for TINYINT to HUGEINT and the unsigned ones. */
+bool column_is_whole(struct lh_str type);
 void task_warn(struct task *task, const char *format, ...) LH_PRINTF(2, 3);
 
 /* write.c: relation → published object, and the commit. */

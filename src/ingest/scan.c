@@ -144,7 +144,10 @@ struct text_scan {
     int64_t at;            /* bytes before this piece */
     unsigned char tail[4]; /* a character that the last piece cut */
     size_t tail_len;
-    int64_t depth; /* JSON */
+    bool is_line_open; /* the last byte was not a line break */
+    bool is_mac;
+    bool has_content; /* anything but blanks */
+    int64_t depth;    /* JSON */
     bool is_in_string;
     bool is_escaped;
 };
@@ -155,6 +158,28 @@ static int64_t count_lines(const unsigned char *bytes, size_t count)
     for (size_t at = 0; at < count; at++)
         lines += bytes[at] == '\n';
     return lines;
+}
+
+/* What looks like 1.5 or 15e-1 somewhere: the engine's reader rounds such text to a whole number
+ * when the column is one. Also whether a carriage return ends a line alone. Both may say yes too
+ * often; one pass that compilers turn into vector code. */
+static void note_fractions(struct scan *scan, bool *is_mac, const unsigned char *bytes,
+                           size_t count)
+{
+    unsigned fractions = 0;
+    unsigned returns = 0;
+    for (size_t at = 0; at + 1 < count; at++) {
+        unsigned is_digit = (unsigned char)(bytes[at + 1] - '0') < 10;
+        unsigned is_point = bytes[at] == '.';
+        unsigned is_power = ((bytes[at] | 0x20) == 'e') & (bytes[at + 1] == '-');
+        fractions |= (is_point & is_digit) | is_power;
+        returns |= (bytes[at] == '\r') & (bytes[at + 1] != '\n');
+    }
+    /* The pair that this piece and the next share is not seen: it counts as one. */
+    unsigned char last = count ? bytes[count - 1] : 0;
+    fractions |= (last == '.') | ((last | 0x20) == 'e');
+    scan->has_fractions = scan->has_fractions || fractions;
+    *is_mac = *is_mac || returns;
 }
 
 static bool is_ascii(const unsigned char *bytes, size_t count)
@@ -301,8 +326,16 @@ static enum lh_code scan_piece(struct task *task, struct text_scan *text, unsign
     bool is_utf8 = is_declared_utf8(task) && !task->scan.is_utf16;
     bool is_wide =
         task->scan.is_utf16 || lh_str_starts_with(task->options.encoding, lh_lit("utf-16"));
-    if (is_wide)
+    if (is_wide) {
+        task->scan.has_fractions = text->is_mac = text->has_content = true;
         return LH_OK;
+    }
+    if (task->source->format == FORMAT_CSV || task->source->format == FORMAT_TSV)
+        note_fractions(&task->scan, &text->is_mac, bytes, count);
+    for (size_t at = 0; at < count && !text->has_content; at++)
+        text->has_content = !isspace(bytes[at]);
+    if (count)
+        text->is_line_open = bytes[count - 1] != '\n';
     text->tail_len = is_utf8 && !is_last ? cut_character(bytes, count) : 0;
     memcpy(text->tail, bytes + count - text->tail_len, text->tail_len);
     count -= text->tail_len;
@@ -340,7 +373,10 @@ static enum lh_code scan_pieces(struct task *task, struct pieces *pieces, unsign
         if (got == 0)
             break;
     }
+    if (!code && task->source->is_text && !text.has_content)
+        return lh_fail(err, LH_UNREADABLE, "The file holds nothing but blanks.");
     task->scan.rows_max = text.line;
+    task->scan.lines = text.is_mac ? 0 : text.line - !text.is_line_open;
     return code;
 }
 

@@ -79,22 +79,55 @@ static enum lh_code count_rejects(struct task *task, int64_t *ret, struct ingest
     return code;
 }
 
-/* The first conversion that failed says that the sample misled; then every row is asked. */
-static enum lh_code has_misled_types(struct task *task, bool *ret, struct lh_error *err)
+/* One number from the engine. */
+static enum lh_code ask_count(struct task *task, struct lh_str sql, int64_t *ret,
+                              struct lh_error *err)
 {
     struct engine_cursor *cursor = NULL;
     const struct engine_chunk *chunk = NULL;
+    enum lh_code code = engine_run(task->connection, sql, NULL, task->cancel, &cursor, err);
+    if (!code)
+        code = engine_cursor_next(cursor, &chunk, err);
+    *ret = !code && chunk ? ((const int64_t *)chunk->columns[0].data)[0] : 0;
+    engine_cursor_close(cursor);
+    return code;
+}
+
+/* Whether rows were left out. Asking costs another reading of the file, so lines are counted first:
+ * mostly every one is accounted for. */
+static enum lh_code has_left_out(struct task *task, int64_t rows, bool *ret, struct lh_error *err)
+{
+    int64_t rejected = 0;
+    enum lh_code code = LH_OK;
+    *ret = !lh_str_empty(task->misfits);
+    if (!*ret || lh_str_empty(task->reject_table) || !task->scan.lines)
+        return LH_OK;
+    code = ask_count(task,
+                     lh_arena_printf(task->arena, "SELECT count(DISTINCT line) FROM %.*s",
+                                     LH_ARG(task->reject_table)),
+                     &rejected, err);
+    *ret = rows + rejected + task->head_lines != task->scan.lines;
+    if (code || !*ret)
+        return code;
+    code = ask_count(
+        task, lh_arena_printf(task->arena, "SELECT count(*) FROM (%.*s)", LH_ARG(task->misfits)),
+        &rejected, err);
+    *ret = rejected > 0;
+    return code;
+}
+
+/* The first conversion that failed says that the sample misled; then every row is asked. */
+static enum lh_code has_misled_types(struct task *task, bool *ret, struct lh_error *err)
+{
+    int64_t count = 0;
     *ret = false;
     if (lh_str_empty(task->reject_table) || task->is_thorough || task->action == CATALOG_APPEND)
         return LH_OK;
     struct lh_str sql =
-        lh_arena_printf(task->arena, "SELECT 1 FROM %.*s WHERE error_type = 'CAST' LIMIT 1",
+        lh_arena_printf(task->arena, "SELECT count(*) FROM %.*s WHERE error_type = 'CAST'",
                         LH_ARG(task->reject_table));
-    enum lh_code code = engine_run(task->connection, sql, NULL, task->cancel, &cursor, err);
-    if (!code)
-        code = engine_cursor_next(cursor, &chunk, err);
-    *ret = !code && chunk;
-    engine_cursor_close(cursor);
+    enum lh_code code = ask_count(task, sql, &count, err);
+    *ret = count > 0;
     return code;
 }
 
@@ -118,10 +151,15 @@ static enum lh_code write_rows(struct task *task, struct output *data, struct ou
                                struct ingest_result *result, struct lh_error *err)
 {
     bool is_misled = false;
+    bool is_left_out = false;
     enum lh_code code = write_file(task, task->select, data, err);
     if (!code)
         code = has_misled_types(task, &is_misled, err);
-    if (!code && is_misled) {
+    if (!code && !is_misled)
+        code = has_left_out(task, (int64_t)data->content.rows, &is_left_out, err);
+    bool can_look_again =
+        !task->is_thorough && task->action != CATALOG_APPEND && task->reject_table.len;
+    if (!code && (is_misled || (is_left_out && can_look_again))) {
         storage_staged_discard(data->staged);
         *data = (struct output){0};
         task->is_thorough = true;
@@ -130,7 +168,14 @@ static enum lh_code write_rows(struct task *task, struct output *data, struct ou
             code = columns_fit(task, err);
         if (!code)
             code = write_file(task, task->select, data, err);
+        if (!code)
+            code = has_left_out(task, (int64_t)data->content.rows, &is_left_out, err);
     }
+    if (!code && is_left_out)
+        task->rejects = lh_str_empty(task->rejects)
+                            ? task->misfits
+                            : lh_arena_printf(task->arena, "SELECT * FROM (%.*s) UNION ALL (%.*s)",
+                                              LH_ARG(task->rejects), LH_ARG(task->misfits));
     if (!code)
         code = count_rejects(task, &result->rejected_rows, result, err);
     result->rows = (int64_t)data->content.rows;

@@ -1,0 +1,351 @@
+/* What files say and what comes of it: one row per file, read as a user would send it. The rows
+ * that must be there are written as the engine prints them; what must not come in says why. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "support/op_house.h"
+
+static struct op_house house;
+
+static int make(void **state)
+{
+    (void)state;
+    op_house_make(&house);
+    return 0;
+}
+
+static int remove_house(void **state)
+{
+    (void)state;
+    op_house_remove(&house);
+    return 0;
+}
+
+struct file {
+    const char *what; /* for the reader of a failure */
+    const char *name;
+    const char *bytes;
+    size_t count;        /* 0: up to the NUL */
+    const char *options; /* NULL = {} */
+    const char *sql;     /* over t */
+    const char *rows;    /* the reply; NULL: it is refused with `code` */
+    int rejected;
+    enum lh_code code;
+};
+#define BYTES(text) (text), sizeof(text) - 1
+
+static void take(const struct file *file)
+{
+    char args[1024];
+    snprintf(args, sizeof(args), "{\"dataset\": \"t\", \"mode\": \"replace\", \"options\": %s}",
+             file->options ? file->options : "{}");
+    (void)op_house_try(&house, "datasets.delete", "{\"name\": \"t\"}");
+    enum lh_code code = op_house_try_file(&house, "ingest.file", args, file->name, file->bytes,
+                                          file->count ? file->count : strlen(file->bytes));
+    if (!file->rows) {
+        if (code != file->code)
+            fail_msg("%s: %d instead of %d: %s", file->what, code, file->code, house.err.message);
+        if (!house.err.message[0] || strstr(house.err.message, house.folder.path))
+            fail_msg("%s: the message is '%s'", file->what, house.err.message);
+        return;
+    }
+    if (code)
+        fail_msg("%s: %s %s", file->what, house.err.message, house.err.hint);
+    char rejected[64];
+    snprintf(rejected, sizeof(rejected), "\"rejected_rows\":%d,", file->rejected);
+    size_t at;
+    if (!lh_str_find(house.body, lh_str_of(rejected), &at))
+        fail_msg("%s: not %s in %.*s", file->what, rejected, LH_ARG(house.body));
+    const char *rows = op_house_sql(&house, file->sql);
+    if (strcmp(rows, file->rows) != 0)
+        fail_msg("%s: %s instead of %s", file->what, rows, file->rows);
+}
+
+static void take_all(const struct file *files, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        take(&files[i]);
+}
+#define TAKE_ALL(files) take_all(files, sizeof(files) / sizeof((files)[0]))
+
+#define TYPES "SELECT list(typeof(COLUMNS(*)))[1] FROM t"
+
+static void csv_files_are_read_for_what_they_say(void **state)
+{
+    static const struct file files[] = {
+        {"a byte order mark is not part of the first name", "a.csv",
+         BYTES("\xef\xbb\xbfid,n\n1,a\n"), NULL, "SELECT id, n FROM t", "[[1,\"a\"]]", 0, 0},
+        {"semicolons", "a.csv", BYTES("id;n\n1;a\n2;b\n"), NULL, "SELECT id, n FROM t ORDER BY id",
+         "[[1,\"a\"],[2,\"b\"]]", 0, 0},
+        {"tabs, by the name", "a.tsv", BYTES("id\tn\n1\ta,b\n"), NULL, "SELECT id, n FROM t",
+         "[[1,\"a,b\"]]", 0, 0},
+        {"CRLF and no last line break", "a.csv", BYTES("id,n\r\n1,a\r\n2,b"), NULL,
+         "SELECT count(*), max(n) FROM t", "[[2,\"b\"]]", 0, 0},
+        {"quotes hold commas, quotes and line breaks", "a.csv",
+         BYTES("id,n\n1,\"a,b\"\n2,\"x\"\"y\"\n3,\"l\nm\"\n"), NULL, "SELECT n FROM t ORDER BY id",
+         "[[\"a,b\"],[\"x\\\"y\"],[\"l\\nm\"]]", 0, 0},
+        {"an empty field is NULL", "a.csv", BYTES("id,n\n1,\n2,b\n"), NULL,
+         "SELECT count(n), count(*) FROM t", "[[1,2]]", 0, 0},
+        {"a listed text is NULL", "a.csv", BYTES("id,n\n1,7\n2,N/A\n"),
+         "{\"null_strings\": [\"N/A\"]}", "SELECT sum(n)::INT, count(n) FROM t", "[[7,1]]", 0, 0},
+        {"a column of numbers and a word is text, and no row is lost", "a.csv",
+         BYTES("v\n1\n2\nx\n"), NULL, "SELECT string_agg(v, '') FROM t", "[[\"12x\"]]", 0, 0},
+        {"a number that no BIGINT holds is kept whole when it is said to be text", "a.csv",
+         BYTES("v\n1\n123456789012345678901234567890\n"), "{\"types\": {\"v\": \"VARCHAR\"}}",
+         "SELECT max(length(v)) FROM t", "[[30]]", 0, 0},
+        {"a fraction among numbers that were said to be whole is kept aside", "a.csv",
+         BYTES("a\n1\n2.5\n3.0\n"), "{\"types\": {\"a\": \"INTEGER\"}, \"max_rejected_ratio\": 1}",
+         "SELECT sum(a)::INT FROM t", "[[4]]", 1, 0},
+        {"leading zeros are text's", "a.csv", BYTES("zip\n01234\n99999\n"),
+         "{\"types\": {\"zip\": \"VARCHAR\"}}", "SELECT min(zip) FROM t", "[[\"01234\"]]", 0, 0},
+        {"a decimal stays exact", "a.csv", BYTES("m\n0.10\n0.20\n"),
+         "{\"types\": {\"m\": \"DECIMAL(10,2)\"}}", "SELECT sum(m) FROM t", "[[\"0.30\"]]", 0, 0},
+        {"a ragged row is kept aside, the others come in", "a.csv", BYTES("a,b\n1,2\n3,4,5\n6,7\n"),
+         "{\"max_rejected_ratio\": 1}", "SELECT count(*), sum(a)::INT FROM t", "[[2,7]]", 1, 0},
+        {"a value that does not fit its given type is kept aside", "a.csv", BYTES("a\n1\nx\n3\n"),
+         "{\"types\": {\"a\": \"INTEGER\"}, \"max_rejected_ratio\": 1}",
+         "SELECT sum(a)::INT FROM t", "[[4]]", 1, 0},
+        {"no header", "a.csv", BYTES("1,a\n2,b\n"), "{\"header\": \"absent\"}",
+         "SELECT count(*) FROM t", "[[2]]", 0, 0},
+        {"a header alone is a dataset without rows", "a.csv", BYTES("id,n\n"), NULL,
+         "SELECT count(*) FROM t", "[[0]]", 0, 0},
+        {"names twice", "a.csv", BYTES("a,a,A\n1,2,3\n"), NULL,
+         "SELECT count(*) FROM (SELECT * FROM t)", "[[1]]", 0, 0},
+        {"a name that is empty", "a.csv", BYTES("a,,c\n1,2,3\n"), NULL, "SELECT a, c FROM t",
+         "[[1,3]]", 0, 0},
+        {"names of the engine's own", "a.csv",
+         BYTES("file_row_number,file_index,filename,rowid\n1,2,x,4\n"), NULL,
+         "SELECT file_row_number, file_index, filename FROM t", "[[1,2,\"x\"]]", 0, 0},
+        {"names with quotes and emoji", "a.csv", BYTES("\"a\"\"b\",\xf0\x9f\x98\x80\n1,2\n"), NULL,
+         "SELECT \"a\"\"b\", \"\xf0\x9f\x98\x80\" FROM t", "[[1,2]]", 0, 0},
+        {"dates and times have their types", "a.csv",
+         BYTES("d,s\n2024-02-29,2024-02-29 12:00:00\n"), NULL, TYPES, "[[\"DATE\",\"TIMESTAMP\"]]",
+         0, 0},
+        {"one column, no delimiter", "a.csv", BYTES("word\nalpha\nbeta\n"), NULL,
+         "SELECT word FROM t ORDER BY 1", "[[\"alpha\"],[\"beta\"]]", 0, 0},
+        {"UTF-16 by its mark", "a.csv",
+         BYTES("\xff\xfei\0d\0\n\0"
+               "1\0\n\0"),
+         NULL, "SELECT id FROM t", "[[1]]", 0, 0},
+        {"Latin-1 by option", "a.csv", BYTES("n\nM\xfcller\n"), "{\"encoding\": \"latin-1\"}",
+         "SELECT n FROM t", "[[\"M\xc3\xbcller\"]]", 0, 0},
+        {"Latin-1 that says nothing is refused, not garbled", "a.csv", BYTES("n\nM\xfcller\n"),
+         NULL, NULL, NULL, 0, LH_UNREADABLE},
+        {"a NUL byte", "a.csv", BYTES("id,n\n1,a\0b\n"), NULL, NULL, NULL, 0, LH_UNREADABLE},
+        {"nothing", "a.csv", "\n", 1, NULL, NULL, NULL, 0, LH_UNREADABLE},
+        {"an option that does not exist", "a.csv", BYTES("a\n1\n"), "{\"delimeter\": \",\"}", NULL,
+         NULL, 0, LH_UNKNOWN_FIELD},
+        {"a type that does not exist", "a.csv", BYTES("a\n1\n"), "{\"types\": {\"a\": \"INTEGR\"}}",
+         NULL, NULL, 0, LH_INVALID},
+        {"a type for a column that is not there", "a.csv", BYTES("a\n1\n"),
+         "{\"types\": {\"b\": \"INTEGER\"}}", NULL, NULL, 0, LH_INVALID},
+        {"SQL in a type", "a.csv", BYTES("a\n1\n"),
+         "{\"types\": {\"a\": \"INTEGER); DROP TABLE t; --\"}}", NULL, NULL, 0, LH_INVALID},
+    };
+    (void)state;
+    TAKE_ALL(files);
+}
+
+static void json_files_are_read_for_what_they_say(void **state)
+{
+    static const struct file files[] = {
+        {"an array", "a.json", BYTES("[{\"id\": 1}, {\"id\": 2}]"), NULL,
+         "SELECT sum(id)::INT FROM t", "[[3]]", 0, 0},
+        {"one object a line", "a.ndjson", BYTES("{\"id\": 1}\n\n{\"id\": 2}"), NULL,
+         "SELECT sum(id)::INT FROM t", "[[3]]", 0, 0},
+        {"lines that are called .json", "a.json", BYTES("{\"id\": 1}\n{\"id\": 2}\n"), NULL,
+         "SELECT count(*) FROM t", "[[2]]", 0, 0},
+        {"nested keys are flattened, collisions numbered", "a.json",
+         BYTES("[{\"a\": {\"b\": 1}, \"a_b\": 2}]"), NULL, "SELECT a_b + a_b_2 FROM t", "[[3]]", 0,
+         0},
+        {"flatten = false keeps structs", "a.json", BYTES("[{\"a\": {\"b\": 1}}]"),
+         "{\"flatten\": false}", "SELECT a.b FROM t", "[[1]]", 0, 0},
+        {"lists stay lists", "a.json", BYTES("[{\"l\": [1, 2, 3]}]"), NULL,
+         "SELECT list_sum(l)::INT FROM t", "[[6]]", 0, 0},
+        {"a key that comes late", "a.ndjson", BYTES("{\"a\": 1}\n{\"a\": 2, \"b\": \"x\"}\n"), NULL,
+         "SELECT count(a), count(b) FROM t", "[[2,1]]", 0, 0},
+        {"a type that changes loses no value", "a.ndjson",
+         BYTES("{\"a\": 1}\n{\"a\": \"x\"}\n{\"a\": 2.5}\n"), NULL, "SELECT count(a) FROM t",
+         "[[3]]", 0, 0},
+        {"null, true and unicode escapes", "a.json",
+         BYTES("[{\"a\": null, \"b\": true, \"c\": \"\\u00fc\\ud83d\\ude00\"}]"), NULL,
+         "SELECT a IS NULL, b, length(c) FROM t", "[[true,true,2]]", 0, 0},
+        {"a bad line is kept aside", "a.ndjson", BYTES("{\"a\": 1}\n{\"a\": \n{\"a\": 3}\n"),
+         "{\"max_rejected_ratio\": 1}", "SELECT sum(a)::INT FROM t", "[[4]]", 1, 0},
+        {"a great integer keeps its digits", "a.json", BYTES("[{\"a\": 9007199254740993}]"), NULL,
+         "SELECT a::VARCHAR FROM t", "[[\"9007199254740993\"]]", 0, 0},
+        {"an array that does not end", "a.json", BYTES("[{\"id\": 1}, {\"id\""), NULL, NULL, NULL,
+         0, LH_UNREADABLE},
+        {"no JSON at all", "a.json", BYTES("hello"), "{\"format\": \"json\"}", NULL, NULL, 0,
+         LH_UNREADABLE},
+    };
+    (void)state;
+    TAKE_ALL(files);
+}
+
+static void what_is_no_file_of_its_kind_is_refused(void **state)
+{
+    static const struct file files[] = {
+        {"a Parquet that is not", "a.parquet", BYTES("PAR1 not really PAR1"), NULL, NULL, NULL, 0,
+         LH_UNREADABLE},
+        {"the mark of Parquet alone", "a.csv", BYTES("PAR1"), NULL, NULL, NULL, 0, LH_UNREADABLE},
+        {"a gzip that is cut", "a.csv.gz", BYTES("\x1f\x8b\x08\0\0\0\0\0\0\x03\x4b"), NULL, NULL,
+         NULL, 0, LH_UNREADABLE},
+        {"a gzip of nothing", "a.csv.gz",
+         BYTES("\x1f\x8b\x08\0\0\0\0\0\0\x03\x03\0\0\0\0\0\0\0\0\0"), NULL, NULL, NULL, 0,
+         LH_UNREADABLE},
+        {"a picture", "a.csv", BYTES("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0"), NULL, NULL, NULL, 0,
+         LH_UNREADABLE},
+        {"a PDF", "a.csv", BYTES("%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n"), NULL, NULL, NULL, 0,
+         LH_UNREADABLE},
+    };
+    (void)state;
+    TAKE_ALL(files);
+}
+
+/* --- types that show up late, in files that are longer than any sample */
+
+static char *long_csv(size_t rows, const char *last)
+{
+    size_t room = rows * 12 + 64;
+    char *text = malloc(room);
+    size_t len = 0;
+    assert_non_null(text);
+    len += (size_t)snprintf(text, room, "id,v\n");
+    for (size_t i = 0; i < rows; i++)
+        len += (size_t)snprintf(text + len, room - len, "%zu,%zu\n", i, i % 10);
+    snprintf(text + len, room - len, "%s", last);
+    return text;
+}
+
+static void what_comes_after_any_sample_is_not_lost(void **state)
+{
+    (void)state;
+    char *text = long_csv(60000, "60000,late\n");
+    struct file file = {
+        "text after 60,000 numbers", "a.csv", text, 0, NULL, "SELECT count(*), max(v) FROM t",
+        "[[60001,\"late\"]]",        0,       0};
+    take(&file);
+    free(text);
+    text = long_csv(60000, "60000,\"quoted, late\"\n");
+    file.bytes = text;
+    file.what = "the first quotes after 60,000 lines";
+    file.rows = "[[60001,\"quoted, late\"]]";
+    take(&file);
+    free(text);
+    text = long_csv(60000, "60000,1.5\n");
+    file.bytes = text;
+    file.what = "a fraction after 60,000 whole numbers";
+    file.sql = "SELECT count(*), max(v) FILTER (v::VARCHAR LIKE '%.5')::VARCHAR FROM t";
+    file.rows = "[[60001,\"1.5\"]]";
+    take(&file);
+    free(text);
+}
+
+/* --- appending */
+
+static void append(const char *csv, enum lh_code want)
+{
+    enum lh_code code =
+        op_house_try_file(&house, "ingest.file", "{\"dataset\": \"a\", \"mode\": \"append\"}",
+                          "a.csv", csv, strlen(csv));
+    if (code != want)
+        fail_msg("%s: %d: %s", csv, code, house.err.message);
+}
+
+static void an_append_never_changes_what_values_mean(void **state)
+{
+    (void)state;
+    op_house_rows(&house, "a", "id,n\n1,x\n2,y\n", "create");
+    append("n,id\nz,3\n", LH_OK); /* columns are matched by name */
+    assert_string_equal(op_house_sql(&house, "SELECT n FROM a WHERE id = 3"), "[[\"z\"]]");
+    append("id,n\n1.5,w\n", LH_UNREADABLE); /* 1.5 must not become 2 */
+    assert_non_null(strstr(house.err.message, "column 'id': 1.5 is no "));
+    append("id,n\n15e-1,w\n", LH_UNREADABLE);
+    append("id,n\nfour,w\n", LH_UNREADABLE);
+    append("id,n,extra\n4,w,1\n", LH_SCHEMA);
+    assert_non_null(strstr(house.err.message, "extra"));
+    append("id\n5\n", LH_OK); /* what the file lacks is NULL */
+    append("id,n\n6.0,v\n", LH_OK);
+    assert_string_equal(op_house_sql(&house, "SELECT count(*), count(n), sum(id)::INT FROM a"),
+                        "[[5,4,17]]");
+}
+
+/* --- the same bytes twice */
+
+static bool is_duplicate(const char *mode, const char *options, const char *csv)
+{
+    char args[256];
+    size_t at;
+    snprintf(args, sizeof(args), "{\"dataset\": \"d\", \"mode\": \"%s\", \"options\": %s}", mode,
+             options);
+    enum lh_code code = op_house_try_file(&house, "ingest.file", args, "d.csv", csv, strlen(csv));
+    if (code)
+        fail_msg("%s: %s", mode, house.err.message);
+    return lh_str_find(house.body, lh_lit("\"deduplicated\":true"), &at);
+}
+
+static void bytes_that_are_live_are_not_taken_twice_and_others_are(void **state)
+{
+    static const char one[] = "id\n1\n";
+    static const char two[] = "id\n2\n";
+    (void)state;
+    assert_false(is_duplicate("create", "{}", one));
+    assert_false(is_duplicate("append", "{}", one)); /* brought by another mode */
+    assert_true(is_duplicate("append", "{}", one));
+    assert_false(is_duplicate("append", "{\"allow_duplicate\": true}", one));
+    assert_false(is_duplicate("append", "{\"delimiter\": \";\"}", one)); /* read in another way */
+    assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM d"), "[[4]]");
+    assert_false(is_duplicate("replace", "{}", two));
+    assert_true(is_duplicate("replace", "{}", two));
+    assert_false(is_duplicate("append", "{}", one)); /* gone since the replace: it comes in again */
+    assert_string_equal(op_house_sql(&house, "SELECT sum(id)::INT FROM d"), "[[3]]");
+}
+
+/* --- rows that were kept aside can be had again */
+
+static void rejected_rows_are_named_with_line_and_reason(void **state)
+{
+    static const char csv[] = "a\n1\nx\n3\n";
+    (void)state;
+    assert_int_equal(op_house_try_file(&house, "ingest.file",
+                                       "{\"dataset\": \"r\", \"mode\": \"create\", \"options\": "
+                                       "{\"types\": {\"a\": \"INTEGER\"}, "
+                                       "\"max_rejected_ratio\": 1}}",
+                                       "r.csv", csv, strlen(csv)),
+                     LH_OK);
+    json_error_t problem;
+    json_t *reply = json_loadb(house.body.data, house.body.len, 0, &problem);
+    assert_non_null(reply);
+    const char *reason =
+        json_string_value(json_array_get(json_object_get(reply, "rejected_reasons"), 0));
+    assert_non_null(reason);
+    assert_non_null(strstr(reason, "3"));   /* the line */
+    assert_non_null(strstr(reason, "'a'")); /* the column */
+    assert_true(json_string_length(json_object_get(reply, "rejects")) > 0);
+    json_decref(reply);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(csv_files_are_read_for_what_they_say, make, remove_house),
+        cmocka_unit_test_setup_teardown(json_files_are_read_for_what_they_say, make, remove_house),
+        cmocka_unit_test_setup_teardown(what_is_no_file_of_its_kind_is_refused, make, remove_house),
+        cmocka_unit_test_setup_teardown(what_comes_after_any_sample_is_not_lost, make,
+                                        remove_house),
+        cmocka_unit_test_setup_teardown(an_append_never_changes_what_values_mean, make,
+                                        remove_house),
+        cmocka_unit_test_setup_teardown(bytes_that_are_live_are_not_taken_twice_and_others_are,
+                                        make, remove_house),
+        cmocka_unit_test_setup_teardown(rejected_rows_are_named_with_line_and_reason, make,
+                                        remove_house),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
