@@ -57,7 +57,7 @@ enum lh_code engine_parse(struct engine_connection *connection, struct lh_str sq
                           struct lh_arena *arena, struct ast_node **ret, struct lh_error *err)
 {
     struct lh_arena *work = lh_arena_new(TREE_BYTES_MAX);
-    struct lh_str json;
+    struct lh_str json = {0};
     struct ast_node *root = NULL;
     enum lh_code code = statement_check_text(sql, err);
     if (code)

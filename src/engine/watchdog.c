@@ -35,7 +35,7 @@ static void report_progress(struct engine_connection *connection)
     int64_t now_us = lh_clock_monotonic_us();
     if (!progress->call || now_us < progress->next_us)
         return;
-    progress->next_us = now_us + PROGRESS_MS * 1000;
+    progress->next_us = now_us + (int64_t)PROGRESS_MS * 1000;
     double percent = duckdb_query_progress(connection->handle).percentage;
     if (percent >= 0)
         progress->call(progress->context, percent >= 100 ? 1 : percent / 100);
@@ -79,7 +79,7 @@ static void *watchdog_run(void *context)
         int64_t now_us = lh_clock_monotonic_us();
         if (atomic_load(&engine->watched_count) > 0)
             last_seen_us = now_us;
-        else if (now_us - last_seen_us > LINGER_MS * 1000) {
+        else if (now_us - last_seen_us > (int64_t)LINGER_MS * 1000) {
             sleep_until_needed(engine);
             last_seen_us = lh_clock_monotonic_us();
         }

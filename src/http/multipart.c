@@ -165,6 +165,7 @@ enum lh_code multipart_new(struct lh_str content_type, const struct multipart_si
     if (!multipart)
         return lh_fail(err, LH_BUSY, "There is no memory left to read a form.");
     multipart->sink = *sink;
+    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): bytes with a length, no string */
     memcpy(multipart->delimiter, "\r\n--", 4);
     memcpy(multipart->delimiter + 4, boundary.data, boundary.len);
     multipart->delimiter_len = 4 + boundary.len;

@@ -52,6 +52,7 @@ void stream_release(struct http_stream *stream)
 
 static size_t take(struct http_stream *stream, char *ret, size_t max)
 {
+    assert(stream->capacity > 0); /* there is something in it */
     const size_t count = stream->len < max ? stream->len : max;
     const size_t until_end = stream->capacity - stream->start;
     const size_t first = count < until_end ? count : until_end;

@@ -310,6 +310,28 @@ static void leave_out(struct task *task, struct lh_buf *sql, const struct misfit
         LH_ARG(lh_buf_str(&misfits->reasons)), LH_ARG(task->relation), LH_ARG(condition));
 }
 
+enum lh_code columns_check_types(const struct task *task, struct lh_error *err)
+{
+    const char *key = NULL;
+    json_t *value = NULL;
+    struct lh_str *names = lh_arena_array(task->arena, task->column_count + 1, sizeof(*names));
+    for (size_t at = 0; at < task->column_count; at++)
+        names[at] = task->columns[at].name;
+    json_object_foreach((json_t *)task->options.types.value, key, value)
+    {
+        struct lh_str name = lh_str_of(key);
+        if (is_taken(task, task->column_count, name))
+            continue;
+        struct lh_str nearest = lh_str_nearest(name, names, task->column_count);
+        lh_fail(err, LH_INVALID, "options.types names the column '%.*s', which the file has not.",
+                LH_ARG(lh_str_head(name, 100)));
+        lh_error_field(err, lh_lit("options.types"));
+        return nearest.len ? lh_error_hint(err, "Did you mean '%.*s'?", LH_ARG(nearest))
+                           : LH_INVALID;
+    }
+    return LH_OK;
+}
+
 enum lh_code columns_fit(struct task *task, struct lh_error *err)
 {
     struct lh_buf sql;

@@ -208,6 +208,8 @@ static enum lh_code make_columns(struct task *task, const struct dialect *dialec
     for (size_t at = 0; at < task->column_count; at++)
         task->columns[at].name = dialect->names[at];
     enum lh_code code = columns_clean(task, err);
+    if (!code)
+        code = columns_check_types(task, err);
     for (size_t at = 0; !code && at < task->column_count; at++) {
         struct source_column *column = &task->columns[at];
         column->expr = sql_ident(task->arena, column->name);

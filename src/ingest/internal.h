@@ -123,6 +123,8 @@ enum lh_code scan_unpack(struct task *task, struct lh_error *err) LH_MUST_USE;
 /* columns.c */
 /* Makes `count` names unique (ASCII case ignored), not empty, printable; notes what it changed. */
 enum lh_code columns_clean(struct task *task, struct lh_error *err) LH_MUST_USE;
+/* LH_INVALID if options.types names a column that the file has not. */
+enum lh_code columns_check_types(const struct task *task, struct lh_error *err) LH_MUST_USE;
 /* Settles what is stored, and the SELECT that gives it; LH_SCHEMA with the differences. */
 enum lh_code columns_fit(struct task *task, struct lh_error *err) LH_MUST_USE;
 /* True for TINYINT to HUGEINT and the unsigned ones. */

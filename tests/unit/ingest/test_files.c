@@ -142,11 +142,11 @@ static void csv_files_are_read_for_what_they_say(void **state)
         {"an option that does not exist", "a.csv", BYTES("a\n1\n"), "{\"delimeter\": \",\"}", NULL,
          NULL, 0, LH_UNKNOWN_FIELD},
         {"a type that does not exist", "a.csv", BYTES("a\n1\n"), "{\"types\": {\"a\": \"INTEGR\"}}",
-         NULL, NULL, 0, LH_INVALID},
+         NULL, NULL, 0, LH_UNREADABLE},
         {"a type for a column that is not there", "a.csv", BYTES("a\n1\n"),
          "{\"types\": {\"b\": \"INTEGER\"}}", NULL, NULL, 0, LH_INVALID},
         {"SQL in a type", "a.csv", BYTES("a\n1\n"),
-         "{\"types\": {\"a\": \"INTEGER); DROP TABLE t; --\"}}", NULL, NULL, 0, LH_INVALID},
+         "{\"types\": {\"a\": \"INTEGER); DROP TABLE t; --\"}}", NULL, NULL, 0, LH_UNREADABLE},
     };
     (void)state;
     TAKE_ALL(files);
