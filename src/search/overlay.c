@@ -181,6 +181,30 @@ out:
     return code;
 }
 
+enum lh_code index_fits_dataset(const struct index_manifest *manifest,
+                                const struct catalog_dataset *dataset, struct lh_error *err)
+{
+    const struct catalog_column *id = catalog_dataset_column(dataset, manifest->id_column);
+    struct lh_str missing = {0};
+    if (!id)
+        missing = manifest->id_column;
+    for (size_t i = 0; i < manifest->text_columns.count; i++)
+        if (!catalog_dataset_column(dataset, manifest->text_columns.items[i]))
+            missing = manifest->text_columns.items[i];
+    if (manifest->vector_column.len && !catalog_dataset_column(dataset, manifest->vector_column))
+        missing = manifest->vector_column;
+    if (missing.len)
+        lh_fail(err, LH_CONFLICT, "The dataset '%.*s' has no column '%.*s' any more.",
+                LH_ARG(dataset->name), LH_ARG(missing));
+    else if (!lh_str_equal(id->type, manifest->id_type))
+        lh_fail(err, LH_CONFLICT, "The column '%.*s' of '%.*s' was %.*s and is %.*s now.",
+                LH_ARG(id->name), LH_ARG(dataset->name), LH_ARG(manifest->id_type),
+                LH_ARG(id->type));
+    else
+        return LH_OK;
+    return lh_error_hint(err, "Remove the index '%.*s' and make it anew.", LH_ARG(manifest->name));
+}
+
 enum lh_code pin_dataset(struct search_index *index, struct pin *pin, struct lh_error *err)
 {
     struct index_manifest *head = index_head(index);
@@ -196,6 +220,8 @@ enum lh_code pin_dataset(struct search_index *index, struct pin *pin, struct lh_
             lh_fail(err, LH_CONFLICT, "The index '%.*s' is still being built.", LH_ARG(head->name));
         lh_error_hint(err, "GET /jobs/%.*s tells how far it is.", LH_ARG(head->job_id));
     }
+    if (!code)
+        code = index_fits_dataset(head, pin->dataset, err);
     index_manifest_unref(head);
     if (code)
         catalog_snapshot_unref(snapshot);

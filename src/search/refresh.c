@@ -248,6 +248,8 @@ static enum lh_code refresh(struct search *search, struct search_index *index,
     enum lh_code code = request_fits(request, manifest, err);
     if (!code)
         code = catalog_find_id(snapshot, manifest->dataset_id, &dataset, err);
+    if (!code)
+        code = index_fits_dataset(manifest, dataset, err);
     if (!code) {
         const struct build_target target = {.name = dataset->name,
                                             .version = dataset->version,
@@ -351,6 +353,7 @@ static enum lh_code look(struct search *search, struct index_manifest *head,
     *ret_is_stale = false;
     if (head->state != SEARCH_READY ||
         catalog_find_id(snapshot, head->dataset_id, &dataset, NULL) ||
+        index_fits_dataset(head, dataset, NULL) ||
         lh_str_equal(dataset_fingerprint(dataset, arena), head->dataset_data))
         return LH_OK;
     struct search_stale stale = {

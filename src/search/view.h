@@ -198,6 +198,10 @@ struct pin {
 enum lh_code pin_open(struct search *search, struct lh_str name, const struct lh_cancel *cancel,
                       struct pin *ret, struct lh_error *err) LH_MUST_USE;
 void pin_release(struct pin *pin);
+/* LH_CONFLICT: the dataset has no longer the columns that the index is made from. */
+enum lh_code index_fits_dataset(const struct index_manifest *manifest,
+                                const struct catalog_dataset *dataset,
+                                struct lh_error *err) LH_MUST_USE;
 /* The dataset alone. */
 enum lh_code pin_dataset(struct search_index *index, struct pin *pin,
                          struct lh_error *err) LH_MUST_USE;

@@ -533,6 +533,23 @@ static void a_dataset_that_says_so_has_its_index_refreshed_after_every_change(vo
     }
 }
 
+static void a_dataset_that_lost_the_columns_of_its_index_says_so(void **state)
+{
+    struct op_house *house = *state;
+    given_index(house);
+    op_house_rows(house, "tools", "id,words\n1,music\n", "replace");
+    op_house_refuses(house, "vectors.search", "{\"index\": \"tools_v1\", \"query\": \"x\"}",
+                     LH_CONFLICT);
+    assert_non_null(strstr(house->err.message, "'text'"));
+    op_house_refuses(house, "vectors.refresh", "{\"dataset\": \"tools\"}", LH_CONFLICT);
+    op_house_rows(house, "tools", "id,text\nx1,music\n", "replace");
+    op_house_refuses(house, "query.sql", "{\"sql\": \"FROM text_search('tools_v1', 'x')\"}",
+                     LH_CONFLICT);
+    op_house_call(house, "vectors.stale", NULL);
+    op_house_rows(house, "tools", "id,text\n7,music\n", "replace");
+    assert_string_equal(first(search(house, "music", "")), "7");
+}
+
 static void a_list_of_indexes_can_be_narrowed(void **state)
 {
     struct op_house *house = *state;
@@ -574,6 +591,7 @@ int main(void)
         TEST(both_lists_are_fused_and_say_so),
         TEST(everything_can_be_made_anew_from_the_datasets),
         TEST(a_dataset_that_says_so_has_its_index_refreshed_after_every_change),
+        TEST(a_dataset_that_lost_the_columns_of_its_index_says_so),
         TEST(a_list_of_indexes_can_be_narrowed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
