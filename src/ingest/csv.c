@@ -200,6 +200,23 @@ static void put_read(struct lh_buf *sql, const struct task *task, const struct d
     lh_buf_append_str(sql, lh_lit("})"));
 }
 
+/* Files whose fields cannot be followed byte by byte have all their whole numbers checked. */
+static enum lh_code find_fractions(struct task *task, const struct dialect *dialect,
+                                   struct lh_error *err)
+{
+    const struct csv_marks marks = {
+        .delimiter = dialect->delimiter.len ? (unsigned char)dialect->delimiter.data[0] : '\n',
+        .quote = dialect->quote.len ? (unsigned char)dialect->quote.data[0] : 0,
+        .escape = dialect->escape.len ? (unsigned char)dialect->escape.data[0] : 0,
+        .has_quote = dialect->quote.len > 0,
+    };
+    if (!encoding_of(task) && dialect->delimiter.len <= 1 && dialect->quote.len <= 1)
+        return fractions_find(task, &marks, err);
+    for (size_t at = 0; at < task->column_count; at++)
+        task->columns[at].is_checked = task->columns[at].may_round;
+    return LH_OK;
+}
+
 static enum lh_code make_columns(struct task *task, const struct dialect *dialect,
                                  struct lh_error *err)
 {
@@ -207,6 +224,7 @@ static enum lh_code make_columns(struct task *task, const struct dialect *dialec
     task->columns = lh_arena_array(task->arena, task->column_count + 1, sizeof(*task->columns));
     for (size_t at = 0; at < task->column_count; at++)
         task->columns[at].name = dialect->names[at];
+    bool can_round = false;
     enum lh_code code = columns_clean(task, err);
     if (!code)
         code = columns_check_types(task, err);
@@ -217,9 +235,12 @@ static enum lh_code make_columns(struct task *task, const struct dialect *dialec
         /* What every row of the file said is sure; a sample, a caller and a dataset may be wrong.
          */
         bool is_sure = task->is_thorough && lh_str_equal(column->type, dialect->types[at]);
-        column->is_checked =
+        column->may_round =
             !code && task->scan.has_fractions && !is_sure && column_is_whole(column->type);
+        can_round = can_round || column->may_round;
     }
+    if (!code && can_round)
+        code = find_fractions(task, dialect, err);
     task->head_lines = dialect->skip + dialect->has_header;
     return code;
 }

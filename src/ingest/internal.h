@@ -47,6 +47,7 @@ struct source_column {
     struct lh_str expr; /* SQL over the relation */
     struct lh_str type; /* as it will be stored: SQL text */
     bool is_null_only;  /* no value told its type */
+    bool may_round;     /* CSV: of whole numbers by a word that not every row gave */
     bool is_checked;    /* CSV: of whole numbers, but read as text, for the reader would round */
 };
 
@@ -119,6 +120,17 @@ struct task {
 enum lh_code scan_file(struct task *task, struct lh_error *err) LH_MUST_USE;
 /* Inflates the file into staging and makes it the one that is read. */
 enum lh_code scan_unpack(struct task *task, struct lh_error *err) LH_MUST_USE;
+
+/* fractions.c: notes is_checked in the columns that may_round and hold something like a fraction.
+ */
+struct csv_marks {
+    unsigned char delimiter;
+    unsigned char quote;
+    unsigned char escape;
+    bool has_quote;
+};
+enum lh_code fractions_find(struct task *task, const struct csv_marks *marks,
+                            struct lh_error *err) LH_MUST_USE;
 
 /* columns.c */
 /* Makes `count` names unique (ASCII case ignored), not empty, printable; notes what it changed. */
