@@ -29,31 +29,45 @@ struct text_scan {
 static int64_t count_lines(const unsigned char *bytes, size_t count)
 {
     int64_t lines = 0;
-    for (size_t at = 0; at < count; at++)
-        lines += bytes[at] == '\n';
+    const unsigned char *end = bytes + count;
+    while ((bytes = memchr(bytes, '\n', (size_t)(end - bytes)))) {
+        bytes++;
+        lines++;
+    }
     return lines;
 }
 
-/* What looks like 1.5 or 15e-1 somewhere: the engine's reader rounds such text to a whole number
- * when the column is one. Also whether a carriage return ends a line alone. Both may say yes too
- * often; one pass that compilers turn into vector code. */
-static void note_fractions(struct scan *scan, bool *is_mac, const unsigned char *bytes,
-                           size_t count)
+/* What looks like 1.5 or 15e-1 anywhere: the engine's reader rounds such text to a whole number
+ * when the column is one. May say yes too often. */
+static bool may_hold_fraction(const unsigned char *bytes, size_t count)
 {
-    unsigned fractions = 0;
-    unsigned returns = 0;
-    for (size_t at = 0; at + 1 < count; at++) {
-        unsigned is_digit = (unsigned char)(bytes[at + 1] - '0') < 10;
-        unsigned is_point = bytes[at] == '.';
-        unsigned is_power = ((bytes[at] | 0x20) == 'e') & (bytes[at + 1] == '-');
-        fractions |= (is_point & is_digit) | is_power;
-        returns |= (bytes[at] == '\r') & (bytes[at + 1] != '\n');
+    for (size_t at = 0; at < count; at++) {
+        /* What the next piece begins with is not seen: it counts as what is looked for. */
+        unsigned char next = at + 1 < count ? bytes[at + 1] : '-';
+        if (bytes[at] == '.' && (next == '-' || (next >= '0' && next <= '9')))
+            return true;
+        if ((bytes[at] | 0x20) == 'e' && next == '-')
+            return true;
     }
-    /* The pair that this piece and the next share is not seen: it counts as one. */
-    unsigned char last = count ? bytes[count - 1] : 0;
-    fractions |= (last == '.') | ((last | 0x20) == 'e');
-    scan->has_fractions = scan->has_fractions || fractions;
-    *is_mac = *is_mac || returns;
+    return false;
+}
+
+/* Whether a carriage return ends a line alone. */
+static bool has_lone_return(const unsigned char *bytes, size_t count)
+{
+    const unsigned char *at = bytes;
+    while ((at = memchr(at, '\r', count - (size_t)(at - bytes)))) {
+        if (++at < bytes + count && *at != '\n')
+            return true;
+    }
+    return false;
+}
+
+/* What a CSV file needs to know before its rows are counted and its numbers trusted. */
+static void note_csv(struct scan *scan, bool *is_mac, const unsigned char *bytes, size_t count)
+{
+    scan->has_fractions = scan->has_fractions || may_hold_fraction(bytes, count);
+    *is_mac = *is_mac || (count && has_lone_return(bytes, count));
 }
 
 static bool is_ascii(const unsigned char *bytes, size_t count)
@@ -205,7 +219,7 @@ static enum lh_code scan_piece(struct task *task, struct text_scan *text, unsign
         return LH_OK;
     }
     if (task->source->format == FORMAT_CSV || task->source->format == FORMAT_TSV)
-        note_fractions(&task->scan, &text->is_mac, bytes, count);
+        note_csv(&task->scan, &text->is_mac, bytes, count);
     for (size_t at = 0; at < count && !text->has_content; at++)
         text->has_content = !isspace(bytes[at]);
     if (count)
