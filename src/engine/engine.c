@@ -34,14 +34,6 @@ static const char *const finishing[] = {
     "SET GLOBAL lock_configuration = true",
 };
 
-/* The library keeps these per connection and refuses them once the lock is on; so every connection
- * is opened with the engine. Without the bar, which is never printed, no progress is known. */
-static const char *const opening[] = {
-    "SET enable_progress_bar = true",
-    "SET enable_progress_bar_print = false",
-    "SET progress_bar_time = 0",
-};
-
 static int64_t machine_memory_bytes(void)
 {
     int64_t bytes = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
@@ -149,7 +141,7 @@ static enum lh_code add_connection(struct engine *engine, struct lh_error *err)
     connection->engine = engine;
     connection->index = engine->connection_count;
     engine->connections[engine->connection_count++] = connection;
-    return run_settings(connection->handle, opening, sizeof opening / sizeof opening[0], err);
+    return LH_OK;
 }
 
 static enum lh_code init_engine(struct engine *engine, const struct engine_options *options,

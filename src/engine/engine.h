@@ -159,8 +159,9 @@ struct engine_content {
 struct engine_copy_options {
     struct lh_str codec;    /* "zstd", "snappy", "lz4", "uncompressed"; absent: "snappy" */
     int64_t row_group_rows; /* 0: 61440, so that 100,000 rows keep two threads busy */
-    /* Called about ten times a second on another thread, with 0 … 1. May be NULL. */
-    void (*progress)(void *context, double done);
+    /* Called about ten times a second on another thread, with the rows that went in so far. The
+     * library's own progress is not asked: keeping it costs a tenth of a copy. May be NULL. */
+    void (*progress)(void *context, int64_t rows);
     void *progress_context;
 };
 

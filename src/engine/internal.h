@@ -43,7 +43,7 @@ struct engine_statement {
  * ------------------------------------------------------------------------------------------- */
 
 struct engine_progress {
-    void (*call)(void *context, double done);
+    void (*call)(void *context, int64_t rows);
     void *context;
     int64_t next_us;
 };

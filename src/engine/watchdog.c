@@ -36,9 +36,7 @@ static void report_progress(struct engine_connection *connection)
     if (!progress->call || now_us < progress->next_us)
         return;
     progress->next_us = now_us + (int64_t)PROGRESS_MS * 1000;
-    double percent = duckdb_query_progress(connection->handle).percentage;
-    if (percent >= 0)
-        progress->call(progress->context, percent >= 100 ? 1 : percent / 100);
+    progress->call(progress->context, (int64_t)atomic_load(&connection->tap_rows));
 }
 
 static void look_at(struct engine_connection *connection)

@@ -16,11 +16,12 @@ struct output {
     struct lh_str key;
 };
 
-static void show_progress(void *context, double done)
+static void show_progress(void *context, int64_t rows)
 {
     struct task *task = context;
-    task_phase(task, "writing", (int64_t)(done * (double)task->scan.rows_max),
-               (int64_t)(done * (double)task->input.bytes));
+    int64_t most = task->scan.rows_max > rows ? task->scan.rows_max : rows + 1;
+    double done = (double)rows / (double)most;
+    task_phase(task, "writing", rows, (int64_t)(done * (double)task->input.bytes));
 }
 
 static enum lh_code write_file(struct task *task, struct lh_str select, struct output *ret,
