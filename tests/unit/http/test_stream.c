@@ -222,7 +222,7 @@ static void clients_that_come_and_go_leave_nothing_behind(void **state)
     for (unsigned at = 0; at < 4; at++)
         pthread_join(threads[at], NULL);
     struct http_server_stats stats = http_server_stats(house->server);
-    for (int step = 0; step < 8000 && (stats.connections || stats.handling); step++) {
+    for (int step = 0; step < 20000 && (stats.connections || stats.handling); step++) {
         pause_ms(1);
         stats = http_server_stats(house->server);
     }
