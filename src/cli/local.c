@@ -40,7 +40,7 @@ enum lh_code cli_run_local(const struct cli_call *call, const struct settings *s
     struct lh_cancel cancel;
     struct op_reply reply;
     struct lh_arena *arena = lh_arena_new(0); /* ends before the lake: the reply borrows from it */
-    const struct op_sink sink = {pass_begin, pass_on, NULL};
+    const struct op_sink sink = {pass_begin, pass_on, NULL, NULL};
     lh_cancel_init(&cancel);
     lh_log_set_level(LH_LOG_WARN);
     op_reply_init(&reply, call->op, cli_is_raw(call) ? &sink : NULL, CLI_BODY_BYTES_MAX);

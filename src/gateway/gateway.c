@@ -133,6 +133,12 @@ static enum lh_code stream_write(void *context, struct lh_str bytes, struct lh_e
     return http_reply_write(exchange->reply, bytes.data, bytes.len, err);
 }
 
+static enum lh_code stream_flush(void *context, struct lh_error *err)
+{
+    struct exchange *exchange = context;
+    return http_reply_flush(exchange->reply, err);
+}
+
 static void finish(struct exchange *exchange, const struct op *op, struct op_reply *reply,
                    enum lh_code code, struct lh_error *err)
 {
@@ -185,7 +191,7 @@ static void handle(void *context, const struct http_request *request, struct htt
         answer_options(&exchange);
         return;
     }
-    const struct op_sink sink = {stream_begin, stream_write, &exchange};
+    const struct op_sink sink = {stream_begin, stream_write, &exchange, stream_flush};
     struct op_call call = {
         .lake = gateway->lake,
         .arena = request->arena,

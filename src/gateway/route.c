@@ -22,7 +22,7 @@ struct route_node *route_tree_new(const struct op *const *ops, size_t op_count,
         struct route_node *node = root;
         struct lh_str rest = lh_str_of(ops[i]->http.path);
         lh_str_cut(&rest, '/');
-        while (rest.data)
+        while (rest.len)
             node = child_of(node, lh_str_cut(&rest, '/'), arena);
         node->ops[ops[i]->http.method] = ops[i];
     }

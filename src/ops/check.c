@@ -84,9 +84,11 @@ static enum lh_code check_fields(const struct op *op, struct lh_error *err)
 static enum lh_code check_path(const struct op *op, struct lh_error *err)
 {
     struct lh_str rest = lh_str_of(op->http.path);
-    if (op->http.method == OP_METHOD_NONE || rest.len < 2 || rest.data[0] != '/')
+    if (op->http.method == OP_METHOD_NONE || !rest.len || rest.data[0] != '/')
         return wrong(op, err, "has no method and path");
     lh_str_cut(&rest, '/');
+    if (!rest.len)
+        return LH_OK; /* "/" */
     while (rest.data) {
         struct lh_str part = lh_str_cut(&rest, '/');
         if (!part.len)

@@ -15,6 +15,12 @@ enum lh_code op_write_operations_page(const struct op *const *ops, size_t op_cou
                                       struct lh_buf *buf, struct lh_error *err) LH_MUST_USE;
 enum lh_code op_write_errors_page(struct lh_buf *buf, struct lh_error *err) LH_MUST_USE;
 
+/* Words that the documents share. */
+const char *op_method_name(enum op_method method);      /* "GET" */
+const char *op_type_name(const struct lh_field *field); /* "integer" */
+void op_put_limits(struct lh_buf *buf, const struct lh_field *field);
+const char *op_group_doc(struct lh_str group); /* what a group is about; NULL = not said */
+
 /* "catalog" of /catalog/datasets: how operations are grouped in documents. */
 struct lh_str op_group(const struct op *op);
 

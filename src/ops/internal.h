@@ -18,6 +18,8 @@
 #define OP_LIST_AFTER(struct_type)                                                                 \
     LH_STR(struct_type, after, .max = 256, .doc = "The `next` of the page before this one.")
 
+extern const struct op op_system_home;
+extern const struct op op_system_docs;
 extern const struct op op_system_health;
 extern const struct op op_system_info;
 extern const struct op op_system_metrics;
@@ -44,6 +46,7 @@ extern const struct op op_vectors_stale;
 extern const struct op op_jobs_list;
 extern const struct op op_jobs_get;
 extern const struct op op_jobs_cancel;
+extern const struct op op_jobs_events;
 extern const struct op op_access_me;
 extern const struct op op_access_roles;
 extern const struct op op_keys_list;

@@ -114,22 +114,121 @@ const struct op op_jobs_get = {
     .run = run_get,
 };
 
-/* --- DELETE /jobs/{id} */
+/* --- GET /jobs/{id}/events */
 
-struct cancel_args {
+struct id_args {
     struct lh_str id;
 };
+
+#define EVENT_BYTES_MAX ((size_t)1 << 20)
+#define HEARTBEAT_MS 10000
+
+static const struct lh_field events_rows[] = {
+    LH_STR(struct id_args, id, .required = true, .positional = true, .min = 1, .max = 64,
+           .doc = "The job's id."),
+};
+static const struct lh_fields events_fields =
+    LH_FIELDS_OF(struct id_args, "JobsEventsArgs", events_rows);
+
+/* One event as text/event-stream writes it; the JSON has no line breaks. */
+static enum lh_code send_event(struct op_reply *reply, const struct job_info *info,
+                               struct lh_error *err)
+{
+    struct lh_buf buf;
+    struct lh_json json;
+    lh_buf_init(&buf, EVENT_BYTES_MAX);
+    lh_buf_printf(&buf, "id: %llu\nevent: %s\ndata: ", (unsigned long long)info->change,
+                  info->state >= JOB_SUCCEEDED ? "end" : "progress");
+    lh_json_init(&json, &buf);
+    lh_fields_write(&job_info_fields, info, &json);
+    lh_buf_append_str(&buf, lh_lit("\n\n"));
+    enum lh_code code = lh_buf_check(&buf, "The event", err);
+    if (!code)
+        code = op_reply_write(reply, lh_buf_str(&buf), err);
+    if (!code)
+        code = op_reply_flush(reply, err);
+    lh_buf_release(&buf);
+    return code;
+}
+
+/* Tells how the job stands and then of every change. An own arena per event: a job may go on for
+ * hours. */
+static enum lh_code follow(struct op_call *call, struct lh_str id, struct op_reply *reply,
+                           struct lh_error *err)
+{
+    uint64_t seen = 0;
+    bool is_over = false;
+    enum lh_code code = LH_OK;
+    while (!code && !is_over) {
+        struct lh_arena *arena = lh_arena_new(0);
+        struct job_info info;
+        code = jobs_watch(lake_jobs(call->lake), id, seen, HEARTBEAT_MS, call->cancel, arena, &info,
+                          err);
+        if (!code && info.change == seen) {
+            code = op_reply_write(reply, lh_lit(": still there\n\n"), err);
+            code = code ? code : op_reply_flush(reply, err);
+        } else if (!code) {
+            code = send_event(reply, &info, err);
+            seen = info.change;
+            is_over = info.state >= JOB_SUCCEEDED;
+        }
+        lh_arena_free(arena);
+    }
+    return code;
+}
+
+static enum lh_code run_events(struct op_call *call, const void *raw, struct op_reply *reply,
+                               struct lh_error *err)
+{
+    const struct id_args *args = raw;
+    struct job_info info;
+    enum lh_code code = jobs_get(lake_jobs(call->lake), args->id, call->arena, &info, err);
+    if (code)
+        return code;
+    reply->content_type = lh_str_of(reply->op->media_type);
+    code = op_reply_stream(reply, err);
+    if (!code)
+        code = op_reply_write(reply, lh_lit("retry: 1000\n\n"), err);
+    if (code)
+        return code;
+    /* Too many sit here already: say how it stands, and let the client come back. */
+    if (!may_wait(call->lake))
+        return send_event(reply, &info, err);
+    code = follow(call, args->id, reply, err);
+    atomic_fetch_sub(&waiting, 1);
+    return code;
+}
+
+const struct op op_jobs_events = {
+    .name = "jobs.events",
+    .summary = "A job's changes as server-sent events, until it has ended.",
+    .description =
+        "The first event tells how the job stands; `progress` events follow, `end` is "
+        "the last. When many follow jobs at once, the stream ends early and `retry` says "
+        "when to come back.",
+    .http = {OP_GET, "/jobs/{id}/events"},
+    .effect = OP_READ,
+    .permission = "jobs.read",
+    .fields = &events_fields,
+    .kind = OP_TEXT,
+    .media_type = "text/event-stream",
+    .errors = OP_ERRORS(LH_NOT_FOUND),
+    .run = run_events,
+};
+
+/* --- DELETE /jobs/{id} */
+
 static const struct lh_field cancel_rows[] = {
-    LH_STR(struct cancel_args, id, .required = true, .positional = true, .min = 1, .max = 64,
+    LH_STR(struct id_args, id, .required = true, .positional = true, .min = 1, .max = 64,
            .doc = "The job's id."),
 };
 static const struct lh_fields cancel_fields =
-    LH_FIELDS_OF(struct cancel_args, "JobsCancelArgs", cancel_rows);
+    LH_FIELDS_OF(struct id_args, "JobsCancelArgs", cancel_rows);
 
 static enum lh_code run_cancel(struct op_call *call, const void *raw, struct op_reply *reply,
                                struct lh_error *err)
 {
-    const struct cancel_args *args = raw;
+    const struct id_args *args = raw;
     struct jobs *jobs = lake_jobs(call->lake);
     struct job_info info;
     enum lh_code code = jobs_cancel(jobs, args->id, err);

@@ -120,6 +120,8 @@ struct op_sink {
     enum lh_code (*begin)(void *context, struct op_reply *reply, struct lh_error *err);
     enum lh_code (*write)(void *context, struct lh_str bytes, struct lh_error *err);
     void *context;
+    /* Sends what was written so far; NULL: it is sent anyway. */
+    enum lh_code (*flush)(void *context, struct lh_error *err);
 };
 
 /* A reply starts as op_reply_init left it. A short one ends up whole in `body`; one that grows past
@@ -158,6 +160,9 @@ enum lh_code op_reply_text(struct op_reply *reply, struct lh_str text,
  * before. */
 enum lh_code op_reply_write(struct op_reply *reply, struct lh_str bytes,
                             struct lh_error *err) LH_MUST_USE;
+/* For events: begins the body now, and from here on what is written leaves at once. */
+enum lh_code op_reply_stream(struct op_reply *reply, struct lh_error *err) LH_MUST_USE;
+enum lh_code op_reply_flush(struct op_reply *reply, struct lh_error *err) LH_MUST_USE;
 /* A query's rows in the named format (absent: what call->accept wants, else JSON); the query is at
  * its end afterwards. LH_INVALID: no such format; LH_NOT_ACCEPTABLE: none of the accepted ones. */
 enum lh_code op_reply_rows(struct op_reply *reply, struct op_call *call, struct query *query,

@@ -473,7 +473,7 @@ static const struct {
     {"keys", "Keys of callers: made, listed, revoked."},
 };
 
-static const char *group_doc(struct lh_str group)
+const char *op_group_doc(struct lh_str group)
 {
     for (size_t i = 0; i < sizeof(group_docs) / sizeof(group_docs[0]); i++)
         if (lh_str_equal(group, lh_str_of(group_docs[i].group)))
@@ -490,8 +490,8 @@ static void put_tags(struct lh_json *json, const struct op *const *ops, size_t o
             continue;
         lh_json_object(json);
         lh_json_put_str(json, "name", op_group(ops[i]));
-        if (group_doc(op_group(ops[i])))
-            lh_json_put_cstr(json, "description", group_doc(op_group(ops[i])));
+        if (op_group_doc(op_group(ops[i])))
+            lh_json_put_cstr(json, "description", op_group_doc(op_group(ops[i])));
         lh_json_object_end(json);
     }
     lh_json_array_end(json);

@@ -2,10 +2,14 @@
 
 /* The pages of docs/ that are generated: Markdown tables made from the rows. */
 
-static const char *const method_names[] = {
-    [OP_METHOD_NONE] = "", [OP_GET] = "GET",     [OP_POST] = "POST",
-    [OP_PUT] = "PUT",      [OP_PATCH] = "PATCH", [OP_DELETE] = "DELETE",
-};
+const char *op_method_name(enum op_method method)
+{
+    static const char *const names[] = {
+        [OP_METHOD_NONE] = "", [OP_GET] = "GET",     [OP_POST] = "POST",
+        [OP_PUT] = "PUT",      [OP_PATCH] = "PATCH", [OP_DELETE] = "DELETE",
+    };
+    return names[method];
+}
 
 /* A cell: a bar or a line break would end it. */
 static void put_cell(struct lh_buf *buf, struct lh_str text)
@@ -17,7 +21,7 @@ static void put_cell(struct lh_buf *buf, struct lh_str text)
     }
 }
 
-static const char *type_name(const struct lh_field *field)
+const char *op_type_name(const struct lh_field *field)
 {
     switch (field->type) {
     case LH_FIELD_STR:
@@ -49,7 +53,7 @@ static const char *type_name(const struct lh_field *field)
     return "";
 }
 
-static void put_limits(struct lh_buf *buf, const struct lh_field *field)
+void op_put_limits(struct lh_buf *buf, const struct lh_field *field)
 {
     bool is_number = field->type == LH_FIELD_INT || field->type == LH_FIELD_OPT_INT;
     if (field->required)
@@ -73,8 +77,8 @@ static void put_fields(struct lh_buf *buf, const struct lh_fields *fields)
                                   "|---|---|---|---|\n"));
     for (size_t i = 0; i < fields->count; i++) {
         const struct lh_field *field = &fields->items[i];
-        lh_buf_printf(buf, "| `%s` | %s | ", field->name, type_name(field));
-        put_limits(buf, field);
+        lh_buf_printf(buf, "| `%s` | %s | ", field->name, op_type_name(field));
+        op_put_limits(buf, field);
         lh_buf_append_str(buf, lh_lit(" | "));
         put_cell(buf, lh_str_of(field->doc));
         lh_buf_append_str(buf, lh_lit(" |\n"));
@@ -88,7 +92,7 @@ static void put_operation(struct lh_buf *buf, const struct op *op)
     lh_buf_printf(buf, "\n## %s\n\n%s", op->name, op->summary);
     if (op->description)
         lh_buf_printf(buf, " %s", op->description);
-    lh_buf_printf(buf, "\n\n`%s %s` · `lakehouse %.*s %.*s`", method_names[op->http.method],
+    lh_buf_printf(buf, "\n\n`%s %s` · `lakehouse %.*s %.*s`", op_method_name(op->http.method),
                   op->http.path, LH_ARG(group), LH_ARG(verb));
     if (op->command)
         lh_buf_printf(buf, " · `lakehouse %s`", op->command);
@@ -114,7 +118,7 @@ enum lh_code op_write_operations_page(const struct op *const *ops, size_t op_cou
                     "operations. Every operation is a path and a command; both take the same "
                     "arguments.\n\n| operation | path | what it does |\n|---|---|---|\n"));
     for (size_t i = 0; i < op_count; i++) {
-        lh_buf_printf(buf, "| `%s` | `%s %s` | ", ops[i]->name, method_names[ops[i]->http.method],
+        lh_buf_printf(buf, "| `%s` | `%s %s` | ", ops[i]->name, op_method_name(ops[i]->http.method),
                       ops[i]->http.path);
         put_cell(buf, lh_str_of(ops[i]->summary));
         lh_buf_append_str(buf, lh_lit(" |\n"));

@@ -98,6 +98,19 @@ enum lh_code op_reply_write(struct op_reply *reply, struct lh_str bytes, struct 
     return code ? code : reply->sink.write(reply->sink.context, bytes, err);
 }
 
+enum lh_code op_reply_stream(struct op_reply *reply, struct lh_error *err)
+{
+    if (reply->has_begun || !reply->sink.begin)
+        return LH_OK;
+    reply->has_begun = true;
+    return reply->sink.begin(reply->sink.context, reply, err);
+}
+
+enum lh_code op_reply_flush(struct op_reply *reply, struct lh_error *err)
+{
+    return reply->sink.flush ? reply->sink.flush(reply->sink.context, err) : LH_OK;
+}
+
 /* --- rows */
 
 static struct lh_str format_names(struct lh_arena *arena)

@@ -76,7 +76,7 @@ static int live(const char *folder, bool only_open)
 struct ending {
     bool was_killed;
     size_t acknowledged;
-    char names[NAMES_MAX][64]; /* of the points that were passed, each once; at a good end */
+    char names[NAMES_MAX][128]; /* of the points that were passed, each once; at a good end */
     size_t name_count;
     size_t point_count;
 };
@@ -88,7 +88,7 @@ static void note_name(struct ending *ending, const char *name)
         if (strcmp(ending->names[i], name) == 0)
             return;
     assert_true(ending->name_count < NAMES_MAX);
-    snprintf(ending->names[ending->name_count++], 64, "%s", name);
+    snprintf(ending->names[ending->name_count++], 128, "%s", name);
 }
 
 static void read_story(FILE *story, struct ending *ret)
@@ -189,7 +189,7 @@ static unsigned stride(void)
 
 static void a_kill_at_any_point_loses_nothing(void **state)
 {
-    char plan[96];
+    char plan[192];
     unsigned kills = 0;
     (void)state;
     struct ending peace = one_life("");
@@ -217,7 +217,7 @@ static void a_kill_during_recovery_loses_nothing(void **state)
 {
     struct temp_lake folder;
     char lake[4200];
-    char plan[96];
+    char plan[192];
     unsigned kills = 0;
     (void)state;
     temp_lake_make(&folder);

@@ -91,6 +91,13 @@ test('a reader reads and changes nothing', async () => {
   }
 });
 
+test('the roles are listed with what they may', async () => {
+  const { items } = (await as(admin, 'GET', '/access/roles')).body;
+  assert.deepEqual(items.map((one) => one.name), ['admin', 'reader', 'agent']);
+  assert.ok(items[0].permissions.includes('access.write'));
+  assert.ok(!items[1].permissions.some((name) => name.endsWith('.write') || name === 'ingest'));
+});
+
 test('an agent gets 403 for SQL', async () => {
   const { key } = await makeKey('bot', 'agent');
   assert.equal((await sql(key)).status, 403);

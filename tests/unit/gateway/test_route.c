@@ -79,7 +79,7 @@ static void head_is_get(void **state)
 
 static void no_prefix_and_no_longer_path_is_a_route(void **state)
 {
-    static const char *const missing[] = {"/",
+    static const char *const missing[] = {,
                                           "/catalog",
                                           "/catalog/datasets/by-name",
                                           "/catalog/datasets/by-name/x/y",

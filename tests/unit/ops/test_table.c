@@ -235,7 +235,7 @@ static enum lh_code collect_write(void *context, struct lh_str bytes, struct lh_
 static void a_short_reply_stays_whole_and_a_long_one_streams_in_order(void **state)
 {
     struct collected collected = {0};
-    const struct op_sink sink = {collect_begin, collect_write, &collected};
+    const struct op_sink sink = {collect_begin, collect_write, &collected, NULL};
     struct op_reply reply;
     struct lh_error err = LH_ERROR_NONE;
     char piece[1001];
