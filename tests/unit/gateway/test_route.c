@@ -79,13 +79,9 @@ static void head_is_get(void **state)
 
 static void no_prefix_and_no_longer_path_is_a_route(void **state)
 {
-    static const char *const missing[] = {,
-                                          "/catalog",
-                                          "/catalog/datasets/by-name",
-                                          "/catalog/datasets/by-name/x/y",
-                                          "/health/x",
-                                          "/catalog/datasets/by-name//versions",
-                                          "/Health"};
+    static const char *const missing[] = {
+        "/catalog",  "/catalog/datasets/by-name",           "/catalog/datasets/by-name/x/y",
+        "/health/x", "/catalog/datasets/by-name//versions", "/Health"};
     (void)state;
     for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]); i++)
         assert_null(find(missing[i]));
