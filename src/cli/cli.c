@@ -212,10 +212,21 @@ static int run_command(int argc, char *const *argv, const struct cli_command *co
                           : unknown_word(NULL, word, commands, command_count);
 }
 
+static const struct cli_command *const *all_commands;
+static size_t all_command_count;
+
+const struct cli_command *const *cli_all_commands(size_t *ret_count)
+{
+    *ret_count = all_command_count;
+    return all_commands;
+}
+
 int cli_main(int argc, char *const *argv, const struct cli_command *const *commands,
              size_t command_count)
 {
     struct lh_error err = LH_ERROR_NONE;
+    all_commands = commands;
+    all_command_count = command_count;
     if (op_table_check(op_table, op_table_count, &err))
         return cli_fail(&err);
     int status = run_command(argc, argv, commands, command_count);

@@ -30,6 +30,8 @@ extern const struct cli_command cli_verify;
 extern const struct cli_command cli_openapi;
 extern const struct cli_command cli_docs;
 extern const struct cli_command cli_version;
+extern const struct cli_command cli_config;
+extern const struct cli_command cli_completions;
 
 /* --- for commands: flags that end up in the settings */
 

@@ -46,6 +46,7 @@ static const struct page {
     {"openapi.json", write_pretty_openapi},
     {"operations.md", write_operations},
     {"errors.md", op_write_errors_page},
+    {"settings.md", cli_write_settings_page},
 };
 
 static enum lh_code put_file(struct lh_dir *dir, const char *name, struct lh_str text,
@@ -141,8 +142,9 @@ const struct cli_command cli_openapi = {
 const struct cli_command cli_docs = {
     .name = "docs",
     .summary = "Print the page of operations, or write the generated pages.",
-    .usage = "lakehouse docs [--write DIR]\n"
-             "  --write  put openapi.json, operations.md and errors.md into DIR\n",
+    .usage =
+        "lakehouse docs [--write DIR]\n"
+        "  --write  put openapi.json and the pages of operations, errors and settings into DIR\n",
     .run = run_docs,
 };
 

@@ -63,6 +63,12 @@ enum lh_code cli_parse(struct lh_str json, struct lh_arena *arena, struct cli_va
                        struct lh_error *err) LH_MUST_USE;
 const struct cli_value *cli_get(const struct cli_value *object, const char *key); /* NULL: none */
 
+/* The table that cli_main was given. */
+const struct cli_command *const *cli_all_commands(size_t *ret_count);
+
+/* The page of all settings, for docs/. */
+enum lh_code cli_write_settings_page(struct lh_buf *buf, struct lh_error *err) LH_MUST_USE;
+
 /* Help texts, on standard output. */
 void cli_help_all(const struct cli_command *const *commands, size_t command_count);
 void cli_help_group(struct lh_str group);

@@ -17,7 +17,7 @@ const stale = names.filter((name) => {
 });
 folder.remove();
 for (const name of stale) console.log(`not ok: docs/${name} is stale; run: build/lakehouse docs --write docs`);
-for (const name of ['openapi.json', 'errors.md', 'operations.md'].filter((one) => !names.includes(one))) {
+for (const name of ['openapi.json', 'errors.md', 'operations.md', 'settings.md'].filter((one) => !names.includes(one))) {
   console.log(`not ok: ${name} is not generated`);
   stale.push(name);
 }
