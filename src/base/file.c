@@ -32,6 +32,20 @@ int lh_open_beneath(int dir_fd, const char *path, int flags, mode_t mode)
     return (int)fd;
 }
 
+int lh_open_at_point(const char *point, int dir_fd, const char *path, int flags, mode_t mode)
+{
+    int fd = -1;
+    (void)point; /* release builds have no fault points */
+    for (int i = 0; i < LH_INTERRUPTS_MAX; i++) {
+        bool is_struck = LH_FAULT(point);
+        if (!is_struck)
+            fd = lh_open_beneath(dir_fd, path, flags, mode);
+        if (!is_struck || errno != EINTR) /* lh_open_beneath has tried often enough itself */
+            break;
+    }
+    return fd;
+}
+
 int lh_place_open(const struct lh_dir *dir, const char *path, struct lh_place *ret)
 {
     const char *slash = strrchr(path, '/');
@@ -96,9 +110,7 @@ enum lh_code lh_fail_path(struct lh_error *err, int error_number, const char *pa
 
 enum lh_code lh_file_create(struct lh_dir *dir, const char *path, int *ret_fd, struct lh_error *err)
 {
-    int fd = -1;
-    if (!LH_FAULT("file.create"))
-        fd = lh_open_beneath(dir->fd, path, O_RDWR | O_CREAT | O_EXCL, 0600);
+    int fd = lh_open_at_point("file.create", dir->fd, path, O_RDWR | O_CREAT | O_EXCL, 0600);
     if (fd < 0 && errno == ENOENT)
         return lh_fail(err, LH_NOT_FOUND, "The folder for '%s' does not exist.", path);
     if (fd < 0)
@@ -112,9 +124,7 @@ enum lh_code lh_file_open(struct lh_dir *dir, const char *path, bool writable, i
 {
     /* O_NONBLOCK: somebody's pipe in the folder must not make us wait for its other end. */
     int flags = (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_NOCTTY;
-    int fd = -1;
-    if (!LH_FAULT("file.open"))
-        fd = lh_open_beneath(dir->fd, path, flags, 0);
+    int fd = lh_open_at_point("file.open", dir->fd, path, flags, 0);
     if (fd < 0)
         return lh_fail_path(err, errno, path, "opened");
     struct stat stat;
@@ -218,9 +228,7 @@ enum lh_code lh_file_info(struct lh_dir *dir, const char *path, struct lh_file_i
                           struct lh_error *err)
 {
     /* O_PATH: a folder that may not be read still has its information. */
-    int fd = -1;
-    if (!LH_FAULT("file.info"))
-        fd = lh_open_beneath(dir->fd, path, O_PATH, 0);
+    int fd = lh_open_at_point("file.info", dir->fd, path, O_PATH, 0);
     if (fd < 0)
         return lh_fail_path(err, errno, path, "looked at");
     struct stat stat;

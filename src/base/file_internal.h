@@ -15,6 +15,9 @@ struct lh_dir {
 
 /* openat2 below `dir_fd`: -1 and errno on failure (EXDEV: leaves the folder, ELOOP: a link). */
 int lh_open_beneath(int dir_fd, const char *path, int flags, mode_t mode);
+/* The same with a fault point, a literal, that strikes each attempt: an interrupted one is made
+ * again, as the kernel's own are. */
+int lh_open_at_point(const char *point, int dir_fd, const char *path, int flags, mode_t mode);
 
 /* A path cut into an open folder and the last name in it. */
 struct lh_place {

@@ -13,11 +13,10 @@
 #include <stdlib.h>
 
 #include "base/fault.h"
+#include "support/fault_ways.h"
 #include "support/op_house.h"
 
 #ifdef LH_FAULTS
-
-#define POINTS_MAX 2000
 
 static const char created[] = "id,name\n1,a\n2,b\n";
 static const char appended[] = "id,name\n3,c\n4,d\n5,e\n";
@@ -25,7 +24,6 @@ static const char appended[] = "id,name\n3,c\n4,d\n5,e\n";
 struct outcome {
     enum lh_code create;
     enum lh_code append;
-    bool was_struck;
 };
 
 static enum lh_code ingest(struct op_house *house, const char *mode, const char *csv)
@@ -53,84 +51,54 @@ static int count_staged(const struct op_house *house)
     return count;
 }
 
-static struct outcome run_session(const char *plan)
+static void check_after(struct op_house *house, const struct outcome *outcome, const char *plan)
+{
+    bool is_there = op_house_try(house, "datasets.get", "{\"name\": \"fresh\"}") == LH_OK;
+    if (!is_there && house->err.code != LH_NOT_FOUND)
+        fail_msg("%s: the dataset is neither there nor absent: %s", plan, house->err.message);
+    if (!is_there && (!outcome->create || !outcome->append))
+        fail_msg("%s: an acknowledged dataset is lost", plan);
+    if (is_there && outcome->create && outcome->create != LH_UNKNOWN && outcome->append)
+        fail_msg("%s: a create that failed is there", plan);
+    if (is_there) {
+        const char *rows = op_house_sql(house, "SELECT count(*), sum(id)::INT FROM fresh");
+        bool has_both = strcmp(rows, "[[5,15]]") == 0;
+        if (!has_both && strcmp(rows, "[[2,3]]") != 0)
+            fail_msg("%s: rows are half there: %s", plan, rows);
+        if (!has_both && !outcome->append)
+            fail_msg("%s: an acknowledged append is lost", plan);
+        if (has_both && outcome->append && outcome->append != LH_UNKNOWN)
+            fail_msg("%s: an append that failed is there", plan);
+    }
+    assert_string_equal(op_house_sql(house, "SELECT id FROM old"), "[[1]]");
+    op_house_rows(house, "after", "id\n1\n", "create");
+}
+
+static struct fault_outcome session(const char *plan, unsigned at)
 {
     struct op_house house;
     struct outcome outcome = {0};
+    struct fault_outcome ret = {0};
     op_house_make(&house);
     op_house_rows(&house, "old", "id\n1\n", "create");
     assert_true(lh_fault_plan(plan));
     outcome.create = ingest(&house, "create", created);
     outcome.append = ingest(&house, "append", appended);
-    outcome.was_struck = lh_fault_was_struck();
+    fault_note(&ret, at);
+    ret.told = outcome.create ? outcome.create : outcome.append;
     assert_true(lh_fault_plan(NULL));
     op_house_reopen(&house);
     if (count_staged(&house))
         fail_msg("%s: something was left in staging", plan);
-    bool is_there = op_house_try(&house, "datasets.get", "{\"name\": \"fresh\"}") == LH_OK;
-    if (!is_there && (!outcome.create || !outcome.append))
-        fail_msg("%s: an acknowledged dataset is lost", plan);
-    if (is_there && outcome.create && outcome.create != LH_UNKNOWN && outcome.append)
-        fail_msg("%s: a create that failed is there", plan);
-    if (is_there) {
-        const char *rows = op_house_sql(&house, "SELECT count(*), sum(id)::INT FROM fresh");
-        bool has_both = strcmp(rows, "[[5,15]]") == 0;
-        if (!has_both && strcmp(rows, "[[2,3]]") != 0)
-            fail_msg("%s: rows are half there: %s", plan, rows);
-        if (!has_both && !outcome.append)
-            fail_msg("%s: an acknowledged append is lost", plan);
-        if (has_both && outcome.append && outcome.append != LH_UNKNOWN)
-            fail_msg("%s: an append that failed is there", plan);
-    }
-    assert_string_equal(op_house_sql(&house, "SELECT id FROM old"), "[[1]]");
-    op_house_rows(&house, "after", "id\n1\n", "create");
-    op_house_remove(&house); /* verifies */
-    return outcome;
-}
-
-/* How a call may fail, and what must come of it. LAKEHOUSE_LONG: at every point. */
-struct way {
-    const char *plan;
-    unsigned stride;
-    bool must_succeed; /* the loops around the call bear it */
-};
-static const struct way ways[] = {
-    {"*=%u:EIO", 1, false},           {"*=%u+:EIO", 7, false},         {"*=%u+:ENOSPC", 3, false},
-    {"*=%u:EDQUOT", 7, false},        {"*=%u+:EDQUOT", 7, false},      {"*=%u:EMFILE", 7, false},
-    {"*=%u+:EMFILE", 7, false},       {"*=%u:EINTR", 7, false}, /* of an fsync too, which is never
-                                                                   tried again */
-    {"file.write=%u:EINTR", 1, true}, {"file.read=%u:EINTR", 1, true}, {"*=%u:short", 5, true},
-};
-
-static void run_way(const struct way *way)
-{
-    unsigned failures = 0;
-    unsigned sessions = 0;
-    unsigned stride = getenv("LAKEHOUSE_LONG") ? 1 : way->stride;
-    for (unsigned at = 1; at < POINTS_MAX; at += stride, sessions++) {
-        char plan[64];
-        snprintf(plan, sizeof(plan), way->plan, at);
-        struct outcome outcome = run_session(plan);
-        if (way->must_succeed && (outcome.create || outcome.append))
-            fail_msg("%s: an interruption was taken for a failure", plan);
-        if (!outcome.was_struck) {
-            assert_int_equal(outcome.create, LH_OK);
-            assert_int_equal(outcome.append, LH_OK);
-            break;
-        }
-        failures += outcome.create || outcome.append;
-    }
-    printf("figure: ingest with %s at every %s%u: %u sessions, %u told an error\n", way->plan,
-           stride == 1 ? "point, stride " : "nth point, stride ", stride, sessions, failures);
-    assert_true(sessions >= 2 && sessions * stride < POINTS_MAX);
-    assert_true(way->must_succeed || failures > sessions / 4);
+    check_after(&house, &outcome, plan);
+    op_house_remove(&house); /* verifies, and counts descriptors */
+    return ret;
 }
 
 static void a_call_that_fails_in_any_way_loses_nothing(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
-        run_way(&ways[i]);
+    fault_ways_run("ingest", session, 50, 9);
 }
 
 int main(void)
@@ -138,6 +106,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_that_fails_in_any_way_loses_nothing),
     };
+    temp_lake_prefer_memory();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
 

@@ -22,6 +22,12 @@ int temp_lake_open_count(void)
     return count - 3; /* ".", ".." and the listing itself */
 }
 
+void temp_lake_prefer_memory(void)
+{
+    if (access("/dev/shm", W_OK | X_OK) == 0)
+        setenv("TMPDIR", "/dev/shm", 0);
+}
+
 void temp_lake_make(struct temp_lake *lake)
 {
     const char *parent = getenv("TMPDIR");

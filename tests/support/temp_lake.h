@@ -16,6 +16,9 @@ struct temp_lake {
 };
 
 void temp_lake_make(struct temp_lake *lake);
+/* From here on folders are made in memory, where the machine has that and TMPDIR is not set: for
+ * tests whose faults are their own, so that a busy disk's fsync is not what takes their time. */
+void temp_lake_prefer_memory(void);
 /* Removes the folder with everything in it and asserts that as many descriptors are open as before.
  */
 void temp_lake_remove(struct temp_lake *lake);

@@ -257,7 +257,8 @@ static void short_transfers_and_interrupts_are_borne(void **state)
 {
     struct fixture *fixture = *state;
     static const char *const plans[] = {"file.write=1+:short", "file.read=1+:short",
-                                        "file.write=1:EINTR", "file.read=1:EINTR"};
+                                        "file.write=1:EINTR",  "file.read=1:EINTR",
+                                        "file.create=1:EINTR", "file.open=1:EINTR"};
     char *bytes = malloc(100001);
     for (int i = 0; i < 100000; i++)
         bytes[i] = (char)('a' + i % 26);
