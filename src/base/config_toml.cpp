@@ -1,11 +1,23 @@
 // toml++ behind a C face. No exception leaves this file.
 #include "base/config_toml.h"
 
+extern "C" {
+#include "base/str.h"
+}
+
 #include <cstdio>
 #include <new>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 
+// Some malformed texts ("[![a]") break the parser's own expectations: that must not end the
+// process.
+#define TOML_ASSERT(expression)                                                                    \
+    do {                                                                                           \
+        if (!(expression))                                                                         \
+            throw std::logic_error("the text is not understood");                                  \
+    } while (false)
 #include <toml++/toml.h>
 
 namespace
@@ -103,6 +115,12 @@ extern "C" enum config_toml_result config_toml_walk(const char *text, size_t len
                                                     config_toml_visit visit, void *context,
                                                     struct config_toml_error *ret_error)
 {
+    if (!lh_str_is_utf8({text, len}, nullptr)) {
+        ret_error->line = 1;
+        ret_error->column = 1;
+        std::snprintf(ret_error->message, sizeof ret_error->message, "the file is not UTF-8");
+        return CONFIG_TOML_MALFORMED;
+    }
     try {
         const toml::table root = toml::parse(std::string_view(text, len));
         walk(root, visit, context);
@@ -112,6 +130,11 @@ extern "C" enum config_toml_result config_toml_walk(const char *text, size_t len
         ret_error->column = static_cast<long>(error.source().begin.column);
         std::snprintf(ret_error->message, sizeof ret_error->message, "%.*s",
                       static_cast<int>(error.description().size()), error.description().data());
+        return CONFIG_TOML_MALFORMED;
+    } catch (const std::logic_error &error) {
+        ret_error->line = 1;
+        ret_error->column = 1;
+        std::snprintf(ret_error->message, sizeof ret_error->message, "%s", error.what());
         return CONFIG_TOML_MALFORMED;
     } catch (...) {
         return CONFIG_TOML_NO_MEMORY;
