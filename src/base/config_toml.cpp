@@ -18,7 +18,15 @@ extern "C" {
         if (!(expression))                                                                         \
             throw std::logic_error("the text is not understood");                                  \
     } while (false)
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored                                                                     \
+    "-Wterminate" // some of its functions are noexcept: those end as before
+#endif
 #include <toml++/toml.h>
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 namespace
 {
