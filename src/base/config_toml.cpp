@@ -1,10 +1,6 @@
 // toml++ behind a C face. No exception leaves this file.
 #include "base/config_toml.h"
 
-extern "C" {
-#include "base/str.h"
-}
-
 #include <cstdio>
 #include <new>
 #include <sstream>
@@ -123,12 +119,6 @@ extern "C" enum config_toml_result config_toml_walk(const char *text, size_t len
                                                     config_toml_visit visit, void *context,
                                                     struct config_toml_error *ret_error)
 {
-    if (!lh_str_is_utf8({text, len}, nullptr)) {
-        ret_error->line = 1;
-        ret_error->column = 1;
-        std::snprintf(ret_error->message, sizeof ret_error->message, "the file is not UTF-8");
-        return CONFIG_TOML_MALFORMED;
-    }
     try {
         const toml::table root = toml::parse(std::string_view(text, len));
         walk(root, visit, context);
