@@ -143,6 +143,26 @@ enum lh_code lh_file_open(struct lh_dir *dir, const char *path, bool writable, i
     return LH_OK;
 }
 
+enum lh_code lh_file_nameless(struct lh_str folder, int *ret_fd, struct lh_error *err)
+{
+    char path[4096];
+    int fd = -1;
+    if (folder.len == 0 || folder.len >= sizeof path)
+        return lh_fail(err, LH_INVALID, "There is no folder for temporary files.");
+    memcpy(path, folder.data, folder.len);
+    path[folder.len] = '\0';
+    for (int i = 0; i < LH_INTERRUPTS_MAX; i++) {
+        if (!LH_FAULT("file.nameless"))
+            fd = open(path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        if (fd >= 0 || errno != EINTR)
+            break;
+    }
+    if (fd < 0)
+        return lh_fail_errno(err, errno, "A temporary file could not be created");
+    *ret_fd = fd;
+    return LH_OK;
+}
+
 enum lh_code lh_file_write(int fd, const void *bytes, size_t count, struct lh_error *err)
 {
     const char *next = bytes;

@@ -5,8 +5,8 @@
  * RESOLVE_NO_MAGICLINKS): a path that leaves the folder is LH_INVALID, whatever it contains. Each
  * call that the durable write path uses has a fault point (file.create, file.open, file.write,
  * file.read, file.sync, file.close, file.publish, file.replace, file.remove, file.info, file.lock,
- * file.private, dir.make, dir.sync, dir.list). All calls block; any thread may call. Messages name
- * `path` as given (relative), never the folder's own place.
+ * file.private, file.nameless, dir.make, dir.sync, dir.list). All calls block; any thread may call.
+ * Messages name `path` as given (relative), never the folder's own place.
  */
 #ifndef LAKEHOUSE_BASE_FILE_H
 #define LAKEHOUSE_BASE_FILE_H
@@ -60,6 +60,9 @@ enum lh_code lh_file_create(struct lh_dir *dir, const char *path, int *ret_fd,
                             struct lh_error *err) LH_MUST_USE; /* O_EXCL; LH_EXISTS */
 enum lh_code lh_file_open(struct lh_dir *dir, const char *path, bool writable, int *ret_fd,
                           struct lh_error *err) LH_MUST_USE; /* ordinary files only */
+/* An empty file without a name in the folder at that absolute path: gone with its descriptor,
+ * however the process ends. Another writer in this process finds it under /proc/self/fd. */
+enum lh_code lh_file_nameless(struct lh_str folder, int *ret_fd, struct lh_error *err) LH_MUST_USE;
 enum lh_code lh_file_write(int fd, const void *bytes, size_t count,
                            struct lh_error *err) LH_MUST_USE; /* all of it */
 /* Reads up to `count` at `offset`; *ret_count is less only at the end of the file. */

@@ -91,13 +91,14 @@ static struct engine_content end_sums(struct engine_connection *connection)
 
 /* SELECT the columns under their own names, in the types that are stored, past the tap. Inside they
  * are called c0, c1, …, so that no name of the caller's can meet one of ours. */
-static size_t write_tapped(const struct engine_columns *columns, size_t connection_index,
-                           struct lh_str select, struct lh_buf *buf)
+static size_t write_tapped(const struct engine_columns *columns, const struct lh_str *names,
+                           size_t connection_index, int64_t row_max, struct lh_str select,
+                           struct lh_buf *buf)
 {
     lh_buf_append_str(buf, lh_lit("SELECT "));
     for (size_t i = 0; i < columns->count; i++) {
         lh_buf_printf(buf, "%sc%zu AS ", i ? ", " : "", i);
-        engine_quote_ident(buf, columns->items[i].name);
+        engine_quote_ident(buf, names ? names[i] : columns->items[i].name);
     }
     lh_buf_printf(buf, " FROM (SELECT *, " TAP "(%zu, hash(" ROW ")) AS __lh_ok FROM (SELECT ",
                   connection_index);
@@ -119,7 +120,10 @@ static size_t write_tapped(const struct engine_columns *columns, size_t connecti
     lh_buf_append_str(buf, lh_lit("\n) AS __lh_select("));
     for (size_t i = 0; i < columns->count; i++)
         lh_buf_printf(buf, "%sc%zu", i ? ", " : "", i);
-    lh_buf_append_str(buf, lh_lit(")) AS " ROW ") WHERE __lh_ok"));
+    lh_buf_append_char(buf, ')');
+    if (row_max)
+        lh_buf_printf(buf, " LIMIT %lld", (long long)row_max);
+    lh_buf_append_str(buf, lh_lit(") AS " ROW ") WHERE __lh_ok"));
     return prefix;
 }
 
@@ -171,9 +175,13 @@ enum lh_code engine_copy(struct engine_connection *connection, struct lh_str sel
     code = describe_columns(connection, select, params, cancel, arena, &columns, err);
     if (code)
         goto out;
+    const struct lh_str *names = options && options->has_distinct_names
+                                     ? engine_distinct_names(columns.items, columns.count, arena)
+                                     : NULL;
     lh_buf_append_str(&text, lh_lit("COPY ("));
     struct lh_str body = statement_body(select);
-    size_t prefix = write_tapped(&columns, connection->index, body, &text);
+    size_t prefix = write_tapped(&columns, names, connection->index, options ? options->row_max : 0,
+                                 body, &text);
     prefix -= (size_t)(body.data - select.data);
     lh_buf_append_str(&text, lh_lit(") TO "));
     engine_quote_literal(&text, path);

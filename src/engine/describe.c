@@ -72,6 +72,27 @@ enum lh_code engine_describe(struct engine_connection *connection, struct lh_str
     return describe_columns(connection, sql, NULL, NULL, arena, ret, err);
 }
 
+static bool is_taken(const struct lh_str *names, size_t count, struct lh_str name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (lh_str_equal_nocase(names[i], name))
+            return true;
+    return false;
+}
+
+const struct lh_str *engine_distinct_names(const struct engine_column *columns, size_t count,
+                                           struct lh_arena *arena)
+{
+    struct lh_str *names = lh_arena_array(arena, count + 1, sizeof *names);
+    for (size_t i = 0; i < count; i++) {
+        struct lh_str name = columns[i].name.len ? columns[i].name : lh_lit("column");
+        names[i] = name;
+        for (unsigned long n = 2; is_taken(names, i, names[i]); n++)
+            names[i] = lh_arena_printf(arena, "%.*s_%lu", LH_ARG(name), n);
+    }
+    return names;
+}
+
 /* count(*) without a filter is answered from the footer. Not parquet_file_metadata(): running it a
  * second time from one prepared statement is a fatal error of the library, after which the instance
  * is dead. */

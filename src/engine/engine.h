@@ -129,6 +129,11 @@ enum lh_code engine_describe(struct engine_connection *connection, struct lh_str
                              struct lh_arena *arena, struct engine_columns *ret,
                              struct lh_error *err) LH_MUST_USE;
 
+/* The columns' names made different from each other by _2, _3, …, for whatever finds a column by
+ * its name; case does not part them, as in SQL. A name that is empty becomes "column". */
+const struct lh_str *engine_distinct_names(const struct engine_column *columns, size_t count,
+                                           struct lh_arena *arena);
+
 /* The tree of the engine's parser: {"error": false, "statements": [{"node": …}, …]}. Members that
  * are null or have their default value are left out. LH_SYNTAX; LH_REFUSED: not a SELECT;
  * LH_TOO_LARGE (AST limits). */
@@ -157,8 +162,10 @@ struct engine_content {
 };
 
 struct engine_copy_options {
-    struct lh_str codec;    /* "zstd", "snappy", "lz4", "uncompressed"; absent: "snappy" */
-    int64_t row_group_rows; /* 0: 61440, so that 100,000 rows keep two threads busy */
+    struct lh_str codec;     /* "zstd", "snappy", "lz4", "uncompressed"; absent: "snappy" */
+    int64_t row_group_rows;  /* 0: 61440, so that 100,000 rows keep two threads busy */
+    int64_t row_max;         /* only so many of the rows; 0: all */
+    bool has_distinct_names; /* columns are stored under engine_distinct_names */
     /* Called about ten times a second on another thread, with the rows that went in so far. The
      * library's own progress is not asked: keeping it costs a tenth of a copy. May be NULL. */
     void (*progress)(void *context, int64_t rows);

@@ -20,6 +20,8 @@
 
 struct lake;
 struct query;
+struct query_encoder;
+struct query_encode_options;
 
 enum op_method { OP_METHOD_NONE, OP_GET, OP_POST, OP_PUT, OP_PATCH, OP_DELETE };
 enum op_effect {
@@ -163,10 +165,16 @@ enum lh_code op_reply_write(struct op_reply *reply, struct lh_str bytes,
 /* For events: begins the body now, and from here on what is written leaves at once. */
 enum lh_code op_reply_stream(struct op_reply *reply, struct lh_error *err) LH_MUST_USE;
 enum lh_code op_reply_flush(struct op_reply *reply, struct lh_error *err) LH_MUST_USE;
-/* A query's rows in the named format (absent: what call->accept wants, else JSON); the query is at
- * its end afterwards. LH_INVALID: no such format; LH_NOT_ACCEPTABLE: none of the accepted ones. */
-enum lh_code op_reply_rows(struct op_reply *reply, struct op_call *call, struct query *query,
-                           struct lh_str format, struct lh_error *err) LH_MUST_USE;
+/* The encoder of the named format; absent: the one that call->accept wants, else JSON. LH_INVALID:
+ * no such format; LH_NOT_ACCEPTABLE: none of the accepted ones. Asked before a query is opened,
+ * which must know. */
+enum lh_code op_choose_encoder(struct op_call *call, struct lh_str format,
+                               const struct query_encoder **ret, struct lh_error *err) LH_MUST_USE;
+/* A query's rows; it is at its end afterwards. `options` may be NULL. */
+enum lh_code op_reply_rows(struct op_reply *reply, struct query *query,
+                           const struct query_encoder *encoder,
+                           const struct query_encode_options *options,
+                           struct lh_error *err) LH_MUST_USE;
 void op_reply_status(struct op_reply *reply, int status); /* the row's other_status */
 /* Says which version the reply shows, as the ETag "7". */
 void op_reply_version(struct op_reply *reply, struct op_call *call, int64_t version);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "query/encoder.h"
 
 /* Schemas are written once, under the names of their structs, however many operations use them. */
 #define SCHEMAS_MAX 512
@@ -230,6 +231,19 @@ static void put_list_schema(struct lh_json *json, const struct lh_fields *item)
     lh_json_object_end(json);
 }
 
+/* The other formats of a table of rows: bytes whose form is their own affair. */
+static void put_row_formats(struct lh_json *json)
+{
+    for (size_t i = 1; i < query_encoder_count; i++) {
+        const struct query_encoder *encoder = query_encoders[i];
+        bool is_text = lh_str_starts_with(lh_str_of(encoder->media_type), lh_lit("text/"));
+        lh_json_key(json, encoder->media_type);
+        lh_json_raw(json, is_text || encoder->fail
+                              ? lh_lit("{\"schema\":{\"type\":\"string\"}}")
+                              : lh_lit("{\"schema\":{\"type\":\"string\",\"format\":\"binary\"}}"));
+    }
+}
+
 static void put_content(struct document *document, const struct op *op,
                         const struct lh_fields *fields)
 {
@@ -260,6 +274,8 @@ static void put_content(struct document *document, const struct op *op,
     if (fields == op->result)
         put_examples(json, op, false);
     lh_json_object_end(json);
+    if (op->kind == OP_ROWS)
+        put_row_formats(json);
     lh_json_object_end(json);
 }
 

@@ -1,7 +1,7 @@
 #include "ops/internal.h"
 
 #include "lake/lake.h"
-#include "query/query.h"
+#include "query/encoder.h"
 
 /* --- what a reply of rows looks like, for the documents */
 
@@ -51,6 +51,7 @@ struct sql_args {
     int64_t limit;
     int64_t timeout_ms;
     struct lh_str format;
+    bool escape_formulas;
 };
 
 #define SQL_ROWS(struct_type)                                                                      \
@@ -70,7 +71,10 @@ static const struct lh_field sql_rows[] = {
     LH_INT(struct sql_args, limit, LH_PRESET(QUERY_ROWS_PRESET), .min = 1, .max = QUERY_ROWS_MAX,
            .doc = "Most rows to return."),
     LH_STR(struct sql_args, format, .min = 1, .max = 32,
-           .doc = "How the rows are written; absent: what Accept says, else json."),
+           .doc = "How the rows are written: json, ndjson, csv, arrow or parquet; absent: what "
+                  "Accept says, else json."),
+    LH_BOOL(struct sql_args, escape_formulas,
+            .doc = "CSV: put an apostrophe before texts that a spreadsheet would calculate."),
 };
 static const struct lh_fields sql_fields = LH_FIELDS_OF(struct sql_args, "QuerySqlArgs", sql_rows);
 
@@ -94,7 +98,8 @@ static enum lh_code run_sql(struct op_call *call, const void *raw, struct op_rep
     const struct sql_args *args = raw;
     const struct settings_query *limits = &lake_settings(call->lake)->query;
     const struct query_principal principal = principal_of(call);
-    const struct query_request request = {
+    const struct query_encode_options options = {.escapes_formulas = args->escape_formulas};
+    struct query_request request = {
         .sql = args->sql,
         .parameters = args->parameters.value,
         .as_of = args->as_of.value,
@@ -102,10 +107,11 @@ static enum lh_code run_sql(struct op_call *call, const void *raw, struct op_rep
         .timeout_ms = at_most(args->timeout_ms, limits->timeout_max_ms),
     };
     struct query *query = NULL;
-    enum lh_code code =
-        query_open(lake_query(call->lake), &principal, &request, call->cancel, &query, err);
+    enum lh_code code = op_choose_encoder(call, args->format, &request.encoder, err);
     if (!code)
-        code = op_reply_rows(reply, call, query, args->format, err);
+        code = query_open(lake_query(call->lake), &principal, &request, call->cancel, &query, err);
+    if (!code)
+        code = op_reply_rows(reply, query, request.encoder, &options, err);
     query_close(query);
     return code;
 }

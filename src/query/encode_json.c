@@ -12,10 +12,13 @@ struct state {
     bool has_rows;
 };
 
-static enum lh_code begin(const struct query *query, struct lh_arena *arena, struct lh_buf *buf,
-                          void **ret_state, struct lh_error *err)
+static enum lh_code begin(const struct query *query, const struct query_encode_options *options,
+                          struct lh_arena *arena, struct query_output *output, void **ret_state,
+                          struct lh_error *err)
 {
+    (void)options;
     size_t count;
+    struct lh_buf *buf = &output->buf;
     const struct engine_column *columns = query_columns(query, &count);
     struct state *state = lh_arena_alloc(arena, sizeof *state);
     struct lh_buf type;
@@ -61,10 +64,11 @@ static char *write_row(const struct state *state, const struct engine_chunk *chu
     return out;
 }
 
-static enum lh_code chunk_rows(void *raw, const struct engine_chunk *chunk, struct lh_buf *buf,
-                               struct lh_error *err)
+static enum lh_code chunk_rows(void *raw, const struct engine_chunk *chunk,
+                               struct query_output *output, struct lh_error *err)
 {
     struct state *state = raw;
+    struct lh_buf *buf = &output->buf;
     for (size_t i = 0; i < state->column_count; i++)
         state->cells[i] = query_json_cell_of(&chunk->columns[i]);
     char *out = lh_buf_reserve(buf, QUERY_JSON_CELL_BYTES);
@@ -106,6 +110,18 @@ static void write_versions(const struct query *query, struct lh_json *json)
     lh_json_object_end(json);
 }
 
+void query_append_error(const struct lh_error *why, struct lh_buf *buf)
+{
+    struct lh_json json;
+    lh_json_init(&json, buf);
+    lh_json_object(&json);
+    lh_json_put_cstr(&json, "code", lh_error_row(why->code)->id);
+    lh_json_put_cstr(&json, "detail", why->message);
+    if (why->hint[0])
+        lh_json_put_cstr(&json, "hint", why->hint);
+    lh_json_object_end(&json);
+}
+
 /* The writer continues an object that begin opened. */
 static void write_tail(const struct query *query, const struct lh_error *why, struct lh_buf *buf)
 {
@@ -121,12 +137,8 @@ static void write_tail(const struct query *query, const struct lh_error *why, st
     write_versions(query, &json);
     if (why) {
         lh_json_key(&json, "error");
-        lh_json_object(&json);
-        lh_json_put_cstr(&json, "code", lh_error_row(why->code)->id);
-        lh_json_put_cstr(&json, "detail", why->message);
-        if (why->hint[0])
-            lh_json_put_cstr(&json, "hint", why->hint);
-        lh_json_object_end(&json);
+        lh_json_raw(&json, lh_lit("")); /* the value is written past the writer */
+        query_append_error(why, buf);
     }
     lh_json_object_end(&json);
     if (!buf->is_over) /* the object was opened by begin: this is its next member */
@@ -134,12 +146,12 @@ static void write_tail(const struct query *query, const struct lh_error *why, st
     lh_buf_append_char(buf, '\n');
 }
 
-static enum lh_code end(void *state, const struct query *query, struct lh_buf *buf,
+static enum lh_code end(void *state, const struct query *query, struct query_output *output,
                         struct lh_error *err)
 {
     (void)state;
-    write_tail(query, NULL, buf);
-    return lh_buf_check(buf, "The end of the result", err);
+    write_tail(query, NULL, &output->buf);
+    return lh_buf_check(&output->buf, "The end of the result", err);
 }
 
 /* What was sent last ends with a whole row, so the list can be closed here too. */

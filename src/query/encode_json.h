@@ -2,9 +2,7 @@
 #ifndef LAKEHOUSE_QUERY_ENCODE_JSON_H
 #define LAKEHOUSE_QUERY_ENCODE_JSON_H
 
-#include "query/encoder.h"
-
-extern const struct query_encoder query_encode_json;
+#include "query/encode.h"
 
 /* Most bytes that a cell of a fixed size takes, its comma included. */
 #define QUERY_JSON_CELL_BYTES 80

@@ -89,7 +89,11 @@ static char *write_offset(char *out, int32_t offset)
     *out++ = offset < 0 ? '-' : '+';
     out = two(out, seconds / 3600);
     *out++ = ':';
-    return two(out, seconds / 60 % 60);
+    out = two(out, seconds / 60 % 60);
+    if (seconds % 60 == 0)
+        return out;
+    *out++ = ':'; /* RFC 3339 has no such zone, the engine has */
+    return two(out, seconds % 60);
 }
 
 char *query_json_time(struct lh_buf *buf, const struct engine_vector *vector, size_t row, char *out)

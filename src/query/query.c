@@ -4,7 +4,10 @@
 #include "query/internal.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "catalog/catalog.h"
+#include "query/encode.h"
+#include "storage/storage.h"
 
 struct query_engine {
     struct engine *engine;
@@ -16,6 +19,8 @@ struct query_engine {
     uint64_t (*table_function_stamp)(void *context);
     void *table_function_context;
     struct query_plans *plans;
+    struct lh_arena *arena;
+    struct lh_str scratch_path;
     _Atomic int64_t queries, refused, hits, misses;
 };
 
@@ -32,6 +37,7 @@ struct query {
     int64_t limit;
     int64_t row_count;
     int64_t started_us;
+    int file; /* -1: the rows come from the cursor */
     bool is_truncated;
     bool is_at_end;
 };
@@ -56,6 +62,10 @@ enum lh_code query_engine_new(const struct query_engine_options *options, struct
     engine->table_function_stamp = options->table_function_stamp;
     engine->table_function_context = options->table_function_context;
     engine->plans = plans;
+    engine->arena = lh_arena_new(0);
+    engine->scratch_path = lh_arena_str(engine->arena, options->scratch_path);
+    if (!options->scratch_path.len && options->storage)
+        engine->scratch_path = lh_arena_str(engine->arena, storage_scratch_path(options->storage));
     for (size_t i = 0; i < options->relation_count; i++)
         engine->sources.items[engine->sources.count++] = options->relations[i];
     if (options->catalog) {
@@ -71,6 +81,7 @@ void query_engine_free(struct query_engine *engine)
     if (!engine)
         return;
     query_plans_free(engine->plans);
+    lh_arena_free(engine->arena);
     free(engine);
 }
 
@@ -199,6 +210,7 @@ static enum lh_code prepare(struct query_engine *engine, const struct query_prin
         return lh_fail(err, LH_BUSY, "There is no memory for a statement.");
     atomic_fetch_add(&engine->queries, 1);
     query->engine = engine;
+    query->file = -1;
     query->started_us = lh_clock_monotonic_us();
     query->limit = request->limit ? request->limit : QUERY_ROWS_PRESET;
     query->arena = lh_arena_new(0);
@@ -283,8 +295,43 @@ static enum lh_code explain(struct query *query, bool is_analyzed, struct lh_buf
     return code;
 }
 
+/* Runs the statement into a nameless file, which the library opens anew by its descriptor. */
+static enum lh_code run_to_file(struct query *query, struct lh_str sql,
+                                const struct engine_params *params, struct lh_error *err)
+{
+    const struct engine_copy_options options = {.row_max = query->limit,
+                                                .has_distinct_names = true};
+    struct engine_content content;
+    enum lh_code code = lh_file_nameless(query->engine->scratch_path, &query->file, err);
+    if (!code && !query->connection)
+        code = engine_acquire(query->engine->engine, sql, &query->cancel, &query->connection, err);
+    if (code)
+        return code;
+    struct lh_str path = lh_arena_printf(query->arena, "/proc/self/fd/%d", query->file);
+    code =
+        engine_copy(query->connection, sql, path, &options, params, &query->cancel, &content, err);
+    if (!code)
+        query->row_count = (int64_t)content.rows;
+    query->is_at_end = true;
+    return code;
+}
+
+int query_file(const struct query *query)
+{
+    return query->file;
+}
+
+static enum lh_code start(struct query *query, const struct query_request *request,
+                          struct lh_str sql, const struct engine_params *params,
+                          struct lh_error *err)
+{
+    return request->encoder && request->encoder->is_file ? run_to_file(query, sql, params, err)
+                                                         : run(query, sql, params, err);
+}
+
 /* EXPLAIN in the text answers with rows, as the engine's own does. */
-static enum lh_code open_explained(struct query *query, struct lh_error *err)
+static enum lh_code open_explained(struct query *query, const struct query_request *request,
+                                   struct lh_error *err)
 {
     struct lh_buf plan, sql;
     bool is_analyzed = query->plan->kind == QUERY_PLAN_ANALYZE;
@@ -299,7 +346,7 @@ static enum lh_code open_explained(struct query *query, struct lh_error *err)
         code = lh_buf_check(&sql, "The plan of the statement", err);
     }
     if (!code)
-        code = run(query, lh_buf_str(&sql), NULL, err);
+        code = start(query, request, lh_buf_str(&sql), NULL, err);
     lh_buf_release(&plan);
     lh_buf_release(&sql);
     return code;
@@ -313,9 +360,9 @@ enum lh_code query_open(struct query_engine *engine, const struct query_principa
     struct lh_error own = LH_ERROR_NONE; /* err may be NULL, and messages are rewritten */
     enum lh_code code = prepare(engine, principal, request, cancel, &query, &own);
     if (!code && query->plan->kind != QUERY_PLAN_ROWS) {
-        code = open_explained(query, &own);
+        code = open_explained(query, request, &own);
     } else if (!code) {
-        code = run(query, query->plan->splice.text, &query->params, &own);
+        code = start(query, request, query->plan->splice.text, &query->params, &own);
         if (code)
             code = query_message(query->plan, &own);
     }
@@ -352,8 +399,8 @@ enum lh_code query_explain(struct query_engine *engine, const struct query_princ
 
 const struct engine_column *query_columns(const struct query *query, size_t *ret_count)
 {
-    *ret_count = engine_cursor_column_count(query->cursor);
-    return engine_cursor_columns(query->cursor);
+    *ret_count = query->cursor ? engine_cursor_column_count(query->cursor) : 0;
+    return query->cursor ? engine_cursor_columns(query->cursor) : NULL;
 }
 
 /* The limit is no LIMIT in the text, which could change what a statement means: the cursor streams,
@@ -417,6 +464,7 @@ void query_close(struct query *query)
         return;
     engine_cursor_close(query->cursor);
     engine_release(query->connection);
+    lh_file_abandon(query->file);
     query_plan_unref(query->plan);
     lh_arena_free(query->arena);
     if (query->scope.snapshot)

@@ -26,10 +26,11 @@
 #include "base/cancel.h"
 #include "engine/engine.h"
 
-struct catalog;      /* catalog/catalog.h */
-struct storage;      /* storage/storage.h */
-struct query_engine; /* made by query_engine_new, ended by query_engine_free */
-struct query;        /* one statement; opened by query_open, ended by query_close */
+struct catalog;       /* catalog/catalog.h */
+struct storage;       /* storage/storage.h */
+struct query_engine;  /* made by query_engine_new, ended by query_engine_free */
+struct query;         /* one statement; opened by query_open, ended by query_close */
+struct query_encoder; /* encoder.h */
 
 #define QUERY_SQL_BYTES_MAX ((size_t)65536)
 #define QUERY_ROWS_PRESET INT64_C(10000)
@@ -58,6 +59,8 @@ struct query_engine_options {
     uint64_t (*table_function_stamp)(void *context);
     void *table_function_context;
     size_t plan_max; /* statements remembered; 0: 1024 */
+    /* The folder of results that are files while they are sent; absent: the storage's. Absolute. */
+    struct lh_str scratch_path;
 };
 
 enum lh_code query_engine_new(const struct query_engine_options *options, struct query_engine **ret,
@@ -89,6 +92,9 @@ struct query_request {
     const json_t *as_of;      /* "2026-01-31T09:00:00Z", or {"dataset": version}; NULL: now */
     int64_t limit;            /* rows returned at most; 0: QUERY_ROWS_PRESET */
     int64_t timeout_ms;       /* 0: QUERY_TIMEOUT_MS_PRESET */
+    /* What query_encode will write; NULL: anything but a format that is a file. For such a one the
+     * statement runs to its end before query_open returns, and query_next has no rows. */
+    const struct query_encoder *encoder;
 };
 
 /* Resolves and starts the statement; the request and the principal are borrowed until it returns,

@@ -73,7 +73,7 @@ export async function connect(server) {
     const response = await fetch(server.url + path, request);
     const text = await response.text();
     const type = response.headers.get('content-type') ?? '';
-    const isJson = /json/.test(type);
+    const isJson = /^application\/([a-z]+\+)?json\b/.test(type);
     const parsed = isJson && text ? JSON.parse(text) : undefined;
     check(method, path.split('?')[0], response, type, parsed);
     return { status: response.status, headers: response.headers, body: parsed, text };

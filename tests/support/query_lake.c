@@ -232,8 +232,10 @@ void query_lake_open(struct query_lake *lake)
     lake->relations = (struct query_relations){
         .kind = "dataset", .context = lake, .stamp = stamp, .write = write, .list = list};
     lake->sources[0] = &lake->relations;
-    struct query_engine_options query = {
-        .engine = lake->engine, .relations = lake->sources, .relation_count = 1};
+    struct query_engine_options query = {.engine = lake->engine,
+                                         .relations = lake->sources,
+                                         .relation_count = 1,
+                                         .scratch_path = temp_lake_path(&lake->folder)};
     check(query_engine_new(&query, &lake->query, &err), &err);
 }
 
@@ -265,7 +267,7 @@ struct lh_str query_lake_json(struct query_lake *lake, const struct query_reques
     enum lh_code code = query_open(lake->query, &admin, request, NULL, &query, ret_err);
     struct query_sink sink = {.context = &buf, .write = collect};
     if (!code)
-        code = query_encode(query, query_encoders[0], &sink, NULL, ret_err);
+        code = query_encode(query, query_encoders[0], NULL, &sink, NULL, ret_err);
     query_close(query);
     if (code)
         text = lh_arena_printf(arena, "ERROR %s: %s", lh_error_row(code)->id, ret_err->message);

@@ -127,7 +127,7 @@ static enum lh_code run(const char *sql, struct lh_buf *buf, struct lh_error *er
     enum lh_code code = query_open(query_engine, &admin, &request, NULL, &query, err);
     struct query_sink sink = {.context = buf, .write = collect};
     if (!code)
-        code = query_encode(query, query_encoders[0], &sink, NULL, err);
+        code = query_encode(query, query_encoders[0], NULL, &sink, NULL, err);
     query_close(query);
     return code;
 }

@@ -504,13 +504,13 @@ static void results_leave_in_pieces_and_errors_end_them(void **state)
     struct query_request request = {
         .sql = lh_lit("SELECT range, 'text ' || range FROM range(200000)"), .limit = 1000000};
     assert_int_equal(query_open(lake.query, &admin, &request, NULL, &query, &err), LH_OK);
-    assert_int_equal(query_encode(query, query_encoders[0], &sink, &is_failed, &err), LH_OK);
+    assert_int_equal(query_encode(query, query_encoders[0], NULL, &sink, &is_failed, &err), LH_OK);
     assert_true(pieces > 10 && !is_failed);
     query_close(query);
     request.sql = lh_lit("SELECT CASE WHEN range = 150000 THEN error('late') ELSE 'text' END "
                          "FROM range(200000)");
     assert_int_equal(query_open(lake.query, &admin, &request, NULL, &query, &err), LH_OK);
-    assert_int_equal(query_encode(query, query_encoders[0], &sink, &is_failed, &err), LH_OK);
+    assert_int_equal(query_encode(query, query_encoders[0], NULL, &sink, &is_failed, &err), LH_OK);
     assert_true(is_failed);
     assert_int_equal(err.code, LH_SQL);
     query_close(query);

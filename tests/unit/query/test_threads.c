@@ -36,7 +36,7 @@ static bool run_one(unsigned seed)
     struct query_sink sink = {.context = &bytes, .write = count_bytes};
     enum lh_code code = query_open(lake.query, &admin, &request, NULL, &query, &err);
     if (!code)
-        code = query_encode(query, query_encoders[0], &sink, NULL, &err);
+        code = query_encode(query, query_encoders[0], NULL, &sink, NULL, &err);
     query_close(query);
     if (code)
         print_error("%s: %s\n", sql, err.message);

@@ -1,0 +1,107 @@
+/* One JSON object per row and line; the cells are those of the JSON reply. */
+#include "query/encode_json.h"
+
+#include "base/json.h"
+
+struct state {
+    size_t column_count;
+    struct lh_str *keys; /* what stands before each cell: {"id": or ,"name": */
+    query_json_cell *cells;
+};
+
+static enum lh_code begin(const struct query *query, const struct query_encode_options *options,
+                          struct lh_arena *arena, struct query_output *output, void **ret_state,
+                          struct lh_error *err)
+{
+    (void)options;
+    (void)output;
+    struct state *state = lh_arena_alloc(arena, sizeof *state);
+    const struct engine_column *columns = query_columns(query, &state->column_count);
+    const struct lh_str *names = engine_distinct_names(columns, state->column_count, arena);
+    struct lh_buf key;
+    enum lh_code code = LH_OK;
+    state->keys = lh_arena_array(arena, state->column_count + 1, sizeof *state->keys);
+    state->cells = lh_arena_array(arena, state->column_count + 1, sizeof *state->cells);
+    lh_buf_init(&key, (size_t)1 << 20);
+    for (size_t i = 0; i < state->column_count && !code; i++) {
+        lh_buf_clear(&key);
+        lh_buf_append_char(&key, i ? ',' : '{');
+        lh_json_append_quoted(&key, names[i]);
+        lh_buf_append_char(&key, ':');
+        code = lh_buf_check(&key, "The name of a column", err);
+        state->keys[i] = lh_arena_str(arena, lh_buf_str(&key));
+    }
+    lh_buf_release(&key);
+    *ret_state = state;
+    return code;
+}
+
+static char *write_row(const struct state *state, const struct engine_chunk *chunk, size_t row,
+                       struct lh_buf *buf, char *out)
+{
+    for (size_t i = 0; i < state->column_count && out; i++) {
+        const struct engine_vector *vector = &chunk->columns[i];
+        out = query_json_room(buf, out, state->keys[i].len);
+        if (!out)
+            return NULL;
+        memcpy(out, state->keys[i].data, state->keys[i].len);
+        out += state->keys[i].len;
+        if (engine_vector_is_null(vector, row)) {
+            memcpy(out, "null", 4);
+            out += 4;
+        } else {
+            out = state->cells[i](buf, vector, row, out);
+        }
+    }
+    out = out ? query_json_room(buf, out, 2) : NULL;
+    if (!out)
+        return NULL;
+    memcpy(out, "}\n", 2);
+    return out + 2;
+}
+
+static enum lh_code chunk_rows(void *raw, const struct engine_chunk *chunk,
+                               struct query_output *output, struct lh_error *err)
+{
+    struct state *state = raw;
+    struct lh_buf *buf = &output->buf;
+    for (size_t i = 0; i < state->column_count; i++)
+        state->cells[i] = query_json_cell_of(&chunk->columns[i]);
+    char *out = lh_buf_reserve(buf, QUERY_JSON_CELL_BYTES);
+    for (size_t row = 0; row < chunk->row_count && out; row++)
+        out = write_row(state, chunk, row, buf, out);
+    if (out)
+        buf->len = (size_t)(out - buf->data);
+    return lh_buf_check(buf, "A piece of the result", err);
+}
+
+static enum lh_code end(void *state, const struct query *query, struct query_output *output,
+                        struct lh_error *err)
+{
+    (void)state;
+    (void)query;
+    (void)output;
+    (void)err;
+    return LH_OK;
+}
+
+/* What was written last ends with a whole line. */
+static void fail(void *state, const struct query *query, const struct lh_error *why,
+                 struct lh_buf *buf)
+{
+    (void)state;
+    (void)query;
+    lh_buf_append_str(buf, lh_lit("{\"error\":"));
+    query_append_error(why, buf);
+    lh_buf_append_str(buf, lh_lit("}\n"));
+}
+
+const struct query_encoder query_encode_ndjson = {
+    .name = "ndjson",
+    .media_type = "application/x-ndjson",
+    .other_types = "application/ndjson application/jsonl application/json-lines",
+    .begin = begin,
+    .chunk = chunk_rows,
+    .end = end,
+    .fail = fail,
+};
