@@ -340,7 +340,7 @@ static char *cell_null(struct lh_buf *buf, const struct engine_vector *vector, s
     return out + 4;
 }
 
-/* --- nested */
+/* --- nested: a bracket, a comma or a key stands before a value, so there is room made anew. */
 
 char *query_json_value(struct lh_buf *buf, const struct engine_vector *vector, size_t row,
                        char *out)
@@ -355,6 +355,7 @@ static char *write_items(struct lh_buf *buf, const struct engine_vector *items, 
 {
     query_json_cell cell = query_json_cell_of(items);
     *out++ = '[';
+    out = query_json_room(buf, out, 0);
     for (uint64_t i = 0; i < count && out; i++) {
         if (i)
             *out++ = ',';
@@ -389,6 +390,7 @@ static char *cell_struct(struct lh_buf *buf, const struct engine_vector *vector,
 {
     bool has_names = vector->child_count && vector->info->child_names[0].len;
     *out++ = has_names ? '{' : '[';
+    out = query_json_room(buf, out, 0);
     for (size_t i = 0; i < vector->child_count && out; i++) {
         if (i)
             *out++ = ',';
@@ -415,6 +417,7 @@ static char *cell_map(struct lh_buf *buf, const struct engine_vector *vector, si
     bool is_object = keys->type == ENGINE_TEXT || keys->type == ENGINE_ENUM;
     query_json_cell key = query_json_cell_of(keys);
     *out++ = is_object ? '{' : '[';
+    out = query_json_room(buf, out, 0);
     for (uint64_t i = 0; i < entry.length && out; i++) {
         size_t at = (size_t)(entry.offset + i);
         if (i)
@@ -424,6 +427,8 @@ static char *cell_map(struct lh_buf *buf, const struct engine_vector *vector, si
         out = key(buf, keys, at, out);
         if (out)
             *out++ = is_object ? ':' : ',';
+        if (out)
+            out = query_json_room(buf, out, 0);
         if (out)
             out = query_json_value(buf, values, at, out);
         if (out && !is_object)

@@ -174,6 +174,9 @@ static void errors_carry_file_line_and_the_nearest_name(void **state)
         {"[http]\nport = 1\n[http]\n", LH_INVALID, 3, "not TOML"},
         {"[http\n", LH_INVALID, 1, "not TOML"},
         {"[http]\naddress = \"\xff\"\n", LH_INVALID, 2, "not TOML"},
+        {"[http]\naddress = \xc3\xa9\n", LH_INVALID, 2, "not TOML"},
+        {"[http]\n\xc3\xa9 = 1\n", LH_INVALID, 2, "not TOML"},
+        {"[http]\nport = 1'\xe3\x81\x82'\n", LH_INVALID, 2, "not TOML"},
         {"[http]\naddress = \"a\\u0000b\"\n", LH_INVALID, 2, "NUL"},
         {"[http]\nrate = nan\n", LH_INVALID, 2, "not a value"},
         {"[http]\nport = {a = 1}\n", LH_INVALID, 2, "an object"},
@@ -191,6 +194,14 @@ static void errors_carry_file_line_and_the_nearest_name(void **state)
         then_says(fixture, cases[i].part);
         then_says(fixture, "lakehouse.toml:");
     }
+}
+
+static void text_of_any_language_is_taken_where_toml_has_text(void **state)
+{
+    struct fixture *fixture = *state;
+    if (load(fixture, "# \xc3\xa9\n[http]\naddress = \"\"\"\xe3\x81\x82\\\n  \xc3\xa9\"\"\"\n"))
+        fail_msg("%s", fixture->err.message);
+    assert_true(lh_str_equal(fixture->http.address, lh_lit("\xe3\x81\x82\xc3\xa9")));
 }
 
 static void a_missing_or_huge_file_is_told(void **state)
@@ -232,6 +243,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_misspelt_variable_of_a_section_is_an_error, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(errors_carry_file_line_and_the_nearest_name, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(text_of_any_language_is_taken_where_toml_has_text, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_missing_or_huge_file_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_link_to_the_file_is_followed, set_up, tear_down),
