@@ -230,8 +230,8 @@ enum lh_code engine_parquet_check(struct engine_connection *connection, struct l
                   "SELECT count(*) FROM (SELECT " TAP "(%zu, hash(" ROW
                   ")) AS __lh_ok FROM (FROM read_parquet(",
                   connection->index);
-    engine_quote_literal(&text, path);
-    lh_buf_append_str(&text, lh_lit(")) AS " ROW "("));
+    engine_quote_path(&text, path);
+    lh_buf_append_str(&text, lh_lit(", hive_partitioning = false)) AS " ROW "("));
     for (size_t i = 0; i < columns.count; i++)
         lh_buf_printf(&text, "%sc%zu", i ? ", " : "", i);
     lh_buf_append_str(&text, lh_lit(")) WHERE __lh_ok"));

@@ -104,8 +104,8 @@ static enum lh_code footer_rows(struct engine_connection *connection, struct lh_
     struct lh_buf text;
     lh_buf_init(&text, STATEMENT_BYTES_MAX);
     lh_buf_append_str(&text, lh_lit("SELECT count(*) FROM read_parquet("));
-    engine_quote_literal(&text, path);
-    lh_buf_append_str(&text, lh_lit(")"));
+    engine_quote_path(&text, path);
+    lh_buf_append_str(&text, lh_lit(", hive_partitioning = false)"));
     enum lh_code code = engine_run(connection, lh_buf_str(&text), NULL, NULL, &cursor, err);
     if (!code)
         code = engine_cursor_next(cursor, &chunk, err);
@@ -127,8 +127,8 @@ enum lh_code engine_parquet_schema(struct engine_connection *connection, struct 
     int64_t rows = 0;
     lh_buf_init(&text, STATEMENT_BYTES_MAX);
     lh_buf_append_str(&text, lh_lit("SELECT * FROM read_parquet("));
-    engine_quote_literal(&text, path);
-    lh_buf_append_str(&text, lh_lit(")"));
+    engine_quote_path(&text, path);
+    lh_buf_append_str(&text, lh_lit(", hive_partitioning = false)"));
     enum lh_code code = engine_describe(connection, lh_buf_str(&text), arena, &columns, err);
     if (!code)
         code = footer_rows(connection, path, &rows, err);

@@ -149,6 +149,9 @@ enum lh_code engine_unparse(struct engine_connection *connection, const struct a
 /* The one place that quotes: an identifier as "a""b", a text literal as 'it''s'. */
 void engine_quote_ident(struct lh_buf *buf, struct lh_str name);
 void engine_quote_literal(struct lh_buf *buf, struct lh_str text);
+/* The literal that makes read_parquet and its like read this very file: they take * ? [ in a path
+ * for a pattern. (They also make columns of folders called a=b: hive_partitioning = false.) */
+void engine_quote_path(struct lh_buf *buf, struct lh_str path);
 
 /* --- Parquet
  * -------------------------------------------------------------------------------------------- */

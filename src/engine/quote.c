@@ -21,3 +21,32 @@ void engine_quote_literal(struct lh_buf *buf, struct lh_str text)
 {
     append_quoted(buf, text, '\'');
 }
+
+static bool is_pattern_mark(char byte)
+{
+    return byte == '*' || byte == '?' || byte == '[';
+}
+
+/* A class of one character stands for that character. The engine cuts patterns at backslashes as at
+ * slashes; in the rare path that has both, any character may stand in a backslash's place. */
+void engine_quote_path(struct lh_buf *buf, struct lh_str path)
+{
+    bool is_pattern = false;
+    for (size_t i = 0; i < path.len; i++)
+        is_pattern = is_pattern || is_pattern_mark(path.data[i]);
+    if (!is_pattern) {
+        engine_quote_literal(buf, path);
+        return;
+    }
+    lh_buf_append_char(buf, '\'');
+    for (size_t i = 0; i < path.len; i++) {
+        char byte = path.data[i];
+        if (is_pattern_mark(byte))
+            lh_buf_printf(buf, "[%c]", byte);
+        else if (byte == '\'')
+            lh_buf_append_str(buf, lh_lit("''"));
+        else
+            lh_buf_append_char(buf, byte == '\\' ? '?' : byte);
+    }
+    lh_buf_append_char(buf, '\'');
+}

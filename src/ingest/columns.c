@@ -80,6 +80,16 @@ struct lh_str sql_literal(struct lh_arena *arena, struct lh_str text)
     return copy;
 }
 
+struct lh_str sql_path(struct lh_arena *arena, struct lh_str path)
+{
+    struct lh_buf buf;
+    lh_buf_init(&buf, path.len * 3 + 16);
+    engine_quote_path(&buf, path);
+    struct lh_str copy = lh_arena_str(arena, lh_buf_str(&buf));
+    lh_buf_release(&buf);
+    return copy;
+}
+
 struct lh_str sql_ident(struct lh_arena *arena, struct lh_str name)
 {
     struct lh_buf buf;

@@ -29,20 +29,9 @@ static void put_option(struct lh_buf *sql, const char *name, struct lh_str value
     engine_quote_literal(sql, value);
 }
 
-static const char *encoding_of(const struct task *task)
-{
-    struct lh_str encoding = task->options.encoding;
-    if (task->scan.is_utf16 || lh_str_starts_with(encoding, lh_lit("utf-16")))
-        return "utf-16";
-    return lh_str_equal_nocase(encoding, lh_lit("latin-1")) ? "latin-1" : NULL;
-}
-
 /* Options that sniffer and reader take alike. */
 static void put_common(struct lh_buf *sql, const struct task *task)
 {
-    const char *encoding = encoding_of(task);
-    if (encoding)
-        put_option(sql, "encoding", lh_str_of(encoding));
     if (task->scan.is_gzip)
         put_option(sql, "compression", lh_lit("gzip"));
     lh_buf_append_str(sql, lh_lit(", max_line_size=" LINE_BYTES_MAX));
@@ -62,7 +51,7 @@ static void put_sniff(struct lh_buf *sql, const struct task *task)
                                   "HasHeader, DateFormat, TimestampFormat, "
                                   "list_transform(Columns, lambda c: c.name), "
                                   "list_transform(Columns, lambda c: c.type) FROM sniff_csv("));
-    engine_quote_literal(sql, task->path);
+    engine_quote_path(sql, task->path);
     lh_buf_append_str(sql, lh_lit(", ignore_errors=true"));
     if (task->is_thorough)
         lh_buf_append_str(sql, lh_lit(", sample_size=-1"));
@@ -149,33 +138,37 @@ static enum lh_code sniff(struct task *task, struct dialect *ret, struct lh_erro
 }
 
 /* The caller's word for a column, then the dataset's (an append), then what was sniffed. */
-static enum lh_code choose_type(const struct task *task, struct lh_str name, struct lh_str sniffed,
-                                struct lh_str *ret, struct lh_error *err)
+static enum lh_code choose_type(struct task *task, struct source_column *column,
+                                struct lh_str sniffed, struct lh_error *err)
 {
     const json_t *types = task->options.types.value;
     const char *key = NULL;
     json_t *value = NULL;
+    column->type = sniffed;
     json_object_foreach((json_t *)types, key, value)
     {
-        if (!lh_str_equal_nocase(lh_str_of(key), name))
+        if (!lh_str_equal_nocase(lh_str_of(key), column->name))
             continue;
-        if (!json_is_string(value))
-            return lh_fail(err, LH_INVALID, "options.types: the type of '%s' must be text.", key);
-        *ret = lh_json_text(value);
-        return LH_OK;
+        column->is_told = true;
+        return types_settle(task, lh_str_trim(lh_json_text(value)), &column->type, err);
     }
-    const struct catalog_column *column =
-        task->action == CATALOG_APPEND ? catalog_dataset_column(task->dataset, name) : NULL;
-    *ret =
-        column && !strchr(lh_arena_cstr(task->arena, column->type), '[') ? column->type : sniffed;
+    const struct catalog_column *old =
+        task->action == CATALOG_APPEND ? catalog_dataset_column(task->dataset, column->name) : NULL;
+    if (old && !strchr(lh_arena_cstr(task->arena, old->type), '[')) {
+        column->type = old->type;
+        column->is_told = true;
+    }
     return LH_OK;
 }
 
 static void put_read(struct lh_buf *sql, const struct task *task, const struct dialect *dialect)
 {
     lh_buf_append_str(sql, lh_lit("read_csv("));
-    engine_quote_literal(sql, task->path);
-    lh_buf_append_str(sql, lh_lit(", auto_detect=false, store_rejects=true, rejects_limit=0"));
+    engine_quote_path(sql, task->path);
+    lh_buf_append_str(
+        sql,
+        lh_lit(
+            ", hive_partitioning=false, auto_detect=false, store_rejects=true, rejects_limit=0"));
     lh_buf_printf(sql, ", rejects_table='%.*s', rejects_scan='%.*s_scan'",
                   LH_ARG(task->reject_table), LH_ARG(task->reject_table));
     put_option(sql, "delim", dialect->delimiter);
@@ -200,48 +193,77 @@ static void put_read(struct lh_buf *sql, const struct task *task, const struct d
     lh_buf_append_str(sql, lh_lit("})"));
 }
 
-/* Files whose fields cannot be followed byte by byte have all their whole numbers checked. */
-static enum lh_code find_fractions(struct task *task, const struct dialect *dialect,
-                                   struct lh_error *err)
+static enum lh_code find_numbers(struct task *task, const struct dialect *dialect,
+                                 struct lh_error *err)
 {
     const struct csv_marks marks = {
-        .delimiter = dialect->delimiter.len ? (unsigned char)dialect->delimiter.data[0] : '\n',
+        .delimiter = dialect->delimiter.len ? dialect->delimiter : lh_lit("\n"),
         .quote = dialect->quote.len ? (unsigned char)dialect->quote.data[0] : 0,
         .escape = dialect->escape.len ? (unsigned char)dialect->escape.data[0] : 0,
         .has_quote = dialect->quote.len > 0,
+        .head_lines = task->head_lines,
     };
-    if (!encoding_of(task) && dialect->delimiter.len <= 1 && dialect->quote.len <= 1)
-        return fractions_find(task, &marks, err);
-    for (size_t at = 0; at < task->column_count; at++)
-        task->columns[at].is_checked = task->columns[at].may_round;
-    return LH_OK;
+    return numbers_find(task, &marks, err);
+}
+
+/* Whether the reader may make something else of the column's numbers than what they say. What every
+ * row of the file said is sure to have no fraction; a sample, a caller and a dataset may be wrong.
+ */
+static bool is_asked(const struct task *task, const struct source_column *column)
+{
+    bool is_whole = column_is_whole(column->type);
+    bool is_double = lh_str_equal(column->type, lh_lit("DOUBLE"));
+    bool is_sure = task->is_thorough && !column->is_told;
+    if (is_whole && task->scan.has_fractions && !is_sure)
+        return true;
+    if (column->is_told)
+        return false;
+    return (task->scan.has_zeros && (is_whole || is_double)) ||
+           (task->scan.has_long_numbers && is_double);
+}
+
+/* The type that keeps what the column's fields say. */
+static void settle_type(struct task *task, struct source_column *column)
+{
+    bool is_long =
+        lh_str_equal(column->type, lh_lit("DOUBLE")) && column->digits > INGEST_EXACT_DIGITS;
+    if (!column->is_told && column->has_zeros) {
+        column->type = lh_lit("VARCHAR");
+        task_warn(task, "Column '%.*s' is text: it has numbers with leading zeros.",
+                  LH_ARG(lh_str_head(column->name, 100)));
+    } else if (!column->is_told && is_long) {
+        bool is_exact = !column->has_fraction && column->digits <= INGEST_DECIMAL_DIGITS;
+        column->type = is_exact ? lh_lit("DECIMAL(38,0)") : lh_lit("VARCHAR");
+        task_warn(task, "Column '%.*s' is %.*s: as DOUBLE its %zu digits would be rounded.",
+                  LH_ARG(lh_str_head(column->name, 100)), LH_ARG(column->type), column->digits);
+    }
+    column->is_checked = column->has_fraction && column_is_whole(column->type);
 }
 
 static enum lh_code make_columns(struct task *task, const struct dialect *dialect,
                                  struct lh_error *err)
 {
+    bool has_asked = false;
     task->column_count = dialect->column_count;
     task->columns = lh_arena_array(task->arena, task->column_count + 1, sizeof(*task->columns));
+    task->head_lines = dialect->skip + dialect->has_header;
     for (size_t at = 0; at < task->column_count; at++)
         task->columns[at].name = dialect->names[at];
-    bool can_round = false;
     enum lh_code code = columns_clean(task, err);
     if (!code)
         code = columns_check_types(task, err);
     for (size_t at = 0; !code && at < task->column_count; at++) {
         struct source_column *column = &task->columns[at];
         column->expr = sql_ident(task->arena, column->name);
-        code = choose_type(task, column->name, dialect->types[at], &column->type, err);
-        /* What every row of the file said is sure; a sample, a caller and a dataset may be wrong.
-         */
-        bool is_sure = task->is_thorough && lh_str_equal(column->type, dialect->types[at]);
-        column->may_round =
-            !code && task->scan.has_fractions && !is_sure && column_is_whole(column->type);
-        can_round = can_round || column->may_round;
+        code = choose_type(task, column, dialect->types[at], err);
+        column->is_asked = !code && is_asked(task, column);
+        has_asked = has_asked || column->is_asked;
     }
-    if (!code && can_round)
-        code = find_fractions(task, dialect, err);
-    task->head_lines = dialect->skip + dialect->has_header;
+    if (!code && has_asked)
+        code = find_numbers(task, dialect, err);
+    for (size_t at = 0; !code && at < task->column_count; at++)
+        if (task->columns[at].is_asked)
+            settle_type(task, &task->columns[at]);
     return code;
 }
 

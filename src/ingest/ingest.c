@@ -72,13 +72,11 @@ static enum lh_code read_options(const struct lh_json_value *given, struct lh_ar
 
 static enum lh_code check_options(const struct ingest_options *options, struct lh_error *err)
 {
-    static const char *const encodings[] = {"", "utf-8", "utf-16", "latin-1"};
-    bool is_known = false;
-    for (size_t at = 0; at < sizeof(encodings) / sizeof(encodings[0]); at++)
-        is_known = is_known || lh_str_equal_nocase(options->encoding, lh_str_of(encodings[at]));
-    if (!is_known) {
+    enum encoding encoding = ENCODING_UTF8;
+    if (!lh_str_empty(options->encoding) && !encoding_find(options->encoding, &encoding)) {
         lh_fail(err, LH_INVALID,
-                "options.encoding must be utf-8, utf-16 or latin-1; '%.*s' is not.",
+                "options.encoding must be utf-8, utf-16, utf-16le, utf-16be, latin-1 or "
+                "windows-1252; '%.*s' is not.",
                 LH_ARG(options->encoding));
         return lh_error_field(err, lh_lit("options.encoding"));
     }
@@ -89,8 +87,8 @@ static enum lh_code check_options(const struct ingest_options *options, struct l
     return LH_OK;
 }
 
-static enum lh_code check_request(const struct ingest_request *request, struct lh_arena *arena,
-                                  struct lh_error *err)
+static enum lh_code check_request(struct ingest *ingest, const struct ingest_request *request,
+                                  struct lh_arena *arena, struct lh_error *err)
 {
     struct ingest_options options;
     enum lh_code code = catalog_check_name(request->dataset, err);
@@ -101,7 +99,9 @@ static enum lh_code check_request(const struct ingest_request *request, struct l
         return lh_error_field(err, lh_lit("file"));
     }
     code = read_options(&request->options, arena, &options, err);
-    return code ? code : check_options(&options, err);
+    if (!code)
+        code = check_options(&options, err);
+    return code ? code : types_check(ingest, options.types.value, arena, err);
 }
 
 /* The request as the job's record keeps it. */
@@ -158,7 +158,7 @@ enum lh_code ingest_file(struct ingest *ingest, const struct ingest_request *req
     struct job_spec spec;
     struct lh_uuid id;
     struct lh_str result = {NULL, 0};
-    enum lh_code code = check_request(request, arena, err);
+    enum lh_code code = check_request(ingest, request, arena, err);
     if (!code)
         code = make_spec(request, arena, &spec, err);
     if (!code)
@@ -171,7 +171,7 @@ enum lh_code ingest_file_later(struct ingest *ingest, const struct ingest_reques
 {
     struct job_spec spec;
     struct lh_arena *arena = lh_arena_new(0);
-    enum lh_code code = check_request(request, arena, err);
+    enum lh_code code = check_request(ingest, request, arena, err);
     if (!code)
         code = make_spec(request, arena, &spec, err);
     if (!code)
@@ -412,7 +412,6 @@ static void task_close(struct task *task)
         }
     }
     engine_release(task->connection);
-    storage_staged_discard(task->unpacked);
     catalog_snapshot_unref(task->snapshot);
     lh_arena_free(task->arena);
 }

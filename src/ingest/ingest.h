@@ -34,7 +34,10 @@ struct ingest; /* made by ingest_new, ended by ingest_free */
 #define INGEST_JSON_DEPTH_MAX 200
 #define INGEST_LINE_BYTES_MAX (16 << 20)      /* of a CSV line or one JSON value */
 #define INGEST_INFLATED_BYTES_MAX (1LL << 40) /* of a gzipped file */
-#define INGEST_INFLATED_RATIO_MAX 1100        /* deflate's own limit is 1032 */
+/* Deflate's own limit is 1032; tables of real data stay below 50, very dull ones below 200. */
+#define INGEST_INFLATED_RATIO_MAX 250
+#define INGEST_EXACT_DIGITS 15   /* whole numbers of so many digits are exact as DOUBLE */
+#define INGEST_DECIMAL_DIGITS 38 /* and of so many as DECIMAL */
 
 struct ingest_open_options {
     struct engine *engine; /* all borrowed, all outlive the ingest */
@@ -60,7 +63,7 @@ struct ingest_options {
     struct lh_str quote;     /* CSV: one character; "" = none */
     struct lh_str escape;    /* CSV: one character */
     int header;              /* CSV: auto, present, absent */
-    struct lh_str encoding;  /* CSV, JSON: utf-8, utf-16, latin-1; absent: detected by its mark */
+    struct lh_str encoding;  /* of a text: utf-8, utf-16, …; absent: detected by its mark */
     struct lh_str_list null_strings; /* CSV: texts that mean NULL, besides the empty one */
     struct lh_json_value types;      /* {"column": "DECIMAL(10,2)", …} instead of detection */
     bool flatten;                    /* JSON: nested objects become parent_child columns */

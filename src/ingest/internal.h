@@ -47,8 +47,12 @@ struct source_column {
     struct lh_str expr; /* SQL over the relation */
     struct lh_str type; /* as it will be stored: SQL text */
     bool is_null_only;  /* no value told its type */
-    bool may_round;     /* CSV: of whole numbers by a word that not every row gave */
-    bool is_checked;    /* CSV: of whole numbers, but read as text, for the reader would round */
+    bool is_told;       /* CSV: its type is the caller's or the dataset's word */
+    bool is_asked;     /* CSV: of numbers, of which some may not be what the reader makes of them */
+    bool has_fraction; /* CSV, if asked: something like 1.5 or 15e-1 */
+    bool has_zeros;    /* CSV, if asked: something like 007 */
+    size_t digits;     /* CSV, if asked: of the longest whole number */
+    bool is_checked;   /* CSV: read as text and cast exactly, for the reader would round */
 };
 
 struct task;
@@ -71,11 +75,14 @@ enum lh_code parquet_open(struct task *task, struct lh_error *err);
 /* What a look at the file's bytes tells. */
 struct scan {
     bool is_gzip;
-    bool is_utf16;
-    int64_t bytes;      /* inflated */
-    int64_t rows_max;   /* line breaks + 1: a bound for progress */
-    int64_t lines;      /* exactly; 0: not known (wide characters, carriage returns alone) */
-    bool has_fractions; /* something in the file may be a number with a fraction */
+    bool has_mark;         /* of UTF-8: the JSON reader does not know it */
+    int64_t bytes;         /* inflated */
+    int64_t rows_max;      /* line breaks + 1: a bound for progress */
+    int64_t lines;         /* exactly; 0: not known (wide characters, carriage returns alone) */
+    int64_t depth;         /* JSON: of the whole text, broken lines and all */
+    bool has_fractions;    /* something in the file may be a number with a fraction, */
+    bool has_zeros;        /* one that begins with a nought, */
+    bool has_long_numbers; /* a whole one that no DOUBLE keeps */
 };
 
 struct task {
@@ -87,10 +94,9 @@ struct task {
     struct ingest_args args;
     struct ingest_options options;
     struct lh_upload input;
-    struct lh_str source_sha256;     /* hex */
-    struct lh_str source_options;    /* fingerprint of mode and options */
-    struct lh_str path;              /* what the engine reads */
-    struct storage_staged *unpacked; /* the file that `path` names, if it had to be inflated */
+    struct lh_str source_sha256;  /* hex */
+    struct lh_str source_options; /* fingerprint of mode and options */
+    struct lh_str path;           /* what the engine reads */
     const struct ingest_source *source;
     struct scan scan;
     struct catalog_snapshot *snapshot;
@@ -118,19 +124,44 @@ struct task {
 
 /* scan.c: format, encoding, NUL bytes, nesting; LH_UNREADABLE names what and where. */
 enum lh_code scan_file(struct task *task, struct lh_error *err) LH_MUST_USE;
-/* Inflates the file into staging and makes it the one that is read. */
-enum lh_code scan_unpack(struct task *task, struct lh_error *err) LH_MUST_USE;
 
-/* fractions.c: notes is_checked in the columns that may_round and hold something like a fraction.
- */
+/* encoding.c */
+enum encoding {
+    ENCODING_UTF8,
+    ENCODING_UTF16LE,
+    ENCODING_UTF16BE,
+    ENCODING_LATIN1,
+    ENCODING_WINDOWS
+};
+bool encoding_find(struct lh_str name, enum encoding *ret);
+/* By its mark, then by what the options say, then UTF-8. */
+enum encoding encoding_of(const struct ingest_options *options, const unsigned char *head,
+                          size_t count);
+/* Writes the file into staging, inflated, as UTF-8 without a mark, and makes it the one that is
+ * read. */
+enum lh_code encoding_convert(struct task *task, enum encoding from,
+                              struct lh_error *err) LH_MUST_USE;
+/* A file of the task's own, gone with it. */
+enum lh_code task_stage(struct task *task, struct lh_str suffix, struct storage_staged **ret,
+                        struct lh_error *err) LH_MUST_USE;
+
+/* numbers.c: notes what the fields of the columns that are asked hold. */
 struct csv_marks {
-    unsigned char delimiter;
+    struct lh_str delimiter; /* one to four bytes */
     unsigned char quote;
     unsigned char escape;
     bool has_quote;
+    int64_t head_lines; /* before the first row: of no column */
 };
-enum lh_code fractions_find(struct task *task, const struct csv_marks *marks,
-                            struct lh_error *err) LH_MUST_USE;
+enum lh_code numbers_find(struct task *task, const struct csv_marks *marks,
+                          struct lh_error *err) LH_MUST_USE;
+
+/* types.c: LH_INVALID if a value of options.types is no type; before any file is read. */
+enum lh_code types_check(struct ingest *ingest, const json_t *types, struct lh_arena *arena,
+                         struct lh_error *err) LH_MUST_USE;
+/* A type that was checked, as the engine writes it and as it will be stored. */
+enum lh_code types_settle(struct task *task, struct lh_str type, struct lh_str *ret,
+                          struct lh_error *err) LH_MUST_USE;
 
 /* columns.c */
 /* Makes `count` names unique (ASCII case ignored), not empty, printable; notes what it changed. */
@@ -150,6 +181,8 @@ enum lh_code write_dataset(struct task *task, struct ingest_result *result,
 /* SQL text: 'quoted' and "quoted". */
 struct lh_str sql_literal(struct lh_arena *arena, struct lh_str text);
 struct lh_str sql_ident(struct lh_arena *arena, struct lh_str name);
+/* The literal of a path, of which nothing is a pattern. */
+struct lh_str sql_path(struct lh_arena *arena, struct lh_str path);
 /* An engine error about the file becomes LH_UNREADABLE naming the format. */
 enum lh_code fail_unreadable(struct task *task, enum lh_code code, struct lh_error *err);
 /* The stored form of a type, as SQL text. */

@@ -3,21 +3,202 @@
  */
 #include "ingest/internal.h"
 
+#include "engine/vector.h"
+
 #define SQL_BYTES_MAX ((size_t)4 << 20)
 
-/* The reader with what every reading says: the whole file tells the types, objects never become
- * maps, and a value may be as long as a line. */
-static struct lh_str reader(const struct task *task, struct lh_str path, bool is_array,
-                            bool is_gzip)
+/* The reader with what every reading says: the whole file tells the types unless `columns` (a
+ * member ", columns={…}") does, objects never become maps, and a value may be as long as a line. */
+static struct lh_str reader(const struct task *task, const char *format, struct lh_str columns)
 {
     return lh_arena_printf(task->arena,
-                           "read_json(%.*s, format='%s', records='auto', sample_size=-1, "
-                           "map_inference_threshold=-1, field_appearance_threshold=0, "
-                           "maximum_object_size=%d%s)",
-                           LH_ARG(sql_literal(task->arena, path)),
-                           is_array ? "array" : "newline_delimited", INGEST_LINE_BYTES_MAX,
-                           is_gzip ? ", compression='gzip'" : "");
+                           "read_json(%.*s, hive_partitioning=false, format='%s', records='auto', "
+                           "sample_size=-1, map_inference_threshold=-1, "
+                           "field_appearance_threshold=0, maximum_object_size=%d%s%.*s)",
+                           LH_ARG(sql_path(task->arena, task->path)), format, INGEST_LINE_BYTES_MAX,
+                           task->scan.is_gzip ? ", compression='gzip'" : "", LH_ARG(columns));
 }
+
+/* --- numbers -----------------------------------------------------------------------------------
+ * A column that holds 0.5 and 9007199254740993, or a number beyond all integers, is a DOUBLE to the
+ * engine, which rounds without a word. Where the scan saw numbers that long, such columns are read
+ * as text once and asked; those that would lose digits get a type that keeps them. */
+
+struct leaf {
+    struct lh_str expr;
+    struct lh_str type; /* what it shall be */
+};
+
+struct leaves {
+    struct task *task;
+    struct leaf *items;
+    size_t count;
+};
+
+static size_t count_doubles(const struct engine_type_info *info)
+{
+    size_t count = info->type == ENGINE_DOUBLE;
+    if (info->type == ENGINE_STRUCT)
+        for (size_t at = 0; at < info->child_count; at++)
+            count += count_doubles(info->children[at]);
+    return count;
+}
+
+static void find_leaves(struct leaves *leaves, struct lh_str expr,
+                        const struct engine_type_info *info)
+{
+    struct lh_arena *arena = leaves->task->arena;
+    if (info->type == ENGINE_DOUBLE)
+        leaves->items[leaves->count++] = (struct leaf){expr, lh_lit("VARCHAR")};
+    if (info->type != ENGINE_STRUCT)
+        return;
+    for (size_t at = 0; at < info->child_count; at++)
+        find_leaves(leaves,
+                    lh_arena_printf(arena, "%.*s.%.*s", LH_ARG(expr),
+                                    LH_ARG(sql_ident(arena, info->child_names[at]))),
+                    info->children[at]);
+}
+
+/* The type as text, with what the leaves say; *next counts them. */
+static void put_type(struct lh_buf *buf, const struct leaves *leaves,
+                     const struct engine_type_info *info, size_t *next)
+{
+    if (info->type == ENGINE_DOUBLE) {
+        lh_buf_append_str(buf, leaves->items[(*next)++].type);
+    } else if (lh_str_equal(info->alias, lh_lit("JSON")) || info->type == ENGINE_NULL) {
+        lh_buf_append_str(buf, lh_lit("JSON"));
+    } else if (info->type == ENGINE_STRUCT) {
+        lh_buf_append_str(buf, lh_lit("STRUCT("));
+        for (size_t at = 0; at < info->child_count; at++) {
+            lh_buf_append_str(buf, at ? lh_lit(", ") : lh_lit(""));
+            engine_quote_ident(buf, info->child_names[at]);
+            lh_buf_append_char(buf, ' ');
+            put_type(buf, leaves, info->children[at], next);
+        }
+        lh_buf_append_char(buf, ')');
+    } else {
+        engine_type_text(info, buf);
+    }
+}
+
+static enum lh_code read_as(const struct leaves *leaves, const char *format,
+                            const struct engine_columns *columns, struct lh_str *ret,
+                            struct lh_error *err)
+{
+    struct lh_buf buf;
+    struct lh_buf type;
+    size_t next = 0;
+    lh_buf_init(&buf, SQL_BYTES_MAX);
+    lh_buf_init(&type, SQL_BYTES_MAX);
+    lh_buf_append_str(&buf, lh_lit(", columns={"));
+    for (size_t at = 0; at < columns->count; at++) {
+        type.len = 0;
+        put_type(&type, leaves, columns->items[at].info, &next);
+        lh_buf_append_str(&buf, at ? lh_lit(", ") : lh_lit(""));
+        engine_quote_literal(&buf, columns->items[at].name);
+        lh_buf_append_str(&buf, lh_lit(": "));
+        engine_quote_literal(&buf, lh_buf_str(&type));
+    }
+    lh_buf_append_char(&buf, '}');
+    enum lh_code code = lh_buf_check(&buf, "the columns of the file", err);
+    if (!code)
+        *ret = reader(leaves->task, format, lh_buf_str(&buf));
+    lh_buf_release(&type);
+    lh_buf_release(&buf);
+    return code;
+}
+
+/* Two numbers of every leaf: the digits of its longest whole number, and whether there are others.
+ * The other columns are read along, so that what cannot be read with types given shows here. */
+static enum lh_code ask_leaves(const struct leaves *leaves, const struct engine_columns *columns,
+                               struct lh_str relation, struct engine_cursor **ret,
+                               struct lh_error *err)
+{
+    struct lh_buf sql;
+    struct task *task = leaves->task;
+    lh_buf_init(&sql, SQL_BYTES_MAX);
+    lh_buf_append_str(&sql, lh_lit("SELECT "));
+    for (size_t at = 0; at < leaves->count; at++) {
+        struct lh_str expr = leaves->items[at].expr;
+        lh_buf_printf(&sql,
+                      "coalesce(max(length(ltrim(%.*s, '-'))) FILTER (regexp_matches(%.*s, "
+                      "'^-?[0-9]+$')), 0)::BIGINT, "
+                      "count(*) FILTER (NOT regexp_matches(%.*s, '^-?[0-9]+$'))::BIGINT, ",
+                      LH_ARG(expr), LH_ARG(expr), LH_ARG(expr));
+    }
+    for (size_t at = 0; at < columns->count; at++) {
+        lh_buf_append_str(&sql, at ? lh_lit(", count(") : lh_lit("count("));
+        engine_quote_ident(&sql, columns->items[at].name);
+        lh_buf_append_char(&sql, ')');
+    }
+    lh_buf_printf(&sql, " FROM %.*s", LH_ARG(relation));
+    enum lh_code code = lh_buf_check(&sql, "the columns of the file", err);
+    if (!code)
+        code = engine_run(task->connection, lh_buf_str(&sql), NULL, task->cancel, ret, err);
+    lh_buf_release(&sql);
+    return code;
+}
+
+static enum lh_code settle_leaves(struct leaves *leaves, struct engine_cursor *cursor,
+                                  bool *ret_changed, struct lh_error *err)
+{
+    const struct engine_chunk *chunk = NULL;
+    enum lh_code code = engine_cursor_next(cursor, &chunk, err);
+    *ret_changed = false;
+    for (size_t at = 0; !code && chunk && at < leaves->count; at++) {
+        struct leaf *leaf = &leaves->items[at];
+        int64_t digits = ((const int64_t *)chunk->columns[2 * at].data)[0];
+        int64_t others = ((const int64_t *)chunk->columns[2 * at + 1].data)[0];
+        bool is_exact = others == 0 && digits <= INGEST_DECIMAL_DIGITS;
+        leaf->type = digits <= INGEST_EXACT_DIGITS ? lh_lit("DOUBLE")
+                     : is_exact                    ? lh_lit("DECIMAL(38,0)")
+                                                   : lh_lit("VARCHAR");
+        if (digits <= INGEST_EXACT_DIGITS)
+            continue;
+        *ret_changed = true;
+        task_warn(leaves->task, "%.*s is %.*s: as DOUBLE its %lld digits would be rounded.",
+                  LH_ARG(lh_str_head(leaf->expr, 100)), LH_ARG(leaf->type), (long long)digits);
+    }
+    return code;
+}
+
+/* Makes task->relation one that rounds nothing; `columns` are described again by the caller. */
+static enum lh_code keep_digits(struct task *task, const char *format,
+                                const struct engine_columns *columns, bool *ret_changed,
+                                struct lh_error *err)
+{
+    struct leaves leaves = {.task = task};
+    struct lh_str relation = {0};
+    struct engine_cursor *cursor = NULL;
+    size_t count = 0;
+    *ret_changed = false;
+    for (size_t at = 0; at < columns->count; at++)
+        count += count_doubles(columns->items[at].info);
+    if (!count || !task->scan.has_long_numbers)
+        return LH_OK;
+    leaves.items = lh_arena_array(task->arena, count, sizeof(*leaves.items));
+    for (size_t at = 0; at < columns->count; at++)
+        find_leaves(&leaves, sql_ident(task->arena, columns->items[at].name),
+                    columns->items[at].info);
+    enum lh_code code = read_as(&leaves, format, columns, &relation, err);
+    if (!code)
+        code = ask_leaves(&leaves, columns, relation, &cursor, err);
+    if (!code)
+        code = settle_leaves(&leaves, cursor, ret_changed, err);
+    engine_cursor_close(cursor);
+    if (!code && *ret_changed)
+        code = read_as(&leaves, format, columns, &task->relation, err);
+    if (code != LH_SQL && code != LH_UNREADABLE && code != LH_INVALID)
+        return code;
+    /* Dates in a form that only the engine's own detection reads. */
+    task_warn(task, "Numbers of more than %d digits beside fractions are rounded to DOUBLE.",
+              INGEST_EXACT_DIGITS);
+    *ret_changed = false;
+    return LH_OK;
+}
+
+/* --- columns -----------------------------------------------------------------------------------
+ */
 
 static void add_column(struct task *task, struct lh_str name, struct lh_str expr,
                        const struct engine_type_info *info)
@@ -59,12 +240,24 @@ static void add_flat(struct task *task, struct lh_str name, struct lh_str expr,
     }
 }
 
-static enum lh_code describe(struct task *task, struct lh_error *err)
+static enum lh_code describe_relation(struct task *task, struct engine_columns *ret,
+                                      struct lh_error *err)
+{
+    struct lh_str sql = lh_arena_printf(task->arena, "SELECT * FROM %.*s", LH_ARG(task->relation));
+    return engine_describe(task->connection, sql, task->arena, ret, err);
+}
+
+static enum lh_code describe(struct task *task, const char *format, struct lh_error *err)
 {
     struct engine_columns columns = {0};
     size_t leaves = 0;
-    struct lh_str sql = lh_arena_printf(task->arena, "SELECT * FROM %.*s", LH_ARG(task->relation));
-    enum lh_code code = engine_describe(task->connection, sql, task->arena, &columns, err);
+    bool has_changed = false;
+    task->relation = reader(task, format, lh_lit(""));
+    enum lh_code code = describe_relation(task, &columns, err);
+    if (!code)
+        code = keep_digits(task, format, &columns, &has_changed, err);
+    if (!code && has_changed)
+        code = describe_relation(task, &columns, err);
     if (code)
         return code;
     for (size_t at = 0; at < columns.count; at++)
@@ -77,15 +270,18 @@ static enum lh_code describe(struct task *task, struct lh_error *err)
     return LH_OK;
 }
 
+/* --- broken lines ------------------------------------------------------------------------------
+ */
+
 /* Lines as text: a separator that no JSON text holds unescaped keeps them whole. */
 static struct lh_str lines_of(const struct task *task)
 {
     return lh_arena_printf(task->arena,
                            "(SELECT row_number() OVER () AS line, text FROM read_csv(%.*s, "
                            "columns={'text': 'VARCHAR'}, delim='\x01', quote='', escape='', "
-                           "comment='', header=false, auto_detect=false, max_line_size=%d%s) "
-                           "WHERE trim(text) <> '')",
-                           LH_ARG(sql_literal(task->arena, task->path)), INGEST_LINE_BYTES_MAX,
+                           "comment='', header=false, auto_detect=false, hive_partitioning=false, "
+                           "max_line_size=%d%s) WHERE trim(text) <> '')",
+                           LH_ARG(sql_path(task->arena, task->path)), INGEST_LINE_BYTES_MAX,
                            task->scan.is_gzip ? ", compression='gzip'" : "");
 }
 
@@ -95,7 +291,7 @@ static enum lh_code set_bad_lines_aside(struct task *task, struct lh_error *err)
     int64_t rows = 0;
     struct lh_str lines = lines_of(task);
     struct storage_staged *good = NULL;
-    enum lh_code code = storage_stage(task->ingest->storage, lh_lit(".ndjson"), &good, err);
+    enum lh_code code = task_stage(task, lh_lit(".ndjson"), &good, err);
     if (code)
         return code;
     struct lh_str copy = lh_arena_printf(
@@ -106,33 +302,37 @@ static enum lh_code set_bad_lines_aside(struct task *task, struct lh_error *err)
     code = engine_execute(task->connection, copy, NULL, task->cancel, &rows, err);
     if (!code && rows == 0)
         code = lh_fail(err, LH_UNREADABLE, "No line of the file is valid JSON.");
-    if (code) {
-        storage_staged_discard(good);
+    if (code)
         return code;
-    }
     task->rejects = lh_arena_printf(
         task->arena,
         "SELECT line::BIGINT AS line, 'not valid JSON' AS reason, text AS raw FROM %.*s "
         "WHERE NOT json_valid(text) ORDER BY line",
         LH_ARG(lines));
-    storage_staged_discard(task->unpacked);
-    task->unpacked = good;
-    task->relation = reader(task, storage_staged_path(good), false, false);
-    return describe(task, err);
+    task->path = storage_staged_path(good);
+    task->scan.is_gzip = false;
+    return describe(task, "newline_delimited", err);
+}
+
+static bool is_of_the_file(enum lh_code code)
+{
+    return code == LH_SQL || code == LH_UNREADABLE || code == LH_INVALID || code == LH_IO;
 }
 
 enum lh_code json_open(struct task *task, struct lh_error *err)
 {
     bool is_array = task->source->format == FORMAT_JSON;
-    if (!lh_str_empty(task->options.encoding) &&
-        !lh_str_equal_nocase(task->options.encoding, lh_lit("utf-8")))
-        return lh_fail(err, LH_INVALID, "JSON is UTF-8: options.encoding '%.*s' cannot be used.",
-                       LH_ARG(task->options.encoding));
-    if (task->scan.is_utf16)
-        return lh_fail(err, LH_UNREADABLE, "The file is UTF-16; JSON has to be UTF-8.");
-    task->relation = reader(task, task->path, is_array, task->scan.is_gzip);
-    enum lh_code code = describe(task, err);
-    if (code && !is_array && code != LH_CANCELLED && code != LH_STOPPING)
+    enum lh_code code = LH_OK;
+    /* The reader takes a byte order mark for a broken value. */
+    if (task->scan.has_mark)
+        code = encoding_convert(task, ENCODING_UTF8, err);
+    if (code)
+        return code;
+    code = describe(task, is_array ? "array" : "newline_delimited", err);
+    /* Objects over several lines each are no NDJSON, but what many a tool writes. */
+    if (is_of_the_file(code) && !is_array && task->scan.depth <= INGEST_JSON_DEPTH_MAX)
+        code = describe(task, "unstructured", err);
+    if (is_of_the_file(code) && !is_array)
         code = set_bad_lines_aside(task, err);
     if (code)
         return fail_unreadable(task, code, err);

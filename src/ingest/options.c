@@ -18,7 +18,9 @@ static const struct lh_field option_rows[] = {
     LH_CHOICE(struct ingest_options, header, .choices = header_names, LH_PRESET(HEADER_AUTO),
               .doc = "CSV: whether the first line names the columns."),
     LH_STR(struct ingest_options, encoding, .max = ENCODING_BYTES_MAX,
-           .doc = "CSV: utf-8, utf-16 or latin-1; UTF-16 is found by its mark."),
+           .doc =
+               "Of a text: utf-8, utf-16, utf-16le, utf-16be, latin-1 or windows-1252; UTF-16 is "
+               "found by its mark."),
     LH_STR_LIST(struct ingest_options, null_strings, .max = NULL_STRINGS_MAX,
                 .doc = "CSV: texts that mean NULL, besides the empty one."),
     LH_JSON(struct ingest_options, types,

@@ -5,14 +5,14 @@ enum lh_code parquet_open(struct task *task, struct lh_error *err)
 {
     struct engine_columns columns = {0};
     int64_t rows = 0;
-    enum lh_code code = task->scan.is_gzip && !task->unpacked ? scan_unpack(task, err) : LH_OK;
+    enum lh_code code = task->scan.is_gzip ? encoding_convert(task, ENCODING_UTF8, err) : LH_OK;
     if (code)
         return code;
     code = engine_parquet_schema(task->connection, task->path, task->arena, &columns, &rows, err);
     if (code)
         return fail_unreadable(task, code, err);
-    task->relation = lh_arena_printf(task->arena, "read_parquet(%.*s)",
-                                     LH_ARG(sql_literal(task->arena, task->path)));
+    task->relation = lh_arena_printf(task->arena, "read_parquet(%.*s, hive_partitioning = false)",
+                                     LH_ARG(sql_path(task->arena, task->path)));
     task->columns = lh_arena_array(task->arena, columns.count + 1, sizeof(*task->columns));
     task->column_count = columns.count;
     for (size_t at = 0; at < columns.count; at++) {

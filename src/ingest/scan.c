@@ -6,9 +6,12 @@
 #include "ingest/internal.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "ingest/pieces.h"
+
+#define UTF8_MARK "\xEF\xBB\xBF"
 
 /* --- text --------------------------------------------------------------------------------------
  */
@@ -18,10 +21,14 @@ struct text_scan {
     int64_t at;            /* bytes before this piece */
     unsigned char tail[4]; /* a character that the last piece cut */
     size_t tail_len;
-    bool is_line_open; /* the last byte was not a line break */
+    int64_t line_bytes;    /* of the line at hand so far */
+    unsigned char last[2]; /* the bytes before this piece */
+    int digits;            /* JSON: of the number at hand, before its point */
+    bool is_line_open;     /* the last byte was not a line break */
     bool is_mac;
     bool has_content; /* anything but blanks */
-    int64_t depth;    /* JSON */
+    int64_t depth;    /* JSON: of the line, or of the whole */
+    int64_t whole_depth;
     bool is_in_string;
     bool is_escaped;
 };
@@ -52,6 +59,69 @@ static bool may_hold_fraction(const unsigned char *bytes, size_t count)
     return false;
 }
 
+static bool is_digit(unsigned char byte)
+{
+    return byte >= '0' && byte <= '9';
+}
+
+/* A nought and another digit behind what may end a field, as postcodes and telephone numbers begin:
+ * as a number the field would lose the nought. May say yes too often. */
+static unsigned begins_with_zero(unsigned char before, unsigned char first, unsigned char second)
+{
+    unsigned is_end = (before <= ',' && before != ' ') || before == ';' || before == '|';
+    return is_end & (first == '0') & ((unsigned char)(second - '0') < 10);
+}
+
+/* In blocks, and without a jump in them, so that compilers do many bytes at once. `last` are the
+ * two bytes before the piece, and become those before the next. */
+static bool may_hold_zeros(const unsigned char *bytes, size_t count, unsigned char last[2])
+{
+    enum { BLOCK = 64 };
+    unsigned found = 0;
+    size_t at = 1;
+    if (count < 2)
+        return count > 0; /* a stray byte: not worth its own rules */
+    found = begins_with_zero(last[0], last[1], bytes[0]) |
+            begins_with_zero(last[1], bytes[0], bytes[1]);
+    for (; at + BLOCK < count && !found; at += BLOCK) {
+        unsigned char in_block = 0;
+        for (size_t i = at; i < at + BLOCK; i++)
+            in_block |= (unsigned char)(((bytes[i - 1] <= ',') & (bytes[i - 1] != ' ')) |
+                                        (bytes[i - 1] == ';') | (bytes[i - 1] == '|')) &
+                        (unsigned char)(bytes[i] == '0') &
+                        (unsigned char)((unsigned char)(bytes[i + 1] - '0') < 10);
+        found |= in_block;
+    }
+    for (; at + 1 < count && !found; at++)
+        found = begins_with_zero(bytes[at - 1], bytes[at], bytes[at + 1]);
+    last[0] = bytes[count - 2];
+    last[1] = bytes[count - 1];
+    return found != 0;
+}
+
+/* A run of more digits than a DOUBLE keeps. It covers an aligned word; at the ends of the piece it
+ * may go on. */
+static bool may_hold_long_number(const unsigned char *bytes, size_t count)
+{
+    for (size_t at = 0; at + 8 <= count; at += 8) {
+        uint64_t word;
+        memcpy(&word, bytes + at, 8);
+        if (((word & (word + UINT64_C(0x0606060606060606))) & UINT64_C(0xF0F0F0F0F0F0F0F0)) !=
+            UINT64_C(0x3030303030303030))
+            continue;
+        size_t from = at;
+        size_t to = at + 8;
+        while (from > 0 && is_digit(bytes[from - 1]))
+            from--;
+        while (to < count && is_digit(bytes[to]))
+            to++;
+        if (to - from >= INGEST_EXACT_DIGITS + 1 || from == 0 || to == count)
+            return true;
+        at = to & ~(size_t)7;
+    }
+    return false;
+}
+
 /* Whether a carriage return ends a line alone. */
 static bool has_lone_return(const unsigned char *bytes, size_t count)
 {
@@ -64,10 +134,43 @@ static bool has_lone_return(const unsigned char *bytes, size_t count)
 }
 
 /* What a CSV file needs to know before its rows are counted and its numbers trusted. */
-static void note_csv(struct scan *scan, bool *is_mac, const unsigned char *bytes, size_t count)
+static void note_csv(struct scan *scan, struct text_scan *text, const unsigned char *bytes,
+                     size_t count)
 {
     scan->has_fractions = scan->has_fractions || may_hold_fraction(bytes, count);
-    *is_mac = *is_mac || (count && has_lone_return(bytes, count));
+    scan->has_zeros = scan->has_zeros || may_hold_zeros(bytes, count, text->last);
+    scan->has_long_numbers = scan->has_long_numbers || may_hold_long_number(bytes, count);
+    text->is_mac = text->is_mac || (count && has_lone_return(bytes, count));
+}
+
+static bool ends_line(unsigned char byte)
+{
+    return byte == '\n' || byte == '\r';
+}
+
+/* A piece is shorter than the longest line, so that only what it begins and ends with counts. */
+static enum lh_code check_line(struct text_scan *text, const unsigned char *bytes, size_t count,
+                               struct lh_error *err)
+{
+    size_t first = 0;
+    size_t last = count;
+    while (first < count && !ends_line(bytes[first]))
+        first++;
+    text->line_bytes += (int64_t)first;
+    if (text->line_bytes > INGEST_LINE_BYTES_MAX) {
+        lh_fail(err, LH_TOO_LARGE, "Line %lld of the file is longer than %d MB.",
+                (long long)text->line, INGEST_LINE_BYTES_MAX >> 20);
+        if (err)
+            err->line = text->line;
+        return lh_error_hint(err, "Is it one file of rows? What a line breaks is cut elsewhere, or "
+                                  "send long texts as Parquet.");
+    }
+    if (first == count)
+        return LH_OK;
+    while (!ends_line(bytes[last - 1]))
+        last--;
+    text->line_bytes = (int64_t)(count - last);
+    return LH_OK;
 }
 
 static bool is_ascii(const unsigned char *bytes, size_t count)
@@ -104,13 +207,12 @@ static enum lh_code fail_encoding(int64_t line, struct lh_error *err)
     lh_fail(err, LH_UNREADABLE, "Line %lld of the file is not UTF-8 text.", (long long)line);
     if (err)
         err->line = line;
-    return lh_error_hint(err,
-                         "Say what it is with options.encoding: \"latin-1\" or \"utf-16\" (CSV), "
-                         "or save the file as UTF-8.");
+    return lh_error_hint(err, "Say what it is with options.encoding (\"windows-1252\", which Excel "
+                              "writes, \"latin-1\" or \"utf-16\"), or save the file as UTF-8.");
 }
 
 static enum lh_code check_text(struct text_scan *scan, unsigned char *bytes, size_t count,
-                               bool is_utf8, struct lh_error *err)
+                               struct lh_error *err)
 {
     const unsigned char *nul = memchr(bytes, 0, count);
     if (nul) {
@@ -123,19 +225,45 @@ static enum lh_code check_text(struct text_scan *scan, unsigned char *bytes, siz
                              "If it is UTF-16 without its mark, say so with options.encoding.");
     }
     size_t bad = 0;
-    if (is_utf8 && !is_ascii(bytes, count) &&
-        !lh_str_is_utf8((struct lh_str){(char *)bytes, count}, &bad))
+    if (!is_ascii(bytes, count) && !lh_str_is_utf8((struct lh_str){(char *)bytes, count}, &bad))
         return fail_encoding(scan->line + count_lines(bytes, bad), err);
     scan->line += count_lines(bytes, count);
     return LH_OK;
 }
 
+/* Digits of a whole number, as far as it goes; a point or an exponent make it another kind. */
+static bool is_long_number(struct text_scan *scan, unsigned char byte)
+{
+    if (is_digit(byte))
+        return ++scan->digits > INGEST_EXACT_DIGITS;
+    scan->digits = byte == '.' || byte == 'e' || byte == 'E' ? INT_MIN : 0;
+    return false;
+}
+
+static enum lh_code fail_depth(const struct text_scan *scan, size_t at, struct lh_error *err)
+{
+    lh_fail(err, LH_UNREADABLE, "The JSON nests deeper than %d levels near byte %lld.",
+            INGEST_JSON_DEPTH_MAX, (long long)(scan->at + (int64_t)at));
+    return lh_error_hint(err, "Bring the inner parts to the top, or send them as text.");
+}
+
+static enum lh_code fail_empty(struct lh_error *err)
+{
+    lh_fail(err, LH_UNREADABLE, "The file is empty: it has neither columns nor rows.");
+    return lh_error_hint(err, "A CSV file has a line of column names at least.");
+}
+
+/* Lines of NDJSON stand for themselves, so that a broken one spoils no other; text that is one
+ * value over many lines counts as a whole too (scan->deepest). */
 static enum lh_code check_depth(struct text_scan *scan, const unsigned char *bytes, size_t count,
-                                struct lh_error *err)
+                                bool is_by_line, struct scan *ret, struct lh_error *err)
 {
     for (size_t at = 0; at < count; at++) {
         unsigned char byte = bytes[at];
-        if (scan->is_in_string) {
+        if (byte == '\n' && is_by_line) {
+            scan->is_in_string = scan->is_escaped = false;
+            scan->depth = 0;
+        } else if (scan->is_in_string) {
             if (scan->is_escaped)
                 scan->is_escaped = false;
             else if (byte == '\\')
@@ -145,12 +273,14 @@ static enum lh_code check_depth(struct text_scan *scan, const unsigned char *byt
         } else if (byte == '"') {
             scan->is_in_string = true;
         } else if (byte == '[' || byte == '{') {
+            ret->depth = ++scan->whole_depth > ret->depth ? scan->whole_depth : ret->depth;
             if (++scan->depth > INGEST_JSON_DEPTH_MAX)
-                return lh_fail(err, LH_UNREADABLE,
-                               "The JSON nests deeper than %d levels near byte %lld.",
-                               INGEST_JSON_DEPTH_MAX, (long long)(scan->at + (int64_t)at));
+                return fail_depth(scan, at, err);
         } else if (byte == ']' || byte == '}') {
             scan->depth--;
+            scan->whole_depth--;
+        } else {
+            ret->has_long_numbers = is_long_number(scan, byte) || ret->has_long_numbers;
         }
     }
     return LH_OK;
@@ -159,78 +289,130 @@ static enum lh_code check_depth(struct text_scan *scan, const unsigned char *byt
 /* --- what it is --------------------------------------------------------------------------------
  */
 
-static bool has_mark(const unsigned char *head, size_t count, unsigned char a, unsigned char b)
+/* What people send that is no table. Only what cannot begin a text that is one. */
+static const struct {
+    const char *bytes;
+    size_t at;
+    size_t count;
+    const char *what;
+} foreign[] = {
+    {"PK\3\4", 0, 4, "a ZIP archive (an XLSX workbook is one too)"},
+    {"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", 0, 8, "an old Office document (XLS, DOC)"},
+    {"%PDF-", 0, 5, "a PDF document"},
+    {"\x28\xB5\x2F\xFD", 0, 4, "compressed with Zstandard"},
+    {"1AY&SY", 4, 6, "compressed with bzip2"},
+    {"\xFD\x37zXZ\0", 0, 6, "compressed with xz"},
+    {"7z\xBC\xAF\x27\x1C", 0, 6, "a 7z archive"},
+    {"SQLite format 3\0", 0, 16, "an SQLite database"},
+    {"ARROW1\0\0", 0, 8, "an Arrow file"},
+    {"Obj\1", 0, 4, "an Avro file"},
+    {"\x89PNG\r\n", 0, 6, "a picture"},
+    {"\xFF\xD8\xFF", 0, 3, "a picture"},
+};
+static const char *const pages[] = {"<!doctype", "<html", "<?xml", NULL};
+
+static enum lh_code fail_foreign(const char *what, struct lh_error *err)
 {
-    return count >= 2 && head[0] == a && head[1] == b;
+    lh_fail(err, LH_UNREADABLE, "The file is %s, no CSV, TSV, JSON, NDJSON or Parquet.", what);
+    return lh_error_hint(err, "Send its rows in one of these formats, plain or gzipped; "
+                              "options.format takes it for one in spite of this.");
+}
+
+static enum lh_code check_foreign(const unsigned char *head, size_t count, struct lh_error *err)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
+        if (count >= foreign[i].at + foreign[i].count &&
+            memcmp(head + foreign[i].at, foreign[i].bytes, foreign[i].count) == 0)
+            return fail_foreign(foreign[i].what, err);
+    while (at < count && isspace(head[at]))
+        at++;
+    struct lh_str text = {(const char *)head + at, count - at};
+    for (size_t i = 0; pages[i]; i++)
+        if (lh_str_equal_nocase(lh_str_slice(text, 0, strlen(pages[i])), lh_str_of(pages[i])))
+            return fail_foreign("a page of HTML or XML", err);
+    return LH_OK;
 }
 
 static bool name_ends(const struct task *task, const char *suffix)
 {
     struct lh_str name = task->input.filename;
-    struct lh_str end = lh_str_of(suffix);
-    return name.len >= end.len &&
-           lh_str_equal_nocase(lh_str_slice(name, name.len - end.len, end.len), end);
+    struct lh_str ends[] = {lh_str_of(suffix), lh_arena_printf(task->arena, "%s.gz", suffix)};
+    for (size_t at = 0; at < 2; at++)
+        if (name.len >= ends[at].len &&
+            lh_str_equal_nocase(lh_str_slice(name, name.len - ends[at].len, ends[at].len),
+                                ends[at]))
+            return true;
+    return false;
+}
+
+/* The first byte that is neither mark nor blank; 0 if there is none. */
+static unsigned char first_byte(const unsigned char *head, size_t count)
+{
+    size_t at = count >= 3 && memcmp(head, UTF8_MARK, 3) == 0 ? 3 : 0;
+    while (at < count && isspace(head[at]))
+        at++;
+    return at < count ? head[at] : 0;
 }
 
 /* Content decides; the name breaks the tie between formats that look alike. */
 static enum ingest_format sniff(const struct task *task, const unsigned char *head, size_t count)
 {
-    size_t at = 0;
+    unsigned char first = first_byte(head, count);
+    bool is_table = name_ends(task, ".csv") || name_ends(task, ".tsv");
     if (count >= 4 && memcmp(head, "PAR1", 4) == 0)
         return FORMAT_PARQUET;
     if (name_ends(task, ".parquet"))
         return FORMAT_PARQUET; /* and the reader will say that it is none */
-    if (count >= 3 && memcmp(head, "\xEF\xBB\xBF", 3) == 0)
-        at = 3;
-    while (at < count && isspace(head[at]))
-        at++;
-    if (at < count && head[at] == '{')
+    if (first == '{')
         return FORMAT_NDJSON;
-    if (at < count && head[at] == '[' && !name_ends(task, ".csv") && !name_ends(task, ".tsv"))
+    if (first == '[' && !is_table)
         return FORMAT_JSON;
-    return name_ends(task, ".tsv") || name_ends(task, ".tsv.gz") ? FORMAT_TSV : FORMAT_CSV;
+    if (name_ends(task, ".json") || name_ends(task, ".ndjson") || name_ends(task, ".jsonl"))
+        return FORMAT_NDJSON;
+    return name_ends(task, ".tsv") ? FORMAT_TSV : FORMAT_CSV;
 }
 
-static void choose_source(struct task *task, const unsigned char *head, size_t count)
+static enum lh_code choose_source(struct task *task, const unsigned char *head, size_t count,
+                                  struct lh_error *err)
 {
     enum ingest_format format = (enum ingest_format)task->options.format;
-    if (format == FORMAT_AUTO)
+    enum lh_code code = LH_OK;
+    if (format == FORMAT_AUTO) {
+        code = check_foreign(head, count, err);
         format = sniff(task, head, count);
+    } else if (format == FORMAT_JSON && first_byte(head, count) == '{') {
+        format = FORMAT_NDJSON; /* objects one after the other */
+    }
     for (size_t at = 0; at < ingest_source_count; at++)
         if (ingest_sources[at].format == format)
             task->source = &ingest_sources[at];
-}
-
-static bool is_declared_utf8(const struct task *task)
-{
-    struct lh_str encoding = task->options.encoding;
-    return lh_str_empty(encoding) || lh_str_equal_nocase(encoding, lh_lit("utf-8"));
+    task->scan.has_mark = count >= 3 && memcmp(head, UTF8_MARK, 3) == 0;
+    return code;
 }
 
 /* One piece of a text file, the tail of the one before already in front of it. */
 static enum lh_code scan_piece(struct task *task, struct text_scan *text, unsigned char *bytes,
                                size_t count, bool is_last, struct lh_error *err)
 {
-    bool is_utf8 = is_declared_utf8(task) && !task->scan.is_utf16;
-    bool is_wide =
-        task->scan.is_utf16 || lh_str_starts_with(task->options.encoding, lh_lit("utf-16"));
-    if (is_wide) {
-        task->scan.has_fractions = text->is_mac = text->has_content = true;
-        return LH_OK;
-    }
-    if (task->source->format == FORMAT_CSV || task->source->format == FORMAT_TSV)
-        note_csv(&task->scan, &text->is_mac, bytes, count);
+    enum ingest_format format = task->source->format;
+    bool is_csv = format == FORMAT_CSV || format == FORMAT_TSV;
+    enum lh_code code = LH_OK;
     for (size_t at = 0; at < count && !text->has_content; at++)
         text->has_content = !isspace(bytes[at]);
     if (count)
         text->is_line_open = bytes[count - 1] != '\n';
-    text->tail_len = is_utf8 && !is_last ? cut_character(bytes, count) : 0;
+    text->tail_len = !is_last ? cut_character(bytes, count) : 0;
     memcpy(text->tail, bytes + count - text->tail_len, text->tail_len);
     count -= text->tail_len;
-    enum lh_code code = check_text(text, bytes, count, is_utf8, err);
-    bool is_json = task->source->format == FORMAT_JSON || task->source->format == FORMAT_NDJSON;
-    if (!code && is_json)
-        code = check_depth(text, bytes, count, err);
+    if (is_csv)
+        note_csv(&task->scan, text, bytes, count);
+    if (format != FORMAT_JSON)
+        code = check_line(text, bytes, count, err);
+    if (!code && !is_csv)
+        code = check_depth(text, bytes, count, format == FORMAT_NDJSON, &task->scan, err);
+    if (!code)
+        code = check_text(text, bytes, count, err);
     text->at += (int64_t)count;
     return code;
 }
@@ -238,7 +420,7 @@ static enum lh_code scan_piece(struct task *task, struct text_scan *text, unsign
 static enum lh_code scan_pieces(struct task *task, struct pieces *pieces, unsigned char *space,
                                 struct lh_error *err)
 {
-    struct text_scan text = {.line = 1};
+    struct text_scan text = {.line = 1, .last = {'\n', '\n'}};
     enum lh_code code = LH_OK;
     for (bool is_first = true; !code; is_first = false) {
         size_t got = 0;
@@ -246,70 +428,55 @@ static enum lh_code scan_pieces(struct task *task, struct pieces *pieces, unsign
         code = pieces_next(pieces, space + text.tail_len, &got, err);
         if (!code)
             code = lh_cancel_fail(task->cancel, "The ingest", err);
-        if (code)
-            break;
-        if (is_first) {
-            if (got == 0)
-                return lh_fail(err, LH_UNREADABLE, "The file is empty.");
-            choose_source(task, space, got);
-            task->scan.is_utf16 =
-                has_mark(space, got, 0xFF, 0xFE) || has_mark(space, got, 0xFE, 0xFF);
-        }
-        if (!task->source->is_text || (got == 0 && text.tail_len == 0))
+        if (!code && is_first && got == 0)
+            code = fail_empty(err);
+        if (!code && is_first)
+            code = choose_source(task, space, got, err);
+        if (code || !task->source->is_text || (got == 0 && text.tail_len == 0))
             break;
         code = scan_piece(task, &text, space, text.tail_len + got, got == 0, err);
         if (got == 0)
             break;
     }
     if (!code && task->source->is_text && !text.has_content)
-        return lh_fail(err, LH_UNREADABLE, "The file holds nothing but blanks.");
+        code = fail_empty(err);
     task->scan.rows_max = text.line;
     task->scan.lines = text.is_mac ? 0 : text.line - !text.is_line_open;
+    return code;
+}
+
+static enum lh_code scan_open(struct task *task, unsigned char *space, enum encoding *ret,
+                              struct lh_error *err)
+{
+    struct pieces pieces;
+    size_t got = 0;
+    enum lh_code code = pieces_open(task->path, &pieces, err);
+    if (code)
+        return code;
+    code = pieces_next(&pieces, space, &got, err);
+    *ret = encoding_of(&task->options, space, got);
+    pieces_close(&pieces);
     return code;
 }
 
 enum lh_code scan_file(struct task *task, struct lh_error *err)
 {
     struct pieces pieces;
-    unsigned char *space = NULL;
-    enum lh_code code = pieces_open(task->path, &pieces, err);
-    if (code)
-        return code;
-    space = malloc(PIECE_BYTES + sizeof(((struct text_scan *)0)->tail));
-    if (!space)
-        code = lh_fail(err, LH_BUSY, "There is no memory to read the file.");
+    enum encoding encoding = ENCODING_UTF8;
+    unsigned char *space = malloc(PIECE_BYTES + sizeof(((struct text_scan *)0)->tail));
+    enum lh_code code = space ? scan_open(task, space, &encoding, err)
+                              : lh_fail(err, LH_BUSY, "There is no memory to read the file.");
+    if (!code && encoding != ENCODING_UTF8 && task->options.format != FORMAT_PARQUET)
+        code = encoding_convert(task, encoding, err);
     if (!code)
-        code = scan_pieces(task, &pieces, space, err);
-    task->scan.is_gzip = pieces.is_gzip;
-    task->scan.bytes = pieces.given;
-    free(space);
-    pieces_close(&pieces);
-    return code;
-}
-
-enum lh_code scan_unpack(struct task *task, struct lh_error *err)
-{
-    struct pieces pieces;
-    unsigned char *space = malloc(PIECE_BYTES);
-    if (!space)
-        return lh_fail(err, LH_BUSY, "There is no memory to inflate the file.");
-    enum lh_code code = pieces_open(task->path, &pieces, err);
+        code = pieces_open(task->path, &pieces, err);
     if (code) {
         free(space);
         return code;
     }
-    code = storage_stage(task->ingest->storage, lh_lit(".unpacked"), &task->unpacked, err);
-    while (!code) {
-        size_t got = 0;
-        code = pieces_next(&pieces, space, &got, err);
-        if (!code)
-            code = lh_cancel_fail(task->cancel, "The ingest", err);
-        if (code || got == 0)
-            break;
-        code = storage_staged_write(task->unpacked, space, got, err);
-    }
-    if (!code)
-        task->path = storage_staged_path(task->unpacked);
+    code = scan_pieces(task, &pieces, space, err);
+    task->scan.is_gzip = pieces.is_gzip;
+    task->scan.bytes = pieces.given;
     free(space);
     pieces_close(&pieces);
     return code;

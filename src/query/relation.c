@@ -39,7 +39,7 @@ void query_write_files(struct query_relation_writer *writer,
     for (size_t i = 0; i < files->path_count; i++) {
         if (i)
             lh_buf_append_str(buf, lh_lit(", "));
-        engine_quote_literal(buf, files->paths[i]);
+        engine_quote_path(buf, files->paths[i]);
     }
     /* A folder called a=b above the lake is not a column. */
     lh_buf_append_str(buf, lh_lit("], hive_partitioning = false)"));

@@ -308,7 +308,7 @@ static enum lh_code read_rows(struct search *search, struct lh_str path, struct 
                   "SELECT CAST(id AS VARCHAR), chunk, start, text, content_hash%s FROM "
                   "read_parquet([",
                   entries->has_vectors ? ", CAST(vector AS FLOAT[])" : "");
-    engine_quote_literal(&sql, path);
+    engine_quote_path(&sql, path);
     lh_buf_append_str(&sql, lh_lit("], hive_partitioning = false)"));
     enum lh_code code = lh_buf_check(&sql, "The path of a part", err);
     if (!code)

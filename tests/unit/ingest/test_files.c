@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <zlib.h>
 
 #include "support/op_house.h"
 
@@ -74,7 +75,7 @@ static void take_all(const struct file *files, size_t count)
 }
 #define TAKE_ALL(files) take_all(files, sizeof(files) / sizeof((files)[0]))
 
-#define TYPES "SELECT list(typeof(COLUMNS(*)))[1] FROM t"
+#define TYPES "SELECT typeof(COLUMNS(*)) FROM t LIMIT 1"
 
 static const struct file csv_files[] = {
     {"a byte order mark is not part of the first name", "a.csv", BYTES("\xef\xbb\xbfid,n\n1,a\n"),
@@ -100,8 +101,32 @@ static const struct file csv_files[] = {
     {"a fraction among numbers that were said to be whole is kept aside", "a.csv",
      BYTES("a\n1\n2.5\n3.0\n"), "{\"types\": {\"a\": \"INTEGER\"}, \"max_rejected_ratio\": 1}",
      "SELECT sum(a)::INT FROM t", "[[4]]", 1, 0},
-    {"leading zeros are text's", "a.csv", BYTES("zip\n01234\n99999\n"),
-     "{\"types\": {\"zip\": \"VARCHAR\"}}", "SELECT min(zip) FROM t", "[[\"01234\"]]", 0, 0},
+    {"leading zeros are kept", "a.csv", BYTES("zip,n\n01234,1\n99999,0\n"), NULL,
+     "SELECT min(zip), typeof(any_value(n)) FROM t", "[[\"01234\",\"BIGINT\"]]", 0, 0},
+    {"leading zeros in quotes, in the last line of several", "a.csv",
+     BYTES("a,b\n1,\"x, 07\"\n2,\"\"\n\"007\",3"), NULL, "SELECT a FROM t WHERE b = '3'",
+     "[[\"007\"]]", 0, 0},
+    {"leading zeros of fractions are codes", "a.csv", BYTES("nace\n01.11\n10.20\n"), NULL,
+     "SELECT min(nace) FROM t", "[[\"01.11\"]]", 0, 0},
+    {"leading zeros behind a delimiter of two characters", "a.csv", BYTES("a||b\n1||1\n2||02\n"),
+     "{\"delimiter\": \"||\"}", TYPES, "[[\"BIGINT\",\"VARCHAR\"]]", 0, 0},
+    {"noughts, fractions below one, dates and times have no leading zeros", "a.csv",
+     BYTES("a,b,c,d,e\n0,0.5,01-02-2024,00:15:00,-0.25\n10,0,03-12-2024,09:00:00,-0\n"), NULL,
+     TYPES, "[[\"BIGINT\",\"DOUBLE\",\"DATE\",\"TIME\",\"DOUBLE\"]]", 0, 0},
+    {"who says that it is a number gets one", "a.csv", BYTES("a\n007\n8\n"),
+     "{\"types\": {\"a\": \"INTEGER\"}}", "SELECT sum(a)::INT FROM t", "[[15]]", 0, 0},
+    {"whole numbers that no BIGINT holds are not rounded", "a.csv",
+     BYTES("v\n1\n123456789012345678901234567890\n"), NULL,
+     "SELECT typeof(any_value(v)), max(v)::VARCHAR FROM t",
+     "[[\"DECIMAL(38,0)\",\"123456789012345678901234567890\"]]", 0, 0},
+    {"whole numbers that no DECIMAL holds are text", "a.csv",
+     BYTES("v\n1\n1234567890123456789012345678901234567890\n"), NULL,
+     "SELECT max(length(v)) FROM t", "[[40]]", 0, 0},
+    {"long whole numbers beside fractions are not rounded", "a.csv",
+     BYTES("v\n1.5\n9007199254740993\n"), NULL, "SELECT max_by(v, length(v)) FROM t",
+     "[[\"9007199254740993\"]]", 0, 0},
+    {"long fractions are fractions", "a.csv", BYTES("v\n1.5\n0.12345678901234567\n"), NULL, TYPES,
+     "[[\"DOUBLE\"]]", 0, 0},
     {"a decimal stays exact", "a.csv", BYTES("m\n0.10\n0.20\n"),
      "{\"types\": {\"m\": \"DECIMAL(10,2)\"}}", "SELECT sum(m) FROM t", "[[\"0.30\"]]", 0, 0},
     {"a ragged row is kept aside, the others come in", "a.csv", BYTES("a,b\n1,2\n3,4,5\n6,7\n"),
@@ -137,6 +162,24 @@ static const struct file csv_files[] = {
      BYTES("\xff\xfei\0d\0\n\0"
            "1\0\n\0"),
      NULL, "SELECT id FROM t", "[[1]]", 0, 0},
+    {"UTF-16 of the other byte order, with a character of two halves", "a.csv",
+     BYTES("\xfe\xff\0n\0\n\xd8\x3d\xde\x00\0\n"), NULL, "SELECT n FROM t",
+     "[[\"\xf0\x9f\x98\x80\"]]", 0, 0},
+    {"UTF-16 without its mark, by option", "a.csv",
+     BYTES("\0i\0d\0\n\0"
+           "1\0\n"),
+     "{\"encoding\": \"utf-16\"}", "SELECT id FROM t", "[[1]]", 0, 0},
+    {"UTF-16 that ends in half a character", "a.csv",
+     BYTES("\xff\xfei\0d\0\n\0"
+           "1"),
+     NULL, NULL, NULL, 0, LH_UNREADABLE},
+    {"UTF-16 with half of a pair", "a.csv", BYTES("\xff\xfen\0\n\0\x00\xd8\n\0"), NULL, NULL, NULL,
+     0, LH_UNREADABLE},
+    {"Windows-1252 by option", "a.csv", BYTES("n\n5 \x80 \x96 M\xfcller\n"),
+     "{\"encoding\": \"windows-1252\"}", "SELECT n FROM t",
+     "[[\"5 \xe2\x82\xac \xe2\x80\x93 M\xc3\xbcller\"]]", 0, 0},
+    {"an encoding that is not known", "a.csv", BYTES("n\n1\n"), "{\"encoding\": \"ebcdic\"}", NULL,
+     NULL, 0, LH_INVALID},
     {"Latin-1 by option", "a.csv", BYTES("n\nM\xfcller\n"), "{\"encoding\": \"latin-1\"}",
      "SELECT n FROM t", "[[\"M\xc3\xbcller\"]]", 0, 0},
     {"Latin-1 that says nothing is refused, not garbled", "a.csv", BYTES("n\nM\xfcller\n"), NULL,
@@ -146,11 +189,18 @@ static const struct file csv_files[] = {
     {"an option that does not exist", "a.csv", BYTES("a\n1\n"), "{\"delimeter\": \",\"}", NULL,
      NULL, 0, LH_UNKNOWN_FIELD},
     {"a type that does not exist", "a.csv", BYTES("a\n1\n"), "{\"types\": {\"a\": \"INTEGR\"}}",
-     NULL, NULL, 0, LH_UNREADABLE},
+     NULL, NULL, 0, LH_INVALID},
+    {"a type that is no text", "a.csv", BYTES("a\n1\n"), "{\"types\": {\"a\": 5}}", NULL, NULL, 0,
+     LH_INVALID},
+    {"a type that no column can have", "a.csv", BYTES("a\n1\n"),
+     "{\"types\": {\"a\": \"DECIMAL(50,2)\"}}", NULL, NULL, 0, LH_INVALID},
+    {"a type written in small letters", "a.csv", BYTES("a,b\n1,2\n2.5,3\n"),
+     "{\"types\": {\"a\": \"integer\", \"b\": \" decimal( 10, 2 )\"}, \"max_rejected_ratio\": 1}",
+     TYPES, "[[\"INTEGER\",\"DECIMAL(10,2)\"]]", 1, 0},
     {"a type for a column that is not there", "a.csv", BYTES("a\n1\n"),
      "{\"types\": {\"b\": \"INTEGER\"}}", NULL, NULL, 0, LH_INVALID},
     {"SQL in a type", "a.csv", BYTES("a\n1\n"),
-     "{\"types\": {\"a\": \"INTEGER); DROP TABLE t; --\"}}", NULL, NULL, 0, LH_UNREADABLE},
+     "{\"types\": {\"a\": \"INTEGER); DROP TABLE t; --\"}}", NULL, NULL, 0, LH_INVALID},
 };
 
 static void csv_files_are_read_for_what_they_say(void **state)
@@ -187,6 +237,24 @@ static void json_files_are_read_for_what_they_say(void **state)
          "{\"max_rejected_ratio\": 1}", "SELECT sum(a)::INT FROM t", "[[4]]", 1, 0},
         {"a great integer keeps its digits", "a.json", BYTES("[{\"a\": 9007199254740993}]"), NULL,
          "SELECT a::VARCHAR FROM t", "[[\"9007199254740993\"]]", 0, 0},
+        {"a whole number beside fractions keeps its digits", "a.json",
+         BYTES("[{\"a\": 9007199254740993}, {\"a\": 0.5}]"), NULL,
+         "SELECT max_by(a, length(a)) FROM t", "[[\"9007199254740993\"]]", 0, 0},
+        {"numbers beyond all integers keep their digits, inside objects too", "a.ndjson",
+         BYTES("{\"a\": {\"b\": 123456789012345678901234567890, \"c\": 1.5}, \"d\": \"x\"}\n"
+               "{\"a\": {\"b\": -1, \"c\": 2}, \"d\": \"y\"}\n"),
+         NULL, "SELECT max(a_b)::VARCHAR, sum(a_c), max(d) FROM t",
+         "[[\"123456789012345678901234567890\",3.5,\"y\"]]", 0, 0},
+        {"a byte order mark", "a.json", BYTES("\xef\xbb\xbf[{\"a\": 1}]"), NULL, "SELECT a FROM t",
+         "[[1]]", 0, 0},
+        {"a byte order mark before lines", "a.ndjson",
+         BYTES("\xef\xbb\xbf{\"a\": 1}\n{\"a\": 2}\n"), NULL, "SELECT sum(a)::INT FROM t", "[[3]]",
+         0, 0},
+        {"UTF-16", "a.json", BYTES("\xff\xfe[\0{\0\"\0a\0\"\0:\0001\0}\0]\0"), NULL,
+         "SELECT a FROM t", "[[1]]", 0, 0},
+        {"objects over several lines", "a.json",
+         BYTES("{\n  \"a\": 1,\n  \"b\": [\n 2]\n}\n{\n  \"a\": 3\n}\n"), NULL,
+         "SELECT sum(a)::INT, count(b) FROM t", "[[4,1]]", 0, 0},
         {"an array that does not end", "a.json", BYTES("[{\"id\": 1}, {\"id\""), NULL, NULL, NULL,
          0, LH_UNREADABLE},
         {"no JSON at all", "a.json", BYTES("hello"), "{\"format\": \"json\"}", NULL, NULL, 0,
@@ -206,6 +274,11 @@ static void what_is_no_file_of_its_kind_is_refused(void **state)
          NULL, 0, LH_UNREADABLE},
         {"a gzip of nothing", "a.csv.gz",
          BYTES("\x1f\x8b\x08\0\0\0\0\0\0\x03\x03\0\0\0\0\0\0\0\0\0"), NULL, NULL, NULL, 0,
+         LH_UNREADABLE},
+        {"a workbook", "a.csv", BYTES("PK\3\4\x14\0\6\0"), NULL, NULL, NULL, 0, LH_UNREADABLE},
+        {"a web page", "a.csv", BYTES("\n<!DOCTYPE html><html><body>1,2</body></html>"), NULL, NULL,
+         NULL, 0, LH_UNREADABLE},
+        {"a database", "a.csv", BYTES("SQLite format 3\0\x10\0"), NULL, NULL, NULL, 0,
          LH_UNREADABLE},
         {"a picture", "a.csv", BYTES("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0"), NULL, NULL, NULL, 0,
          LH_UNREADABLE},
@@ -315,6 +388,72 @@ static void bytes_that_are_live_are_not_taken_twice_and_others_are(void **state)
     assert_string_equal(op_house_sql(&house, "SELECT sum(id)::INT FROM d"), "[[3]]");
 }
 
+/* --- a lake in a folder whose name means something to the engine's readers */
+
+static void a_folder_may_be_called_anything(void **state)
+{
+    static const char *const names[] = {"a=b", "x*", "what?", "[1]", "it's \\ [x", NULL};
+    (void)state;
+    for (size_t i = 0; names[i]; i++) {
+        struct op_house odd = {0};
+        struct lh_arena *arena = lh_arena_new(0);
+        struct lh_str path = lh_arena_printf(arena, "%s/%s", house.folder.path, names[i]);
+        op_house_open(&odd, path);
+        op_house_rows(&odd, "t", "id,n\n1,x\n", "create");
+        op_house_rows(&odd, "t", "id,n\n2,y\n", "append");
+        assert_string_equal(op_house_sql(&odd, "SELECT * FROM t ORDER BY id"),
+                            "[[1,\"x\"],[2,\"y\"]]");
+        op_house_rows(&odd, "j", "{\"id\": 1}\n{\"id\": \n{\"id\": 2}\n{\"id\": 3}\n", "create");
+        assert_string_equal(op_house_sql(&odd, "SELECT sum(id)::INT FROM j"), "[[6]]");
+        op_house_close(&odd);
+        lh_arena_free(arena);
+    }
+}
+
+/* --- a small file that is a huge one */
+
+static void a_gzip_that_inflates_beyond_measure_is_refused(void **state)
+{
+    enum { MEGABYTES = 80, MEGABYTE = 1 << 20 };
+    z_stream stream = {0};
+    size_t room = MEGABYTE;
+    unsigned char *packed = malloc(room);
+    unsigned char *dull = malloc(MEGABYTE);
+    (void)state;
+    assert_non_null(packed);
+    assert_non_null(dull);
+    for (size_t at = 0; at < MEGABYTE; at++)
+        dull[at] = at % 2 ? '\n' : '1';
+    assert_int_equal(deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY), Z_OK);
+    stream.next_out = packed;
+    stream.avail_out = (unsigned)room;
+    for (int i = 0; i < MEGABYTES; i++) {
+        stream.next_in = dull;
+        stream.avail_in = MEGABYTE;
+        assert_true(deflate(&stream, i + 1 == MEGABYTES ? Z_FINISH : Z_NO_FLUSH) >= Z_OK);
+    }
+    struct file file = {"a bomb", "a.csv.gz", (const char *)packed, stream.total_out, NULL, NULL,
+                        NULL,     0,          LH_TOO_LARGE};
+    assert_int_equal(deflateEnd(&stream), Z_OK);
+    take(&file);
+    free(packed);
+    free(dull);
+}
+
+static void a_line_longer_than_a_value_may_be_is_refused(void **state)
+{
+    size_t count = ((size_t)17 << 20) + 5;
+    char *text = malloc(count);
+    (void)state;
+    assert_non_null(text);
+    memset(text, 'x', count);
+    memcpy(text, "a\n1\n", 4);
+    struct file file = {"a line of 17 MB", "a.csv", text, count, NULL, NULL, NULL, 0, LH_TOO_LARGE};
+    take(&file);
+    assert_non_null(strstr(house.err.message, "Line 3 "));
+    free(text);
+}
+
 /* --- rows that were kept aside can be had again */
 
 static void rejected_rows_are_named_with_line_and_reason(void **state)
@@ -351,6 +490,11 @@ int main(void)
                                         remove_house),
         cmocka_unit_test_setup_teardown(bytes_that_are_live_are_not_taken_twice_and_others_are,
                                         make, remove_house),
+        cmocka_unit_test_setup_teardown(a_folder_may_be_called_anything, make, remove_house),
+        cmocka_unit_test_setup_teardown(a_gzip_that_inflates_beyond_measure_is_refused, make,
+                                        remove_house),
+        cmocka_unit_test_setup_teardown(a_line_longer_than_a_value_may_be_is_refused, make,
+                                        remove_house),
         cmocka_unit_test_setup_teardown(rejected_rows_are_named_with_line_and_reason, make,
                                         remove_house),
     };
