@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdalign.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -27,15 +28,32 @@ struct lh_arena {
     size_t budget, bytes;
 };
 
+/* Counted by blocks, which are few: pieces cost nothing more. */
+static _Atomic int64_t live_arenas;
+static _Atomic int64_t live_bytes;
+
+static void count(_Atomic int64_t *counter, int64_t by)
+{
+    atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
+}
+
 /* Zeroed: whoever takes a piece out of a block finds it clean. */
 static struct block *block_new(size_t size)
 {
     struct block *block = NULL;
     if (size <= SIZE_MAX - sizeof *block)
         block = calloc(1, sizeof *block + size);
-    if (block)
+    if (block) {
         block->size = size;
+        count(&live_bytes, (int64_t)size);
+    }
     return block;
+}
+
+static void block_free(struct block *block)
+{
+    count(&live_bytes, -(int64_t)block->size);
+    free(block);
 }
 
 static void die_without_memory(void)
@@ -60,6 +78,7 @@ struct lh_arena *lh_arena_new(size_t budget_bytes)
         die_without_memory();
     arena->budget = budget_bytes;
     arena->blocks = arena->first = block;
+    count(&live_arenas, 1);
     return arena;
 }
 
@@ -79,7 +98,7 @@ void lh_arena_clear(struct lh_arena *arena)
     for (struct block *block = arena->blocks; block;) {
         struct block *next = block->next;
         if (block != arena->first)
-            free(block);
+            block_free(block);
         block = next;
     }
     memset(arena->first->bytes, 0, arena->first->used);
@@ -94,8 +113,9 @@ void lh_arena_free(struct lh_arena *arena)
     if (!arena)
         return;
     lh_arena_clear(arena);
-    free(arena->first);
+    block_free(arena->first);
     free(arena);
+    count(&live_arenas, -1);
 }
 
 /* A new block in front, doubling up to a megabyte. A piece too large for that gets a block of its
@@ -210,4 +230,12 @@ void lh_arena_defer(struct lh_arena *arena, void (*cleanup)(void *object), void 
 size_t lh_arena_bytes(const struct lh_arena *arena)
 {
     return arena->bytes;
+}
+
+struct lh_arena_totals lh_arena_totals(void)
+{
+    return (struct lh_arena_totals){
+        .arenas = atomic_load_explicit(&live_arenas, memory_order_relaxed),
+        .bytes = atomic_load_explicit(&live_bytes, memory_order_relaxed),
+    };
 }

@@ -45,4 +45,11 @@ void *lh_allocate(size_t count, size_t size) LH_MUST_USE;
 
 size_t lh_arena_bytes(const struct lh_arena *arena); /* handed out so far */
 
+/* What all arenas of the process hold now, handed out or not. */
+struct lh_arena_totals {
+    int64_t arenas;
+    int64_t bytes;
+};
+struct lh_arena_totals lh_arena_totals(void);
+
 #endif

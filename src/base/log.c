@@ -151,7 +151,48 @@ void lh_log_members(enum lh_log_level level, const char *event, struct lh_str me
     errno = error_number;
 }
 
+/* --- watchers */
+
+struct watcher {
+    void (*seen)(void *context, const char *event, const struct lh_error *err);
+    void *context;
+};
+static struct watcher watchers[LH_LOG_WATCHERS_MAX];
+static size_t watcher_count;
+static pthread_rwlock_t watchers_lock = PTHREAD_RWLOCK_INITIALIZER; /* guards the two above */
+
+bool lh_log_watch(void (*seen)(void *context, const char *event, const struct lh_error *err),
+                  void *context)
+{
+    pthread_rwlock_wrlock(&watchers_lock);
+    bool has_room = watcher_count < LH_LOG_WATCHERS_MAX;
+    if (has_room)
+        watchers[watcher_count++] = (struct watcher){seen, context};
+    pthread_rwlock_unlock(&watchers_lock);
+    return has_room;
+}
+
+void lh_log_unwatch(void *context)
+{
+    pthread_rwlock_wrlock(&watchers_lock);
+    size_t kept = 0;
+    for (size_t i = 0; i < watcher_count; i++)
+        if (watchers[i].context != context)
+            watchers[kept++] = watchers[i];
+    watcher_count = kept;
+    pthread_rwlock_unlock(&watchers_lock);
+}
+
 void lh_log_error(enum lh_log_level level, const char *event, const struct lh_error *err)
+{
+    pthread_rwlock_rdlock(&watchers_lock);
+    for (size_t i = 0; i < watcher_count; i++)
+        watchers[i].seen(watchers[i].context, event, err);
+    pthread_rwlock_unlock(&watchers_lock);
+    lh_log_error_alone(level, event, err);
+}
+
+void lh_log_error_alone(enum lh_log_level level, const char *event, const struct lh_error *err)
 {
     if (!is_wanted(level))
         return;

@@ -18,5 +18,15 @@ void lh_log(enum lh_log_level level, const char *event, const char *format, ...)
  * base/json. */
 void lh_log_members(enum lh_log_level level, const char *event, struct lh_str members);
 void lh_log_error(enum lh_log_level level, const char *event, const struct lh_error *err);
+/* The same without the watchers: for who tells them more than a line says. */
+void lh_log_error_alone(enum lh_log_level level, const char *event, const struct lh_error *err);
+
+/* Calls seen() for every lh_log_error, whatever level is written: for who keeps failures to show
+ * them. It may not log. Up to LH_LOG_WATCHERS_MAX; false if there are that many. lh_log_unwatch
+ * waits until no call is under way. */
+#define LH_LOG_WATCHERS_MAX 16
+bool lh_log_watch(void (*seen)(void *context, const char *event, const struct lh_error *err),
+                  void *context) LH_MUST_USE;
+void lh_log_unwatch(void *context); /* unknown ones are fine */
 
 #endif

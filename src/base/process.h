@@ -1,5 +1,5 @@
-/* Child processes: started by an argument list, never by a shell, with their output handed over
- * piece by piece and an end that is waited for.
+/* Processes: the memory of our own; and children, started by an argument list, never by a shell,
+ * with their output handed over piece by piece and an end that is waited for.
  */
 #ifndef LAKEHOUSE_BASE_PROCESS_H
 #define LAKEHOUSE_BASE_PROCESS_H
@@ -27,5 +27,21 @@ struct lh_process_result {
  * program. An exit status other than 0 is a result, not an error. */
 enum lh_code lh_process_run(const struct lh_process_request *request, struct lh_process_result *ret,
                             struct lh_error *err) LH_MUST_USE;
+
+/* Bytes, as the system and the allocator tell them; 0 = not told. */
+struct lh_process_memory {
+    int64_t resident;      /* in RAM now */
+    int64_t resident_peak; /* the most it ever was */
+    int64_t anonymous;     /* of resident: what no file stands behind */
+    int64_t mapped;        /* of resident: files, the program's own among them */
+    int64_t address_space;
+    int64_t swapped;
+    int64_t heap_used; /* of the allocator: handed out */
+    int64_t heap_free; /* of the allocator: kept for later */
+    int64_t machine;   /* RAM of the machine */
+    int64_t available; /* of the machine, to whom asks now */
+    int64_t limit;     /* of the control group; 0 = none */
+};
+void lh_process_memory(struct lh_process_memory *ret);
 
 #endif

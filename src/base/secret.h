@@ -11,5 +11,9 @@ void lh_random_bytes(void *ret, size_t count);
 bool lh_secret_equal(const void *a, const void *b, size_t count);
 /* Overwrites memory, even memory that nobody reads again. */
 void lh_wipe(void *bytes, size_t count);
+/* Replaces by stars, in place, what looks like a secret: keys of ours (lh_…), the password of an
+ * address (scheme://user:password@host), values behind password=, pwd=, secret=, token= and the
+ * like. Returns the new length, never more than `count`. For texts that are kept or shown. */
+size_t lh_mask_secrets(char *text, size_t count);
 
 #endif

@@ -10,6 +10,8 @@
 struct demo {
     struct http_client *client;
     struct lh_str url; /* "http://127.0.0.1:3100" */
+    struct lh_str
+        key; /* of an administrator, sent with every request; absent = none is asked for */
     struct lh_cancel cancel;
     struct lh_arena *arena;
 };

@@ -49,17 +49,28 @@ out:
     return code;
 }
 
+static size_t put_key(const struct demo *demo, struct http_pair *headers)
+{
+    if (!demo->key.data)
+        return 0;
+    headers[0] = (struct http_pair){lh_lit("X-API-Key"), demo->key};
+    return 1;
+}
+
 enum lh_code demo_request(struct demo *demo, const char *method, const char *path,
                           struct lh_str json_body, const json_t **ret, int *ret_status,
                           struct lh_error *err)
 {
-    const struct http_pair headers[] = {
-        {.name = lh_lit("Content-Type"), .value = lh_lit("application/json")}};
+    struct http_pair headers[2];
+    size_t header_count = put_key(demo, headers);
+    if (!lh_str_empty(json_body))
+        headers[header_count++] =
+            (struct http_pair){lh_lit("Content-Type"), lh_lit("application/json")};
     struct http_client_request request = {
         .method = method,
         .url = lh_arena_printf(demo->arena, "%.*s%s", LH_ARG(demo->url), path),
         .headers = headers,
-        .header_count = lh_str_empty(json_body) ? 0 : 1,
+        .header_count = header_count,
         .body = json_body,
         .timeout_ms = QUERY_TIMEOUT_MS,
         .cancel = &demo->cancel,
@@ -76,9 +87,12 @@ enum lh_code demo_ingest(struct demo *demo, struct lh_str dataset, struct lh_str
         {.name = lh_lit("mode"), .value = lh_lit("replace")},
         {.name = lh_lit("file"), .file_path = path},
     };
+    struct http_pair headers[1];
     struct http_client_request request = {
         .method = "POST",
         .url = lh_arena_printf(demo->arena, "%.*s/ingest/file", LH_ARG(demo->url)),
+        .headers = headers,
+        .header_count = put_key(demo, headers),
         .parts = parts,
         .part_count = sizeof(parts) / sizeof(parts[0]),
         .timeout_ms = INGEST_TIMEOUT_MS,

@@ -54,6 +54,23 @@ struct engine_stats {
 };
 struct engine_stats engine_stats(struct engine *engine);
 
+/* What the instance holds, by what it is for ("PARQUET_READER", …), largest first; those that hold
+ * nothing are left out. In `arena`. */
+struct engine_memory_tag {
+    struct lh_str name;
+    int64_t bytes;
+    int64_t temp_bytes; /* moved out to temporary files */
+};
+struct engine_memory {
+    int64_t limit_bytes;
+    int64_t bytes; /* of all tags */
+    int64_t temp_bytes;
+    const struct engine_memory_tag *tags;
+    size_t tag_count;
+};
+enum lh_code engine_memory(struct engine *engine, struct lh_arena *arena, struct engine_memory *ret,
+                           struct lh_error *err) LH_MUST_USE;
+
 /* --- connections
  * ---------------------------------------------------------------------------------------- */
 

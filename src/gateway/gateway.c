@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "lake/failures.h"
 #include "lake/lake.h"
 #include "storage/storage.h"
 
@@ -70,6 +71,7 @@ struct exchange {
     const struct gateway *gateway;
     const struct http_request *request;
     struct http_reply *reply;
+    const struct principal *principal; /* NULL: nobody, or not known yet */
     struct lh_str request_id;
     int64_t from_us;
     int64_t bytes;
@@ -139,6 +141,19 @@ static enum lh_code stream_flush(void *context, struct lh_error *err)
     return http_reply_flush(exchange->reply, err);
 }
 
+static void note_failure(const struct exchange *exchange, const char *op_name,
+                         const struct lh_error *err)
+{
+    const struct lake_failure_request request = {
+        .operation = lh_str_of(op_name),
+        .method = exchange->request->method_name,
+        .path = exchange->request->path,
+        .principal = exchange->principal ? exchange->principal->id : (struct lh_str){0},
+        .request_id = exchange->request_id,
+    };
+    lake_note_failure(exchange->gateway->lake, &request, err);
+}
+
 static void finish(struct exchange *exchange, const struct op *op, struct op_reply *reply,
                    enum lh_code code, struct lh_error *err)
 {
@@ -155,7 +170,9 @@ static void finish(struct exchange *exchange, const struct op *op, struct op_rep
         http_reply_take(exchange->reply, &reply->body);
     }
     if (code == LH_INTERNAL || code == LH_DAMAGED || code == LH_UNKNOWN)
-        lh_log_error(LH_LOG_ERROR, op->name, err);
+        lh_log_error_alone(LH_LOG_ERROR, op->name, err);
+    if (err->code)
+        note_failure(exchange, op->name, err);
     const char *error_id =
         code || reply->is_failed ? lh_error_row(code ? code : err->code)->id : NULL;
     log_request(exchange, op->name, reply->has_begun ? reply->status : status, error_id,
@@ -205,6 +222,7 @@ static void handle(void *context, const struct http_request *request, struct htt
     void *args = NULL;
     op_reply_init(&answer, op, &sink, WHOLE_BODY_BYTES_MAX);
     enum lh_code code = caller_find(gateway->lake, request, &call.principal, &err);
+    exchange.principal = call.principal;
     if (!code)
         code = bind_request(op, request, lh_dir_path(gateway->staging), &args, &err);
     if (!code)
@@ -231,6 +249,7 @@ static void refuse(void *context, const struct http_request *request, const stru
         if (node)
             http_reply_header(reply, "Allow", route_allow(node, request->arena));
     }
+    note_failure(&exchange, NULL, err);
     const struct lh_error_row *row = lh_error_row(err->code);
     log_request(&exchange, NULL, row->http_status, row->id, 0);
 }

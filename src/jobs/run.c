@@ -117,6 +117,14 @@ static void write_end(struct job *job)
         record_drop_input(job);
 }
 
+/* Nobody waits for such a job: the log and who watches it are where its failure is found. */
+static void tell_failure(const struct job *job, const struct lh_error *err)
+{
+    struct lh_error told = *err;
+    if (lh_error_context(&told, "The job %s (%.*s)", job->id.text, LH_ARG(job->kind_name)))
+        lh_log_error(LH_LOG_WARN, "jobs.failed", &told);
+}
+
 static void end_job(struct job *job, enum lh_code code, const struct lh_error *err)
 {
     struct jobs *jobs = job->jobs;
@@ -141,6 +149,8 @@ static void end_job(struct job *job, enum lh_code code, const struct lh_error *e
     copy.state = state;
     copy.ended_ms = lh_clock_unix_ms();
     copy.has_error = code != LH_OK;
+    if (copy.has_error && state == JOB_FAILED && job->is_durable)
+        tell_failure(job, err);
     if (copy.has_error) {
         copy.error = (struct job_error){.code = lh_str_of(lh_error_row(code)->id),
                                         .message = lh_str_of(err->message),

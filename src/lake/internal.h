@@ -5,6 +5,7 @@
 #define LAKEHOUSE_LAKE_INTERNAL_H
 
 #include "base/error.h"
+#include "lake/failures.h"
 #include "search/search.h"
 
 struct access_keys;
@@ -42,6 +43,16 @@ void follower_free(struct follower *follower); /* after follower_stop; NULL is f
 struct search_source searching_source(struct query_engine **engine);
 extern const struct search_embedder *const searching_embedders[];
 extern const size_t searching_embedder_count;
+
+/* The rings behind lake_note_failure and lake_list_failures; watches the log. */
+struct failures;
+enum lh_code failures_new(struct failures **ret, struct lh_error *err) LH_MUST_USE;
+void failures_free(struct failures *failures); /* NULL is fine */
+void failures_note(struct failures *failures, const struct lake_failure_request *request,
+                   const struct lh_error *err);
+void failures_list(struct failures *failures, const struct lake_failure_filter *filter,
+                   int64_t before, size_t limit, struct lh_arena *arena, struct lake_failure **ret,
+                   size_t *ret_count, bool *ret_has_more);
 
 /* "4GB", "512 MiB", "1000000" as bytes; empty = 0. LH_INVALID. */
 enum lh_code settings_bytes(struct lh_str text, int64_t *ret, struct lh_error *err) LH_MUST_USE;

@@ -35,6 +35,7 @@ struct lake {
     struct search *search;
     struct keeper *keeper;
     _Atomic(struct follower *) follower; /* commits of the opening find none */
+    struct failures *failures;
     struct job_kind kinds[3];
     int64_t opened_ms;
     int64_t opened_us;
@@ -197,7 +198,9 @@ enum lh_code lake_open(const struct settings *settings, struct lake **ret, struc
     pthread_mutex_init(&lake->meter_lock, NULL);
     lake->opened_us = lh_clock_monotonic_us();
     lake->opened_ms = lh_clock_unix_ms();
-    enum lh_code code = open_parts(lake, err);
+    enum lh_code code = failures_new(&lake->failures, err);
+    if (!code)
+        code = open_parts(lake, err);
     if (code) {
         lake_close(lake);
         return code;
@@ -228,6 +231,7 @@ void lake_close(struct lake *lake)
     engine_close(lake->engine);
     access_keys_close(lake->keys);
     storage_close(lake->storage);
+    failures_free(lake->failures);
     pthread_mutex_destroy(&lake->meter_lock);
     lh_arena_free(lake->arena);
     free(lake);
@@ -303,6 +307,19 @@ int64_t lake_uptime_ms(const struct lake *lake)
 int64_t lake_recovery_ms(const struct lake *lake)
 {
     return lake->recovery_ms;
+}
+
+void lake_note_failure(struct lake *lake, const struct lake_failure_request *request,
+                       const struct lh_error *err)
+{
+    failures_note(lake->failures, request, err);
+}
+
+void lake_list_failures(struct lake *lake, const struct lake_failure_filter *filter, int64_t before,
+                        size_t limit, struct lh_arena *arena, struct lake_failure **ret,
+                        size_t *ret_count, bool *ret_has_more)
+{
+    failures_list(lake->failures, filter, before, limit, arena, ret, ret_count, ret_has_more);
 }
 
 /* --- who has it */

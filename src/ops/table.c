@@ -1,14 +1,14 @@
 #include "ops/internal.h"
 
 const struct op *const op_table[] = {
-    &op_system_home,       &op_system_docs,     &op_system_health,   &op_system_info,
-    &op_system_metrics,    &op_system_openapi,  &op_datasets_list,   &op_datasets_get,
-    &op_datasets_versions, &op_datasets_update, &op_datasets_rename, &op_datasets_delete,
-    &op_ingest_file,       &op_query_sql,       &op_query_explain,   &op_jobs_list,
-    &op_jobs_get,          &op_jobs_cancel,     &op_jobs_events,     &op_access_me,
-    &op_access_roles,      &op_keys_list,       &op_keys_create,     &op_keys_revoke,
-    &op_vectors_index,     &op_vectors_search,  &op_vectors_hybrid,  &op_vectors_list,
-    &op_vectors_get,       &op_vectors_doc,     &op_vectors_delete,  &op_vectors_refresh,
-    &op_vectors_rebuild,   &op_vectors_stale,
+    &op_system_home,     &op_system_docs,     &op_system_health,     &op_system_info,
+    &op_system_metrics,  &op_system_errors,   &op_system_memory,     &op_system_openapi,
+    &op_datasets_list,   &op_datasets_get,    &op_datasets_versions, &op_datasets_update,
+    &op_datasets_rename, &op_datasets_delete, &op_ingest_file,       &op_query_sql,
+    &op_query_explain,   &op_jobs_list,       &op_jobs_get,          &op_jobs_cancel,
+    &op_jobs_events,     &op_access_me,       &op_access_roles,      &op_keys_list,
+    &op_keys_create,     &op_keys_revoke,     &op_vectors_index,     &op_vectors_search,
+    &op_vectors_hybrid,  &op_vectors_list,    &op_vectors_get,       &op_vectors_doc,
+    &op_vectors_delete,  &op_vectors_refresh, &op_vectors_rebuild,   &op_vectors_stale,
 };
 const size_t op_table_count = sizeof(op_table) / sizeof(op_table[0]);

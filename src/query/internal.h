@@ -117,6 +117,7 @@ struct query_plan *query_plans_find(struct query_plans *plans, struct lh_str sql
 void query_plans_put(struct query_plans *plans, struct query_plan *plan); /* takes a reference */
 void query_plans_drop(struct query_plans *plans, struct query_plan *plan);
 size_t query_plans_count(struct query_plans *plans);
+size_t query_plans_bytes(struct query_plans *plans);
 
 /* --- message.c ---------------------------------------------------------------------------------*/
 

@@ -154,6 +154,14 @@ size_t query_plans_count(struct query_plans *plans)
     return count;
 }
 
+size_t query_plans_bytes(struct query_plans *plans)
+{
+    pthread_mutex_lock(&plans->lock);
+    size_t bytes = plans->bytes;
+    pthread_mutex_unlock(&plans->lock);
+    return bytes;
+}
+
 void query_plans_free(struct query_plans *plans)
 {
     if (!plans)

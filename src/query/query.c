@@ -91,7 +91,8 @@ struct query_stats query_engine_stats(struct query_engine *engine)
                                 .refused = atomic_load(&engine->refused),
                                 .plan_hits = atomic_load(&engine->hits),
                                 .plan_misses = atomic_load(&engine->misses),
-                                .plans = (int64_t)query_plans_count(engine->plans)};
+                                .plans = (int64_t)query_plans_count(engine->plans),
+                                .plan_bytes = (int64_t)query_plans_bytes(engine->plans)};
 }
 
 /* --- finding the plan */

@@ -74,6 +74,7 @@ struct query_stats {
     int64_t plan_hits;   /* statements that were remembered */
     int64_t plan_misses; /* statements that were resolved */
     int64_t plans;       /* remembered now */
+    int64_t plan_bytes;  /* that they hold, without the engine's own part of them */
 };
 struct query_stats query_engine_stats(struct query_engine *engine);
 

@@ -85,6 +85,16 @@ struct search_problem {
 };
 void search_problems(struct search *search, struct lh_arena *arena, struct search_problem **ret,
                      size_t *ret_count);
+/* What is in memory of the indexes that were searched, by name. In `arena`. */
+struct search_memory {
+    struct lh_str name;
+    int64_t entries; /* chunks */
+    int64_t vector_bytes;
+    int64_t bytes;       /* of everything: vectors, texts, the order of ids */
+    int64_t fresh_bytes; /* of rows that the index does not hold yet */
+};
+void search_memory_list(struct search *search, struct lh_arena *arena, struct search_memory **ret,
+                        size_t *ret_count);
 /* Names of the indexes that rest on a dataset. */
 void search_dependents(struct search *search, struct lh_str dataset_id, struct lh_arena *arena,
                        struct lh_str_list *ret);
