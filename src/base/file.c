@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -386,4 +387,18 @@ enum lh_code lh_file_is_locked(int fd, bool *ret, struct lh_error *err)
         return lh_fail_errno(err, errno, "The lock could not be looked at");
     *ret = lock.l_type != F_UNLCK;
     return LH_OK;
+}
+
+int64_t lh_files_allow(int64_t wanted)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return wanted;
+    if (limit.rlim_cur < (rlim_t)wanted) {
+        struct rlimit more = limit;
+        more.rlim_cur = limit.rlim_max < (rlim_t)wanted ? limit.rlim_max : (rlim_t)wanted;
+        if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+            limit = more;
+    }
+    return limit.rlim_cur > (rlim_t)INT64_MAX ? INT64_MAX : (int64_t)limit.rlim_cur;
 }

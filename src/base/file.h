@@ -55,6 +55,10 @@ struct lh_file_info {
 enum lh_code lh_file_info(struct lh_dir *dir, const char *path, struct lh_file_info *ret,
                           struct lh_error *err) LH_MUST_USE;
 
+/* Lets this process have `wanted` files open at once, as far as it may; returns how many it may
+ * have now. */
+int64_t lh_files_allow(int64_t wanted);
+
 /* Open files are plain descriptors. */
 enum lh_code lh_file_create(struct lh_dir *dir, const char *path, int *ret_fd,
                             struct lh_error *err) LH_MUST_USE; /* O_EXCL; LH_EXISTS */

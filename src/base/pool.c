@@ -23,13 +23,16 @@ struct lane {
 };
 
 struct lh_pool {
-    pthread_mutex_t mutex; /* guards everything below but the threads' array */
-    pthread_cond_t wake;
+    pthread_mutex_t mutex;     /* guards everything below but the threads' array */
+    pthread_cond_t wake;       /* of the threads below */
+    pthread_cond_t wake_vital; /* of the one that serves the vital lane alone */
     struct lane lanes[LH_LANE_COUNT];
     unsigned queue_max;
     bool is_stopping;
     unsigned thread_count;
     pthread_t *threads;
+    pthread_t vital;
+    bool has_vital;
 };
 
 static bool can_take(const struct lane *lane)
@@ -53,6 +56,34 @@ static bool is_drained(const struct lh_pool *pool)
     return pool->lanes[LH_LANE_SHORT].count == 0 && pool->lanes[LH_LANE_SLOW].count == 0;
 }
 
+/* With the mutex held, which it gives back while the piece runs. */
+static void run_next(struct lh_pool *pool, struct lane *lane)
+{
+    struct item item = lane->items[lane->first];
+    lane->first = (lane->first + 1) % lane->capacity;
+    lane->count--;
+    lane->running++;
+    pthread_mutex_unlock(&pool->mutex);
+    item.work(item.context);
+    pthread_mutex_lock(&pool->mutex);
+    lane->running--;
+}
+
+static void *serve_vital(void *context)
+{
+    struct lh_pool *pool = context;
+    struct lane *lane = &pool->lanes[LH_LANE_VITAL];
+    pthread_mutex_lock(&pool->mutex);
+    while (lane->count || !pool->is_stopping) {
+        if (lane->count)
+            run_next(pool, lane);
+        else
+            pthread_cond_wait(&pool->wake_vital, &pool->mutex);
+    }
+    pthread_mutex_unlock(&pool->mutex);
+    return NULL;
+}
+
 static void *serve(void *context)
 {
     struct lh_pool *pool = context;
@@ -65,14 +96,7 @@ static void *serve(void *context)
             pthread_cond_wait(&pool->wake, &pool->mutex);
             continue;
         }
-        struct item item = lane->items[lane->first];
-        lane->first = (lane->first + 1) % lane->capacity;
-        lane->count--;
-        lane->running++;
-        pthread_mutex_unlock(&pool->mutex);
-        item.work(item.context);
-        pthread_mutex_lock(&pool->mutex);
-        lane->running--;
+        run_next(pool, lane);
         /* A place in the slow lane may be what another thread waits for, and so may the end. */
         if (pool->is_stopping)
             pthread_cond_broadcast(&pool->wake);
@@ -86,6 +110,7 @@ static void *serve(void *context)
 static void free_memory(struct lh_pool *pool)
 {
     pthread_cond_destroy(&pool->wake);
+    pthread_cond_destroy(&pool->wake_vital);
     pthread_mutex_destroy(&pool->mutex);
     for (int i = 0; i < LH_LANE_COUNT; i++)
         free(pool->lanes[i].items);
@@ -100,10 +125,31 @@ void lh_pool_free(struct lh_pool *pool)
     pthread_mutex_lock(&pool->mutex);
     pool->is_stopping = true;
     pthread_cond_broadcast(&pool->wake);
+    pthread_cond_broadcast(&pool->wake_vital);
     pthread_mutex_unlock(&pool->mutex);
     for (unsigned i = 0; i < pool->thread_count; i++)
         pthread_join(pool->threads[i], NULL);
+    if (pool->has_vital)
+        pthread_join(pool->vital, NULL);
     free_memory(pool);
+}
+
+/* Those that started are joined by lh_pool_free. */
+static enum lh_code start_threads(struct lh_pool *pool, unsigned thread_count, struct lh_error *err)
+{
+    enum lh_code code = lh_thread_start("vital", serve_vital, pool, &pool->vital, err);
+    pool->has_vital = !code;
+    for (unsigned i = 0; i < thread_count && !code; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "worker-%u", i);
+        code = lh_thread_start(name, serve, pool, &pool->threads[i], err);
+        if (code)
+            break;
+        pthread_mutex_lock(&pool->mutex);
+        pool->thread_count++;
+        pthread_mutex_unlock(&pool->mutex);
+    }
+    return code;
 }
 
 enum lh_code lh_pool_new(unsigned thread_count, unsigned queue_max, struct lh_pool **ret,
@@ -115,6 +161,7 @@ enum lh_code lh_pool_new(unsigned thread_count, unsigned queue_max, struct lh_po
         return lh_fail(err, LH_BUSY, "There is no memory for the worker threads.");
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->wake, NULL);
+    pthread_cond_init(&pool->wake_vital, NULL);
     pool->queue_max = queue_max;
     pool->threads = calloc(thread_count, sizeof *pool->threads);
     bool has_memory = pool->threads != NULL;
@@ -130,17 +177,11 @@ enum lh_code lh_pool_new(unsigned thread_count, unsigned queue_max, struct lh_po
     }
     pool->lanes[LH_LANE_SHORT].running_max = thread_count;
     pool->lanes[LH_LANE_SLOW].running_max = thread_count > 1 ? thread_count / 2 : 1;
-    for (unsigned i = 0; i < thread_count; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "worker-%u", i);
-        enum lh_code code = lh_thread_start(name, serve, pool, &pool->threads[i], err);
-        if (code) {
-            lh_pool_free(pool); /* joins those that started */
-            return code;
-        }
-        pthread_mutex_lock(&pool->mutex);
-        pool->thread_count++;
-        pthread_mutex_unlock(&pool->mutex);
+    pool->lanes[LH_LANE_VITAL].running_max = 1;
+    enum lh_code code = start_threads(pool, thread_count, err);
+    if (code) {
+        lh_pool_free(pool);
+        return code;
     }
     *ret = pool;
     return LH_OK;
@@ -151,7 +192,7 @@ enum lh_code lh_pool_new(unsigned thread_count, unsigned queue_max, struct lh_po
 static size_t idle_for(const struct lh_pool *pool, const struct lane *lane)
 {
     unsigned busy = pool->lanes[LH_LANE_SHORT].running + pool->lanes[LH_LANE_SLOW].running;
-    unsigned idle = pool->thread_count - busy;
+    unsigned idle = lane == &pool->lanes[LH_LANE_VITAL] ? 1 : pool->thread_count - busy;
     unsigned open = lane->running_max - lane->running;
     return idle < open ? idle : open;
 }
@@ -170,7 +211,7 @@ enum lh_code lh_pool_submit(struct lh_pool *pool, enum lh_lane lane_index,
     } else {
         lane->items[(lane->first + lane->count) % lane->capacity] = (struct item){work, context};
         lane->count++;
-        pthread_cond_signal(&pool->wake);
+        pthread_cond_signal(lane_index == LH_LANE_VITAL ? &pool->wake_vital : &pool->wake);
     }
     pthread_mutex_unlock(&pool->mutex);
     if (code == LH_STOPPING)

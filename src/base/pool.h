@@ -1,9 +1,10 @@
-/* A thread pool with two lanes and bounded queues.
+/* A thread pool with bounded queues, one per lane.
  *
  * Short work may use every thread, slow work (big ingests, models, remote databases) at most half
  * of them, so a queue of slow work never stands before a short request; one slow piece may always
- * run, so neither does short work starve it. A full queue is LH_BUSY, at once. Threads have 8 MB
- * stacks, because the engine parses recursively.
+ * run, so neither does short work starve it. Vital work (what tells how the server is) has a thread
+ * of its own, so it is done however much waits in the others. A full queue is LH_BUSY, at once.
+ * Threads have 8 MB stacks, because the engine parses recursively.
  */
 #ifndef LAKEHOUSE_BASE_POOL_H
 #define LAKEHOUSE_BASE_POOL_H
@@ -12,14 +13,14 @@
 
 #include "base/error.h"
 
-enum lh_lane { LH_LANE_SHORT, LH_LANE_SLOW, LH_LANE_COUNT };
+enum lh_lane { LH_LANE_SHORT, LH_LANE_SLOW, LH_LANE_VITAL, LH_LANE_COUNT };
 
 #define LH_THREAD_STACK_BYTES ((size_t)8 * 1024 * 1024)
 
 struct lh_pool; /* made by lh_pool_new, ended by lh_pool_free */
 
 struct lh_pool_stats {
-    int64_t thread_count;
+    int64_t thread_count; /* without the one of the vital lane */
     int64_t running[LH_LANE_COUNT];
     int64_t queued[LH_LANE_COUNT];
     int64_t refused[LH_LANE_COUNT]; /* since the start */

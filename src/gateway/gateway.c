@@ -10,6 +10,8 @@
 #include "storage/storage.h"
 
 #define WHOLE_BODY_BYTES_MAX ((size_t)256 << 20)
+#define LAKE_FILES 2048 /* besides connections: data files, spooled bodies, indexes */
+#define CONNECTIONS_LEAST 64
 
 struct gateway {
     struct lake *lake;
@@ -283,6 +285,10 @@ static void write_meter(void *context, struct lh_buf *buf)
                stats.hang_ups);
     put_figure(buf, "http_timeouts_total", "counter", "Connections cut for being too slow.",
                stats.timeouts);
+    put_figure(buf, "http_evicted_total", "counter", "Silent connections closed to make room.",
+               stats.evicted);
+    put_figure(buf, "http_surplus_total", "counter", "Connections for which there was no room.",
+               stats.surplus);
     lh_buf_printf(buf, "# HELP lakehouse_http_replies_total Replies by class of status.\n"
                        "# TYPE lakehouse_http_replies_total counter\n");
     for (int class = 1; class < 6; class ++)
@@ -291,6 +297,21 @@ static void write_meter(void *context, struct lh_buf *buf)
 }
 
 /* --- life */
+
+/* Connections and the lake's own files share what the process may have open. */
+static unsigned connections_allowed(int64_t wanted)
+{
+    int64_t allowed = lh_files_allow(wanted + LAKE_FILES) - LAKE_FILES;
+    if (allowed >= wanted)
+        return (unsigned)wanted;
+    if (allowed < CONNECTIONS_LEAST)
+        allowed = CONNECTIONS_LEAST;
+    lh_log(LH_LOG_WARN, "http.connections",
+           "This process may not have enough files open for %lld connections; %lld are served. "
+           "`ulimit -n` is the limit.",
+           (long long)wanted, (long long)allowed);
+    return (unsigned)allowed;
+}
 
 static enum lh_code listen_on(struct gateway *gateway, struct lh_error *err)
 {
@@ -305,7 +326,7 @@ static enum lh_code listen_on(struct gateway *gateway, struct lh_error *err)
         .address = host,
         .port = port,
         .io_threads = (unsigned)settings->io_threads,
-        .connections_max = (unsigned)settings->connections_max,
+        .connections_max = connections_allowed(settings->connections_max),
         .pool = lake_pool(gateway->lake),
         .staging = gateway->staging,
         .staging_prefix = "",

@@ -222,6 +222,8 @@ static enum lh_code begin(struct exchange *exchange, const char *method, const c
     if (atomic_load(&exchange->server->is_stopping))
         return lh_fail(err, LH_STOPPING, "The server is shutting down.");
     code = handlers->route(handlers->context, &exchange->request, &exchange->route, err);
+    if (!code)
+        code = crowd_check(exchange, err);
     if (code)
         return code;
     exchange->request.route_data = exchange->route.data;

@@ -114,11 +114,13 @@ struct http_handlers {
 
 /* A zero means the value in brackets. */
 struct http_server_options {
-    struct lh_str address;                /* IPv4 or IPv6 text [127.0.0.1] */
-    uint16_t port;                        /* 0 = any free one, see http_server_port */
-    unsigned io_threads;                  /* [2] */
-    unsigned connections_max;             /* [1024] more are closed at once */
-    unsigned connections_per_address_max; /* [512] */
+    struct lh_str address;    /* IPv4 or IPv6 text [127.0.0.1] */
+    uint16_t port;            /* 0 = any free one, see http_server_port */
+    unsigned io_threads;      /* [2] */
+    unsigned connections_max; /* [1024] see connections_per_address_max */
+    /* [512] Over a limit the connection that has been silent longest is closed; if none has been
+     * for a second, the newest gets 503, but for vital requests. */
+    unsigned connections_per_address_max;
     int64_t header_timeout_ms; /* [10000] from the connection's start to the header's end */
     int64_t idle_timeout_ms;   /* [60000] between two requests of a connection */
     int64_t body_rate_min;    /* [1024] bytes per second, over the body's whole time; 408 and end */
@@ -161,6 +163,8 @@ struct http_server_stats {
     int64_t queue_refused;  /* 503 because the pool's queue was full */
     int64_t hang_ups;       /* clients that left while their handler ran */
     int64_t timeouts;       /* connections cut for being too slow */
+    int64_t evicted;        /* silent connections closed to make room */
+    int64_t surplus;        /* connections for which no room could be made */
 };
 struct http_server_stats http_server_stats(struct http_server *server);
 

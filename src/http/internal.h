@@ -55,7 +55,8 @@ struct connection {
     int64_t phase_us;          /* when it began */
     struct exchange *exchange; /* whose cancel is fired when the client leaves; NULL = none */
     bool is_hung_up;
-    bool is_cut; /* the watcher has answered: nothing more may be sent */
+    bool is_cut;     /* the watcher has answered: nothing more may be sent */
+    bool is_surplus; /* above a limit: told so and closed; set before its first request is read */
 };
 
 struct watch_slot {
@@ -70,6 +71,7 @@ struct lingering {
 };
 
 #define LINGERING_MAX 64
+#define SURPLUS_MAX 64 /* connections above the limits, to be told so */
 
 /* One thread that notices clients that leave, enforces the deadlines, and reads away what refused
  * clients still send, so that they come to read their answer. */
@@ -92,6 +94,12 @@ void watch_remove(struct http_server *server, struct connection *connection);
 /* Takes fd: its sending side is shut, its receiving side read away for a while, then it is closed.
  */
 void watch_linger(struct http_server *server, int fd);
+
+/* Over a limit the connection that has been silent longest makes room; if none has been for a
+ * while, the new one is surplus. */
+void crowd_enter(struct http_server *server, struct connection *connection);
+/* LH_BUSY for a surplus connection, unless its request is vital. */
+enum lh_code crowd_check(const struct exchange *exchange, struct lh_error *err) LH_MUST_USE;
 
 void connection_notify(void *server, struct MHD_Connection *mhd, void **socket_context,
                        enum MHD_ConnectionNotificationCode what);
@@ -195,6 +203,8 @@ struct counters {
     _Atomic int64_t queue_refused;
     _Atomic int64_t hang_ups;
     _Atomic int64_t timeouts;
+    _Atomic int64_t evicted;
+    _Atomic int64_t surplus;
 };
 
 struct http_server {

@@ -142,6 +142,8 @@ enum MHD_Result reply_queue(struct exchange *exchange)
     for (size_t at = 0; at < reply->header_count; at++)
         MHD_add_response_header(response, reply->headers[at].name.data,
                                 reply->headers[at].value.data);
+    if (exchange->connection->is_surplus)
+        MHD_add_response_header(response, "Connection", "close");
     count_add(&exchange->server->counters.replies[reply->status / 100], 1);
     const enum MHD_Result result =
         MHD_queue_response(exchange->mhd, (unsigned)reply->status, response);

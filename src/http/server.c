@@ -62,8 +62,10 @@ static enum lh_code daemon_start(struct http_server *server, int listen_fd, stru
     struct MHD_OptionItem items[] = {
         {MHD_OPTION_LISTEN_SOCKET, listen_fd, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)CONNECTION_MEMORY_BYTES, NULL},
-        {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)options->connections_max, NULL},
-        {MHD_OPTION_PER_IP_CONNECTION_LIMIT, (intptr_t)options->connections_per_address_max, NULL},
+        /* Ours are kept in crowd.c. The library divides its limit among its threads, whichever of
+         * them the connections fall to. */
+        {MHD_OPTION_CONNECTION_LIMIT,
+         (intptr_t)options->io_threads * (options->connections_max + 2 * SURPLUS_MAX), NULL},
         /* A pool of one is a daemon of its own kind: the library refuses to hear of it. */
         {options->io_threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END,
          (intptr_t)options->io_threads, NULL},
@@ -212,6 +214,8 @@ struct http_server_stats http_server_stats(struct http_server *server)
         .queue_refused = atomic_load(&from->queue_refused),
         .hang_ups = atomic_load(&from->hang_ups),
         .timeouts = atomic_load(&from->timeouts),
+        .evicted = atomic_load(&from->evicted),
+        .surplus = atomic_load(&from->surplus),
     };
     for (size_t at = 0; at < 6; at++)
         stats.replies[at] = atomic_load(&from->replies[at]);

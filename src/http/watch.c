@@ -106,6 +106,7 @@ static void connection_start(struct http_server *server, struct MHD_Connection *
     count_add(&server->counters.connections, 1);
     count_add(&server->counters.connections_total, 1);
     watch_add(server, connection);
+    crowd_enter(server, connection);
 }
 
 void connection_notify(void *context, struct MHD_Connection *mhd, void **socket_context,

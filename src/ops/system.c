@@ -81,6 +81,7 @@ const struct op op_system_health = {
         "broken, and every broken part is named.",
     .http = {OP_GET, "/health"},
     .effect = OP_READ,
+    .lane = LH_LANE_VITAL,
     .permission = "public",
     .kind = OP_RECORD,
     .result = &health_fields,
@@ -259,7 +260,7 @@ static void put_engine(struct lh_buf *buf, struct lake *lake)
 
 static void put_lake(struct lh_buf *buf, struct op_call *call)
 {
-    static const char *const lanes[LH_LANE_COUNT] = {"short", "slow"};
+    static const char *const lanes[LH_LANE_COUNT] = {"short", "slow", "vital"};
     struct lake_health health;
     lake_check_health(call->lake, call->arena, &health);
     put_figure(buf, "datasets", "gauge", "Datasets of the lake.", health.dataset_count);
@@ -303,6 +304,7 @@ const struct op op_system_metrics = {
     .summary = "All meters, as Prometheus text.",
     .http = {OP_GET, "/metrics"},
     .effect = OP_READ,
+    .lane = LH_LANE_VITAL,
     .permission = "system.read",
     .kind = OP_TEXT,
     .media_type = "text/plain; version=0.0.4; charset=utf-8",

@@ -133,6 +133,24 @@ static void a_full_lane_refuses_at_once_and_the_other_goes_on(void **state)
     assert_int_equal(atomic_load(&done), 5);
 }
 
+static void vital_work_is_done_while_every_other_thread_is_taken(void **state)
+{
+    (void)state;
+    struct lh_pool *pool = pool_of(2, 3);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(lh_pool_submit(pool, LH_LANE_SHORT, wait_at_gate, NULL, NULL), LH_OK);
+    until_waiting(2);
+    assert_int_equal(lh_pool_submit(pool, LH_LANE_SHORT, wait_at_gate, NULL, NULL), LH_BUSY);
+    _Atomic int vital = 0;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(lh_pool_submit(pool, LH_LANE_VITAL, count_up, &vital, NULL), LH_OK);
+    while (atomic_load(&vital) < 3)
+        usleep(1000); /* would hang if it had to wait for a worker */
+    open_gate();
+    lh_pool_free(pool);
+    assert_int_equal(atomic_load(&done), 5);
+}
+
 struct recorder {
     struct lh_pool *pool;
     char order[64];
@@ -285,6 +303,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_full_lane_refuses_at_once_and_the_other_goes_on, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(vital_work_is_done_while_every_other_thread_is_taken,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(short_work_overtakes_slow_work_on_a_single_thread, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(an_ending_pool_takes_no_more_work, set_up, tear_down),
