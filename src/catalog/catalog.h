@@ -123,7 +123,9 @@ enum catalog_action {
     CATALOG_REWRITE, /* objects instead of `removed`: compaction */
     CATALOG_UPDATE,  /* `set` only */
     CATALOG_RENAME,  /* `name`; LH_EXISTS */
-    CATALOG_DROP     /* LH_CONFLICT with the dependents unless `cascade` */
+    CATALOG_DROP,    /* LH_CONFLICT with the dependents unless `cascade` */
+    CATALOG_EXPIRE   /* `retain_from`: see catalog/retention.h; also of a dropped dataset, whose
+                        objects all go */
 };
 
 enum catalog_set_bit {
@@ -154,6 +156,7 @@ struct catalog_change {
     const struct lh_str *removed; /* REWRITE: keys; LH_RACE if one is no longer live */
     size_t removed_count;
     bool cascade;
+    int64_t retain_from; /* EXPIRE: the oldest version that stays readable */
     struct lh_str actor;
     struct lh_str reason;
     struct lh_str job_id;          /* a second change with the same one is not made: the first */

@@ -65,8 +65,9 @@ struct replay {
     struct manifest *items;
     size_t count, capacity;
     struct manifest checkpoint;
+    struct manifest_ref checkpoint_ref; /* of it, once it is known to be good */
     bool has_checkpoint;
-    bool is_checkpoint_damaged;
+    bool is_checkpoint_damaged; /* that one, or one above it */
 };
 
 static bool is_same_ref(const struct manifest_ref *a, const struct manifest_ref *b)
@@ -74,7 +75,8 @@ static bool is_same_ref(const struct manifest_ref *a, const struct manifest_ref 
     return a->version == b->version && memcmp(a->sha256, b->sha256, sizeof a->sha256) == 0;
 }
 
-/* A checkpoint that cannot be used is passed over: the manifests below it say the same. */
+/* A checkpoint that cannot be used is passed over: the manifests below it, down to the next older
+ * checkpoint, say the same. */
 static enum lh_code use_checkpoint(struct replay *replay, const struct manifest_ref *wanted,
                                    const struct manifest_ref *parent, struct lh_error *err)
 {
@@ -87,7 +89,8 @@ static enum lh_code use_checkpoint(struct replay *replay, const struct manifest_
     replay->has_checkpoint =
         !code && memcmp(checkpoint->sha256, wanted->sha256, sizeof wanted->sha256) == 0 &&
         is_same_ref(&checkpoint->parent, parent);
-    replay->is_checkpoint_damaged = !replay->has_checkpoint;
+    replay->is_checkpoint_damaged = replay->is_checkpoint_damaged || !replay->has_checkpoint;
+    replay->checkpoint_ref = *wanted;
     return LH_OK;
 }
 
@@ -116,9 +119,10 @@ static enum lh_code read_down(struct replay *replay, int64_t version, struct lh_
                            (long long)wanted.version);
         if (code)
             return code;
-        if (replay->count == 1)
+        bool is_newest = replay->count == 1;
+        if (!checkpoint.version) /* of the newest; or the next older than one that is damaged */
             checkpoint = item->checkpoint;
-        else if (memcmp(item->sha256, wanted.sha256, sizeof wanted.sha256) != 0)
+        if (!is_newest && memcmp(item->sha256, wanted.sha256, sizeof wanted.sha256) != 0)
             return lh_fail(
                 err, LH_DAMAGED,
                 "Version %lld of the dataset is not the one that the next was made from.",
@@ -128,6 +132,7 @@ static enum lh_code read_down(struct replay *replay, int64_t version, struct lh_
             code = use_checkpoint(replay, &checkpoint, &wanted, err);
             if (code || replay->has_checkpoint)
                 return code;
+            checkpoint.version = 0;
         }
     }
     return LH_OK;
@@ -179,7 +184,7 @@ enum lh_code chain_replay(struct storage *storage, struct lh_str id, int64_t ver
         head.versions_since_checkpoint = (int64_t)replay.count;
         head.is_checkpoint_damaged = replay.is_checkpoint_damaged;
         if (replay.has_checkpoint)
-            head.checkpoint = newest->checkpoint;
+            head.checkpoint = replay.checkpoint_ref;
         *ret = head;
     }
     lh_arena_free(replay.arena);
@@ -187,28 +192,27 @@ enum lh_code chain_replay(struct storage *storage, struct lh_str id, int64_t ver
 }
 
 enum lh_code chain_check_gaps(struct storage *storage, struct lh_str id,
-                              const struct chain_file *files, size_t file_count,
+                              const struct chain_file *files, size_t file_count, int64_t retained,
                               struct lh_error *err)
 {
-    int64_t last = 0;
+    int64_t wanted = retained ? retained : 1; /* the next that must be there */
     struct lh_arena *arena = NULL;
     enum lh_code code = LH_OK;
     for (size_t i = 0; i < file_count && !code; i++) {
         int64_t version = files[i].version;
-        if (files[i].is_checkpoint)
+        if (files[i].is_checkpoint || version < wanted)
             continue;
-        /* What is missing below the lowest was retired; further up only a version that replaces the
-         * missing ones may stand above them. */
-        if (last && version != last + 1) {
+        /* Only a version that replaces the missing ones may stand above them. */
+        if (version > wanted) {
             struct manifest manifest = {0};
             if (!arena)
                 arena = lh_arena_new(0);
             code = chain_read(storage, id, files[i], arena, &manifest, err);
-            if (!code && manifest.parent.version > last)
+            if (!code && manifest.parent.version >= wanted)
                 code = lh_fail(err, LH_DAMAGED, "Version %lld of the dataset is missing.",
-                               (long long)(last + 1));
+                               (long long)wanted);
         }
-        last = version;
+        wanted = version + 1;
     }
     lh_arena_free(arena);
     return code;

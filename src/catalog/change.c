@@ -98,6 +98,7 @@ static enum lh_code check_shape(const struct catalog_change *change, struct lh_e
         [CATALOG_UPDATE] = {false, false, false, true},
         [CATALOG_RENAME] = {true, false, false, false},
         [CATALOG_DROP] = {false, false, false, false},
+        [CATALOG_EXPIRE] = {false, false, false, false},
     };
     if ((unsigned)change->action >= sizeof rows / sizeof rows[0])
         return lh_fail(err, LH_INVALID, "There is no such change of a dataset.");
@@ -148,7 +149,7 @@ bool change_is_joinable(const struct catalog_change *change)
 static enum lh_code check_present(const struct dataset_state *state,
                                   const struct catalog_change *change, struct lh_error *err)
 {
-    if (!state || state->view.is_deleted)
+    if (!state || (state->view.is_deleted && change->action != CATALOG_EXPIRE))
         return lh_fail(err, LH_NOT_FOUND, "The dataset was dropped, or never existed.");
     if (state->damage)
         return state_fail_damaged(state, err);
@@ -177,6 +178,21 @@ static enum lh_code check_name_free(const struct catalog_snapshot *snapshot,
     return lh_error_hint(err,
                          "Names are compared without regard to case. Choose another, or append "
                          "to or replace the one that is there.");
+}
+
+/* The newest version never expires: of a dropped dataset it is the expiry itself. */
+static enum lh_code check_expiry(const struct dataset_state *state,
+                                 const struct catalog_change *change, struct lh_error *err)
+{
+    int64_t newest = state->view.version + (state->view.is_deleted ? 1 : 0);
+    if (change->retain_from > state->view.retained_version && change->retain_from > 1 &&
+        change->retain_from <= newest)
+        return LH_OK;
+    return lh_fail(err, LH_INVALID,
+                   "Dataset '%.*s' cannot keep its versions from %lld on: it has %lld to %lld.",
+                   LH_ARG(state->view.name), (long long)change->retain_from,
+                   (long long)(state->view.retained_version ? state->view.retained_version : 1),
+                   (long long)newest);
 }
 
 static bool is_live(const struct catalog_dataset *view, struct lh_str key)
@@ -256,7 +272,7 @@ static void add_commit(const struct catalog_change *change, const struct lh_uuid
                        struct lh_arena *arena, struct manifest *manifest)
 {
     static const char *const actions[] = {"create", "append", "replace", "rewrite",
-                                          "update", "rename", "drop"};
+                                          "update", "rename", "drop",    "expire"};
     struct catalog_commit_info *commits =
         lh_arena_array(arena, manifest->commit_count + 1, sizeof *commits);
     for (size_t i = 0; i < manifest->commit_count; i++)
@@ -293,6 +309,10 @@ static void merge_set(const struct catalog_change *change, struct manifest *mani
         manifest->set_bits |= MANIFEST_SET_DELETED;
         set->is_deleted = true;
     }
+    if (change->action == CATALOG_EXPIRE) {
+        manifest->set_bits |= MANIFEST_SET_RETAINED;
+        set->retained_version = change->retain_from;
+    }
 }
 
 enum lh_code change_merge(const struct catalog_snapshot *snapshot,
@@ -308,6 +328,8 @@ enum lh_code change_merge(const struct catalog_snapshot *snapshot,
                        LH_ARG(change->dataset_id));
     if (!code && (change->action == CATALOG_CREATE || change->action == CATALOG_RENAME))
         code = check_name_free(snapshot, change, err);
+    if (!code && change->action == CATALOG_EXPIRE)
+        code = check_expiry(state, change, err);
     if (!code)
         code = check_files(state, change, manifest, err);
     struct lh_str schema = schema_of_files(state, change, arena);
@@ -318,7 +340,9 @@ enum lh_code change_merge(const struct catalog_snapshot *snapshot,
     merge_set(change, manifest);
     if (change->object_count)
         add_objects(change, schema, arena, manifest);
-    manifest->removes_all = change->action == CATALOG_REPLACE;
+    /* Readers that still hold a dropped dataset hold a state of before. */
+    manifest->removes_all = change->action == CATALOG_REPLACE ||
+                            (change->action == CATALOG_EXPIRE && state && state->view.is_deleted);
     manifest->removed = (struct lh_str_list){change->removed, change->removed_count};
     add_commit(change, uuid, arena, manifest);
     return LH_OK;

@@ -97,6 +97,7 @@ struct catalog_dataset {
     int64_t version;   /* 1 = as created */
     uint64_t sequence; /* of the lake: one order over all datasets */
     bool is_deleted;   /* a drop is a version; snapshots do not list it, time travel may meet it */
+    int64_t retained_version; /* the oldest that can still be read; 0 = the first */
     int64_t created_ms;
     int64_t updated_ms;
     struct lh_str description;

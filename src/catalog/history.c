@@ -32,6 +32,42 @@ static void remember(struct history *history, struct dataset_state *state)
     pthread_mutex_unlock(&history->mutex);
 }
 
+void history_forget(struct history *history, struct lh_str dataset_id, int64_t version)
+{
+    pthread_mutex_lock(&history->mutex);
+    for (size_t i = 0; i < HISTORY_KEPT; i++) {
+        struct dataset_state *state = history->items[i];
+        if (!state || state->view.version >= version || !lh_str_equal(state->view.id, dataset_id))
+            continue;
+        history->items[i] = NULL;
+        history->used_at[i] = 0;
+        state_unref(state);
+    }
+    pthread_mutex_unlock(&history->mutex);
+}
+
+static enum lh_code fail_expired(const struct catalog_dataset *now, struct lh_error *err)
+{
+    lh_fail(err, LH_NOT_FOUND, "What dataset '%.*s' was then has expired.", LH_ARG(now->name));
+    return lh_error_hint(err, "The oldest version that can be read is %lld.",
+                         (long long)now->retained_version);
+}
+
+/* The snapshot that a reader pinned may be older than the expiry. */
+static enum lh_code check_retained(struct catalog *catalog, struct lh_str id, int64_t version,
+                                   struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
+    size_t place = snapshot_find_id(snapshot, id);
+    if (place != SIZE_MAX && version < snapshot->items[place]->view.retained_version)
+        code = fail_expired(&snapshot->items[place]->view, err);
+    catalog_snapshot_unref(snapshot);
+    return code;
+}
+
+/* Listed first, then compared with what has expired by now: whoever collects commits the expiry
+ * first, then looks at the list, so one of the two sees the other. */
 static enum lh_code state_at(struct catalog *catalog, struct lh_str id, int64_t version,
                              struct dataset_state **ret, struct lh_error *err)
 {
@@ -42,6 +78,12 @@ static enum lh_code state_at(struct catalog *catalog, struct lh_str id, int64_t 
     enum lh_code code = chain_replay(catalog->storage, id, version, &head, err);
     if (code)
         return code;
+    live_add(catalog->live, head.state);
+    code = check_retained(catalog, id, version, err);
+    if (code) {
+        state_unref(head.state);
+        return code;
+    }
     remember(&catalog->history, head.state);
     *ret = head.state;
     return LH_OK;
@@ -97,6 +139,10 @@ static enum lh_code item_at(struct catalog *catalog, const struct dataset_state 
     if (!item->damage && as_of.when == CATALOG_AT_TIME && item->view.created_ms > as_of.value)
         return LH_OK;
     enum lh_code code = version_at(catalog, &item->view, as_of, &version, err);
+    if (!code && version && version < item->view.retained_version) {
+        bool has_name = !item->view.is_deleted && lh_str_equal_nocase(item->view.name, name);
+        return has_name ? fail_expired(&item->view, err) : LH_OK;
+    }
     if (!code && version)
         code = state_at(catalog, item->view.id, version, &state, err);
     if (code || !state)
@@ -144,6 +190,8 @@ static enum lh_code find_version(struct catalog *catalog, const struct catalog_s
         return LH_OK;
     }
     enum lh_code code = LH_NOT_FOUND;
+    if (version >= 1 && check_retained(catalog, item->view.id, version, err))
+        return LH_NOT_FOUND;
     if (version >= 1 && version <= item->view.version)
         code = state_at(catalog, item->view.id, version, ret, err);
     if (code == LH_NOT_FOUND) {
@@ -235,7 +283,7 @@ enum lh_code catalog_versions(struct catalog *catalog, const struct catalog_data
     if (most > (size_t)version)
         most = (size_t)version;
     struct catalog_version *list = lh_arena_array(arena, most + 1, sizeof *list);
-    while (!code && version && count < most) {
+    while (!code && version && version >= dataset->retained_version && count < most) {
         struct manifest manifest;
         struct chain_file file = {version, false};
         code = chain_read(catalog->storage, dataset->id, file, arena, &manifest, err);
@@ -288,7 +336,7 @@ static enum lh_code collect(struct catalog *catalog, const struct catalog_datase
                             struct lh_error *err)
 {
     int64_t version = dataset->sequence > sequence ? dataset->version : 0;
-    while (version) {
+    while (version && version >= dataset->retained_version) {
         struct manifest manifest;
         struct chain_file file = {version, false};
         lh_arena_clear(scratch);

@@ -1,12 +1,14 @@
 /* What the files of the catalog share; never leaves this folder.
  *
  * Locks, in the order in which they may be taken (docs/concurrency.md):
- *   catalog.queue_mutex     the queue of changes, who leads, whether writing stopped
+ *   catalog.retention.mutex who expires and collects old versions; held while that reads and
+ * commits catalog.queue_mutex     the queue of changes, who leads, whether writing stopped
  *   catalog.fulfilled.mutex what jobs and keys did
  *   catalog.snapshot_mutex  the pointer to the newest snapshot
  *   catalog.trust.mutex     which objects were verified
  *   catalog.problem_mutex   the list of problems
  *   catalog.history.mutex   old versions kept in memory
+ *   catalog.live.mutex      the list of all versions in memory
  * The slots belong to the leader: there is one at a time, and it holds no lock while it writes.
  */
 #ifndef LAKEHOUSE_CATALOG_INTERNAL_H
@@ -99,6 +101,15 @@ struct history {
     uint64_t clock;
 };
 
+/* Forgets the dataset's versions below `version`. */
+void history_forget(struct history *history, struct lh_str dataset_id, int64_t version);
+
+struct retention {
+    pthread_mutex_t mutex;
+    int64_t *collected; /* by place: nothing is left to collect below that version */
+    size_t count;
+};
+
 struct problem {
     struct problem *next;
     char *dataset_id, *name, *what;
@@ -138,6 +149,8 @@ struct catalog {
     struct trust trust;
     struct fulfilled fulfilled;
     struct history history;
+    struct live_states *live;
+    struct retention retention;
 
     pthread_mutex_t problem_mutex;
     struct problem *problems;

@@ -148,9 +148,12 @@ static enum lh_code load_item(struct load *load, struct load_item *item, struct 
     if (!code && !item->newest_version)
         code = lh_fail(err, LH_DAMAGED, "Only checkpoints of the dataset are left.");
     if (!code)
-        code = chain_check_gaps(storage, id_of(item), files, count, err);
-    if (!code)
         code = chain_replay(storage, id_of(item), item->newest_version, &item->head, err);
+    if (!code && (code = chain_check_gaps(storage, id_of(item), files, count,
+                                          item->head.state->view.retained_version, err))) {
+        state_unref(item->head.state);
+        item->head = (struct chain_head){0};
+    }
     if (!code && item->head.is_checkpoint_damaged)
         catalog_add_problem(load->catalog, id_of(item), item->head.state->view.name,
                             lh_lit("A checkpoint is damaged; the manifests below it were used."));

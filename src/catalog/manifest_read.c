@@ -224,6 +224,7 @@ static uint32_t bits_of(const json_t *set)
         {"lineage", CATALOG_SET_LINEAGE},
         {"name", MANIFEST_SET_NAME},
         {"owner", CATALOG_SET_OWNER},
+        {"retained_version", MANIFEST_SET_RETAINED},
         {"schemas", CATALOG_SET_SCHEMAS},
         {"sensitivity", CATALOG_SET_SENSITIVITY},
         {"tags", CATALOG_SET_TAGS},
@@ -262,6 +263,8 @@ static void get_set(struct reader *reader, const json_t *root, struct manifest *
         get_lineage(reader, set, &ret->lineage);
     ret->name = get_text(reader, set, "name", false);
     ret->owner = get_text(reader, set, "owner", false);
+    if (bits & MANIFEST_SET_RETAINED)
+        ret->retained_version = get_int(reader, set, "retained_version", 1);
     if (bits & CATALOG_SET_SCHEMAS)
         get_schemas(reader, set, ret);
     if (bits & CATALOG_SET_SENSITIVITY)

@@ -173,6 +173,9 @@ static void put_set(struct lh_json *json, uint32_t bits, const struct catalog_da
         lh_json_put_str(json, "name", set->name);
     if (bits & CATALOG_SET_OWNER)
         lh_json_put_str(json, "owner", set->owner);
+    /* Nothing expired yet: a checkpoint has the bytes it always had. */
+    if ((bits & MANIFEST_SET_RETAINED) && set->retained_version)
+        lh_json_put_int(json, "retained_version", set->retained_version);
     if (bits & CATALOG_SET_SCHEMAS)
         put_schemas(json, set);
     if (bits & CATALOG_SET_SENSITIVITY)

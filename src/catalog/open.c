@@ -86,6 +86,7 @@ void catalog_show(struct catalog *catalog, size_t place, struct dataset_state *s
                   uint64_t sequence, int64_t time_ms)
 {
     struct catalog_snapshot *old = catalog->snapshot;
+    live_add(catalog->live, state);
     struct catalog_snapshot *snapshot = snapshot_with(old, place, state, sequence, time_ms);
     catalog->sequence = sequence;
     catalog->time_ms = time_ms;
@@ -158,6 +159,7 @@ static void take_over(struct catalog *catalog, struct load *load)
         if (!item->head.state)
             item->head.state = state_damaged(id, lh_str_of(item->name), item->newest_version,
                                              item->head.sequence, lh_str_of(item->damage));
+        live_add(catalog->live, item->head.state);
         states[count++] = item->head.state;
     }
     catalog->snapshot = snapshot_new(states, count, catalog->sequence, catalog->time_ms);
@@ -275,6 +277,8 @@ static struct catalog *allocate(struct storage *storage, const struct catalog_op
     pthread_mutex_init(&catalog->snapshot_mutex, NULL);
     pthread_mutex_init(&catalog->problem_mutex, NULL);
     pthread_mutex_init(&catalog->history.mutex, NULL);
+    pthread_mutex_init(&catalog->retention.mutex, NULL);
+    catalog->live = live_new();
     trust_init(&catalog->trust);
     fulfilled_init(&catalog->fulfilled, catalog->options.fulfilled_keep_ms);
     catalog->orphan_arena = lh_arena_new(0);
@@ -294,10 +298,13 @@ static void release(struct catalog *catalog)
         free(problem->what);
         free(problem);
     }
+    live_unref(catalog->live);
+    free(catalog->retention.collected);
     trust_release(&catalog->trust);
     fulfilled_release(&catalog->fulfilled);
     lh_arena_free(catalog->orphan_arena);
     free(catalog->slots);
+    pthread_mutex_destroy(&catalog->retention.mutex);
     pthread_mutex_destroy(&catalog->history.mutex);
     pthread_mutex_destroy(&catalog->problem_mutex);
     pthread_mutex_destroy(&catalog->snapshot_mutex);

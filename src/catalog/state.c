@@ -81,6 +81,8 @@ static void set_numbers(uint32_t bits, const struct catalog_dataset *set,
         to->created_ms = set->created_ms;
     if (bits & MANIFEST_SET_DELETED)
         to->is_deleted = set->is_deleted;
+    if (bits & MANIFEST_SET_RETAINED)
+        to->retained_version = set->retained_version;
     if (bits & CATALOG_SET_SENSITIVITY)
         to->sensitivity = set->sensitivity;
     if (bits & CATALOG_SET_FRESHNESS)
@@ -332,6 +334,7 @@ void state_unref(struct dataset_state *state)
 {
     if (!state || atomic_fetch_sub_explicit(&state->refs, 1, memory_order_acq_rel) > 1)
         return;
+    live_drop(state);
     objects_unref(state->view.objects, state->view.object_count);
     objects_unref(state->view.tombstones, state->view.tombstone_count);
     shared_unref(state->texts);

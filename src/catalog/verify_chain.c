@@ -19,7 +19,9 @@ struct chain {
     bool *is_checkpoint;
     int64_t *parents;
     size_t count;
-    bool is_broken; /* what comes above cannot be replayed */
+    bool is_broken;   /* what comes above cannot be replayed */
+    int64_t retained; /* the oldest version that must be whole; 0 = the first */
+    int64_t lowest;   /* version of the lowest file */
     uint64_t last_sequence, last_epoch;
 };
 
@@ -83,6 +85,16 @@ static void add_objects(struct verify *verify, struct manifest_objects objects)
     }
 }
 
+/* The files of versions that expired are gone, or going. */
+static void add_state(struct chain *chain, const struct dataset_state *state)
+{
+    const struct catalog_dataset *view = &state->view;
+    for (size_t i = 0; i < view->object_count; i++)
+        add_objects(chain->verify, (struct manifest_objects){view->objects[i], 1});
+    for (size_t i = 0; i < view->tombstone_count; i++)
+        add_objects(chain->verify, (struct manifest_objects){view->tombstones[i], 1});
+}
+
 static void add_sequence(struct chain *chain, const struct manifest *manifest, struct lh_str key)
 {
     struct verify *verify = chain->verify;
@@ -143,14 +155,23 @@ static void check_change(struct chain *chain, const struct manifest *manifest, s
     struct dataset_state *parent = NULL, *state = NULL;
     verify->report.versions++;
     add_sequence(chain, manifest, key);
-    add_objects(verify, manifest->added);
-    add_objects(verify, manifest->tombstones_added);
-    if (manifest->checkpoint.version &&
+    if (manifest->version > chain->retained) {
+        add_objects(verify, manifest->added);
+        add_objects(verify, manifest->tombstones_added);
+    }
+    bool is_retired =
+        manifest->version <= chain->retained && manifest->checkpoint.version < chain->lowest;
+    if (manifest->checkpoint.version && !is_retired &&
         !is_same(find_ref(chain, manifest->checkpoint.version, true), &manifest->checkpoint))
         verify_find(verify, CATALOG_ERROR, key,
                     "The checkpoint of version %lld is not the one that "
                     "it refers to.",
                     (long long)manifest->checkpoint.version);
+    /* Below the oldest version that is kept, replay begins at the first checkpoint. */
+    if (manifest->version < chain->retained && manifest->parent.version &&
+        find_state(chain, manifest->parent.version) == SIZE_MAX &&
+        manifest->parent.version < chain->lowest)
+        return;
     if (!parent_of(chain, manifest, key, &parent)) {
         chain->is_broken = true;
         return;
@@ -160,10 +181,32 @@ static void check_change(struct chain *chain, const struct manifest *manifest, s
         code = state_check(state, manifest, &err);
     if (code)
         verify_find(verify, CATALOG_ERROR, key, "%s", err.message);
+    if (state && manifest->version == chain->retained)
+        add_state(chain, state);
     if (state)
         keep_state(chain, state, manifest);
     else
         chain->is_broken = true;
+}
+
+/* The lowest one after manifests were retired: there is nothing to compare it with. */
+static void begin_with(struct chain *chain, const struct manifest *checkpoint, struct lh_str key)
+{
+    struct lh_error err = LH_ERROR_NONE;
+    struct dataset_state *state = NULL;
+    enum lh_code code = state_apply(NULL, checkpoint, &state, &err);
+    if (!code)
+        code = state_check(state, checkpoint, &err);
+    if (!code && !is_same(find_ref(chain, checkpoint->version, false), &checkpoint->parent))
+        code = lh_fail(&err, LH_DAMAGED, "It does not repeat the version of its number.");
+    if (code) {
+        verify_find(chain->verify, CATALOG_ERROR, key, "%s", err.message);
+        state_unref(state);
+        return;
+    }
+    struct manifest repeated = {.version = checkpoint->version};
+    memcpy(repeated.sha256, checkpoint->parent.sha256, sizeof repeated.sha256);
+    keep_state(chain, state, &repeated);
 }
 
 static void check_checkpoint(struct chain *chain, const struct manifest *manifest,
@@ -172,6 +215,11 @@ static void check_checkpoint(struct chain *chain, const struct manifest *manifes
     struct verify *verify = chain->verify;
     size_t at = find_state(chain, manifest->version);
     verify->report.checkpoints++;
+    if (at == SIZE_MAX && !chain->is_broken && manifest->version == chain->lowest &&
+        manifest->version < chain->retained) {
+        begin_with(chain, manifest, key);
+        return;
+    }
     if (at == SIZE_MAX) {
         if (!chain->is_broken)
             verify_find(verify, CATALOG_ERROR, key, "The version that it repeats is missing.");
@@ -262,6 +310,15 @@ static void add_name(struct chain *chain, int64_t newest)
     add_text(verify, &verify->names, &verify->name_count, (struct lh_str){lower, name.len}, key);
 }
 
+/* What cannot be replayed keeps all its versions: then everything that is missing is told. */
+static void find_retained(struct chain *chain, int64_t newest)
+{
+    struct chain_head head = {0};
+    if (newest && !chain_replay(chain->verify->storage, chain->id, newest, &head, NULL))
+        chain->retained = head.state->view.retained_version;
+    state_unref(head.state);
+}
+
 enum lh_code verify_dataset(struct verify *verify, struct lh_str id, struct lh_error *err)
 {
     struct chain chain = {.verify = verify, .id = id, .arena = lh_arena_new(0)};
@@ -276,17 +333,19 @@ enum lh_code verify_dataset(struct verify *verify, struct lh_str id, struct lh_e
     chain.all = lh_arena_array(arena, count, sizeof *chain.all);
     chain.is_checkpoint = lh_arena_array(arena, count, sizeof *chain.is_checkpoint);
     chain.parents = lh_arena_array(arena, count, sizeof *chain.parents);
-    for (size_t i = 0; i < count && !code; i++) {
+    for (size_t i = 0; i < count; i++)
         newest = files[i].is_checkpoint ? newest : files[i].version;
+    chain.lowest = files[0].version;
+    find_retained(&chain, newest);
+    for (size_t i = 0; i < count && !code; i++)
         code = check_file(&chain, files[i], err);
-    }
     if (code)
         goto out;
     verify->report.datasets++;
     if (!newest)
         verify_find(verify, CATALOG_ERROR, catalog_folder_of(id, verify->arena),
                     "Only checkpoints of the dataset are left.");
-    if (chain_check_gaps(verify->storage, id, files, count, &gap))
+    if (chain_check_gaps(verify->storage, id, files, count, chain.retained, &gap))
         verify_find(verify, CATALOG_ERROR, catalog_folder_of(id, verify->arena), "%s", gap.message);
     add_commits(&chain);
     add_name(&chain, newest);

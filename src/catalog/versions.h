@@ -39,6 +39,8 @@ struct dataset_state {
     struct shared_arena *texts;   /* id, name, description, owner, tags, lineage, refresh */
     struct shared_arena *columns; /* columns, schemas */
     char *damage;                 /* a sentence: this dataset cannot be served; NULL if it can */
+    struct live_states *live;     /* where it is listed; NULL if it is not */
+    struct dataset_state *live_previous, *live_next;
 };
 
 /* The state after a change of `parent` (NULL: before the first version). LH_DAMAGED: the change
@@ -58,6 +60,19 @@ struct dataset_state *state_damaged(struct lh_str id, struct lh_str name, int64_
                                     uint64_t sequence, struct lh_str damage);
 struct dataset_state *state_ref(struct dataset_state *state);
 void state_unref(struct dataset_state *state);
+
+/* --- live.c: which versions somebody can still read from memory: their files must stay.
+ * Threads: any; its mutex is the last that is taken. */
+
+struct live_states *live_new(void);
+void live_unref(struct live_states *live); /* states that are still listed keep it */
+/* Lists a state, once, before others can see it; it leaves the list when its last holder lets go.
+ */
+void live_add(struct live_states *live, struct dataset_state *state);
+void live_drop(struct dataset_state *state); /* for state_unref; not listed is fine */
+/* Calls visit for every listed version of the dataset below `version`; it must not call back. */
+void live_visit(struct live_states *live, struct lh_str dataset_id, int64_t version,
+                void (*visit)(void *context, const struct catalog_dataset *view), void *context);
 
 /* --- chain.c: the manifests of one dataset on disk */
 
@@ -88,9 +103,10 @@ enum lh_code chain_read(struct storage *storage, struct lh_str id, struct chain_
 /* Replays up to `version`. ret->state is the caller's, to be unreferenced. */
 enum lh_code chain_replay(struct storage *storage, struct lh_str id, int64_t version,
                           struct chain_head *ret, struct lh_error *err) LH_MUST_USE;
-/* LH_DAMAGED: a version is missing that no later one replaces. */
+/* LH_DAMAGED: a version from `retained` on (0 = the first) is missing that no later one replaces.
+ */
 enum lh_code chain_check_gaps(struct storage *storage, struct lh_str id,
-                              const struct chain_file *files, size_t file_count,
+                              const struct chain_file *files, size_t file_count, int64_t retained,
                               struct lh_error *err) LH_MUST_USE;
 
 #endif

@@ -101,7 +101,7 @@ void crowd_enter(struct http_server *server, struct connection *connection);
 /* LH_BUSY for a surplus connection, unless its request is vital. */
 enum lh_code crowd_check(const struct exchange *exchange, struct lh_error *err) LH_MUST_USE;
 
-void connection_notify(void *server, struct MHD_Connection *mhd, void **socket_context,
+void connection_notify(void *context, struct MHD_Connection *mhd, void **socket_context,
                        enum MHD_ConnectionNotificationCode what);
 void connection_set_phase(struct connection *connection, enum phase phase);
 

@@ -284,7 +284,7 @@ static void *watch_run(void *context)
             else if (kind == EVENT_LINGERING)
                 on_lingering(watch, events[at].data.u64);
         }
-        if (lh_clock_monotonic_us() - tick_us >= TICK_MS * 1000) {
+        if (lh_clock_monotonic_us() - tick_us >= (int64_t)TICK_MS * 1000) {
             on_tick(server);
             tick_us = lh_clock_monotonic_us();
         }

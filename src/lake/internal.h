@@ -18,8 +18,10 @@ struct keeper; /* made by keeper_start, ended by keeper_stop */
 /* One thread that moves what crashed writers left to the trash, empties the trash after a grace
  * period, and verifies the checksums of all data files, a piece at a time. Everything is borrowed.
  */
+/* `retention_ms`: how long versions stay readable after others took their place. */
 enum lh_code keeper_start(struct catalog *catalog, struct storage *storage, struct search *search,
-                          struct keeper **ret, struct lh_error *err) LH_MUST_USE;
+                          int64_t retention_ms, struct keeper **ret,
+                          struct lh_error *err) LH_MUST_USE;
 void keeper_stop(struct keeper *keeper); /* waits for the piece at hand; NULL is fine */
 
 /* Makes the first administrator's key if there is none in force, and writes it to the data folder's

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/cancel.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/pool.h"
-#include "catalog/catalog.h"
+#include "catalog/retention.h"
 #include "storage/storage.h"
 
 /* A piece takes some 10 ms of a disk that reads 1 GB/s, and is followed by ten times that in rest,
@@ -15,15 +17,19 @@
 #define VERIFY_REST_MS 100
 #define TRASH_AGE_MS ((int64_t)3600 * 1000)
 #define TRASH_EVERY_MS ((int64_t)600 * 1000)
+#define EXPIRE_EVERY_MS ((int64_t)3600 * 1000)
 
 struct keeper {
     struct catalog *catalog;
     struct storage *storage;
     struct search *search;
+    int64_t retention_ms;
+    int64_t expired_us; /* when it last looked for old versions */
     pthread_t thread;
     pthread_mutex_t lock; /* guards is_ending */
     pthread_cond_t wake;
     bool is_ending;
+    struct lh_cancel cancel; /* fired when it ends */
 };
 
 /* Rests, or returns false when it is time to end. */
@@ -60,6 +66,38 @@ static void sweep(struct keeper *keeper)
                moved);
 }
 
+/* Old versions, once an hour; what readers still held then, each time. */
+static void expire(struct keeper *keeper)
+{
+    const struct catalog_expire_options options = {
+        .older_than_ms = keeper->retention_ms,
+        .actor = lh_lit("lakehouse"),
+        .reason = lh_lit("older than catalog.version_retention_s"),
+        .cancel = &keeper->cancel,
+    };
+    struct lh_error err = LH_ERROR_NONE;
+    struct catalog_expiry *items = NULL;
+    size_t count = 0, moved = 0;
+    int64_t now_us = lh_clock_monotonic_us();
+    bool is_due = !keeper->expired_us || now_us - keeper->expired_us >= EXPIRE_EVERY_MS * 1000;
+    struct lh_arena *arena = lh_arena_new(0);
+    enum lh_code code = LH_OK;
+    if (is_due) {
+        keeper->expired_us = now_us;
+        code = catalog_expire(keeper->catalog, &options, arena, &items, &count, &err);
+    }
+    if (!code)
+        code = catalog_collect(keeper->catalog, &moved, &err);
+    for (size_t i = 0; i < count && !code; i++)
+        lh_log(LH_LOG_INFO, "lake.expire",
+               "Dataset '%.*s': versions before %lld expired, with %lld files of %lld bytes.",
+               LH_ARG(items[i].name), (long long)items[i].retained_version,
+               (long long)items[i].object_count, (long long)items[i].byte_count);
+    if (code && code != LH_STOPPING)
+        lh_log_error(LH_LOG_WARN, "lake.expire", &err);
+    lh_arena_free(arena);
+}
+
 static void *keep(void *context)
 {
     struct keeper *keeper = context;
@@ -73,6 +111,7 @@ static void *keep(void *context)
             is_verified = !catalog_verify_some(keeper->catalog, VERIFY_BYTES);
             continue;
         }
+        expire(keeper);
         if (storage_trash_sweep(keeper->storage, TRASH_AGE_MS, NULL, &err))
             lh_log_error(LH_LOG_WARN, "lake.trash", &err);
         is_verified = false; /* what came since is looked at in the next round */
@@ -81,7 +120,7 @@ static void *keep(void *context)
 }
 
 enum lh_code keeper_start(struct catalog *catalog, struct storage *storage, struct search *search,
-                          struct keeper **ret, struct lh_error *err)
+                          int64_t retention_ms, struct keeper **ret, struct lh_error *err)
 {
     struct keeper *keeper = calloc(1, sizeof(*keeper));
     pthread_condattr_t attributes;
@@ -90,6 +129,8 @@ enum lh_code keeper_start(struct catalog *catalog, struct storage *storage, stru
     keeper->catalog = catalog;
     keeper->storage = storage;
     keeper->search = search;
+    keeper->retention_ms = retention_ms;
+    lh_cancel_init(&keeper->cancel);
     pthread_mutex_init(&keeper->lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -110,6 +151,7 @@ void keeper_stop(struct keeper *keeper)
 {
     if (!keeper)
         return;
+    lh_cancel_fire(&keeper->cancel, LH_STOPPING);
     pthread_mutex_lock(&keeper->lock);
     keeper->is_ending = true;
     pthread_cond_signal(&keeper->wake);

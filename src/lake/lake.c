@@ -179,7 +179,8 @@ static enum lh_code open_parts(struct lake *lake, struct lh_error *err)
     if (!code)
         code = open_work(lake, err);
     if (!code)
-        code = keeper_start(lake->catalog, lake->storage, lake->search, &lake->keeper, err);
+        code = keeper_start(lake->catalog, lake->storage, lake->search,
+                            lake->settings->catalog.version_retention_s * 1000, &lake->keeper, err);
     struct follower *follower = NULL;
     if (!code)
         code = follower_start(lake->catalog, lake->jobs, lake->search, &follower, err);

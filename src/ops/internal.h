@@ -32,6 +32,7 @@ extern const struct op op_datasets_versions;
 extern const struct op op_datasets_update;
 extern const struct op op_datasets_rename;
 extern const struct op op_datasets_delete;
+extern const struct op op_catalog_expire;
 extern const struct op op_ingest_file;
 extern const struct op op_query_sql;
 extern const struct op op_query_explain;

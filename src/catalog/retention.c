@@ -1,0 +1,466 @@
+#include "catalog/retention.h"
+
+#include <stdlib.h>
+
+#include "base/cancel.h"
+#include "base/clock.h"
+#include "catalog/internal.h"
+
+/* --- sets of files */
+
+struct file_name {
+    struct lh_str bucket, key;
+    int64_t bytes; /* 0: of rows that were not taken */
+};
+struct file_set {
+    struct lh_arena *arena;
+    struct file_name *items;
+    size_t count, capacity;
+};
+
+static int compare_files(const void *a, const void *b)
+{
+    const struct file_name *x = a, *y = b;
+    int order = lh_str_compare(x->bucket, y->bucket);
+    return order ? order : lh_str_compare(x->key, y->key);
+}
+
+static void add_file(struct file_set *set, struct lh_str bucket, struct lh_str key, int64_t bytes)
+{
+    if (set->count == set->capacity) {
+        size_t capacity = set->capacity ? set->capacity * 2 : 64;
+        struct file_name *items = lh_arena_array(set->arena, capacity, sizeof *items);
+        if (set->count)
+            memcpy(items, set->items, set->count * sizeof *items);
+        set->items = items;
+        set->capacity = capacity;
+    }
+    set->items[set->count++] =
+        (struct file_name){lh_arena_str(set->arena, bucket), lh_arena_str(set->arena, key), bytes};
+}
+
+static void add_object(struct file_set *set, const struct catalog_object *object)
+{
+    add_file(set, object->bucket, object->key, object->bytes);
+    if (object->rejects.len)
+        add_file(set, STORAGE_PRIMARY, object->rejects, 0);
+}
+
+static void add_manifest(struct file_set *set, const struct manifest *manifest)
+{
+    for (size_t i = 0; i < manifest->added.count; i++)
+        add_object(set, &manifest->added.items[i]);
+    for (size_t i = 0; i < manifest->tombstones_added.count; i++)
+        add_object(set, &manifest->tombstones_added.items[i]);
+}
+
+static void add_view(void *context, const struct catalog_dataset *view)
+{
+    struct file_set *set = context;
+    for (size_t i = 0; i < view->object_count; i++)
+        add_object(set, view->objects[i]);
+    for (size_t i = 0; i < view->tombstone_count; i++)
+        add_object(set, view->tombstones[i]);
+}
+
+static void sort_set(struct file_set *set)
+{
+    size_t kept = 0;
+    if (set->count)
+        qsort(set->items, set->count, sizeof *set->items, compare_files);
+    for (size_t i = 0; i < set->count; i++)
+        if (!kept || compare_files(&set->items[kept - 1], &set->items[i]) != 0)
+            set->items[kept++] = set->items[i];
+    set->count = kept;
+}
+
+/* Both sorted: what of `set` is not in `other`. */
+static void subtract(struct file_set *set, const struct file_set *other)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < set->count; i++)
+        if (!other->count || !bsearch(&set->items[i], other->items, other->count,
+                                      sizeof *other->items, compare_files))
+            set->items[kept++] = set->items[i];
+    set->count = kept;
+}
+
+/* --- one dataset on disk */
+
+struct keeping {
+    struct catalog *catalog;
+    struct lh_str id;
+    struct lh_arena *arena;
+    struct chain_file *files;
+    size_t file_count;
+};
+
+static enum lh_code look(struct catalog *catalog, struct lh_str id, struct lh_arena *arena,
+                         struct keeping *ret, struct lh_error *err)
+{
+    *ret = (struct keeping){.catalog = catalog, .id = id, .arena = arena};
+    return chain_list(catalog->storage, id, arena, &ret->files, &ret->file_count, err);
+}
+
+static enum lh_code add_version(const struct keeping *keeping, int64_t version,
+                                struct file_set *set, struct lh_error *err)
+{
+    struct chain_head head = {0};
+    enum lh_code code = chain_replay(keeping->catalog->storage, keeping->id, version, &head, err);
+    if (!code)
+        add_view(set, &head.state->view);
+    state_unref(head.state);
+    return code;
+}
+
+/* Everything that the files of versions from `low` to `high` say was added; with checkpoints also
+ * what was there before the lowest file. */
+static enum lh_code add_between(const struct keeping *keeping, int64_t low, int64_t high,
+                                bool with_checkpoints, struct file_set *set, struct lh_error *err)
+{
+    struct lh_arena *scratch = lh_arena_new(0);
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < keeping->file_count && !code; i++) {
+        struct chain_file file = keeping->files[i];
+        struct manifest manifest;
+        if (file.version < low || file.version > high || (file.is_checkpoint && !with_checkpoints))
+            continue;
+        lh_arena_clear(scratch);
+        code = chain_read(keeping->catalog->storage, keeping->id, file, scratch, &manifest, err);
+        if (!code)
+            add_manifest(set, &manifest);
+    }
+    lh_arena_free(scratch);
+    return code;
+}
+
+/* What version `retained` and all later ones name: it must stay. */
+static enum lh_code add_retained(const struct keeping *keeping, int64_t retained,
+                                 struct file_set *set, struct lh_error *err)
+{
+    enum lh_code code = add_version(keeping, retained, set, err);
+    if (!code)
+        code = add_between(keeping, retained + 1, INT64_MAX, false, set, err);
+    return code;
+}
+
+static enum lh_code read_change(const struct keeping *keeping, int64_t version,
+                                struct manifest *ret, struct lh_error *err)
+{
+    struct chain_file file = {version, false};
+    return chain_read(keeping->catalog->storage, keeping->id, file, keeping->arena, ret, err);
+}
+
+/* Manifests below *ret are needed by nobody once `retained` is the oldest version: two checkpoints
+ * stay in front of it, for the case that one is damaged, and what is young enough to be asked for
+ * by a repeated request. 0: all are needed. */
+static enum lh_code find_floor(const struct keeping *keeping, int64_t retained, int64_t *ret,
+                               struct lh_error *err)
+{
+    struct manifest manifest;
+    struct fulfilled *fulfilled = &keeping->catalog->fulfilled;
+    int64_t floor = retained, below = 0;
+    *ret = 0;
+    for (int i = 0; i < 2 && floor; i++) {
+        enum lh_code code = read_change(keeping, floor, &manifest, err);
+        if (code)
+            return code == LH_NOT_FOUND ? LH_OK : code;
+        floor = manifest.checkpoint.version;
+    }
+    for (size_t i = 0; i < keeping->file_count; i++)
+        if (!keeping->files[i].is_checkpoint && keeping->files[i].version < floor)
+            below = keeping->files[i].version;
+    if (!below)
+        return LH_OK;
+    enum lh_code code = read_change(keeping, below, &manifest, err);
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(keeping->catalog);
+    if (!code && manifest.time_ms < snapshot->time_ms - fulfilled->keep_ms)
+        *ret = floor;
+    catalog_snapshot_unref(snapshot);
+    return code;
+}
+
+/* --- what would expire */
+
+struct plan {
+    int64_t retain_from; /* 0: nothing is gained */
+    int64_t version_count;
+    struct file_set freed;
+};
+
+/* The newest version that had been made by `cutoff_ms`: it was the present then, so it stays. */
+static enum lh_code find_oldest(const struct keeping *keeping, const struct catalog_dataset *view,
+                                int64_t cutoff_ms, int64_t *ret, struct lh_error *err)
+{
+    int64_t oldest = view->retained_version ? view->retained_version : 1;
+    int64_t version = view->version;
+    *ret = oldest;
+    while (version > oldest) {
+        struct manifest manifest;
+        enum lh_code code = read_change(keeping, version, &manifest, err);
+        if (code)
+            return code;
+        if (manifest.time_ms <= cutoff_ms) {
+            *ret = version;
+            return LH_OK;
+        }
+        version = manifest.parent.version;
+    }
+    return LH_OK;
+}
+
+static size_t count_versions(const struct keeping *keeping, int64_t low, int64_t high)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < keeping->file_count; i++)
+        count += !keeping->files[i].is_checkpoint && keeping->files[i].version >= low &&
+                 keeping->files[i].version < high;
+    return count;
+}
+
+static enum lh_code plan_dataset(const struct keeping *keeping, const struct catalog_dataset *view,
+                                 int64_t cutoff_ms, struct plan *plan, struct lh_error *err)
+{
+    int64_t oldest = view->retained_version ? view->retained_version : 1;
+    int64_t retain_from = 0, floor = 0;
+    struct file_set kept = {.arena = keeping->arena};
+    enum lh_code code = LH_OK;
+    *plan = (struct plan){.freed = {.arena = keeping->arena}};
+    if (view->is_deleted)
+        retain_from = view->updated_ms <= cutoff_ms ? view->version + 1 : oldest;
+    else
+        code = find_oldest(keeping, view, cutoff_ms, &retain_from, err);
+    if (code || retain_from <= oldest || (view->is_deleted && oldest == view->version))
+        return code;
+    code = add_version(keeping, oldest, &plan->freed, err);
+    if (!code)
+        code = add_between(keeping, oldest + 1, retain_from - 1, false, &plan->freed, err);
+    if (!code && !view->is_deleted)
+        code = add_retained(keeping, retain_from, &kept, err);
+    if (!code && !view->is_deleted)
+        code = find_floor(keeping, retain_from, &floor, err);
+    sort_set(&plan->freed);
+    sort_set(&kept);
+    subtract(&plan->freed, &kept);
+    if (!code && (plan->freed.count || count_versions(keeping, 0, floor) || view->is_deleted)) {
+        plan->retain_from = retain_from;
+        plan->version_count = (int64_t)count_versions(keeping, oldest, retain_from);
+    }
+    return code;
+}
+
+/* --- collecting */
+
+static enum lh_code trash_files(struct catalog *catalog, const struct file_set *set,
+                                size_t *ret_moved, struct lh_error *err)
+{
+    struct lh_str *keys = lh_allocate(set->count + 1, sizeof *keys);
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < set->count && !code;) {
+        struct lh_str bucket = set->items[i].bucket;
+        size_t count = 0;
+        for (; i < set->count && lh_str_equal(set->items[i].bucket, bucket); i++) {
+            struct storage_info info;
+            if (!storage_info(catalog->storage, bucket, set->items[i].key, &info, NULL))
+                keys[count++] = set->items[i].key;
+        }
+        if (count)
+            code = storage_trash(catalog->storage, bucket, keys, count, err);
+        *ret_moved += code ? 0 : count;
+    }
+    free(keys);
+    return code;
+}
+
+static enum lh_code retire_manifests(const struct keeping *keeping, int64_t retained,
+                                     size_t *ret_moved, struct lh_error *err)
+{
+    struct file_set set = {.arena = keeping->arena};
+    int64_t floor = 0;
+    enum lh_code code = find_floor(keeping, retained, &floor, err);
+    for (size_t i = 0; i < keeping->file_count && !code; i++)
+        if (keeping->files[i].version < floor)
+            add_file(&set, STORAGE_PRIMARY,
+                     manifest_key(keeping->id, keeping->files[i].version,
+                                  keeping->files[i].is_checkpoint, keeping->arena),
+                     0);
+    sort_set(&set);
+    return code ? code : trash_files(keeping->catalog, &set, ret_moved, err);
+}
+
+/* The expiry has been committed and is seen: nobody begins to read what is below it, and whoever
+ * does so already is listed. Data goes first, the manifests that name it last, so that a kill in
+ * between loses track of nothing. */
+static enum lh_code collect_dataset(struct catalog *catalog, const struct catalog_dataset *view,
+                                    bool *ret_all, size_t *ret_moved, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct file_set gone = {.arena = arena}, kept = {.arena = arena}, held = {.arena = arena};
+    struct keeping keeping;
+    enum lh_code code = look(catalog, view->id, arena, &keeping, err);
+    history_forget(&catalog->history, view->id, view->retained_version);
+    if (!code)
+        code = add_between(&keeping, 0, view->retained_version - 1, true, &gone, err);
+    if (!code)
+        code = add_retained(&keeping, view->retained_version, &kept, err);
+    if (!code) {
+        live_visit(catalog->live, view->id, view->retained_version, add_view, &held);
+        sort_set(&gone);
+        sort_set(&kept);
+        sort_set(&held);
+        subtract(&gone, &kept);
+        size_t expired = gone.count;
+        subtract(&gone, &held);
+        *ret_all = gone.count == expired;
+        code = trash_files(catalog, &gone, ret_moved, err);
+    }
+    if (!code && *ret_all)
+        code = retire_manifests(&keeping, view->retained_version, ret_moved, err);
+    lh_arena_free(arena);
+    return code;
+}
+
+/* Under the retention's mutex. */
+static bool is_collected(const struct catalog *catalog, size_t place, int64_t retained)
+{
+    return place < catalog->retention.count && catalog->retention.collected[place] == retained;
+}
+
+static void note_collected(struct catalog *catalog, size_t place, int64_t retained)
+{
+    struct retention *retention = &catalog->retention;
+    if (place >= retention->count) {
+        size_t count = place + 64;
+        int64_t *collected = lh_allocate(count, sizeof *collected);
+        if (retention->count)
+            memcpy(collected, retention->collected, retention->count * sizeof *collected);
+        free(retention->collected);
+        retention->collected = collected;
+        retention->count = count;
+    }
+    retention->collected[place] = retained;
+}
+
+static enum lh_code collect_place(struct catalog *catalog, const struct catalog_snapshot *snapshot,
+                                  size_t place, size_t *ret_moved, struct lh_error *err)
+{
+    const struct dataset_state *state = snapshot->items[place];
+    bool is_all = false;
+    if (state->damage || !state->view.retained_version ||
+        is_collected(catalog, place, state->view.retained_version))
+        return LH_OK;
+    enum lh_code code = collect_dataset(catalog, &state->view, &is_all, ret_moved, err);
+    if (!code && is_all)
+        note_collected(catalog, place, state->view.retained_version);
+    return code;
+}
+
+enum lh_code catalog_collect(struct catalog *catalog, size_t *ret_moved, struct lh_error *err)
+{
+    size_t moved = 0;
+    enum lh_code code = LH_OK;
+    pthread_mutex_lock(&catalog->retention.mutex);
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
+    for (size_t i = 0; i < snapshot->item_count && !code; i++)
+        code = collect_place(catalog, snapshot, i, &moved, err);
+    catalog_snapshot_unref(snapshot);
+    pthread_mutex_unlock(&catalog->retention.mutex);
+    if (!code)
+        *ret_moved = moved;
+    return code;
+}
+
+/* --- expiring */
+
+static enum lh_code commit_expiry(struct catalog *catalog, const struct catalog_dataset *view,
+                                  const struct catalog_expire_options *options, int64_t retain_from,
+                                  struct lh_arena *arena, bool *ret_done, struct lh_error *err)
+{
+    struct lh_error found = LH_ERROR_NONE;
+    struct catalog_commit_result result;
+    const struct catalog_change change = {
+        .action = CATALOG_EXPIRE,
+        .dataset_id = view->id,
+        .expected_version = view->version,
+        .retain_from = retain_from,
+        .actor = options->actor,
+        .reason = options->reason,
+    };
+    enum lh_code code = catalog_commit(catalog, &change, arena, &result, &found);
+    *ret_done = !code;
+    if (code == LH_PRECONDITION) /* it changed just now: the next time will do */
+        return LH_OK;
+    if (code && err)
+        *err = found;
+    return code;
+}
+
+static enum lh_code expire_place(struct catalog *catalog, const struct catalog_snapshot *snapshot,
+                                 size_t place, const struct catalog_expire_options *options,
+                                 int64_t cutoff_ms, struct lh_arena *arena,
+                                 struct catalog_expiry *ret, struct lh_error *err)
+{
+    const struct catalog_dataset *view = &snapshot->items[place]->view;
+    struct lh_arena *scratch = lh_arena_new(0);
+    struct keeping keeping;
+    struct plan plan = {0};
+    bool is_done = options->is_dry_run;
+    enum lh_code code = look(catalog, view->id, scratch, &keeping, err);
+    if (!code)
+        code = plan_dataset(&keeping, view, cutoff_ms, &plan, err);
+    if (!code && plan.retain_from && !options->is_dry_run)
+        code = commit_expiry(catalog, view, options, plan.retain_from, arena, &is_done, err);
+    if (!code && plan.retain_from && is_done) {
+        *ret = (struct catalog_expiry){
+            .dataset_id = lh_arena_str(arena, view->id),
+            .name = lh_arena_str(arena, view->name),
+            .is_dropped = view->is_deleted,
+            .retained_version = plan.retain_from,
+            .version_count = plan.version_count,
+        };
+        for (size_t i = 0; i < plan.freed.count; i++) {
+            ret->object_count += plan.freed.items[i].bytes > 0;
+            ret->byte_count += plan.freed.items[i].bytes;
+        }
+    }
+    lh_arena_free(scratch);
+    return code;
+}
+
+static bool is_wanted(const struct dataset_state *state, struct lh_str name)
+{
+    return !state->damage && (!name.len || lh_str_equal_nocase(state->view.name, name));
+}
+
+enum lh_code catalog_expire(struct catalog *catalog, const struct catalog_expire_options *options,
+                            struct lh_arena *arena, struct catalog_expiry **ret, size_t *ret_count,
+                            struct lh_error *err)
+{
+    int64_t cutoff_ms = lh_clock_unix_ms() - options->older_than_ms;
+    size_t count = 0, wanted = 0, moved = 0;
+    enum lh_code code = LH_OK;
+    pthread_mutex_lock(&catalog->retention.mutex);
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
+    for (size_t i = 0; i < snapshot->item_count; i++)
+        wanted += is_wanted(snapshot->items[i], options->dataset);
+    struct catalog_expiry *list = lh_arena_array(arena, wanted + 1, sizeof *list);
+    if (options->dataset.len && !wanted)
+        code = snapshot_fail_not_found(snapshot, options->dataset, err);
+    for (size_t i = 0; i < snapshot->item_count && !code; i++) {
+        if (!is_wanted(snapshot->items[i], options->dataset))
+            continue;
+        code = expire_place(catalog, snapshot, i, options, cutoff_ms, arena, &list[count], err);
+        count += list[count].name.len != 0;
+        if (!code)
+            code = lh_cancel_fail(options->cancel, "Expiring old versions", err);
+    }
+    catalog_snapshot_unref(snapshot);
+    pthread_mutex_unlock(&catalog->retention.mutex);
+    if (!code && count && !options->is_dry_run)
+        code = catalog_collect(catalog, &moved, err);
+    if (!code) {
+        *ret = list;
+        *ret_count = count;
+    }
+    return code;
+}
