@@ -2,13 +2,15 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { connect } from '../support/client.mjs';
-import { run, startServer } from '../support/server.mjs';
+import { run, startServer, temporaryFolder } from '../support/server.mjs';
 
 const csv = (count) => `id,v\n${Array.from({ length: count }, (_, at) => `${at},x${at}\n`).join('')}`;
 const count = (lake, version) => lake.post('/query/sql', { sql: `SELECT count(*) FROM places AT (VERSION => ${version})` });
 
 test('expired versions cannot be read, their files go, and the newest stays whole', { timeout: 60000 }, async (context) => {
-  const server = await startServer();
+  const folder = temporaryFolder();
+  context.after(() => folder.remove());
+  const server = await startServer({ data: folder.path });
   context.after(() => server.kill());
   const lake = await connect(server);
   for (const rows of [10, 20, 30]) await lake.ingest('places', csv(rows), {});
@@ -44,6 +46,6 @@ test('expired versions cannot be read, their files go, and the newest stays whol
   const dropped = await lake.post('/catalog/expire', { older_than_s: 0 });
   assert.equal(dropped.body.items[0].is_dropped, true);
   assert.deepEqual(await server.stop(), { code: 0, signal: null });
-  const verified = await run(['verify', '--data', server.data]);
-  assert.equal(verified.code, 0, verified.stdout);
+  const verified = await run(['verify', '--data', folder.path]);
+  assert.equal(verified.code, 0, verified.out + verified.err);
 });
