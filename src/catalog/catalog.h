@@ -86,6 +86,7 @@ struct catalog_commit_info {
     struct lh_str reason;
     struct lh_str job_id;          /* absent if none */
     struct lh_str idempotency_key; /* absent if none */
+    struct lh_str request_hash;    /* of the request that came with it; absent if none */
     struct lh_str result;          /* JSON, as given with the change; absent if none */
     const struct catalog_event *events;
     size_t event_count;
@@ -161,6 +162,8 @@ struct catalog_change {
     struct lh_str reason;
     struct lh_str job_id;          /* a second change with the same one is not made: the first */
     struct lh_str idempotency_key; /* result is returned; the caller puts the principal into it */
+    struct lh_str request_hash;    /* with the key: what was asked for; another one is
+                                      LH_KEY_REUSED; at most 64 bytes */
     struct lh_str result;          /* JSON to be returned to a repetition; at most 64 KB */
     const struct catalog_event *events;
     size_t event_count;
@@ -184,11 +187,11 @@ enum lh_code catalog_commit(struct catalog *catalog, const struct catalog_change
                             struct lh_error *err) LH_MUST_USE;
 
 /* What a job or idempotency key did, if it was fulfilled: looked up before the work is done again.
- */
+ * LH_KEY_REUSED: the key came with another request. */
 enum lh_code catalog_fulfilled(struct catalog *catalog, struct lh_str job_id,
-                               struct lh_str idempotency_key, struct lh_arena *arena,
-                               bool *ret_found, struct catalog_commit_result *ret,
-                               struct lh_error *err) LH_MUST_USE;
+                               struct lh_str idempotency_key, struct lh_str request_hash,
+                               struct lh_arena *arena, bool *ret_found,
+                               struct catalog_commit_result *ret, struct lh_error *err) LH_MUST_USE;
 
 /* --- trust */
 

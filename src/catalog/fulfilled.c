@@ -13,6 +13,8 @@ struct fulfilled_entry {
     char *key;
     char *result;
     size_t key_len, result_len;
+    char request_hash[LH_SHA256_HEX_BYTES];
+    size_t request_hash_len;
     bool has_result;
     char dataset_id[LH_UUID_TEXT_BYTES];
     struct lh_uuid uuid;
@@ -113,6 +115,10 @@ static void add(struct fulfilled *fulfilled, struct lh_str key, const struct man
     entry->result = copy_text(commit->result);
     entry->result_len = commit->result.len;
     entry->has_result = commit->result.data != NULL;
+    if (commit->request_hash.len && commit->request_hash.len <= sizeof entry->request_hash) {
+        memcpy(entry->request_hash, commit->request_hash.data, commit->request_hash.len);
+        entry->request_hash_len = commit->request_hash.len;
+    }
     memcpy(entry->dataset_id, manifest->dataset_id.data, sizeof entry->dataset_id);
     memcpy(entry->uuid.text, commit->uuid.data,
            commit->uuid.len < LH_UUID_TEXT_BYTES ? commit->uuid.len : LH_UUID_TEXT_BYTES);
@@ -212,10 +218,22 @@ static void tell(const struct fulfilled_entry *entry, struct lh_arena *arena,
     };
 }
 
+/* Manifests of earlier releases keep no hash: their keys are taken as they come. */
+static enum lh_code check_request(const struct fulfilled_entry *entry, struct lh_str request_hash,
+                                  struct lh_error *err)
+{
+    struct lh_str first = {entry->request_hash, entry->request_hash_len};
+    if (!first.len || lh_str_equal(first, request_hash))
+        return LH_OK;
+    lh_fail(err, LH_KEY_REUSED, "This Idempotency-Key came before, with another request.");
+    return lh_error_hint(err, "Send every request with a key of its own; only a repetition of the "
+                              "same request has the same key.");
+}
+
 enum lh_code catalog_fulfilled(struct catalog *catalog, struct lh_str job_id,
-                               struct lh_str idempotency_key, struct lh_arena *arena,
-                               bool *ret_found, struct catalog_commit_result *ret,
-                               struct lh_error *err)
+                               struct lh_str idempotency_key, struct lh_str request_hash,
+                               struct lh_arena *arena, bool *ret_found,
+                               struct catalog_commit_result *ret, struct lh_error *err)
 {
     struct fulfilled *fulfilled = &catalog->fulfilled;
     const struct fulfilled_entry *entry = NULL;
@@ -227,7 +245,9 @@ enum lh_code catalog_fulfilled(struct catalog *catalog, struct lh_str job_id,
         entry = find(fulfilled, prefixed('j', job_id, arena));
     if (!code && !entry && idempotency_key.len)
         entry = find(fulfilled, prefixed('k', idempotency_key, arena));
-    if (entry)
+    if (entry && !lh_str_starts_with(key_of(entry), lh_lit("j:")))
+        code = check_request(entry, request_hash, err);
+    if (!code && entry)
         tell(entry, arena, ret);
     pthread_mutex_unlock(&fulfilled->mutex);
     if (!code)

@@ -112,8 +112,9 @@ static bool is_repetition(struct catalog *catalog, struct commit_request *reques
     bool is_found = false;
     if (!change->job_id.len && !change->idempotency_key.len)
         return false;
-    request->code = catalog_fulfilled(catalog, change->job_id, change->idempotency_key,
-                                      request->arena, &is_found, request->ret, request->err);
+    request->code =
+        catalog_fulfilled(catalog, change->job_id, change->idempotency_key, change->request_hash,
+                          request->arena, &is_found, request->ret, request->err);
     return request->code || is_found;
 }
 

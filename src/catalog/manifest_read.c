@@ -301,6 +301,7 @@ static void get_commits(struct reader *reader, const json_t *root, struct manife
         commits[i].reason = get_text(reader, item, "reason", false);
         commits[i].job_id = get_text(reader, item, "job_id", false);
         commits[i].idempotency_key = get_text(reader, item, "idempotency_key", false);
+        commits[i].request_hash = get_text(reader, item, "request_hash", false);
         commits[i].result = get_text(reader, item, "result", false);
         get_events(reader, item, &commits[i]);
     }

@@ -215,6 +215,7 @@ static void put_commits(struct lh_json *json, const struct manifest *manifest)
         put_text(json, "idempotency_key", commit->idempotency_key);
         put_text(json, "job_id", commit->job_id);
         put_text(json, "reason", commit->reason);
+        put_text(json, "request_hash", commit->request_hash);
         put_text(json, "result", commit->result);
         lh_json_put_str(json, "uuid", commit->uuid);
         lh_json_object_end(json);

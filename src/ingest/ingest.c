@@ -117,6 +117,7 @@ static enum lh_code make_spec(const struct ingest_request *request, struct lh_ar
         .actor = request->actor,
         .reason = request->reason,
         .idempotency_key = request->idempotency_key,
+        .request_hash = request->request_hash,
         .expected_version = request->expected_version,
     };
     if (request->options.value) {
@@ -289,6 +290,12 @@ static enum lh_code sum_input(struct task *task, struct lh_error *err)
     }
     lh_hex(sum, sizeof(sum), hex);
     task->source_sha256 = lh_arena_str(task->arena, lh_str_of(hex));
+    if (task->args.request_hash.len) {
+        lh_sha256_of(lh_arena_printf(task->arena, "%.*s %s", LH_ARG(task->args.request_hash), hex),
+                     sum);
+        lh_hex(sum, sizeof(sum), hex);
+        task->args.request_hash = lh_arena_str(task->arena, lh_str_of(hex));
+    }
     struct lh_str said = lh_arena_printf(task->arena, "%s %.*s", ingest_mode_names[task->args.mode],
                                          LH_ARG(task->args.options.text));
     if (task->args.options.value) {
@@ -372,7 +379,7 @@ static enum lh_code find_done(struct task *task, bool *ret_done, struct ingest_r
     struct catalog_commit_result first = {0};
     enum lh_code code =
         catalog_fulfilled(task->ingest->catalog, job_id(task->job), task->args.idempotency_key,
-                          task->arena, ret_done, &first, err);
+                          task->args.request_hash, task->arena, ret_done, &first, err);
     if (code)
         return code;
     if (*ret_done) {

@@ -27,6 +27,7 @@ struct ingest_args {
     struct lh_str actor;
     struct lh_str reason;
     struct lh_str idempotency_key;
+    struct lh_str request_hash; /* from sum_input on: of the file too */
     int64_t expected_version;
 };
 extern const struct lh_fields ingest_args_fields;

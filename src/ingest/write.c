@@ -281,6 +281,7 @@ static enum lh_code commit(struct task *task, struct lh_str dataset_id, const st
         .reason = task->args.reason,
         .job_id = job_id(task->job),
         .idempotency_key = task->args.idempotency_key,
+        .request_hash = task->args.request_hash,
         .events = &event,
         .event_count = 1,
     };

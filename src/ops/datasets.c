@@ -172,6 +172,32 @@ const struct op op_datasets_versions = {
 
 /* --- POST …/{name}/rename */
 
+static enum lh_code reply_committed(struct op_call *call,
+                                    const struct catalog_commit_result *result,
+                                    struct op_reply *reply, struct lh_error *err)
+{
+    const struct catalog_dataset *dataset = NULL;
+    if (reply->op->kind == OP_RESULT_NONE)
+        return LH_OK;
+    enum lh_code code = catalog_find_id(hold_snapshot(call), result->dataset_id, &dataset, err);
+    return code ? code : reply_dataset(call, dataset, reply, err);
+}
+
+/* A repetition is answered before anything is looked up: after a rename or a drop the name leads
+ * nowhere, or to another dataset. */
+static enum lh_code answer_repetition(struct op_call *call, bool *ret_done, struct op_reply *reply,
+                                      struct lh_error *err)
+{
+    struct catalog_commit_result result;
+    struct lh_str key = op_idempotency_key(call);
+    *ret_done = false;
+    enum lh_code code =
+        key.len ? catalog_fulfilled(lake_catalog(call->lake), (struct lh_str){0}, key,
+                                    call->request_hash, call->arena, ret_done, &result, err)
+                : LH_OK;
+    return !code && *ret_done ? reply_committed(call, &result, reply, err) : code;
+}
+
 static enum lh_code commit(struct op_call *call, struct lh_str name, struct catalog_change *change,
                            struct op_reply *reply, struct lh_error *err)
 {
@@ -191,11 +217,9 @@ static enum lh_code commit(struct op_call *call, struct lh_str name, struct cata
         change->expected_version = wanted;
     change->actor = call->principal->id;
     change->idempotency_key = op_idempotency_key(call);
+    change->request_hash = call->request_hash;
     code = catalog_commit(lake_catalog(call->lake), change, call->arena, &result, err);
-    if (code || reply->op->kind == OP_RESULT_NONE)
-        return code;
-    code = catalog_find_id(hold_snapshot(call), result.dataset_id, &dataset, err);
-    return code ? code : reply_dataset(call, dataset, reply, err);
+    return code ? code : reply_committed(call, &result, reply, err);
 }
 
 struct rename_args {
@@ -215,8 +239,11 @@ static enum lh_code run_rename(struct op_call *call, const void *raw, struct op_
 {
     const struct rename_args *args = raw;
     struct catalog_change change = {.action = CATALOG_RENAME, .name = args->to};
-    enum lh_code code = catalog_check_name(args->to, err);
-    if (code)
+    bool is_done = false;
+    enum lh_code code = answer_repetition(call, &is_done, reply, err);
+    if (code || is_done)
+        return code;
+    if ((code = catalog_check_name(args->to, err)))
         return lh_error_field(err, lh_lit("to"));
     return commit(call, args->name, &change, reply, err);
 }
@@ -264,9 +291,13 @@ static enum lh_code run_delete(struct op_call *call, const void *raw, struct op_
     };
     struct lh_str_list indexes = {0};
     const struct catalog_dataset *dataset = NULL;
+    bool is_done = false;
+    enum lh_code code = answer_repetition(call, &is_done, reply, err);
+    if (code || is_done)
+        return code;
     if (args->cascade && !catalog_find(hold_snapshot(call), args->name, &dataset, NULL))
         search_dependents(lake_search(call->lake), dataset->id, call->arena, &indexes);
-    enum lh_code code = commit(call, args->name, &change, reply, err);
+    code = commit(call, args->name, &change, reply, err);
     /* The dataset is gone: an index of it that cannot be removed now answers nothing, and says so.
      */
     struct lh_error late = LH_ERROR_NONE;
@@ -453,7 +484,11 @@ static enum lh_code update_once(struct op_call *call, const struct update_args *
 static enum lh_code run_update(struct op_call *call, const void *raw, struct op_reply *reply,
                                struct lh_error *err)
 {
-    enum lh_code code = LH_PRECONDITION;
+    bool is_done = false;
+    enum lh_code code = answer_repetition(call, &is_done, reply, err);
+    if (code || is_done)
+        return code;
+    code = LH_PRECONDITION;
     for (int i = 0; i < UPDATE_TRIES && code == LH_PRECONDITION; i++) {
         code = update_once(call, raw, reply, err);
         if (call->if_match.data)

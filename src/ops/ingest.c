@@ -53,6 +53,7 @@ static enum lh_code run_file(struct op_call *call, const void *raw, struct op_re
         .actor = call->principal->id,
         .reason = args->reason,
         .idempotency_key = op_idempotency_key(call),
+        .request_hash = call->request_hash,
     };
     struct ingest *ingest = lake_ingest(call->lake);
     enum lh_code code = op_if_match(call, &request.expected_version, err);

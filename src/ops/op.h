@@ -110,6 +110,7 @@ struct op_call {
     struct lh_str request_id;
     struct lh_str if_match;        /* as sent: "\"7\""; absent = none */
     struct lh_str idempotency_key; /* absent = none */
+    struct lh_str request_hash;    /* op_run: of operation and arguments but files, with a key */
     struct lh_str accept;          /* media types that the caller takes, for ROWS; absent = any */
 };
 

@@ -317,6 +317,8 @@ static bool is_declared(const struct op *op, enum lh_code code)
     for (size_t i = 0; i < sizeof(with_body) / sizeof(with_body[0]); i++)
         if (with_body[i] == code && op->body != OP_BODY_NONE)
             return true;
+    if (code == LH_KEY_REUSED && op->effect == OP_WRITE)
+        return true;
     if (code == LH_UNAUTHENTICATED && strcmp(op->permission, "public") != 0)
         return true;
     for (size_t i = 0; op->errors && op->errors[i]; i++)

@@ -3,6 +3,10 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
+#include "base/json.h"
+
+#define REQUEST_BYTES_MAX ((size_t)1 << 30) /* arguments are bounded by the doors */
 
 /* Counters per row of the table; rows that are not in it (tests) share the last one. */
 #define COUNTERS_MAX 256
@@ -73,9 +77,31 @@ struct lh_str op_idempotency_key(const struct op_call *call)
                            LH_ARG(call->idempotency_key));
 }
 
+/* What is asked for: two requests with one key must be the same. Files count by their content,
+ * which the operation adds. */
+static enum lh_code hash_request(const struct op *op, struct op_call *call, const void *args,
+                                 struct lh_error *err)
+{
+    uint8_t sum[LH_SHA256_BYTES];
+    char hex[LH_SHA256_HEX_BYTES + 1];
+    struct lh_buf buf;
+    struct lh_json json;
+    lh_buf_init(&buf, REQUEST_BYTES_MAX);
+    lh_buf_printf(&buf, "%s %.*s ", op->name, LH_ARG(call->if_match));
+    lh_json_init(&json, &buf);
+    if (op->fields)
+        lh_fields_write(op->fields, args, &json);
+    enum lh_code code = lh_buf_check(&buf, "The arguments", err);
+    lh_sha256_of(lh_buf_str(&buf), sum);
+    lh_hex(sum, sizeof(sum), hex);
+    call->request_hash = lh_arena_str(call->arena, lh_str_of(hex));
+    lh_buf_release(&buf);
+    return code;
+}
+
 #define IDEMPOTENCY_KEY_BYTES_MAX 255
 
-static enum lh_code check_call(const struct op *op, const struct op_call *call, const void *args,
+static enum lh_code check_call(const struct op *op, struct op_call *call, const void *args,
                                struct lh_error *err)
 {
     enum lh_code code = access_check(call->principal, op->permission, err);
@@ -88,6 +114,8 @@ static enum lh_code check_call(const struct op *op, const struct op_call *call, 
         return lh_fail(err, LH_INVALID, "'%s' changes nothing and takes no Idempotency-Key.",
                        op->name);
     if (op->fields && (code = lh_fields_check(op->fields, args, err)))
+        return code;
+    if (call->idempotency_key.len && (code = hash_request(op, call, args, err)))
         return code;
     return lh_cancel_fail(call->cancel, op->name, err);
 }

@@ -375,8 +375,8 @@ static void a_repeated_job_or_key_gets_the_first_result_also_after_reopening(voi
     }
     assert_int_equal(catalog_lake_rows(lake, "t"), 8);
     bool is_found = true;
-    assert_int_equal(catalog_fulfilled(lake->catalog, lh_lit("job-8"), lh_lit("other"), lake->arena,
-                                       &is_found, &again, NULL),
+    assert_int_equal(catalog_fulfilled(lake->catalog, lh_lit("job-8"), lh_lit("other"),
+                                       (struct lh_str){0}, lake->arena, &is_found, &again, NULL),
                      LH_OK);
     assert_false(is_found);
 }
@@ -397,7 +397,7 @@ static void a_key_is_forgotten_after_its_time(void **state)
     catalog_lake_append(lake, id, 1);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(catalog_fulfilled(lake->catalog, (struct lh_str){0}, lh_lit("k"),
-                                           lake->arena, &is_found, &result, NULL),
+                                           (struct lh_str){0}, lake->arena, &is_found, &result, NULL),
                          LH_OK);
         assert_false(is_found);
         catalog_lake_reopen(lake);
