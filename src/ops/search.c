@@ -41,7 +41,7 @@ static const struct lh_field hit_rows[] = {
     LH_JSON(struct hit_view, id, .required = true,
             .doc = "The row's id: a number or text, as its column is."),
     LH_DOUBLE(struct hit_view, score,
-              .doc = "Higher is better: cosine similarity, BM25, or the fusion of both ranks."),
+              .doc = "Higher is better: cosine similarity, BM25, or the fusion of both."),
     LH_STR(struct hit_view, text, .nullable = true, .doc = "Of the chunk that was found."),
     LH_INT(struct hit_view, chunk, .doc = "Which chunk of its row, from 0."),
     LH_OBJECT(struct hit_view, parts, const struct parts_view *, .fields = &parts_fields,
@@ -249,6 +249,7 @@ struct hybrid_args {
     struct lh_opt_int k;
     struct lh_opt_int count;
     int mode;
+    int fusion;
     struct lh_str sql_filter;
     bool per_chunk;
     bool include_row;
@@ -263,7 +264,10 @@ static const struct lh_field hybrid_rows[] = {
     LH_OPT_INT(struct hybrid_args, count, .min = 0, .max = SEARCH_K_MAX,
                .doc = "The same by another name."),
     LH_CHOICE(struct hybrid_args, mode, .choices = search_mode_names, LH_PRESET(SEARCH_HYBRID),
-              .doc = "hybrid: both lists fused by rank; keyword or vector: one alone."),
+              .doc = "hybrid: both lists fused; keyword or vector: one alone."),
+    LH_CHOICE(struct hybrid_args, fusion, .choices = search_fusion_names, LH_PRESET(SEARCH_BLEND),
+              .doc = "How hybrid fuses. blend: by score, as shares of each list's best; rrf: by "
+                     "place, reciprocal rank fusion."),
     ASK_ROWS(struct hybrid_args),
 };
 static const struct lh_fields hybrid_fields =
@@ -276,6 +280,7 @@ static enum lh_code run_hybrid(struct op_call *call, const void *raw, struct op_
     struct search_ask request = {
         .index = args->index,
         .mode = (enum search_mode)args->mode,
+        .fusion = (enum search_fusion)args->fusion,
         .query = args->query,
         .k = args->k.is_set       ? args->k.value
              : args->count.is_set ? args->count.value
@@ -304,8 +309,10 @@ const struct op op_vectors_hybrid = {
     .name = "vectors.hybrid",
     .command = "search",
     .summary = "Search an index by words and by meaning at once.",
-    .description = "Each list gives max(5 · k, 20) candidates; their ranks are fused (reciprocal "
-                   "rank fusion), so what stands high in both comes first.",
+    .description =
+        "Each list gives max(5 · k, 20) candidates. A row's score is the weighted mean (meaning "
+        "0.3, words 0.7) of its scores in both, each as a share of the best in its list; `fusion` "
+        "rrf takes 1 / (60 + place) of each instead. What stands high in both comes first.",
     .http = {OP_POST, "/vectors/hybrid"},
     .effect = OP_READ,
     .permission = "search.read",

@@ -12,9 +12,14 @@
 enum search_mode { SEARCH_VECTOR, SEARCH_KEYWORD, SEARCH_HYBRID };
 extern const char *const search_mode_names[]; /* "vector", "keyword", "hybrid", NULL */
 
+/* How the lists of a hybrid search become one: by what rows score in them, or by their places. */
+enum search_fusion { SEARCH_BLEND, SEARCH_RRF };
+extern const char *const search_fusion_names[]; /* "blend", "rrf", NULL */
+
 struct search_ask {
     struct lh_str index;
     enum search_mode mode;
+    enum search_fusion fusion; /* of SEARCH_HYBRID */
     struct lh_str query;  /* words; absent with a vector */
     const float *vector;  /* instead of the query; only SEARCH_VECTOR */
     size_t vector_count;  /* LH_INVALID unless the index's dimensions */

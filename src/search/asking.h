@@ -52,11 +52,26 @@ enum lh_code leg_by_meaning(struct asking *asking, size_t want, struct found_lis
                             struct lh_error *err) LH_MUST_USE;
 enum lh_code leg_by_words(struct asking *asking, size_t want, struct found_list *ret,
                           struct lh_error *err) LH_MUST_USE;
+
+/* --- fusion.c */
+
+/* A row that a leg found, or both. */
+struct fused {
+    struct found found; /* the chunk that is shown; its score is the fusion's */
+    struct search_leg vector, keyword;
+};
+/* Both lists as one, best first; `want` is how many were asked of each; *ret has room for both.
+ * Returns how many there are. */
+size_t fuse(const struct asking *asking, const struct found_list *meaning,
+            const struct found_list *words, size_t want, struct fused *ret);
+
 /* Marks the words in hits that stand for `found`. */
 void words_highlight(struct asking *asking, const struct found *found, struct search_hit *hits,
                      size_t count);
 /* Sorts, then leaves the best chunk of each row (unless chunks are asked for), at most `want`. */
 void found_settle(const struct asking *asking, struct found_list *list, size_t want);
+/* For qsort_r, with the asking as context: by score, ties by id, then by chunk. */
+int compare_found(const void *a, const void *b, void *context);
 /* Numbers by value, texts by bytes. */
 int compare_ids(bool are_numbers, struct lh_str a, struct lh_str b);
 struct lh_str found_id(const struct asking *asking, const struct found *found);

@@ -41,7 +41,7 @@ static int32_t found_chunk(const struct asking *asking, const struct found *foun
     return part->chunks[at];
 }
 
-static int compare_found(const void *a, const void *b, void *context)
+int compare_found(const void *a, const void *b, void *context)
 {
     const struct found *x = a, *y = b;
     const struct asking *asking = context;
@@ -52,11 +52,6 @@ static int compare_found(const void *a, const void *b, void *context)
         return order;
     int32_t left = found_chunk(asking, x), right = found_chunk(asking, y);
     return left < right ? -1 : left > right;
-}
-
-static bool is_same_row(const struct found *a, const struct found *b)
-{
-    return a->layer == b->layer && a->row == b->row;
 }
 
 static uint64_t row_key(const struct found *found)
@@ -347,19 +342,6 @@ static enum lh_code lay_out(struct asking *asking, struct lh_error *err)
 
 /* --- the answer */
 
-/* 60 is the constant of the method's authors: the first places count, and not alone. */
-#define FUSION_RANK 60.0
-
-static double fusion_score(int64_t a, int64_t b)
-{
-    return (a ? 1 / (FUSION_RANK + (double)a) : 0) + (b ? 1 / (FUSION_RANK + (double)b) : 0);
-}
-
-struct fused {
-    struct found found; /* the chunk that is shown; its score is the fusion's */
-    struct search_leg vector, keyword;
-};
-
 static void take_leg(struct fused *fused, const struct found_list *list, enum search_mode mode)
 {
     for (size_t i = 0; i < list->count; i++) {
@@ -367,40 +349,6 @@ static void take_leg(struct fused *fused, const struct found_list *list, enum se
         fused[i] = (struct fused){.found = list->items[i]};
         *(mode == SEARCH_VECTOR ? &fused[i].vector : &fused[i].keyword) = leg;
     }
-}
-
-static bool is_same_place(const struct asking *asking, const struct found *a, const struct found *b)
-{
-    return is_same_row(a, b) && (!asking->ask->per_chunk || a->ordinal == b->ordinal);
-}
-
-static int compare_fused(const void *a, const void *b, void *context)
-{
-    return compare_found(&((const struct fused *)a)->found, &((const struct fused *)b)->found,
-                         context);
-}
-
-/* Reciprocal rank fusion: what stands high in either list, higher what stands in both. */
-static size_t fuse(const struct asking *asking, const struct found_list *meaning,
-                   const struct found_list *words, struct fused *fused)
-{
-    size_t count = meaning->count;
-    take_leg(fused, meaning, SEARCH_VECTOR);
-    for (size_t i = 0; i < count; i++)
-        fused[i].found.score = fusion_score((int64_t)i + 1, 0);
-    for (size_t i = 0; i < words->count; i++) {
-        size_t at = 0;
-        while (at < meaning->count && !is_same_place(asking, &fused[at].found, &words->items[i]))
-            at++;
-        if (at == meaning->count) {
-            at = count++;
-            fused[at] = (struct fused){.found = words->items[i]};
-        }
-        fused[at].keyword = (struct search_leg){(int64_t)i + 1, words->items[i].score};
-        fused[at].found.score = fusion_score(fused[at].vector.rank, fused[at].keyword.rank);
-    }
-    qsort_r(fused, count, sizeof *fused, compare_fused, (void *)(uintptr_t)asking);
-    return count;
 }
 
 static struct search_hit hit_of(const struct asking *asking, const struct fused *fused)
@@ -462,7 +410,7 @@ static enum lh_code find(struct asking *asking, struct search_answer *answer, st
         lh_arena_array(asking->arena, meaning.count + words.count + 1, sizeof *fused);
     size_t count = meaning.count + words.count;
     if (ask->mode == SEARCH_HYBRID)
-        count = fuse(asking, &meaning, &words, fused);
+        count = fuse(asking, &meaning, &words, want, fused);
     else
         take_leg(fused, ask->mode == SEARCH_VECTOR ? &meaning : &words, ask->mode);
     if (count > (size_t)ask->k)

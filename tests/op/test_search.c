@@ -1,4 +1,5 @@
 /* Search through operations: what is indexed, found, followed, refused. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -475,8 +476,11 @@ static void both_lists_are_fused_and_say_so(void **state)
     const json_t *parts = json_object_get(item, "parts");
     assert_int_equal(count_of(json_object_get(parts, "vector"), "rank"), 1);
     assert_int_equal(count_of(json_object_get(parts, "keyword"), "rank"), 1);
-    double score = json_real_value(json_object_get(item, "score"));
-    assert_true(score > 2.0 / 61 - 1e-9 && score < 2.0 / 61 + 1e-9);
+    /* The best of both lists has all that a row can have. */
+    assert_true(fabs(json_real_value(json_object_get(item, "score")) - 1) < 1e-9);
+    double second =
+        json_real_value(json_object_get(json_array_get(json_object_get(reply, "items"), 1), "score"));
+    assert_true(second > 0 && second < 1);
     assert_string_equal(json_string_value(json_object_get(json_object_get(item, "row"), "name")),
                         "cmus");
     assert_string_equal(op_house_sql(house, "SELECT t.name FROM hybrid_search('tools_v1', 'music "
@@ -485,6 +489,48 @@ static void both_lists_are_fused_and_say_so(void **state)
     assert_string_equal(op_house_sql(house, "SELECT id FROM text_search('tools_v1', 'daemon', "
                                             "sql_filter := 'id > 1')"),
                         "[[3]]");
+}
+
+static void the_lists_are_fused_by_rank_if_so_asked(void **state)
+{
+    struct op_house *house = *state;
+    given_index(house);
+    json_t *reply = op_house_call(house, "vectors.hybrid",
+                                  "{\"index\": \"tools_v1\", \"query\": \"music for the "
+                                  "terminal\", \"fusion\": \"rrf\"}");
+    const json_t *items = json_object_get(reply, "items");
+    assert_true(json_array_size(items) > 2);
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        const json_t *item = json_array_get(items, i), *parts = json_object_get(item, "parts");
+        double expected = 0;
+        static const char *const legs[] = {"vector", "keyword"};
+        for (size_t leg = 0; leg < 2; leg++) {
+            const json_t *part = json_object_get(parts, legs[leg]);
+            expected += json_is_object(part) ? 1.0 / (60 + (double)count_of(part, "rank")) : 0;
+        }
+        assert_true(fabs(json_real_value(json_object_get(item, "score")) - expected) < 2e-9);
+    }
+    op_house_refuses(house, "vectors.hybrid",
+                     "{\"index\": \"tools_v1\", \"query\": \"x\", \"fusion\": \"sum\"}",
+                     LH_INVALID);
+}
+
+static void what_one_list_alone_finds_comes_in_its_order(void **state)
+{
+    struct op_house *house = *state;
+    static const char *const fusions[] = {"blend", "rrf"};
+    given_index(house);
+    for (size_t i = 0; i < 2; i++) {
+        char more[64];
+        snprintf(more, sizeof more, ", \"fusion\": \"%s\"", fusions[i]);
+        /* No word of the index has this, but pieces of its words do. */
+        char meaning[256];
+        snprintf(meaning, sizeof meaning, "%s", ids(search(house, "musicplayer", "")));
+        char args[256];
+        snprintf(args, sizeof args, "{\"index\": \"tools_v1\", \"query\": \"musicplayer\"%s}",
+                 more);
+        assert_string_equal(ids(op_house_call(house, "vectors.hybrid", args)), meaning);
+    }
 }
 
 static void everything_can_be_made_anew_from_the_datasets(void **state)
@@ -589,6 +635,8 @@ int main(void)
         TEST(words_follow_the_dataset_as_vectors_do),
         TEST(a_keyword_file_that_is_broken_or_lost_is_made_anew),
         TEST(both_lists_are_fused_and_say_so),
+        TEST(the_lists_are_fused_by_rank_if_so_asked),
+        TEST(what_one_list_alone_finds_comes_in_its_order),
         TEST(everything_can_be_made_anew_from_the_datasets),
         TEST(a_dataset_that_says_so_has_its_index_refreshed_after_every_change),
         TEST(a_dataset_that_lost_the_columns_of_its_index_says_so),

@@ -22,12 +22,17 @@ function* records(text) {
   }
 }
 
+// What people have filed a package under: only what a question could be about, not how it was made.
+const topical = new Set(['use', 'works-with', 'works-with-format', 'field', 'game', 'sound', 'web', 'mail', 'office',
+  'security', 'network', 'protocol', 'hardware', 'admin', 'science', 'biology', 'accessibility']);
+const topics = (tags = '') => new Set(tags.split(/[\s,]+/).filter((tag) => topical.has(tag.split('::')[0]) && !tag.endsWith('TODO')));
+
 export function packages() {
   const found = new Map();
   for (const fields of records(run('apt-cache', 'dumpavail'))) {
     const synopsis = fields.Description?.split('\n')[0];
     if (fields.Package && synopsis && !found.has(fields.Package))
-      found.set(fields.Package, { name: fields.Package, synopsis, md5: fields['Description-md5'] });
+      found.set(fields.Package, { name: fields.Package, synopsis, md5: fields['Description-md5'], tags: topics(fields.Tag) });
   }
   return found;
 }
@@ -91,6 +96,33 @@ function joined(list) {
   return [...questions.values()];
 }
 
+// Three topics or more that at most twenty packages have together: each of those answers.
+function filedUnder(known) {
+  const holders = new Map(); // tag → names
+  for (const { name, tags } of known.values())
+    for (const tag of tags) holders.set(tag, (holders.get(tag) ?? new Set()).add(name));
+  const questions = new Map();
+  for (const { tags } of known.values()) {
+    const list = [...tags].sort();
+    const key = list.join(' ');
+    if (list.length < 3 || questions.has(key)) continue;
+    const [rarest, ...others] = list.map((tag) => holders.get(tag)).sort((a, b) => a.size - b.size);
+    const want = [...rarest].filter((name) => others.every((names) => names.has(name)));
+    const ask = [...new Set(list.flatMap((tag) => tag.split('::')[1].split(/[-:]/)))].join(' ');
+    questions.set(key, { ask, want });
+  }
+  return [...questions.values()].filter(({ ask, want }) => want.length <= 20 &&
+    want.every((name) => !says(`${name} ${known.get(name).synopsis}`, ask)));
+}
+
+// The synopsis itself with every third word left out: made from the indexed text, unlike the others.
+function knownItems(known) {
+  const named = new Map();
+  for (const { name, synopsis } of known.values()) named.set(synopsis, [...(named.get(synopsis) ?? []), name]);
+  return [...named].map(([synopsis, want]) => ({ ask: synopsis.split(/\s+/).filter((_, at) => at % 3 !== 2).join(' '), want }))
+    .filter(({ ask }) => words(ask).size >= 3);
+}
+
 // The sets over an index of name and synopsis.
 export function setsOverSynopses(known) {
   const programs = components().filter((one) => known.has(one.package));
@@ -98,12 +130,14 @@ export function setsOverSynopses(known) {
     !says(`${name} ${known.get(name).synopsis}`, summary));
   const keywords = programs.filter(({ keywords: list, package: name }) => list.length >= 3 &&
     !says(`${name} ${known.get(name).synopsis}`, list.join(' ')));
-  const written = JSON.parse(readFileSync(new URL('e2_written.json', import.meta.url))).questions;
+  const written = JSON.parse(readFileSync(new URL('questions.json', import.meta.url))).questions;
   return {
     upstream: joined(upstream.map((one) => ({ ask: one.summary, want: [one.package] }))),
     keywords: joined(keywords.map((one) => ({ ask: one.keywords.slice(0, 8).join(' '), want: [one.package] }))),
     written: joined(written.map(([ask, want]) => ({ ask, want: want.filter((name) => known.has(name)) })))
       .filter(({ want }) => want.size),
+    tags: joined(filedUnder(known)),
+    known: joined(knownItems(known)),
   };
 }
 
