@@ -20,14 +20,14 @@ struct search_ask {
     struct lh_str index;
     enum search_mode mode;
     enum search_fusion fusion; /* of SEARCH_HYBRID */
-    struct lh_str query;  /* words; absent with a vector */
-    const float *vector;  /* instead of the query; only SEARCH_VECTOR */
-    size_t vector_count;  /* LH_INVALID unless the index's dimensions */
-    int64_t k;            /* 0 … SEARCH_K_MAX: hits at most */
-    struct lh_str filter; /* a boolean SQL expression over the dataset; absent: all rows */
-    bool per_chunk;       /* one hit per chunk, not per row */
-    bool with_rows;       /* each hit with its source row */
-    bool is_raw_id;       /* ids without the index's prefix, as the dataset has them */
+    struct lh_str query;       /* words; absent with a vector */
+    const float *vector;       /* instead of the query; only SEARCH_VECTOR */
+    size_t vector_count;       /* LH_INVALID unless the index's dimensions */
+    int64_t k;                 /* 0 … SEARCH_K_MAX: hits at most */
+    struct lh_str filter;      /* a boolean SQL expression over the dataset; absent: all rows */
+    bool per_chunk;            /* one hit per chunk, not per row */
+    bool with_rows;            /* each hit with its source row */
+    bool is_raw_id;            /* ids without the index's prefix, as the dataset has them */
 };
 
 struct search_leg {

@@ -4,9 +4,7 @@
  * list. A row that a full list does not name stands below that list's last, and is taken to stand
  * right there; one that a list with room left does not name has nothing of it. How far apart two
  * rows are counts, so a leg that is sure outweighs one that is not.
- * rrf: reciprocal rank fusion: only places count.
- *
- * Why blend is the default, and where its weight comes from: docs/decisions/0008. */
+ * rrf: reciprocal rank fusion: only places count. */
 #include <stdlib.h>
 
 #include "search/asking.h"

@@ -478,8 +478,8 @@ static void both_lists_are_fused_and_say_so(void **state)
     assert_int_equal(count_of(json_object_get(parts, "keyword"), "rank"), 1);
     /* The best of both lists has all that a row can have. */
     assert_true(fabs(json_real_value(json_object_get(item, "score")) - 1) < 1e-9);
-    double second =
-        json_real_value(json_object_get(json_array_get(json_object_get(reply, "items"), 1), "score"));
+    double second = json_real_value(
+        json_object_get(json_array_get(json_object_get(reply, "items"), 1), "score"));
     assert_true(second > 0 && second < 1);
     assert_string_equal(json_string_value(json_object_get(json_object_get(item, "row"), "name")),
                         "cmus");
