@@ -13,6 +13,8 @@ enum {
     BIT_ACCESS_WRITE = 1 << 7,
     BIT_SEARCH_READ = 1 << 8,
     BIT_SEARCH_WRITE = 1 << 9,
+    BIT_STORAGE_READ = 1 << 10,
+    BIT_STORAGE_WRITE = 1 << 11,
 };
 
 const struct access_permission access_permissions[] = {
@@ -24,6 +26,8 @@ const struct access_permission access_permissions[] = {
     {"query", BIT_QUERY, "Run SQL over the datasets that the caller may see."},
     {"search.read", BIT_SEARCH_READ, "Search in indexes, list them, read what they hold."},
     {"search.write", BIT_SEARCH_WRITE, "Make, refresh and remove indexes."},
+    {"storage.read", BIT_STORAGE_READ, "List and read objects."},
+    {"storage.write", BIT_STORAGE_WRITE, "Put and delete objects."},
     {"jobs.read", BIT_JOBS_READ, "List jobs and follow them."},
     {"jobs.write", BIT_JOBS_WRITE, "Cancel jobs."},
     {"access.write", BIT_ACCESS_WRITE, "Make, list and revoke keys."},
@@ -33,7 +37,9 @@ const size_t access_permission_count = sizeof(access_permissions) / sizeof(acces
 /* Deny by default: a permission that a role does not list is the administrators' alone. */
 const struct access_role access_roles[] = {
     {"admin", ALL_PERMISSIONS, true, "Everything, keys included."},
-    {"reader", BIT_SYSTEM_READ | BIT_CATALOG_READ | BIT_QUERY | BIT_JOBS_READ | BIT_SEARCH_READ,
+    {"reader",
+     BIT_SYSTEM_READ | BIT_CATALOG_READ | BIT_QUERY | BIT_JOBS_READ | BIT_SEARCH_READ |
+         BIT_STORAGE_READ,
      true, "Read everything and ask it in SQL; change nothing."},
     {"agent", 0, false,
      "For programs that may see safe views only: until those run in a process of their own, what "

@@ -27,7 +27,7 @@ enum lh_code cli_print(struct lh_str text, struct lh_error *err)
 
 bool cli_is_raw(const struct cli_call *call)
 {
-    if (call->is_json || call->op->kind == OP_TEXT)
+    if (call->is_json || call->op->kind == OP_TEXT || call->op->kind == OP_BYTES)
         return true;
     for (size_t i = 0; i < call->given_count; i++)
         if (strcmp(call->given[i].field->name, "format") == 0 && call->op->kind == OP_ROWS)
@@ -78,7 +78,7 @@ static enum lh_code run_and_show(struct cli_call *call, struct lh_error *err)
         code = cli_show(call->op, lh_buf_str(&body), call->arena, &shown, err);
         enum lh_code printed = cli_print(lh_buf_str(&shown), code ? NULL : err);
         code = code ? code : printed;
-    } else if (!code && isatty(STDOUT_FILENO)) {
+    } else if (!code && call->op->kind != OP_BYTES && isatty(STDOUT_FILENO)) {
         code = cli_print(lh_lit("\n"), err);
     }
     lh_buf_release(&body);

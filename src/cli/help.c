@@ -113,7 +113,11 @@ void cli_help_op(const struct op *op)
     put_pair("--server", "A server's address (also LAKEHOUSE_SERVER).");
     put_pair("--config", "A settings file, when the folder is opened here.");
     if (op->takes_if_match)
-        put_pair("--if-match", "Fail unless the dataset is still this version: '\"7\"'.");
+        put_pair("--if-match", "Fail unless it still has this ETag: '\"7\"'.");
+    if (op->takes_if_none_match)
+        put_pair("--if-none-match", "'*': fail if there is one already.");
+    if (op->kind == OP_BYTES)
+        put_pair("--range", "Only these bytes: bytes=0-99, bytes=100-, bytes=-100.");
     if (op->effect == OP_WRITE)
         put_pair("--idempotency-key", "A repetition with the same key is not done again.");
 }

@@ -27,6 +27,8 @@ struct cli_call {
     struct lh_str server; /* --server or LAKEHOUSE_SERVER; absent = none */
     struct lh_str key;    /* LAKEHOUSE_KEY, or the lake's own administrator's; absent = none */
     struct lh_str if_match;
+    struct lh_str if_none_match;
+    struct lh_str range;
     struct lh_str idempotency_key;
     struct lh_arena *arena;
 };

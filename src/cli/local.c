@@ -56,6 +56,8 @@ enum lh_code cli_run_local(const struct cli_call *call, const struct settings *s
         .cancel = &cancel,
         .request_id = lh_uuid_str(&request_id),
         .if_match = call->if_match,
+        .if_none_match = call->if_none_match,
+        .range = call->range,
         .idempotency_key = call->idempotency_key,
     };
     code = op_run(call->op, &op_call, call->args, &reply, err);

@@ -32,9 +32,20 @@ static const struct cli_given *given_of(const struct cli_call *call, struct lh_s
 
 static bool is_in_path(const struct cli_call *call, const struct lh_field *field)
 {
-    struct lh_str part = lh_arena_printf(call->arena, "{%s}", field->name);
-    size_t at;
-    return lh_str_find(lh_str_of(call->op->http.path), part, &at);
+    for (struct lh_str rest = lh_str_of(call->op->http.path); rest.data;)
+        if (lh_str_equal(op_path_field(lh_str_cut(&rest, '/'), NULL), lh_str_of(field->name)))
+            return true;
+    return false;
+}
+
+/* One part of a path, or, for the rest of it, parts with their slashes. */
+static void put_part(struct lh_buf *buf, struct lh_str text, bool is_rest)
+{
+    while (is_rest && text.data && memchr(text.data, '/', text.len)) {
+        put_encoded(buf, lh_str_cut(&text, '/'));
+        lh_buf_append_char(buf, '/');
+    }
+    put_encoded(buf, text);
 }
 
 static void put_target(const struct cli_call *call, struct lh_buf *buf)
@@ -44,18 +55,22 @@ static void put_target(const struct cli_call *call, struct lh_buf *buf)
     lh_str_cut(&rest, '/');
     while (rest.data) {
         struct lh_str part = lh_str_cut(&rest, '/');
+        bool is_rest = false;
+        struct lh_str name = op_path_field(part, &is_rest);
         lh_buf_append_char(buf, '/');
-        if (part.data[0] == '{')
-            put_encoded(buf, given_of(call, lh_str_slice(part, 1, part.len - 2))->text);
+        if (name.data)
+            put_part(buf, given_of(call, name)->text, is_rest);
         else
             lh_buf_append_str(buf, part);
     }
-    for (size_t i = 0; i < call->given_count && call->op->body == OP_BODY_NONE; i++) {
-        if (is_in_path(call, call->given[i].field))
+    bool has_query = call->op->body == OP_BODY_NONE || call->op->body == OP_BODY_RAW;
+    for (size_t i = 0; i < call->given_count && has_query; i++) {
+        const struct lh_field *field = call->given[i].field;
+        if (field->type == LH_FIELD_FILE || is_in_path(call, field))
             continue;
         lh_buf_append_char(buf, mark);
         mark = '&';
-        put_encoded(buf, lh_str_of(call->given[i].field->name));
+        put_encoded(buf, lh_str_of(field->name));
         lh_buf_append_char(buf, '=');
         put_encoded(buf, call->given[i].text);
     }
@@ -164,6 +179,10 @@ static size_t put_headers(const struct cli_call *call, struct http_pair *headers
         headers[count++] = (struct http_pair){lh_lit("Content-Type"), lh_lit("application/json")};
     if (call->if_match.data)
         headers[count++] = (struct http_pair){lh_lit("If-Match"), call->if_match};
+    if (call->if_none_match.data)
+        headers[count++] = (struct http_pair){lh_lit("If-None-Match"), call->if_none_match};
+    if (call->range.data)
+        headers[count++] = (struct http_pair){lh_lit("Range"), call->range};
     if (call->idempotency_key.data)
         headers[count++] = (struct http_pair){lh_lit("Idempotency-Key"), call->idempotency_key};
     if (call->key.data)
@@ -176,7 +195,7 @@ enum lh_code cli_run_remote(const struct cli_call *call, struct lh_str url, stru
 {
     struct http_client *client = NULL;
     struct http_client_response response = {0};
-    struct http_pair headers[4];
+    struct http_pair headers[6];
     struct lh_buf target;
     struct lh_buf json;
     lh_buf_init(&target, HTTP_TARGET_BYTES_MAX + url.len);
@@ -195,6 +214,9 @@ enum lh_code cli_run_remote(const struct cli_call *call, struct lh_str url, stru
         .response_bytes_max = CLI_BODY_BYTES_MAX,
         .sink = cli_is_raw(call) ? pass_on : NULL,
     };
+    for (size_t i = 0; i < call->given_count && call->op->body == OP_BODY_RAW; i++)
+        if (call->given[i].field->type == LH_FIELD_FILE)
+            request.body_path = call->given[i].text;
     if (call->op->body == OP_BODY_MULTIPART) {
         request.parts = make_parts(call);
         request.part_count = call->given_count;

@@ -7,7 +7,7 @@
 #include "engine/engine.h"
 #include "lake/lake.h"
 #include "search/verify.h"
-#include "storage/storage.h"
+#include "storage/objects.h"
 
 struct finding_view {
     int severity;
@@ -41,7 +41,7 @@ static const struct lh_field report_rows[] = {
     LH_INT(struct report_view, datasets, .doc = "Looked at."),
     LH_INT(struct report_view, versions, .doc = "Looked at."),
     LH_INT(struct report_view, checkpoints, .doc = "Looked at."),
-    LH_INT(struct report_view, objects, .doc = "Data files whose checksum was compared."),
+    LH_INT(struct report_view, objects, .doc = "Files whose checksum was compared."),
     LH_INT(struct report_view, object_bytes, .doc = "Their size."),
     LH_INT(struct report_view, orphans, .doc = "Files that no commit names: harmless."),
     LH_INT(struct report_view, indexes, .doc = "Looked at."),
@@ -80,9 +80,21 @@ static enum lh_code inspect(void *context, const struct catalog_object *object,
     return code;
 }
 
+/* What the verifiers found, each of its own part. */
+struct reports {
+    struct catalog_report catalog;
+    struct search_report indexes;
+    struct objects_report objects;
+};
+
+static size_t count_errors(const struct reports *reports)
+{
+    return reports->catalog.error_count + reports->indexes.error_count +
+           reports->objects.error_count;
+}
+
 static enum lh_code look(const struct settings *settings, struct lh_arena *arena,
-                         struct catalog_report *ret, struct search_report *ret_indexes,
-                         struct lh_error *err)
+                         struct reports *ret, struct lh_error *err)
 {
     struct looker looker = {0};
     struct lake_holder holder = {0};
@@ -101,55 +113,66 @@ static enum lh_code look(const struct settings *settings, struct lh_arena *arena
     if (!code)
         code = engine_open(&engine, &looker.engine, err);
     if (!code)
-        code = catalog_verify(looker.storage, &options, arena, ret, err);
+        code = catalog_verify(looker.storage, &options, arena, &ret->catalog, err);
     if (!code)
-        code = search_verify(looker.storage, NULL, arena, ret_indexes, err);
+        code = search_verify(looker.storage, NULL, arena, &ret->indexes, err);
+    if (!code)
+        code = objects_verify(looker.storage, NULL, arena, &ret->objects, err);
     engine_close(looker.engine);
     storage_close(looker.storage);
     return code;
 }
 
-/* What both verifiers found, errors first. */
-static size_t gather(const struct catalog_report *report, const struct search_report *indexes,
-                     struct finding_view *findings)
+/* What all verifiers found, errors first. */
+static size_t gather(const struct reports *reports, struct finding_view *findings)
 {
+    const struct catalog_report *catalog = &reports->catalog;
+    const struct search_report *indexes = &reports->indexes;
+    const struct objects_report *objects = &reports->objects;
     size_t count = 0;
     for (int severity = CATALOG_ERROR; severity >= CATALOG_INFO; severity--) {
-        for (size_t i = 0; i < report->finding_count; i++)
-            if ((int)report->findings[i].severity == severity)
-                findings[count++] = (struct finding_view){severity, report->findings[i].object,
-                                                          report->findings[i].what};
+        bool is_error = severity == CATALOG_ERROR;
+        for (size_t i = 0; i < catalog->finding_count; i++)
+            if ((int)catalog->findings[i].severity == severity)
+                findings[count++] = (struct finding_view){severity, catalog->findings[i].object,
+                                                          catalog->findings[i].what};
         for (size_t i = 0; i < indexes->finding_count; i++)
-            if (indexes->findings[i].is_error == (severity == CATALOG_ERROR))
+            if (indexes->findings[i].is_error == is_error)
                 findings[count++] = (struct finding_view){severity, indexes->findings[i].object,
                                                           indexes->findings[i].what};
+        for (size_t i = 0; i < objects->finding_count; i++)
+            if (objects->findings[i].is_error == is_error)
+                findings[count++] = (struct finding_view){severity, objects->findings[i].object,
+                                                          objects->findings[i].what};
     }
     return count;
 }
 
-static enum lh_code print_report(const struct catalog_report *report,
-                                 const struct search_report *indexes,
-                                 const struct finding_view *findings, size_t finding_count,
-                                 struct lh_error *err)
+static void sum_up(const struct reports *reports, const struct finding_view *findings,
+                   size_t finding_count, struct report_view *ret)
 {
-    size_t errors = report->error_count + indexes->error_count;
-    const struct report_view view = {
-        .is_sound = errors == 0,
-        .errors = (int64_t)errors,
-        .datasets = report->datasets,
-        .versions = report->versions,
-        .checkpoints = report->checkpoints,
-        .objects = report->objects + indexes->objects,
-        .object_bytes = report->object_bytes + indexes->object_bytes,
-        .orphans = report->orphans + indexes->orphans,
-        .indexes = indexes->indexes,
+    *ret = (struct report_view){
+        .is_sound = count_errors(reports) == 0,
+        .errors = (int64_t)count_errors(reports),
+        .datasets = reports->catalog.datasets,
+        .versions = reports->catalog.versions,
+        .checkpoints = reports->catalog.checkpoints,
+        .objects = reports->catalog.objects + reports->indexes.objects + reports->objects.objects,
+        .object_bytes = reports->catalog.object_bytes + reports->indexes.object_bytes +
+                        reports->objects.object_bytes,
+        .orphans = reports->catalog.orphans + reports->indexes.orphans + reports->objects.orphans,
+        .indexes = reports->indexes.indexes,
         .findings = {findings, finding_count},
     };
+}
+
+static enum lh_code print_report(const struct report_view *view, struct lh_error *err)
+{
     struct lh_buf buf;
     struct lh_json json;
     lh_buf_init(&buf, (size_t)64 << 20);
     lh_json_init(&json, &buf);
-    lh_fields_write(&report_fields, &view, &json);
+    lh_fields_write(&report_fields, view, &json);
     lh_buf_append_char(&buf, '\n');
     enum lh_code code = lh_buf_check(&buf, "The report", err);
     if (!code)
@@ -158,19 +181,17 @@ static enum lh_code print_report(const struct catalog_report *report,
     return code;
 }
 
-static void print_words(const struct catalog_report *report, const struct search_report *indexes,
-                        const struct finding_view *findings, size_t finding_count)
+static void print_words(const struct report_view *view)
 {
-    size_t errors = report->error_count + indexes->error_count;
-    for (size_t i = 0; i < finding_count; i++)
+    const struct finding_view *findings = view->findings.items;
+    for (size_t i = 0; i < view->findings.count; i++)
         printf("%s  %.*s: %.*s\n", severities[findings[i].severity], LH_ARG(findings[i].object),
                LH_ARG(findings[i].what));
     printf("%lld datasets, %lld versions, %lld indexes, %lld files (%lld bytes): ",
-           (long long)report->datasets, (long long)report->versions, (long long)indexes->indexes,
-           (long long)(report->objects + indexes->objects),
-           (long long)(report->object_bytes + indexes->object_bytes));
-    if (errors)
-        printf("%zu errors.\n", errors);
+           (long long)view->datasets, (long long)view->versions, (long long)view->indexes,
+           (long long)view->objects, (long long)view->object_bytes);
+    if (view->errors)
+        printf("%lld errors.\n", (long long)view->errors);
     else
         printf("sound.\n");
 }
@@ -181,26 +202,27 @@ static int run(const struct cli_command *command, int word_count, char *const *w
     const struct cli_flag flags[] = {{"--json", &is_json, NULL}};
     struct lh_arena *arena = lh_arena_new(0);
     struct lh_error err = LH_ERROR_NONE;
-    struct catalog_report report = {0};
-    struct search_report indexes = {0};
+    struct reports reports = {0};
+    struct report_view view;
     struct finding_view *findings = NULL;
-    size_t finding_count = 0;
     struct settings settings;
     int status = CLI_DONE;
     if (!cli_read_settings(command, word_count, words, flags, 1, arena, &settings, &status))
         goto out;
-    if (look(&settings, arena, &report, &indexes, &err)) {
+    if (look(&settings, arena, &reports, &err)) {
         status = cli_fail(&err);
         goto out;
     }
-    findings =
-        lh_arena_array(arena, report.finding_count + indexes.finding_count + 1, sizeof(*findings));
-    finding_count = gather(&report, &indexes, findings);
+    findings = lh_arena_array(arena,
+                              reports.catalog.finding_count + reports.indexes.finding_count +
+                                  reports.objects.finding_count + 1,
+                              sizeof(*findings));
+    sum_up(&reports, findings, gather(&reports, findings), &view);
     if (!is_json)
-        print_words(&report, &indexes, findings, finding_count);
-    else if (print_report(&report, &indexes, findings, finding_count, &err))
+        print_words(&view);
+    else if (print_report(&view, &err))
         status = cli_fail(&err);
-    if (report.error_count + indexes.error_count)
+    if (view.errors)
         status = CLI_FAILED;
 out:
     lh_arena_free(arena);

@@ -11,7 +11,8 @@ enum lh_code bind_check_type(const struct op *op, const struct http_request *req
     struct lh_str type = http_request_content_type(request);
     struct lh_str length = http_request_header(request, "Content-Length");
     const char *wanted = op->body == OP_BODY_JSON ? JSON_TYPE : FORM_TYPE;
-    if (op->body == OP_BODY_NONE || lh_str_equal_nocase(type, lh_str_of(wanted)))
+    if (op->body == OP_BODY_NONE || op->body == OP_BODY_RAW ||
+        lh_str_equal_nocase(type, lh_str_of(wanted)))
         return LH_OK;
     bool is_chunked = http_request_header(request, "Transfer-Encoding").data != NULL;
     bool is_empty = !is_chunked && (!length.data || lh_str_equal(length, lh_lit("0")));
@@ -26,6 +27,24 @@ enum lh_code bind_check_type(const struct op *op, const struct http_request *req
     return lh_error_hint(err, "Send the header Content-Type: %s.", wanted);
 }
 
+/* All parts from `from` on, as one text. A slash at the end, which adds no part, is kept: what it
+ * names is another thing. */
+static struct lh_str join_rest(const struct http_request *request, size_t from)
+{
+    struct lh_buf buf;
+    lh_buf_init(&buf, HTTP_TARGET_BYTES_MAX + 1);
+    for (size_t i = from; i < request->segment_count; i++) {
+        if (i > from)
+            lh_buf_append_char(&buf, '/');
+        lh_buf_append_str(&buf, request->segments[i]);
+    }
+    if (lh_str_ends_with(request->path, lh_lit("/")))
+        lh_buf_append_char(&buf, '/');
+    struct lh_str text = lh_arena_str(request->arena, lh_buf_str(&buf));
+    lh_buf_release(&buf);
+    return text;
+}
+
 /* The parts of the path that stand where the row has {parameters}. */
 static enum lh_code bind_path(const struct op *op, const struct http_request *request, void *args,
                               uint64_t *bound, struct lh_error *err)
@@ -35,9 +54,12 @@ static enum lh_code bind_path(const struct op *op, const struct http_request *re
     lh_str_cut(&rest, '/');
     for (size_t i = 0; rest.data && !code && i < request->segment_count; i++) {
         struct lh_str part = lh_str_cut(&rest, '/');
-        if (part.data[0] == '{')
-            code = lh_fields_bind_text(op->fields, lh_str_slice(part, 1, part.len - 2),
-                                       request->segments[i], request->arena, args, bound, err);
+        bool takes_rest = false;
+        struct lh_str name = op_path_field(part, &takes_rest);
+        if (name.data)
+            code = lh_fields_bind_text(op->fields, name,
+                                       takes_rest ? join_rest(request, i) : request->segments[i],
+                                       request->arena, args, bound, err);
     }
     return code;
 }
@@ -57,7 +79,7 @@ static enum lh_code bind_query(const struct op *op, const struct http_request *r
 {
     enum lh_code code = LH_OK;
     for (size_t i = 0; i < request->query_count && !code; i++) {
-        if (!op->fields || op->body != OP_BODY_NONE)
+        if (!op->fields || (op->body != OP_BODY_NONE && op->body != OP_BODY_RAW))
             return no_parameters(op, &request->query[i], err);
         code = lh_fields_bind_text(op->fields, request->query[i].name, request->query[i].value,
                                    request->arena, args, bound, err);
@@ -137,6 +159,28 @@ static enum lh_code bind_form(const struct op *op, const struct http_request *re
     return code;
 }
 
+/* The body itself, and what it is said to be. */
+static enum lh_code bind_raw(const struct op *op, const struct http_request *request,
+                             struct lh_str staging, void *args, uint64_t *bound,
+                             struct lh_error *err)
+{
+    struct lh_str type = http_request_header(request, "Content-Type");
+    struct lh_upload upload = request->upload;
+    enum lh_code code = LH_OK;
+    upload.path =
+        lh_arena_printf(request->arena, "%.*s/%.*s", LH_ARG(staging), LH_ARG(upload.path));
+    for (size_t i = 0; i < op->fields->count && !code; i++) {
+        const struct lh_field *field = &op->fields->items[i];
+        if (field->type == LH_FIELD_FILE)
+            code =
+                lh_fields_bind_file(op->fields, lh_str_of(field->name), &upload, args, bound, err);
+        else if (type.data && strcmp(field->name, "content_type") == 0 && !(*bound >> i & 1))
+            code = lh_fields_bind_text(op->fields, lh_str_of(field->name), type, request->arena,
+                                       args, bound, err);
+    }
+    return code;
+}
+
 enum lh_code bind_request(const struct op *op, const struct http_request *request,
                           struct lh_str staging, void **ret, struct lh_error *err)
 {
@@ -154,6 +198,8 @@ enum lh_code bind_request(const struct op *op, const struct http_request *reques
         code = bind_json(op, request, args, bound, err);
     if (!code && op->body == OP_BODY_MULTIPART)
         code = bind_form(op, request, staging, args, &bound, err);
+    if (!code && op->body == OP_BODY_RAW)
+        code = bind_raw(op, request, staging, args, &bound, err);
     if (!code)
         *ret = args;
     return code;

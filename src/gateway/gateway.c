@@ -1,6 +1,7 @@
 #include "gateway/internal.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -63,6 +64,10 @@ static enum lh_code route(void *context, const struct http_request *request, str
         ret->body = HTTP_BODY_MULTIPART;
         ret->body_bytes_max = settings->upload_bytes_max;
         break;
+    case OP_BODY_RAW:
+        ret->body = HTTP_BODY_SPOOL;
+        ret->body_bytes_max = settings->upload_bytes_max;
+        break;
     }
     return bind_check_type(op, request, err);
 }
@@ -110,6 +115,47 @@ static void log_request(const struct exchange *exchange, const char *op_name, in
     lh_buf_release(&line);
 }
 
+/* What somebody put there may be a page with scripts of theirs: a browser must take it for nothing
+ * but a file to keep, whatever its type says. */
+static void put_bytes_head(struct exchange *exchange, const struct op_reply *reply)
+{
+    struct lh_buf name;
+    lh_buf_init(&name, 4096);
+    lh_buf_append_str(&name, lh_lit("attachment; filename*=UTF-8''"));
+    for (size_t i = 0; i < reply->filename.len; i++) {
+        unsigned char byte = (unsigned char)reply->filename.data[i];
+        bool is_plain = (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
+                        (byte >= 'a' && byte <= 'z') || (byte && strchr("-._~", byte));
+        lh_buf_printf(&name, is_plain ? "%c" : "%%%02X", byte);
+    }
+    http_reply_header(exchange->reply, "Content-Disposition", lh_buf_str(&name));
+    lh_buf_release(&name);
+    http_reply_header(exchange->reply, "X-Content-Type-Options", lh_lit("nosniff"));
+    http_reply_header(exchange->reply, "Content-Security-Policy",
+                      lh_lit("sandbox; default-src 'none'"));
+    http_reply_header(exchange->reply, "Accept-Ranges", lh_lit("bytes"));
+    http_reply_header(exchange->reply, "Cache-Control", lh_lit("private, no-cache"));
+    if (reply->range.data)
+        http_reply_header(exchange->reply, "Content-Range", reply->range);
+}
+
+/* "Sun, 06 Nov 1994 08:49:37 GMT" */
+static void put_modified(struct exchange *exchange, int64_t unix_ms)
+{
+    time_t seconds = (time_t)(unix_ms / 1000);
+    struct tm parts;
+    static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    if (!gmtime_r(&seconds, &parts))
+        return;
+    http_reply_header(exchange->reply, "Last-Modified",
+                      lh_arena_printf(exchange->request->arena,
+                                      "%s, %02d %s %04d %02d:%02d:%02d GMT", days[parts.tm_wday],
+                                      parts.tm_mday, months[parts.tm_mon], parts.tm_year + 1900,
+                                      parts.tm_hour, parts.tm_min, parts.tm_sec));
+}
+
 static void put_head(struct exchange *exchange, const struct op_reply *reply)
 {
     http_reply_status(exchange->reply, reply->status);
@@ -121,6 +167,30 @@ static void put_head(struct exchange *exchange, const struct op_reply *reply)
         http_reply_header(exchange->reply, "ETag", reply->etag);
     if (reply->location.data)
         http_reply_header(exchange->reply, "Location", reply->location);
+    if (reply->filename.data)
+        put_bytes_head(exchange, reply);
+    if (reply->modified_ms)
+        put_modified(exchange, reply->modified_ms);
+    if (reply->length >= 0)
+        http_reply_length(exchange->reply, reply->length);
+}
+
+/* A reading whose client has that version already. Decided here for all: a body that the client has
+ * is not worth sending, whatever the operation. */
+static bool is_known(const struct exchange *exchange, const struct op *op,
+                     const struct op_reply *reply)
+{
+    struct lh_str tags = http_request_header(exchange->request, "If-None-Match");
+    if (op->effect != OP_READ || !op->has_etag || !reply->etag.data || reply->status != 200)
+        return false;
+    while (tags.data) {
+        struct lh_str tag = lh_str_trim(lh_str_cut(&tags, ','));
+        if (lh_str_starts_with(tag, lh_lit("W/")))
+            tag = lh_str_slice(tag, 2, tag.len);
+        if (lh_str_equal(tag, lh_lit("*")) || lh_str_equal(tag, reply->etag))
+            return true;
+    }
+    return false;
 }
 
 static enum lh_code stream_begin(void *context, struct op_reply *reply, struct lh_error *err)
@@ -166,6 +236,14 @@ static void finish(struct exchange *exchange, const struct op *op, struct op_rep
         http_reply_end(exchange->reply);
     } else if (code) {
         problem_write(exchange->request, exchange->request_id, err, exchange->reply);
+        if (code == LH_RANGE && reply->range.data)
+            http_reply_header(exchange->reply, "Content-Range", reply->range);
+    } else if (is_known(exchange, op, reply)) {
+        status = 304;
+        reply->content_type = reply->filename = (struct lh_str){0};
+        reply->length = -1;
+        put_head(exchange, reply);
+        http_reply_status(exchange->reply, status);
     } else {
         put_head(exchange, reply);
         exchange->bytes = (int64_t)reply->body.len;
@@ -217,6 +295,10 @@ static void handle(void *context, const struct http_request *request, struct htt
         .cancel = request->cancel,
         .request_id = exchange.request_id,
         .if_match = http_request_header(request, "If-Match"),
+        .if_none_match = http_request_header(request, "If-None-Match"),
+        .range = http_request_header(request, "Range"),
+        .if_range = http_request_header(request, "If-Range"),
+        .is_head = request->method == HTTP_HEAD,
         .idempotency_key = http_request_header(request, "Idempotency-Key"),
         .accept = http_request_header(request, "Accept"),
     };

@@ -18,6 +18,7 @@ struct route_node {
     struct route_node *first; /* literal children */
     struct route_node *next;
     struct route_node *parameter; /* child that takes any one part; NULL = none */
+    struct route_node *rest;      /* child that takes all parts that are left; NULL = none */
     const struct op *ops[ROUTE_METHODS];
 };
 

@@ -3,7 +3,11 @@
 static struct route_node *child_of(struct route_node *node, struct lh_str part,
                                    struct lh_arena *arena)
 {
-    struct route_node **at = part.data[0] == '{' ? &node->parameter : &node->first;
+    bool takes_rest = false;
+    op_path_field(part, &takes_rest);
+    struct route_node **at = takes_rest            ? &node->rest
+                             : part.data[0] == '{' ? &node->parameter
+                                                   : &node->first;
     if (part.data[0] != '{')
         while (*at && !lh_str_equal((*at)->literal, part))
             at = &(*at)->next;
@@ -51,9 +55,10 @@ const struct route_node *route_find(const struct route_node *root, const struct 
             if (found)
                 return found;
         }
-    if (lh_str_empty(segments[0]))
-        return NULL;
-    return route_find(root->parameter, segments + 1, segment_count - 1);
+    const struct route_node *found = NULL;
+    if (!lh_str_empty(segments[0]))
+        found = route_find(root->parameter, segments + 1, segment_count - 1);
+    return found ? found : root->rest;
 }
 
 const struct op *route_op(const struct route_node *node, enum http_method method)

@@ -206,9 +206,28 @@ static enum lh_code add_part(struct transfer *transfer, const struct http_client
     return LH_OK;
 }
 
+static enum lh_code set_file_body(struct transfer *transfer, struct lh_error *err)
+{
+    transfer->files = lh_arena_array(transfer->arena, 1, sizeof *transfer->files);
+    const enum lh_code code =
+        open_file(transfer, transfer->request->body_path, transfer->files, err);
+    if (code)
+        return code;
+    transfer->file_count = 1;
+    curl_easy_setopt(transfer->easy, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(transfer->easy, CURLOPT_READFUNCTION, read_file);
+    curl_easy_setopt(transfer->easy, CURLOPT_READDATA, transfer->files);
+    curl_easy_setopt(transfer->easy, CURLOPT_SEEKFUNCTION, seek_file);
+    curl_easy_setopt(transfer->easy, CURLOPT_SEEKDATA, transfer->files);
+    curl_easy_setopt(transfer->easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)transfer->files->bytes);
+    return LH_OK;
+}
+
 static enum lh_code set_body(struct transfer *transfer, struct lh_error *err)
 {
     const struct http_client_request *request = transfer->request;
+    if (request->body_path.data)
+        return set_file_body(transfer, err);
     if (request->part_count == 0) {
         const bool has_body = request->body.data && request->body.len > 0;
         if (has_body || strcmp(request->method, "POST") == 0 ||

@@ -190,6 +190,9 @@ void http_reply_body(struct http_reply *reply, struct lh_str bytes);
 /* The same without a copy: takes the buffer's memory, which is empty afterwards. */
 void http_reply_take(struct http_reply *reply, struct lh_buf *buf);
 
+/* Before the stream begins: how long the body will be. It is then sent with Content-Length, and so
+ * is the reply to HEAD, for which nothing need be written. A stream that ends early is cut. */
+void http_reply_length(struct http_reply *reply, int64_t bytes);
 /* Begins a stream. Nothing is sent before 32 KB, 50 ms, http_reply_flush or the end, whichever
  * comes first: a small reply leaves in one piece with Content-Length, a longer one chunked. Fails
  * like http_reply_write. */

@@ -29,7 +29,8 @@ struct http_client_request {
     struct lh_str url;
     const struct http_pair *headers;
     size_t header_count;
-    struct lh_str body; /* sent as it is; with parts: unused */
+    struct lh_str body;      /* sent as it is; with parts: unused */
+    struct lh_str body_path; /* a file of the caller's machine that is the body; absent = none */
     const struct http_client_part *parts;
     size_t part_count;
     int64_t connect_timeout_ms;     /* 0 = 10000 */

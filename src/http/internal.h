@@ -121,6 +121,7 @@ struct http_reply {
     struct http_pair headers[REPLY_HEADERS_MAX]; /* in the arena, NUL-ended */
     size_t header_count;
     struct lh_buf body;
+    int64_t length; /* of a stream; -1 = not known before */
     struct http_stream stream;
 };
 

@@ -3,12 +3,13 @@
 
 #include "http/internal.h"
 
-#define STREAM_BLOCK_BYTES ((size_t)16384) /* only used towards HTTP/1.0 clients */
+#define STREAM_BLOCK_BYTES ((size_t)65536) /* at a time, of bodies that are not chunked */
 
 void reply_init(struct http_reply *reply, struct exchange *exchange)
 {
     reply->exchange = exchange;
     reply->status = 200;
+    reply->length = -1;
     lh_buf_init(&reply->body, SIZE_MAX / 2);
     stream_init(&reply->stream, exchange->server->options.stream_buffer_bytes);
 }
@@ -17,6 +18,7 @@ void reply_clear(struct http_reply *reply)
 {
     reply->status = 200;
     reply->header_count = 0;
+    reply->length = -1;
     lh_buf_clear(&reply->body);
     stream_reset(&reply->stream);
 }
@@ -77,6 +79,13 @@ void http_reply_header(struct http_reply *reply, const char *name, struct lh_str
     pair->value = (struct lh_str){text, value.len};
 }
 
+void http_reply_length(struct http_reply *reply, int64_t bytes)
+{
+    assert(bytes >= 0);
+    if (!reply->stream.is_started)
+        reply->length = bytes;
+}
+
 void http_reply_body(struct http_reply *reply, struct lh_str bytes)
 {
     assert(!reply->stream.is_begun);
@@ -115,10 +124,12 @@ static struct lh_str whole_body(const struct http_reply *reply)
 static struct MHD_Response *make_response(struct exchange *exchange)
 {
     const struct http_reply *reply = &exchange->reply;
-    const bool is_open_ended = exchange->request.method == HTTP_HEAD && reply->stream.is_begun;
+    const bool is_head = exchange->request.method == HTTP_HEAD;
+    const bool is_open_ended = is_head && (reply->stream.is_begun || reply->length >= 0);
+    const uint64_t length = reply->length >= 0 ? (uint64_t)reply->length : MHD_SIZE_UNKNOWN;
     if (reply->stream.is_started || is_open_ended)
-        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, stream_read,
-                                                 exchange, NULL);
+        return MHD_create_response_from_callback(length, STREAM_BLOCK_BYTES, stream_read, exchange,
+                                                 NULL);
     const struct lh_str body = whole_body(reply);
     count_add(&exchange->server->counters.bytes_sent, (int64_t)body.len);
     /* Persistent: it belongs to the exchange, which outlives the sending. */

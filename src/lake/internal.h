@@ -10,6 +10,7 @@
 
 struct access_keys;
 struct catalog;
+struct objects;
 struct storage;
 struct query_engine;
 struct search;
@@ -18,9 +19,14 @@ struct keeper; /* made by keeper_start, ended by keeper_stop */
 /* One thread that moves what crashed writers left to the trash, empties the trash after a grace
  * period, and verifies the checksums of all data files, a piece at a time. Everything is borrowed.
  */
-/* `retention_ms`: how long versions stay readable after others took their place. */
-enum lh_code keeper_start(struct catalog *catalog, struct storage *storage, struct search *search,
-                          int64_t retention_ms, struct keeper **ret,
+struct keeper_options {
+    struct catalog *catalog;
+    struct objects *objects;
+    struct storage *storage;
+    struct search *search;
+    int64_t retention_ms; /* how long versions stay readable after others took their place */
+};
+enum lh_code keeper_start(const struct keeper_options *options, struct keeper **ret,
                           struct lh_error *err) LH_MUST_USE;
 void keeper_stop(struct keeper *keeper); /* waits for the piece at hand; NULL is fine */
 

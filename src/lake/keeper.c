@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "catalog/retention.h"
-#include "storage/storage.h"
+#include "storage/objects.h"
 
 /* A piece takes some 10 ms of a disk that reads 1 GB/s, and is followed by ten times that in rest,
  * so that the background reading costs statements next to nothing. */
@@ -21,6 +21,7 @@
 
 struct keeper {
     struct catalog *catalog;
+    struct objects *objects;
     struct storage *storage;
     struct search *search;
     int64_t retention_ms;
@@ -63,6 +64,12 @@ static void sweep(struct keeper *keeper)
         lh_log_error(LH_LOG_WARN, "lake.sweep", &err);
     else if (moved)
         lh_log(LH_LOG_INFO, "lake.sweep", "%zu files that no index names went to the trash.",
+               moved);
+    moved = 0;
+    if (objects_sweep(keeper->objects, &moved, &err))
+        lh_log_error(LH_LOG_WARN, "lake.sweep", &err);
+    else if (moved)
+        lh_log(LH_LOG_INFO, "lake.sweep", "%zu files that no object names went to the trash.",
                moved);
 }
 
@@ -119,17 +126,18 @@ static void *keep(void *context)
     return NULL;
 }
 
-enum lh_code keeper_start(struct catalog *catalog, struct storage *storage, struct search *search,
-                          int64_t retention_ms, struct keeper **ret, struct lh_error *err)
+enum lh_code keeper_start(const struct keeper_options *options, struct keeper **ret,
+                          struct lh_error *err)
 {
     struct keeper *keeper = calloc(1, sizeof(*keeper));
     pthread_condattr_t attributes;
     if (!keeper)
         return lh_fail(err, LH_BUSY, "There is no memory for the keeper.");
-    keeper->catalog = catalog;
-    keeper->storage = storage;
-    keeper->search = search;
-    keeper->retention_ms = retention_ms;
+    keeper->catalog = options->catalog;
+    keeper->objects = options->objects;
+    keeper->storage = options->storage;
+    keeper->search = options->search;
+    keeper->retention_ms = options->retention_ms;
     lh_cancel_init(&keeper->cancel);
     pthread_mutex_init(&keeper->lock, NULL);
     pthread_condattr_init(&attributes);

@@ -15,7 +15,7 @@
 #include "lake/internal.h"
 #include "query/query.h"
 #include "search/search.h"
-#include "storage/storage.h"
+#include "storage/objects.h"
 
 /* Below this the lake is called degraded: a commit may still fit, a big ingest will not. */
 #define FREE_BYTES_LOW ((int64_t)256 << 20)
@@ -26,6 +26,7 @@ struct lake {
     struct lh_str engine_version;
     struct lh_pool *pool;
     struct storage *storage;
+    struct objects *objects;
     struct engine *engine;
     struct catalog *catalog;
     struct jobs *jobs;
@@ -156,6 +157,18 @@ static enum lh_code find_dependents(void *context, const struct catalog_dataset 
     return LH_OK;
 }
 
+static enum lh_code start_keeper(struct lake *lake, struct lh_error *err)
+{
+    const struct keeper_options options = {
+        .catalog = lake->catalog,
+        .objects = lake->objects,
+        .storage = lake->storage,
+        .search = lake->search,
+        .retention_ms = lake->settings->catalog.version_retention_s * 1000,
+    };
+    return keeper_start(&options, &lake->keeper, err);
+}
+
 static enum lh_code open_parts(struct lake *lake, struct lh_error *err)
 {
     const struct storage_options storage = {
@@ -166,6 +179,8 @@ static enum lh_code open_parts(struct lake *lake, struct lh_error *err)
     const struct catalog_options catalog = {
         .on_commit = on_commit, .dependents = find_dependents, .context = lake};
     enum lh_code code = storage_open(&storage, &lake->storage, err);
+    if (!code)
+        code = objects_open(lake->storage, &lake->objects, err);
     if (!code)
         code = access_keys_open(lake->storage, &lake->keys, err);
     if (!code && lake->settings->auth.enabled)
@@ -179,8 +194,7 @@ static enum lh_code open_parts(struct lake *lake, struct lh_error *err)
     if (!code)
         code = open_work(lake, err);
     if (!code)
-        code = keeper_start(lake->catalog, lake->storage, lake->search,
-                            lake->settings->catalog.version_retention_s * 1000, &lake->keeper, err);
+        code = start_keeper(lake, err);
     struct follower *follower = NULL;
     if (!code)
         code = follower_start(lake->catalog, lake->jobs, lake->search, &follower, err);
@@ -231,6 +245,7 @@ void lake_close(struct lake *lake)
     catalog_close(lake->catalog);
     engine_close(lake->engine);
     access_keys_close(lake->keys);
+    objects_close(lake->objects);
     storage_close(lake->storage);
     failures_free(lake->failures);
     pthread_mutex_destroy(&lake->meter_lock);
@@ -258,6 +273,11 @@ struct lh_pool *lake_pool(struct lake *lake)
 struct storage *lake_storage(struct lake *lake)
 {
     return lake->storage;
+}
+
+struct objects *lake_objects(struct lake *lake)
+{
+    return lake->objects;
 }
 
 struct engine *lake_engine(struct lake *lake)
@@ -362,7 +382,7 @@ void lake_write_meter(struct lake *lake, struct lh_buf *buf)
     pthread_mutex_unlock(&lake->meter_lock);
 }
 
-#define OWN_PROBLEMS_MAX 4
+#define OWN_PROBLEMS_MAX 6
 
 static size_t own_problems(struct lake *lake, struct lh_arena *arena, struct lake_problem *ret)
 {
@@ -385,6 +405,16 @@ static size_t own_problems(struct lake *lake, struct lh_arena *arena, struct lak
         ret[count++] = (struct lake_problem){
             lh_lit("jobs"), lh_lit("records"),
             lh_arena_printf(arena, "%zu records cannot be read and were skipped.", damaged)};
+    damaged = objects_damaged(lake->objects);
+    if (damaged)
+        ret[count++] = (struct lake_problem){
+            lh_lit("objects"), lh_lit("primary"),
+            lh_arena_printf(arena, "%zu objects cannot be read; `lakehouse verify` names them.",
+                            damaged)};
+    if (!objects_are_writable(lake->objects))
+        ret[count++] = (struct lake_problem){
+            lh_lit("objects"), lh_lit("primary"),
+            lh_lit("Writing has stopped after a change of unknown outcome; restart to recover.")};
     damaged = access_keys_damaged(lake->keys);
     if (damaged)
         ret[count++] = (struct lake_problem){

@@ -15,6 +15,7 @@
 #include "lake/settings.h"
 
 struct storage;
+struct objects;
 struct engine;
 struct catalog;
 struct jobs;
@@ -41,6 +42,7 @@ const struct settings *lake_settings(const struct lake *lake);
 struct lh_str lake_engine_version(const struct lake *lake);
 struct lh_pool *lake_pool(struct lake *lake); /* runs requests and jobs */
 struct storage *lake_storage(struct lake *lake);
+struct objects *lake_objects(struct lake *lake);
 struct engine *lake_engine(struct lake *lake);
 struct catalog *lake_catalog(struct lake *lake);
 struct jobs *lake_jobs(struct lake *lake);

@@ -42,7 +42,8 @@ static enum lh_code check_texts(const struct op *op, struct lh_error *err)
 
 static bool is_success(int status)
 {
-    return status == 200 || status == 201 || status == 202 || status == 204 || status == 207;
+    return status == 200 || status == 206 || status == 201 || status == 202 || status == 204 ||
+           status == 207;
 }
 
 static enum lh_code check_result(const struct op *op, struct lh_error *err)
@@ -63,17 +64,19 @@ static enum lh_code check_result(const struct op *op, struct lh_error *err)
 
 static enum lh_code check_fields(const struct op *op, struct lh_error *err)
 {
-    bool has_file = false;
+    size_t files = 0;
     if (op->fields && op->fields->count > 64)
         return wrong(op, err, "has more than 64 fields");
     for (size_t i = 0; op->fields && i < op->fields->count; i++) {
         const struct lh_field *field = &op->fields->items[i];
         if (!field->doc || !*field->doc)
             return wrong(op, err, "has a field that is not described");
-        has_file = has_file || field->type == LH_FIELD_FILE;
+        files += field->type == LH_FIELD_FILE;
     }
-    if (has_file && op->body != OP_BODY_MULTIPART)
+    if (files && op->body != OP_BODY_MULTIPART && op->body != OP_BODY_RAW)
         return wrong(op, err, "takes a file but no form");
+    if (op->body == OP_BODY_RAW && files != 1)
+        return wrong(op, err, "takes a body as it is, but not one file");
     if (op->body != OP_BODY_NONE && !op->fields)
         return wrong(op, err, "takes a body but has no fields");
     if (op->body != OP_BODY_NONE && (op->http.method == OP_GET || op->http.method == OP_DELETE))
@@ -95,10 +98,13 @@ static enum lh_code check_path(const struct op *op, struct lh_error *err)
             return wrong(op, err, "has an empty part in its path");
         if (part.data[0] != '{')
             continue;
-        struct lh_str name = lh_str_slice(part, 1, part.len - 2);
+        bool takes_rest = false;
+        struct lh_str name = op_path_field(part, &takes_rest);
         const struct lh_field *field = op->fields ? lh_fields_find(op->fields, name) : NULL;
         if (part.data[part.len - 1] != '}' || !field || !field->required)
             return wrong(op, err, "has a path parameter that is not a required field");
+        if (takes_rest && (rest.data || field->type != LH_FIELD_STR))
+            return wrong(op, err, "has a path that goes on behind the rest, or no text for it");
     }
     return LH_OK;
 }

@@ -21,6 +21,10 @@ const char *op_type_name(const struct lh_field *field); /* "integer" */
 void op_put_limits(struct lh_buf *buf, const struct lh_field *field);
 const char *op_group_doc(struct lh_str group); /* what a group is about; NULL = not said */
 
+/* A row's path as documents show it: "{*key}" is "{key}", for they have no word for the rest. */
+#define OP_PATH_BYTES_MAX 256
+void op_shown_path(const struct op *op, char ret[OP_PATH_BYTES_MAX]);
+
 /* "catalog" of /catalog/datasets: how operations are grouped in documents. */
 struct lh_str op_group(const struct op *op);
 

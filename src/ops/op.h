@@ -33,6 +33,8 @@ enum op_body {
     OP_BODY_NONE,      /* arguments come from path and query */
     OP_BODY_JSON,      /* from path and a JSON object */
     OP_BODY_MULTIPART, /* from path and the parts of a form, files among them */
+    OP_BODY_RAW,       /* from path and query; the body as it is becomes the one FILE field, and its
+                          content type the field `content_type`, unless that was given */
 };
 enum op_result {
     OP_RESULT_NONE, /* 204, no body */
@@ -40,11 +42,14 @@ enum op_result {
     OP_LIST,        /* {"items": [objects of `result`], "next": text or null} */
     OP_ROWS,        /* a table of rows, through an encoder that the caller chooses */
     OP_TEXT,        /* a document of `media_type` */
+    OP_BYTES,       /* what somebody put there, of any media type; or a range of it */
 };
 
 struct op_http {
     enum op_method method;
-    const char *path; /* "/catalog/datasets/by-name/{name}": each {x} is a field of that name */
+    /* "/catalog/datasets/by-name/{name}": each {x} is a field of that name; {*x}, at the end, takes
+     * all that follows, slashes included. */
+    const char *path;
 };
 
 struct op_example {
@@ -75,8 +80,10 @@ struct op {
     int other_status;               /* a second success: 202, 207; 0 = none */
     const struct lh_fields *other_result; /* the object of other_status; NULL = `result` */
     bool takes_if_match;                  /* LH_PRECONDITION when the version is another */
-    bool has_etag;                        /* replies carry the version as ETag */
-    const enum lh_code *errors;           /* what it may answer, LH_OK-ended; see OP_ERRORS */
+    bool takes_if_none_match;             /* LH_PRECONDITION when there is such an object */
+    bool has_etag;              /* replies carry an ETag: the version, or a sum; a reading one takes
+                                   If-None-Match */
+    const enum lh_code *errors; /* what it may answer, LH_OK-ended; see OP_ERRORS */
     const struct op_example *examples;
     size_t example_count;
     enum lh_code (*run)(struct op_call *call, const void *args, struct op_reply *reply,
@@ -109,6 +116,10 @@ struct op_call {
     struct lh_cancel *cancel;
     struct lh_str request_id;
     struct lh_str if_match;        /* as sent: "\"7\""; absent = none */
+    struct lh_str if_none_match;   /* as sent; absent = none */
+    struct lh_str range;           /* as sent: "bytes=0-99"; absent = none */
+    struct lh_str if_range;        /* as sent; absent = none */
+    bool is_head;                  /* only what stands before the body is wanted */
     struct lh_str idempotency_key; /* absent = none */
     struct lh_str request_hash;    /* op_run: of operation and arguments but files, with a key */
     struct lh_str accept;          /* media types that the caller takes, for ROWS; absent = any */
@@ -137,6 +148,11 @@ struct op_reply {
     struct lh_str content_type; /* of the body; absent = no body */
     struct lh_str etag;         /* quoted; absent = none */
     struct lh_str location;     /* of what was made; absent = none */
+    /* Of BYTES: */
+    int64_t length;         /* of the body, said before it is made; -1 = not known */
+    struct lh_str range;    /* which part of the whole: "bytes 0-99/1234"; absent = none */
+    struct lh_str filename; /* under which the body is to be kept, not shown; absent = none */
+    int64_t modified_ms;    /* 0 = not said */
     struct lh_buf body;
     struct op_sink sink;
     bool has_begun;
@@ -148,6 +164,10 @@ struct op_reply {
 void op_reply_init(struct op_reply *reply, const struct op *op, const struct op_sink *sink,
                    size_t body_bytes_max);
 void op_reply_release(struct op_reply *reply); /* NULL is fine */
+
+/* The field of a row's path parameter: "name" of "{name}" and of "{*name}"; absent text of any
+ * other part. */
+struct lh_str op_path_field(struct lh_str part, bool *ret_takes_rest);
 
 /* One object, of the row's `result` (or `other_result`, when the status was set to other_status).
  */

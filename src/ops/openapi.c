@@ -45,10 +45,19 @@ static bool is_in_path(const struct op *op, const struct lh_field *field)
     struct lh_str rest = lh_str_of(op->http.path);
     while (rest.data) {
         struct lh_str part = lh_str_cut(&rest, '/');
-        if (part.len > 2 && part.data[0] == '{' &&
-            lh_str_equal(lh_str_slice(part, 1, part.len - 2), lh_str_of(field->name)))
+        if (lh_str_equal(op_path_field(part, NULL), lh_str_of(field->name)))
             return true;
     }
+    return false;
+}
+
+static bool takes_rest(const struct op *op, const struct lh_field *field)
+{
+    struct lh_str rest = lh_str_of(op->http.path);
+    bool is_rest = false;
+    while (rest.data)
+        if (lh_str_equal(op_path_field(lh_str_cut(&rest, '/'), &is_rest), lh_str_of(field->name)))
+            return is_rest;
     return false;
 }
 
@@ -95,13 +104,17 @@ static void put_parameter(struct document *document, const struct op *op,
 {
     struct lh_json *json = &document->json;
     bool is_path = is_in_path(op, field);
-    if (!is_path && op->body != OP_BODY_NONE)
+    if (!is_path && op->body != OP_BODY_NONE && op->body != OP_BODY_RAW)
+        return;
+    if (field->type == LH_FIELD_FILE)
         return;
     lh_json_object(json);
     lh_json_put_cstr(json, "name", field->name);
     lh_json_put_cstr(json, "in", is_path ? "path" : "query");
     lh_json_put_bool(json, "required", field->required);
     lh_json_put_cstr(json, "description", field->doc);
+    if (is_path && takes_rest(op, field))
+        lh_json_put_bool(json, "x-takes-slashes", true);
     if (field->type == LH_FIELD_STR_LIST) {
         lh_json_put_cstr(json, "style", "form");
         lh_json_put_bool(json, "explode", false);
@@ -119,6 +132,10 @@ static void put_parameters(struct document *document, const struct op *op)
         put_parameter(document, op, &op->fields->items[i]);
     if (op->takes_if_match)
         put_ref(json, "parameters", "IfMatch");
+    if (op->takes_if_none_match || (op->effect == OP_READ && op->has_etag))
+        put_ref(json, "parameters", "IfNoneMatch");
+    if (op->kind == OP_BYTES)
+        put_ref(json, "parameters", "Range");
     if (op->effect == OP_WRITE)
         put_ref(json, "parameters", "IdempotencyKey");
     put_ref(json, "parameters", "RequestId");
@@ -194,10 +211,15 @@ static void put_body(struct document *document, const struct op *op)
     lh_json_put_bool(json, "required", true);
     lh_json_key(json, "content");
     lh_json_object(json);
-    lh_json_key(json, is_form ? "multipart/form-data" : "application/json");
+    lh_json_key(json, op->body == OP_BODY_RAW ? "*/*"
+                      : is_form               ? "multipart/form-data"
+                                              : "application/json");
     lh_json_object(json);
     lh_json_key(json, "schema");
-    put_body_schema(document, op);
+    if (op->body == OP_BODY_RAW)
+        lh_json_raw(json, lh_lit("{\"type\":\"string\",\"format\":\"binary\"}"));
+    else
+        put_body_schema(document, op);
     put_examples(json, op, true);
     lh_json_object_end(json);
     lh_json_object_end(json);
@@ -250,6 +272,12 @@ static void put_content(struct document *document, const struct op *op,
     struct lh_json *json = &document->json;
     if (op->kind == OP_RESULT_NONE)
         return;
+    if (op->kind == OP_BYTES) {
+        lh_json_key(json, "content");
+        lh_json_raw(json, lh_lit("{\"*/*\":{\"schema\":{\"type\":\"string\","
+                                 "\"format\":\"binary\"}}}"));
+        return;
+    }
     if (fields)
         add_schema(document, op, fields, false);
     lh_json_key(json, "content");
@@ -290,6 +318,7 @@ static void put_success(struct document *document, const struct op *op, int stat
     lh_json_put_cstr(json, "description",
                      status == 202   ? "Accepted; it goes on in the background."
                      : status == 204 ? "Done."
+                     : status == 206 ? "The range that was asked for."
                                      : op->summary);
     lh_json_key(json, "headers");
     lh_json_object(json);
@@ -396,9 +425,22 @@ static void put_operation(struct document *document, const struct op *op)
     if (op->other_status)
         put_success(document, op, op->other_status,
                     op->other_result ? op->other_result : op->result);
+    if (op->effect == OP_READ && op->has_etag) {
+        lh_json_key(json, "304");
+        lh_json_raw(json, lh_lit("{\"description\":\"It is what If-None-Match names.\"}"));
+    }
     put_failures(document, op);
     lh_json_object_end(json);
     lh_json_object_end(json);
+}
+
+void op_shown_path(const struct op *op, char ret[OP_PATH_BYTES_MAX])
+{
+    size_t len = 0;
+    for (const char *at = op->http.path; *at && len + 1 < OP_PATH_BYTES_MAX; at++)
+        if (*at != '*')
+            ret[len++] = *at;
+    ret[len] = '\0';
 }
 
 static void put_paths(struct document *document, const struct op *const *ops, size_t op_count)
@@ -412,7 +454,9 @@ static void put_paths(struct document *document, const struct op *const *ops, si
             is_first = is_first && strcmp(ops[k]->http.path, ops[i]->http.path) != 0;
         if (!is_first)
             continue;
-        lh_json_key(json, ops[i]->http.path);
+        char path[OP_PATH_BYTES_MAX];
+        op_shown_path(ops[i], path);
+        lh_json_key(json, path);
         lh_json_object(json);
         for (size_t k = i; k < op_count; k++)
             if (strcmp(ops[k]->http.path, ops[i]->http.path) == 0)
@@ -441,7 +485,13 @@ static const char problem_schema[] =
 
 static const char parameters[] =
     "{\"IfMatch\":{\"name\":\"If-Match\",\"in\":\"header\",\"required\":false,"
-    "\"description\":\"An ETag: 412 unless the dataset is still that version.\","
+    "\"description\":\"An ETag: 412 unless it is still that version.\","
+    "\"schema\":{\"type\":\"string\"}},"
+    "\"IfNoneMatch\":{\"name\":\"If-None-Match\",\"in\":\"header\",\"required\":false,"
+    "\"description\":\"ETags, or *: when one is the object's, a reading answers 304, a writing "
+    "412.\",\"schema\":{\"type\":\"string\"}},"
+    "\"Range\":{\"name\":\"Range\",\"in\":\"header\",\"required\":false,"
+    "\"description\":\"One range of bytes: bytes=0-99, bytes=100-, bytes=-100.\","
     "\"schema\":{\"type\":\"string\"}},"
     "\"IdempotencyKey\":{\"name\":\"Idempotency-Key\",\"in\":\"header\",\"required\":false,"
     "\"description\":\"A repetition with the same key within 24 hours is not done again.\","
@@ -452,7 +502,7 @@ static const char parameters[] =
 
 static const char headers[] = "{\"RequestId\":{\"description\":\"The caller's, or a new one.\","
                               "\"schema\":{\"type\":\"string\"}},"
-                              "\"ETag\":{\"description\":\"The dataset's version, in quotes.\","
+                              "\"ETag\":{\"description\":\"The version, or the sum, in quotes.\","
                               "\"schema\":{\"type\":\"string\"}}}";
 
 static void put_components(struct document *document)
@@ -485,6 +535,7 @@ static const struct {
     {"datasets", "What there is: datasets, their columns, versions and words about them."},
     {"ingest", "Bringing data in."},
     {"query", "Asking in SQL."},
+    {"objects", "Bytes under keys of your own choosing."},
     {"vectors", "Indexes, and searching them by meaning and by words."},
     {"jobs", "Work that goes on in the background."},
     {"access", "Who calls, and what they may do."},

@@ -87,13 +87,15 @@ static void put_fields(struct lh_buf *buf, const struct lh_fields *fields)
 
 static void put_operation(struct lh_buf *buf, const struct op *op)
 {
+    char path[OP_PATH_BYTES_MAX];
     struct lh_str verb = lh_str_of(op->name);
     struct lh_str group = lh_str_cut(&verb, '.');
+    op_shown_path(op, path);
     lh_buf_printf(buf, "\n## %s\n\n%s", op->name, op->summary);
     if (op->description)
         lh_buf_printf(buf, " %s", op->description);
-    lh_buf_printf(buf, "\n\n`%s %s` · `lakehouse %.*s %.*s`", op_method_name(op->http.method),
-                  op->http.path, LH_ARG(group), LH_ARG(verb));
+    lh_buf_printf(buf, "\n\n`%s %s` · `lakehouse %.*s %.*s`", op_method_name(op->http.method), path,
+                  LH_ARG(group), LH_ARG(verb));
     if (op->command)
         lh_buf_printf(buf, " · `lakehouse %s`", op->command);
     lh_buf_printf(buf, " · permission `%s`\n", op->permission);
@@ -118,8 +120,10 @@ enum lh_code op_write_operations_page(const struct op *const *ops, size_t op_cou
                     "operations. Every operation is a path and a command; both take the same "
                     "arguments.\n\n| operation | path | what it does |\n|---|---|---|\n"));
     for (size_t i = 0; i < op_count; i++) {
+        char path[OP_PATH_BYTES_MAX];
+        op_shown_path(ops[i], path);
         lh_buf_printf(buf, "| `%s` | `%s %s` | ", ops[i]->name, op_method_name(ops[i]->http.method),
-                      ops[i]->http.path);
+                      path);
         put_cell(buf, lh_str_of(ops[i]->summary));
         lh_buf_append_str(buf, lh_lit(" |\n"));
     }

@@ -136,7 +136,8 @@ static void put_fields(struct lh_buf *buf, const struct lh_fields *fields, const
 
 static void put_example(struct lh_buf *buf, const struct op *op, const struct op_example *example)
 {
-    struct lh_str path = lh_str_of(op->http.path);
+    char path[OP_PATH_BYTES_MAX];
+    op_shown_path(op, path);
     lh_buf_append_str(buf, lh_lit("<p>"));
     put_text(buf, lh_str_of(example->summary));
     lh_buf_append_str(buf, lh_lit("</p><pre>"));
@@ -146,16 +147,18 @@ static void put_example(struct lh_buf *buf, const struct op *op, const struct op
     put_text(buf, lh_str_of(example->request));
     if (op->body == OP_BODY_JSON) {
         lh_buf_append_str(buf, lh_lit("' $URL"));
-        put_text(buf, path);
+        put_text(buf, lh_str_of(path));
     }
     lh_buf_append_str(buf, lh_lit("</pre>"));
 }
 
 static void put_operation(struct lh_buf *buf, const struct op *op)
 {
+    char path[OP_PATH_BYTES_MAX];
+    op_shown_path(op, path);
     lh_buf_printf(buf, "<details id=\"%s\"><summary><b>%s</b><code>", op->name,
                   op_method_name(op->http.method));
-    put_text(buf, lh_str_of(op->http.path));
+    put_text(buf, lh_str_of(path));
     lh_buf_append_str(buf, lh_lit("</code> "));
     put_text(buf, lh_str_of(op->summary));
     lh_buf_append_str(buf, lh_lit("</summary>"));

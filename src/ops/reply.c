@@ -7,6 +7,7 @@ void op_reply_init(struct op_reply *reply, const struct op *op, const struct op_
 {
     memset(reply, 0, sizeof(*reply));
     reply->op = op;
+    reply->length = -1;
     reply->status = op->status ? op->status : op->kind == OP_RESULT_NONE ? 204 : 200;
     if (sink)
         reply->sink = *sink;

@@ -49,6 +49,16 @@ const struct op *op_find(struct lh_str name)
     return NULL;
 }
 
+struct lh_str op_path_field(struct lh_str part, bool *ret_takes_rest)
+{
+    if (part.len < 3 || part.data[0] != '{')
+        return (struct lh_str){0};
+    bool takes_rest = part.data[1] == '*';
+    if (ret_takes_rest)
+        *ret_takes_rest = takes_rest;
+    return lh_str_slice(part, 1 + takes_rest, part.len - 2 - takes_rest);
+}
+
 enum lh_code op_if_match(const struct op_call *call, int64_t *ret_version, struct lh_error *err)
 {
     struct lh_str tag = lh_str_trim(call->if_match);
@@ -113,6 +123,14 @@ static enum lh_code check_call(const struct op *op, struct op_call *call, const 
     if (call->idempotency_key.data && op->effect != OP_WRITE)
         return lh_fail(err, LH_INVALID, "'%s' changes nothing and takes no Idempotency-Key.",
                        op->name);
+    /* A condition that nobody looks at is worse than none. */
+    if (call->if_match.data && op->effect == OP_WRITE && !op->takes_if_match)
+        return lh_fail(err, LH_INVALID,
+                       "'%s' changes nothing that has a version, and takes no "
+                       "If-Match.",
+                       op->name);
+    if (call->if_none_match.data && op->effect == OP_WRITE && !op->takes_if_none_match)
+        return lh_fail(err, LH_INVALID, "'%s' takes no If-None-Match.", op->name);
     if (op->fields && (code = lh_fields_check(op->fields, args, err)))
         return code;
     if (call->idempotency_key.len && (code = hash_request(op, call, args, err)))

@@ -18,6 +18,7 @@
 #define SETTINGS_FILE "lakehouse.toml"
 #define SECRETS_FILE "secrets.toml"
 #define ADMIN_KEY_FILE "admin.key"
+#define ADMIN_KEY_NEW_FILE "admin.key.new"
 
 struct storage_bucket {
     struct lh_str name;
@@ -38,11 +39,16 @@ struct storage_backend {
      * none: LH_EXISTS. *ret_is_unknown: it failed, and yet the object may be there. */
     enum lh_code (*publish)(struct storage_bucket *bucket, const char *staged, const char *key,
                             bool *ret_is_unknown, struct lh_error *err);
+    /* The same in the place of another, or of none: whoever reads sees the one or the other. */
+    enum lh_code (*replace)(struct storage_bucket *bucket, const char *staged, const char *key,
+                            bool *ret_is_unknown, struct lh_error *err);
     /* Makes durable that the objects in the folder of `key` are there. */
     enum lh_code (*settle)(struct storage_bucket *bucket, const char *key, struct lh_error *err);
 
     enum lh_code (*get)(struct storage_bucket *bucket, const char *key, size_t bytes_max,
                         struct lh_arena *arena, struct lh_str *ret, struct lh_error *err);
+    enum lh_code (*open_file)(struct storage_bucket *bucket, const char *key, int *ret_fd,
+                              struct lh_error *err);
     enum lh_code (*info)(struct storage_bucket *bucket, const char *key, struct storage_info *ret,
                          struct lh_error *err);
     enum lh_code (*sum)(struct storage_bucket *bucket, const char *key, struct storage_sum *ret,

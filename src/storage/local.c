@@ -46,6 +46,21 @@ static enum lh_code publish(struct storage_bucket *bucket, const char *staged, c
     return code;
 }
 
+static enum lh_code replace(struct storage_bucket *bucket, const char *staged, const char *key,
+                            bool *ret_is_unknown, struct lh_error *err)
+{
+    struct lh_dir *dir = bucket->state;
+    enum lh_code code = lh_file_replace(dir, staged, key, err);
+    *ret_is_unknown = code && may_be_there(dir, staged, key);
+    return code;
+}
+
+static enum lh_code open_file(struct storage_bucket *bucket, const char *key, int *ret_fd,
+                              struct lh_error *err)
+{
+    return lh_file_open(bucket->state, key, false, ret_fd, err);
+}
+
 static enum lh_code settle(struct storage_bucket *bucket, const char *key, struct lh_error *err)
 {
     struct lh_str folder = key_folder(lh_str_of(key));
@@ -155,8 +170,10 @@ const struct storage_backend storage_local = {
     .close = close_bucket,
     .prepare = prepare,
     .publish = publish,
+    .replace = replace,
     .settle = settle,
     .get = get,
+    .open_file = open_file,
     .info = info,
     .sum = sum,
     .path = path,

@@ -286,8 +286,9 @@ static enum lh_code fail_unknown(struct lh_error *err, struct lh_str key)
     return LH_UNKNOWN;
 }
 
-enum lh_code storage_put_exclusive(struct storage *storage, struct lh_str bucket_name,
-                                   struct lh_str key, struct lh_str bytes, struct lh_error *err)
+/* Stages the bytes, gives them their key in one step, and makes that durable. */
+static enum lh_code put(struct storage *storage, struct lh_str bucket_name, struct lh_str key,
+                        struct lh_str bytes, bool is_replacing, struct lh_error *err)
 {
     struct storage_bucket *bucket = NULL;
     struct storage_staged *staged = NULL;
@@ -305,20 +306,33 @@ enum lh_code storage_put_exclusive(struct storage *storage, struct lh_str bucket
     code = stage_bytes(storage, bytes, &staged, err);
     if (code)
         goto out;
-    struct storage_target target = {.staged = staged, .key = key};
     code = bucket->backend->prepare(bucket, text.text, err);
     if (!code)
-        code = publish_one(bucket, &target, &is_unknown, err);
+        code = (is_replacing ? bucket->backend->replace : bucket->backend->publish)(
+            bucket, staged->name, text.text, &is_unknown, err);
     if (code) {
         if (is_unknown)
             code = fail_unknown(err, key);
         goto out;
     }
+    staged->state = STAGED_PUBLISHED;
     if (bucket->backend->settle(bucket, text.text, err) != LH_OK)
         code = fail_unknown(err, key);
 out:
     storage_staged_discard(staged);
     return code;
+}
+
+enum lh_code storage_put_exclusive(struct storage *storage, struct lh_str bucket, struct lh_str key,
+                                   struct lh_str bytes, struct lh_error *err)
+{
+    return put(storage, bucket, key, bytes, false, err);
+}
+
+enum lh_code storage_put_replacing(struct storage *storage, struct lh_str bucket, struct lh_str key,
+                                   struct lh_str bytes, struct lh_error *err)
+{
+    return put(storage, bucket, key, bytes, true, err);
 }
 
 enum lh_code storage_sync_folder(struct storage *storage, struct lh_str bucket_name,

@@ -185,6 +185,15 @@ enum lh_code storage_sum(struct storage *storage, struct lh_str bucket_name, str
     return code ? code : bucket->backend->sum(bucket, text.text, ret, err);
 }
 
+enum lh_code storage_open_file(struct storage *storage, struct lh_str bucket_name,
+                               struct lh_str key, int *ret_fd, struct lh_error *err)
+{
+    struct storage_bucket *bucket = NULL;
+    struct key_text text;
+    enum lh_code code = locate(storage, bucket_name, key, &bucket, &text, err);
+    return code ? code : bucket->backend->open_file(bucket, text.text, ret_fd, err);
+}
+
 enum lh_code storage_object_path(struct storage *storage, struct lh_str bucket_name,
                                  struct lh_str key, struct lh_arena *arena, struct lh_str *ret,
                                  struct lh_error *err)

@@ -138,6 +138,12 @@ void storage_staged_discard(struct storage_staged *staged);
  * recover. Every other code: nothing was changed. */
 enum lh_code storage_put_exclusive(struct storage *storage, struct lh_str bucket, struct lh_str key,
                                    struct lh_str bytes, struct lh_error *err) LH_MUST_USE;
+/* The same in the place of the object that has the key, if there is one: for small records that
+ * name what is current. Whoever reads sees the old one or the new one, whole. Two writers of one
+ * key: the later one counts; who must not lose the earlier one takes a lock of its own. Errors as
+ * above, without LH_EXISTS. */
+enum lh_code storage_put_replacing(struct storage *storage, struct lh_str bucket, struct lh_str key,
+                                   struct lh_str bytes, struct lh_error *err) LH_MUST_USE;
 /* Makes the folder of `key` durable once more: recovery asks this before it trusts what it found.
  */
 enum lh_code storage_sync_folder(struct storage *storage, struct lh_str bucket, struct lh_str key,
@@ -162,6 +168,10 @@ enum lh_code storage_info(struct storage *storage, struct lh_str bucket, struct 
 /* Reads the whole object and sums it: compare with what the manifest says. */
 enum lh_code storage_sum(struct storage *storage, struct lh_str bucket, struct lh_str key,
                          struct storage_sum *ret, struct lh_error *err) LH_MUST_USE;
+/* The object as an open file, for reading pieces of it with base/file; removed or replaced
+ * meanwhile, it stays what it was. The caller ends it with lh_file_abandon. LH_NOT_FOUND. */
+enum lh_code storage_open_file(struct storage *storage, struct lh_str bucket, struct lh_str key,
+                               int *ret_fd, struct lh_error *err) LH_MUST_USE;
 /* A file that the engine can open: absolute, NUL-ended, in the arena. Checks that the object is
  * there and no link leads to it, which costs a few microseconds: callers keep the path as long as
  * they pin the object. */

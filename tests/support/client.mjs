@@ -13,8 +13,9 @@ const addFormats = require('ajv-formats').default;
 const calledFile = process.env.LAKEHOUSE_CALLED ?? join(root, 'build', 'operations-called.txt');
 mkdirSync(dirname(calledFile), { recursive: true });
 
-function pathPattern(path) {
-  return new RegExp(`^${path.replace(/[.*+?^$()|[\]\\]/g, '\\$&').replace(/\{[^}]+\}/g, '[^/]+')}$`);
+function pathPattern(path, operation) {
+  const takesSlashes = (name) => operation.parameters?.some((one) => one.name === name && one['x-takes-slashes']);
+  return new RegExp(`^${path.replace(/[.*+?^$()|[\]\\]/g, '\\$&').replace(/\{([^}]+)\}/g, (_, name) => (takesSlashes(name) ? '.+' : '[^/]+'))}$`);
 }
 
 export async function connect(server) {
@@ -24,7 +25,7 @@ export async function connect(server) {
   for (const format of ['int64', 'binary']) ajv.addFormat(format, true);
   ajv.addSchema({ $id: 'lake', components: document.components });
   const routes = Object.entries(document.paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, operation]) => ({ method: method.toUpperCase(), pattern: pathPattern(path), operation })));
+    Object.entries(methods).map(([method, operation]) => ({ method: method.toUpperCase(), pattern: pathPattern(path, operation), operation })));
   const compiled = new Map();
   const validator = (schema) => {
     const key = JSON.stringify(schema).replaceAll('#/components', 'lake#/components');
@@ -47,7 +48,7 @@ export async function connect(server) {
     assert.ok(route, `${method} ${path} succeeded but is not in the OpenAPI document`);
     const declared = route.operation.responses[response.status];
     assert.ok(declared, `${method} ${path} answered ${response.status}, which is not declared`);
-    const schema = declared.content?.[type.split(';')[0]]?.schema;
+    const schema = (declared.content?.[type.split(';')[0]] ?? declared.content?.['*/*'])?.schema;
     if (body === undefined) return;
     assert.ok(schema, `${method} ${path} answered ${type}, which is not declared`);
     const valid = validator(schema);
@@ -71,12 +72,17 @@ export async function connect(server) {
       if (typeof body !== 'string' && !(body instanceof Uint8Array)) request.duplex = 'half';
     }
     const response = await fetch(server.url + path, request);
-    const text = await response.text();
+    const bytes = Buffer.from(await response.arrayBuffer());
+    const text = bytes.toString();
     const type = response.headers.get('content-type') ?? '';
-    const isJson = /^application\/([a-z]+\+)?json\b/.test(type);
+    const isProblem = type.startsWith('application/problem+json');
+    const isDocument = !response.headers.has('content-disposition'); // somebody's own bytes are not ours to judge
+    const isJson = (isProblem || isDocument) && /^application\/([a-z]+\+)?json\b/.test(type);
     const parsed = isJson && text ? JSON.parse(text) : undefined;
-    check(method, path.split('?')[0], response, type, parsed);
-    return { status: response.status, headers: response.headers, body: parsed, text };
+    // HEAD is GET without its body.
+    if (method !== 'HEAD') check(method, path.split('?')[0], response, type, parsed);
+    else assert.equal(text, '');
+    return { status: response.status, headers: response.headers, body: parsed, text, bytes };
   }
 
   // A Blob with its name beside it: Node 18 has no global File.

@@ -17,7 +17,7 @@
 #include "base/uuid.h"
 #include "catalog/verify.h"
 #include "search/verify.h"
-#include "storage/storage.h"
+#include "storage/objects.h"
 
 static void open_lake(struct op_house *house)
 {
@@ -34,10 +34,12 @@ static void verify(struct op_house *house)
     struct storage *storage = NULL;
     struct catalog_report report = {0};
     struct search_report indexes = {0};
+    struct objects_report objects = {0};
     struct lh_error err = LH_ERROR_NONE;
     if (storage_open(&options, &storage, &err) ||
         catalog_verify(storage, &all, house->arena, &report, &err) ||
-        search_verify(storage, NULL, house->arena, &indexes, &err))
+        search_verify(storage, NULL, house->arena, &indexes, &err) ||
+        objects_verify(storage, NULL, house->arena, &objects, &err))
         fail_msg("the lake cannot be verified: %s", err.message);
     if (report.error_count)
         fail_msg("%.*s: %.*s", LH_ARG(report.findings[0].object), LH_ARG(report.findings[0].what));
@@ -45,6 +47,10 @@ static void verify(struct op_house *house)
         if (indexes.findings[i].is_error)
             fail_msg("%.*s: %.*s", LH_ARG(indexes.findings[i].object),
                      LH_ARG(indexes.findings[i].what));
+    for (size_t i = 0; i < objects.finding_count; i++)
+        if (objects.findings[i].is_error)
+            fail_msg("%.*s: %.*s", LH_ARG(objects.findings[i].object),
+                     LH_ARG(objects.findings[i].what));
     storage_close(storage);
 }
 
