@@ -7,6 +7,9 @@
 
 #define SQL_BYTES_MAX ((size_t)4 << 20)
 #define LINE_BYTES_MAX "16777216"
+/* Of the reader, which would take sixteen of the longest lines: then one thread reads most files
+ * alone. */
+#define BUFFER_BYTES "33554432"
 
 /* What sniff_csv found. Texts are SQL literals' contents. */
 struct dialect {
@@ -34,7 +37,7 @@ static void put_common(struct lh_buf *sql, const struct task *task)
 {
     if (task->scan.is_gzip)
         put_option(sql, "compression", lh_lit("gzip"));
-    lh_buf_append_str(sql, lh_lit(", max_line_size=" LINE_BYTES_MAX));
+    lh_buf_append_str(sql, lh_lit(", max_line_size=" LINE_BYTES_MAX ", buffer_size=" BUFFER_BYTES));
     if (task->options.null_strings.count) {
         lh_buf_append_str(sql, lh_lit(", nullstr=[''"));
         for (size_t at = 0; at < task->options.null_strings.count; at++) {

@@ -76,7 +76,10 @@ static bool is_delimiter(const struct fields *fields, const unsigned char *bytes
                          size_t count)
 {
     struct lh_str delimiter = fields->marks->delimiter;
-    return count - at >= delimiter.len && memcmp(bytes + at, delimiter.data, delimiter.len) == 0;
+    if (bytes[at] != (unsigned char)delimiter.data[0])
+        return false;
+    return delimiter.len == 1 ||
+           (count - at >= delimiter.len && memcmp(bytes + at, delimiter.data, delimiter.len) == 0);
 }
 
 static void end_line(struct fields *fields, unsigned char byte, size_t at)

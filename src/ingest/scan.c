@@ -33,30 +33,34 @@ struct text_scan {
     bool is_escaped;
 };
 
-static int64_t count_lines(const unsigned char *bytes, size_t count)
+/* --- eight bytes at a time ---------------------------------------------------------------------
+ * A word has the bytes' answers in their highest bits. */
+
+#define ONES UINT64_C(0x0101010101010101)
+#define HIGHS UINT64_C(0x8080808080808080)
+#define WORD_BYTES sizeof(uint64_t)
+
+static uint64_t word_at(const unsigned char *bytes)
 {
-    int64_t lines = 0;
-    const unsigned char *end = bytes + count;
-    while ((bytes = memchr(bytes, '\n', (size_t)(end - bytes)))) {
-        bytes++;
-        lines++;
-    }
-    return lines;
+    uint64_t word;
+    memcpy(&word, bytes, sizeof(word));
+    return word;
 }
 
-/* What looks like 1.5 or 15e-1 anywhere: the engine's reader rounds such text to a whole number
- * when the column is one. May say yes too often. */
-static bool may_hold_fraction(const unsigned char *bytes, size_t count)
+/* Which bytes are at most `limit`, which is below 0x80. */
+static uint64_t at_most(uint64_t word, unsigned char limit)
 {
-    for (size_t at = 0; at < count; at++) {
-        /* What the next piece begins with is not seen: it counts as what is looked for. */
-        unsigned char next = at + 1 < count ? bytes[at + 1] : '-';
-        if (bytes[at] == '.' && (next == '-' || (next >= '0' && next <= '9')))
-            return true;
-        if ((bytes[at] | 0x20) == 'e' && next == '-')
-            return true;
-    }
-    return false;
+    return ~(((word & ~HIGHS) + ONES * (0x7FU - limit)) | word) & HIGHS;
+}
+
+static uint64_t are(uint64_t word, char byte)
+{
+    return at_most(word ^ ONES * (unsigned char)byte, 0);
+}
+
+static uint64_t are_digits(uint64_t word)
+{
+    return at_most(word ^ ONES * '0', 9);
 }
 
 static bool is_digit(unsigned char byte)
@@ -64,60 +68,104 @@ static bool is_digit(unsigned char byte)
     return byte >= '0' && byte <= '9';
 }
 
-/* A nought and another digit behind what may end a field, as postcodes and telephone numbers begin:
- * as a number the field would lose the nought. May say yes too often. */
-static unsigned begins_with_zero(unsigned char before, unsigned char first, unsigned char second)
+/* In blocks whose sums fit a byte, so that compilers do many bytes at once. */
+static int64_t count_lines(const unsigned char *bytes, size_t count)
 {
-    unsigned is_end = (before <= ',' && before != ' ') || before == ';' || before == '|';
-    return is_end & (first == '0') & ((unsigned char)(second - '0') < 10);
+    enum { BLOCK = 128 };
+    int64_t lines = 0;
+    size_t at = 0;
+    for (; at + BLOCK <= count; at += BLOCK) {
+        unsigned char in_block = 0;
+        for (size_t i = 0; i < BLOCK; i++)
+            in_block = (unsigned char)(in_block + (bytes[at + i] == '\n'));
+        lines += in_block;
+    }
+    for (; at < count; at++)
+        lines += bytes[at] == '\n';
+    return lines;
 }
 
-/* In blocks, and without a jump in them, so that compilers do many bytes at once. `last` are the
- * two bytes before the piece, and become those before the next. */
+/* What looks like 1.5 or 15e-1 anywhere: the engine's reader rounds such text to a whole number
+ * when the column is one. May say yes too often. */
+static bool is_fraction_at(const unsigned char *bytes, size_t at, size_t count)
+{
+    /* What the next piece begins with is not seen: it counts as what is looked for. */
+    unsigned char next = at + 1 < count ? bytes[at + 1] : '-';
+    return (bytes[at] == '.' && (next == '-' || is_digit(next))) ||
+           ((bytes[at] | 0x20) == 'e' && next == '-');
+}
+
+static bool may_hold_fraction(const unsigned char *bytes, size_t count)
+{
+    size_t at = 0;
+    for (; at + WORD_BYTES < count; at += WORD_BYTES) {
+        uint64_t word = word_at(bytes + at);
+        uint64_t points = are(word, '.');
+        uint64_t exponents = are(word | ONES * 0x20, 'e');
+        if (!(points | exponents))
+            continue;
+        uint64_t next = word_at(bytes + at + 1);
+        uint64_t minus = are(next, '-');
+        if ((points & (are_digits(next) | minus)) | (exponents & minus))
+            return true;
+    }
+    for (; at < count; at++)
+        if (is_fraction_at(bytes, at, count))
+            return true;
+    return false;
+}
+
+/* A nought and another digit behind what may end a field, as postcodes and telephone numbers begin:
+ * as a number the field would lose the nought. May say yes too often. */
+static bool begins_with_zero(unsigned char before, unsigned char first, unsigned char second)
+{
+    bool is_end = (before <= ',' && before != ' ') || before == ';' || before == '|';
+    return is_end && first == '0' && is_digit(second);
+}
+
+/* `last` are the two bytes before the piece, and become those before the next. */
 static bool may_hold_zeros(const unsigned char *bytes, size_t count, unsigned char last[2])
 {
-    enum { BLOCK = 64 };
-    unsigned found = 0;
     size_t at = 1;
     if (count < 2)
         return count > 0; /* a stray byte: not worth its own rules */
-    found = begins_with_zero(last[0], last[1], bytes[0]) |
-            begins_with_zero(last[1], bytes[0], bytes[1]);
-    for (; at + BLOCK < count && !found; at += BLOCK) {
-        unsigned char in_block = 0;
-        for (size_t i = at; i < at + BLOCK; i++)
-            in_block |= (unsigned char)(((bytes[i - 1] <= ',') & (bytes[i - 1] != ' ')) |
-                                        (bytes[i - 1] == ';') | (bytes[i - 1] == '|')) &
-                        (unsigned char)(bytes[i] == '0') &
-                        (unsigned char)((unsigned char)(bytes[i + 1] - '0') < 10);
-        found |= in_block;
+    bool found = begins_with_zero(last[0], last[1], bytes[0]) ||
+                 begins_with_zero(last[1], bytes[0], bytes[1]);
+    last[0] = bytes[count - 2];
+    last[1] = bytes[count - 1];
+    for (; at + WORD_BYTES < count && !found; at += WORD_BYTES) {
+        uint64_t zeros = are(word_at(bytes + at), '0') & are_digits(word_at(bytes + at + 1));
+        if (!zeros)
+            continue;
+        uint64_t before = word_at(bytes + at - 1);
+        uint64_t ends =
+            (at_most(before, ',') & ~are(before, ' ')) | are(before, ';') | are(before, '|');
+        found = (zeros & ends) != 0;
     }
     for (; at + 1 < count && !found; at++)
         found = begins_with_zero(bytes[at - 1], bytes[at], bytes[at + 1]);
-    last[0] = bytes[count - 2];
-    last[1] = bytes[count - 1];
-    return found != 0;
+    return found;
 }
 
-/* A run of more digits than a DOUBLE keeps. It covers an aligned word; at the ends of the piece it
- * may go on. */
+/* A run of more digits than a DOUBLE keeps. It covers an aligned word, or, where a piece cuts it, a
+ * word at that end of one of the two. */
 static bool may_hold_long_number(const unsigned char *bytes, size_t count)
 {
-    for (size_t at = 0; at + 8 <= count; at += 8) {
-        uint64_t word;
-        memcpy(&word, bytes + at, 8);
-        if (((word & (word + UINT64_C(0x0606060606060606))) & UINT64_C(0xF0F0F0F0F0F0F0F0)) !=
-            UINT64_C(0x3030303030303030))
+    if (count < WORD_BYTES || are_digits(word_at(bytes)) == HIGHS ||
+        are_digits(word_at(bytes + count - WORD_BYTES)) == HIGHS)
+        return true;
+    for (size_t at = 0; at + WORD_BYTES <= count; at += WORD_BYTES) {
+        if (are_digits(word_at(bytes + at)) != HIGHS)
             continue;
         size_t from = at;
-        size_t to = at + 8;
+        size_t to = at + WORD_BYTES;
         while (from > 0 && is_digit(bytes[from - 1]))
             from--;
         while (to < count && is_digit(bytes[to]))
             to++;
-        if (to - from >= INGEST_EXACT_DIGITS + 1 || from == 0 || to == count)
+        if (to - from > INGEST_EXACT_DIGITS)
             return true;
-        at = to & ~(size_t)7;
+        at = to / WORD_BYTES * WORD_BYTES;
     }
     return false;
 }
@@ -177,14 +225,11 @@ static bool is_ascii(const unsigned char *bytes, size_t count)
 {
     uint64_t high = 0;
     size_t at = 0;
-    for (; at + 8 <= count; at += 8) {
-        uint64_t word;
-        memcpy(&word, bytes + at, 8);
-        high |= word;
-    }
+    for (; at + WORD_BYTES <= count; at += WORD_BYTES)
+        high |= word_at(bytes + at);
     for (; at < count; at++)
         high |= bytes[at];
-    return !(high & UINT64_C(0x8080808080808080));
+    return !(high & HIGHS);
 }
 
 /* Bytes at the end that begin a character and do not end it. */
@@ -391,6 +436,12 @@ static enum lh_code choose_source(struct task *task, const unsigned char *head, 
     return code;
 }
 
+/* Marks that the look for leading zeros does not know. */
+static bool is_odd_mark(struct lh_str mark)
+{
+    return mark.len && !memchr(",;|\t\"'", mark.data[mark.len - 1], 6);
+}
+
 /* One piece of a text file, the tail of the one before already in front of it. */
 static enum lh_code scan_piece(struct task *task, struct text_scan *text, unsigned char *bytes,
                                size_t count, bool is_last, struct lh_error *err)
@@ -422,6 +473,7 @@ static enum lh_code scan_pieces(struct task *task, struct pieces *pieces, unsign
 {
     struct text_scan text = {.line = 1, .last = {'\n', '\n'}};
     enum lh_code code = LH_OK;
+    task->scan.has_zeros = is_odd_mark(task->options.delimiter) || is_odd_mark(task->options.quote);
     for (bool is_first = true; !code; is_first = false) {
         size_t got = 0;
         memcpy(space, text.tail, text.tail_len);

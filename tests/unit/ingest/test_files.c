@@ -110,6 +110,8 @@ static const struct file csv_files[] = {
      "SELECT min(nace) FROM t", "[[\"01.11\"]]", 0, 0},
     {"leading zeros behind a delimiter of two characters", "a.csv", BYTES("a||b\n1||1\n2||02\n"),
      "{\"delimiter\": \"||\"}", TYPES, "[[\"BIGINT\",\"VARCHAR\"]]", 0, 0},
+    {"leading zeros behind an odd delimiter", "a.csv", BYTES("a~b\n1~1\n2~02\n"),
+     "{\"delimiter\": \"~\"}", TYPES, "[[\"BIGINT\",\"VARCHAR\"]]", 0, 0},
     {"noughts, fractions below one, dates and times have no leading zeros", "a.csv",
      BYTES("a,b,c,d,e\n0,0.5,01-02-2024,00:15:00,-0.25\n10,0,03-12-2024,09:00:00,-0\n"), NULL,
      TYPES, "[[\"BIGINT\",\"DOUBLE\",\"DATE\",\"TIME\",\"DOUBLE\"]]", 0, 0},
@@ -328,6 +330,62 @@ static void what_comes_after_any_sample_is_not_lost(void **state)
     free(text);
 }
 
+/* --- what begins in one piece of the file and ends in the next: pieces are 256 KB */
+
+static void numbers_across_pieces_are_seen(void **state)
+{
+    enum { PIECE = 262144 };
+    static const struct {
+        const char *first; /* of the file, so that its sample says what the column is */
+        const char *number;
+    } kinds[] = {{"1", "007"}, {"1", "2.5"}, {"1.5", "9007199254740993"}, {"1", "\"08\""}};
+    (void)state;
+    for (size_t kind = 0; kind < sizeof(kinds) / sizeof(kinds[0]); kind++) {
+        for (size_t start = PIECE - strlen(kinds[kind].number) - 1; start < PIECE + 1; start++) {
+            struct lh_buf csv;
+            char rows[64];
+            struct lh_str number = lh_str_of(kinds[kind].number);
+            lh_buf_init(&csv, 1 << 20);
+            lh_buf_printf(&csv, "v\n%s\n", kinds[kind].first);
+            lh_buf_append_str(&csv, start % 2 != csv.len % 2 ? lh_lit("12\n") : lh_lit(""));
+            while (csv.len < start)
+                lh_buf_append_str(&csv, lh_lit("1\n"));
+            lh_buf_append_str(&csv, number);
+            lh_buf_append_str(&csv, lh_lit("\n1\n1\n"));
+            number = number.data[0] == '"' ? lh_str_slice(number, 1, number.len - 2) : number;
+            snprintf(rows, sizeof(rows), "[[\"%.*s\"]]", LH_ARG(number));
+            struct file file = {number.data,
+                                "a.csv",
+                                csv.data,
+                                csv.len,
+                                NULL,
+                                "SELECT v::VARCHAR FROM t WHERE v::DOUBLE NOT IN (1, 12) AND "
+                                "v::VARCHAR <> '1.5'",
+                                rows,
+                                0,
+                                0};
+            take(&file);
+            lh_buf_release(&csv);
+        }
+    }
+}
+
+static void a_value_of_fifteen_megabytes_comes_in(void **state)
+{
+    size_t count = (size_t)15 << 20;
+    char *text = malloc(count + 64);
+    (void)state;
+    assert_non_null(text);
+    size_t head = (size_t)sprintf(text, "a,b\n1,x\n2,");
+    memset(text + head, 'y', count);
+    size_t tail = (size_t)sprintf(text + head + count, "\n3,z\n");
+    struct file file = {"a value of 15 MB",  "a.csv", text,
+                        head + count + tail, NULL,    "SELECT count(*), max(length(b))::INT FROM t",
+                        "[[3,15728640]]",    0,       0};
+    take(&file);
+    free(text);
+}
+
 /* --- appending */
 
 static void append(const char *csv, enum lh_code want)
@@ -486,6 +544,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_no_file_of_its_kind_is_refused, make, remove_house),
         cmocka_unit_test_setup_teardown(what_comes_after_any_sample_is_not_lost, make,
                                         remove_house),
+        cmocka_unit_test_setup_teardown(numbers_across_pieces_are_seen, make, remove_house),
+        cmocka_unit_test_setup_teardown(a_value_of_fifteen_megabytes_comes_in, make, remove_house),
         cmocka_unit_test_setup_teardown(an_append_never_changes_what_values_mean, make,
                                         remove_house),
         cmocka_unit_test_setup_teardown(bytes_that_are_live_are_not_taken_twice_and_others_are,
