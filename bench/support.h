@@ -10,7 +10,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-double bench_now(void); /* seconds, monotonic */
+double bench_now(void);     /* seconds, monotonic */
+double bench_cpu_now(void); /* seconds that this thread spent on a processor */
 /* Ends the program with a sentence. */
 _Noreturn void bench_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "search/codes.h"
 #include "search/view.h"
 
 #define VECTOR_ALIGNMENT ((size_t)64)
@@ -34,6 +35,7 @@ void entries_unref(struct entries *entries)
     free(entries->hashes);
     free(entries->is_blank);
     free(entries->vectors);
+    search_codes_free(entries->codes);
     free(entries);
 }
 
@@ -122,4 +124,13 @@ void entries_set_vector(struct entries *entries, size_t at, const float *vector)
     for (size_t i = 0; i < entries->dimensions; i++)
         to[i] = is_blank ? 0 : is_unit ? vector[i] : (float)((double)vector[i] / norm);
     entries->is_blank[at] = is_blank;
+}
+
+#define CODED_ENTRIES_MIN 256
+
+void entries_make_codes(struct entries *entries)
+{
+    if (!entries->codes && entries->has_vectors && entries->count >= CODED_ENTRIES_MIN &&
+        search_codes_pay(entries->dimensions))
+        entries->codes = search_codes_new(entries->vectors, entries->count, entries->dimensions);
 }

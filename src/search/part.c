@@ -340,6 +340,8 @@ enum lh_code part_read(struct search *search, const struct index_manifest *manif
     if (!code && (int64_t)entries->count != part->entries)
         code = lh_fail(err, LH_DAMAGED, "A part has %zu entries, its manifest says %lld.",
                        entries->count, (long long)part->entries);
+    if (!code)
+        entries_make_codes(entries);
     lh_arena_free(arena);
     if (code) {
         entries_unref(entries);

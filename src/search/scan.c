@@ -1,45 +1,33 @@
 #include "search/scan.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdlib.h>
 
-#define LANES 16
+#define BLOCK ((size_t)64) /* rows: one word of what is left out */
+#define CANDIDATES_MAX 1024
+/* With so few rows for each that is wanted, most would be read as floats anyway. */
+#define ROWS_PER_WANTED 16
 
-#define DOT_BODY                                                                                   \
-    float lanes[LANES] = {0};                                                                      \
-    size_t whole = count / LANES * LANES;                                                          \
-    for (size_t i = 0; i < whole; i += LANES)                                                      \
-        for (size_t lane = 0; lane < LANES; lane++)                                                \
-            lanes[lane] += a[i + lane] * b[i + lane];                                              \
-    for (size_t i = whole; i < count; i++)                                                         \
-        lanes[i - whole] += a[i] * b[i];                                                           \
-    for (size_t width = LANES / 2; width; width /= 2)                                              \
-        for (size_t lane = 0; lane < width; lane++)                                                \
-            lanes[lane] += lanes[lane + width];                                                    \
-    return lanes[0];
+struct candidate {
+    size_t row; /* of the matrix at hand */
+    double high;
+};
 
-typedef float (*dot_function)(const float *a, const float *b, size_t count);
+struct search_scanner {
+    struct search_query query;
+    const struct search_kernels *kernels;
+    size_t k, scored;
+    struct search_scan_hit *hits; /* the best so far, the worst of them on top */
+    size_t hit_count;
+    double *lows; /* the best k lower bounds so far, the least on top */
+    size_t low_count;
+    double floor; /* what is surely below it is not among the best */
+    struct candidate candidates[CANDIDATES_MAX];
+    size_t candidate_count;
+};
 
-static float dot_plain(const float *a, const float *b, size_t count)
-{
-    DOT_BODY
-}
-
-#if defined(__x86_64__)
-/* The same sums by wider registers; without FMA, which would round differently. */
-__attribute__((target("avx2"))) static float dot_avx2(const float *a, const float *b, size_t count)
-{
-    DOT_BODY
-}
-#endif
-
-static dot_function choose_dot(void)
-{
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2"))
-        return dot_avx2;
-#endif
-    return dot_plain;
-}
+/* --- two heaps */
 
 /* True if a is worse than b: it stands nearer to the top of the heap. */
 static bool is_worse(const struct search_scan_hit *a, const struct search_scan_hit *b)
@@ -75,28 +63,229 @@ static void sift_up(struct search_scan_hit *heap, size_t at)
     }
 }
 
+static void raise(struct search_scanner *scanner, double floor)
+{
+    if (floor > scanner->floor)
+        scanner->floor = floor;
+}
+
+/* Rows come in ascending order: an equal one stands behind. */
+static void push(struct search_scanner *scanner, size_t row, float score)
+{
+    struct search_scan_hit hit = {row, score == score ? score : -INFINITY};
+    if (scanner->hit_count < scanner->k) {
+        scanner->hits[scanner->hit_count] = hit;
+        sift_up(scanner->hits, scanner->hit_count++);
+    } else if (hit.score > scanner->hits[0].score) {
+        scanner->hits[0] = hit;
+        sift_down(scanner->hits, scanner->hit_count);
+    }
+    if (scanner->hit_count == scanner->k)
+        raise(scanner, (double)scanner->hits[0].score);
+}
+
+static void push_low(struct search_scanner *scanner, double low)
+{
+    double *heap = scanner->lows;
+    size_t at = 0;
+    if (scanner->low_count < scanner->k) {
+        at = scanner->low_count++;
+        for (; at && low < heap[(at - 1) / 2]; at = (at - 1) / 2)
+            heap[at] = heap[(at - 1) / 2];
+        heap[at] = low;
+    } else {
+        for (size_t next = 1; next < scanner->k; next = at * 2 + 1) {
+            if (next + 1 < scanner->k && heap[next + 1] < heap[next])
+                next++;
+            if (!(heap[next] < low))
+                break;
+            heap[at] = heap[next];
+            at = next;
+        }
+        heap[at] = low;
+    }
+    if (scanner->low_count == scanner->k)
+        raise(scanner, heap[0]);
+}
+
+/* --- floats */
+
+static uint64_t wanted(const struct search_scan *scan, size_t from, size_t count)
+{
+    uint64_t all = count < BLOCK ? (UINT64_C(1) << count) - 1 : UINT64_MAX;
+    return scan->left_out ? all & ~scan->left_out[from / BLOCK] : all;
+}
+
+static void scan_floats(struct search_scanner *scanner, const struct search_scan *scan,
+                        size_t first)
+{
+    const struct search_query *query = &scanner->query;
+    float scores[BLOCK];
+    for (size_t from = 0; from < scan->row_count; from += BLOCK) {
+        size_t count = scan->row_count - from < BLOCK ? scan->row_count - from : BLOCK;
+        uint64_t rows = wanted(scan, from, count);
+        for (size_t at = 0; rows >> at;) { /* each run of wanted rows */
+            at += (size_t)__builtin_ctzll(rows >> at);
+            uint64_t rest = ~(rows >> at);
+            size_t run = rest ? (size_t)__builtin_ctzll(rest) : BLOCK;
+            run = run < count - at ? run : count - at;
+            scanner->kernels->dots(scan->rows + (from + at) * query->dimensions, run,
+                                   query->dimensions, query->floats, scores);
+            for (size_t i = 0; i < run; i++)
+                push(scanner, first + from + at + i, scores[i]);
+            scanner->scored += run;
+            at += run;
+            if (at >= BLOCK)
+                break;
+        }
+    }
+}
+
+/* --- codes */
+
+/* What a row's score may differ by from its estimate besides what its own error does: the query's
+ * error, and that sums of floats are rounded. A sum of n products in 16 lanes is rounded at most
+ * n / 16 + 7 times on the way of each product, by half of FLT_EPSILON each time. */
+static double slack_of(const struct search_query *query, const struct search_codes *codes)
+{
+    double rounding = ((double)query->dimensions / 16 + 16) * (double)FLT_EPSILON;
+    return (double)codes->longest * (query->blur + rounding * query->length) +
+           (double)query->dimensions * (double)FLT_MIN;
+}
+
+/* Sums that leave the range of floats have no bounds. */
+static bool is_bounded(const struct search_query *query, const struct search_codes *codes)
+{
+    return (double)codes->longest * query->length < (double)FLT_MAX / 4;
+}
+
+/* Scores what may still be among the best. */
+static void settle(struct search_scanner *scanner, const struct search_scan *scan, size_t first)
+{
+    const struct search_query *query = &scanner->query;
+    size_t kept = 0;
+    for (size_t i = 0; i < scanner->candidate_count; i++)
+        if (!(scanner->candidates[i].high < scanner->floor))
+            scanner->candidates[kept++] = scanner->candidates[i];
+    for (size_t i = 0; i < kept; i++) {
+        const struct candidate *candidate = &scanner->candidates[i];
+        const char *ahead =
+            (const char *)(scan->rows + candidate[i + 2 < kept ? 2 : 0].row * query->dimensions);
+        float score = 0;
+        for (size_t at = 0; at < query->dimensions * sizeof(float); at += 64)
+            __builtin_prefetch(ahead + at);
+        if (candidate->high < scanner->floor)
+            continue;
+        scanner->kernels->dots(scan->rows + candidate->row * query->dimensions, 1,
+                               query->dimensions, query->floats, &score);
+        push(scanner, first + candidate->row, score);
+        scanner->scored++;
+    }
+    scanner->candidate_count = 0;
+}
+
+static void judge(struct search_scanner *scanner, const struct search_scan *scan, size_t first,
+                  size_t row, double estimate, double spread)
+{
+    double low = estimate - spread;
+    if (scanner->low_count < scanner->k || low > scanner->lows[0])
+        push_low(scanner, low == low ? low : -INFINITY);
+    if (scanner->candidate_count == CANDIDATES_MAX)
+        settle(scanner, scan, first);
+    scanner->candidates[scanner->candidate_count++] = (struct candidate){row, estimate + spread};
+}
+
+static void scan_codes(struct search_scanner *scanner, const struct search_scan *scan, size_t first)
+{
+    const struct search_query *query = &scanner->query;
+    const struct search_codes *codes = scan->codes;
+    double slack = slack_of(query, codes);
+    int64_t sums[BLOCK];
+    for (size_t from = 0; from < scan->row_count; from += BLOCK) {
+        size_t count = scan->row_count - from < BLOCK ? scan->row_count - from : BLOCK;
+        uint64_t rows = wanted(scan, from, count);
+        bool is_sparse = (size_t)__builtin_popcountll(rows) * 4 < count;
+        if (!rows)
+            continue;
+        if (!is_sparse)
+            scanner->kernels->code_dots(codes->codes + from * codes->stride, codes->sums + from,
+                                        count, codes->stride, &query->code, sums);
+        for (size_t at = 0; at < count; at++) {
+            size_t row = from + at;
+            if (!(rows >> at & 1))
+                continue;
+            if (is_sparse)
+                scanner->kernels->code_dots(codes->codes + row * codes->stride, codes->sums + row,
+                                            1, codes->stride, &query->code, &sums[at]);
+            double estimate = (double)codes->scales[row] * query->step * (double)sums[at];
+            double spread = (double)codes->errors[row] * query->reach + slack;
+            if (!(estimate + spread < scanner->floor))
+                judge(scanner, scan, first, row, estimate, spread);
+        }
+    }
+    settle(scanner, scan, first);
+}
+
+/* --- its life */
+
+struct search_scanner *search_scanner_new(const float *query, size_t dimensions, size_t k)
+{
+    struct search_scanner *scanner = calloc(1, sizeof *scanner);
+    if (!scanner)
+        return NULL;
+    scanner->k = k;
+    scanner->floor = -INFINITY;
+    scanner->kernels = search_kernels_best();
+    scanner->hits = calloc(k + 1, sizeof *scanner->hits);
+    scanner->lows = calloc(k + 1, sizeof *scanner->lows);
+    if (!scanner->hits || !scanner->lows ||
+        !search_query_init(&scanner->query, query, dimensions)) {
+        search_scanner_free(scanner);
+        return NULL;
+    }
+    return scanner;
+}
+
+void search_scanner_free(struct search_scanner *scanner)
+{
+    if (!scanner)
+        return;
+    search_query_release(&scanner->query);
+    free(scanner->hits);
+    free(scanner->lows);
+    free(scanner);
+}
+
+void search_scanner_use(struct search_scanner *scanner, const struct search_kernels *kernels)
+{
+    scanner->kernels = kernels;
+}
+
+void search_scanner_add(struct search_scanner *scanner, const struct search_scan *scan,
+                        size_t first)
+{
+    if (!scanner->k)
+        return;
+    if (scan->codes && scan->row_count / ROWS_PER_WANTED >= scanner->k &&
+        is_bounded(&scanner->query, scan->codes))
+        scan_codes(scanner, scan, first);
+    else
+        scan_floats(scanner, scan, first);
+}
+
 static int compare_hits(const void *a, const void *b)
 {
     return is_worse(a, b) ? 1 : -1;
 }
 
-size_t search_scan_top(const struct search_scan *scan, const float *query, size_t k,
-                       struct search_scan_hit *ret)
+size_t search_scanner_finish(struct search_scanner *scanner, const struct search_scan_hit **ret)
 {
-    dot_function dot = choose_dot();
-    size_t count = 0;
-    for (size_t row = 0; row < scan->row_count && k; row++) {
-        if (scan->left_out && (scan->left_out[row / 64] >> (row % 64) & 1))
-            continue;
-        float score = dot(scan->rows + row * scan->dimensions, query, scan->dimensions);
-        if (count < k) {
-            ret[count] = (struct search_scan_hit){row, score};
-            sift_up(ret, count++);
-        } else if (score > ret[0].score) { /* an equal one stands behind: its row is higher */
-            ret[0] = (struct search_scan_hit){row, score};
-            sift_down(ret, count);
-        }
-    }
-    qsort(ret, count, sizeof *ret, compare_hits);
-    return count;
+    qsort(scanner->hits, scanner->hit_count, sizeof *scanner->hits, compare_hits);
+    *ret = scanner->hits;
+    return scanner->hit_count;
+}
+
+size_t search_scanner_scored(const struct search_scanner *scanner)
+{
+    return scanner->scored;
 }

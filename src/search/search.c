@@ -124,48 +124,47 @@ static size_t first_of_row(const struct view *view, size_t ordinal)
     return ordinal - (size_t)part->chunks[at];
 }
 
-/* The best `take` of every part, in one list that is complete down to *ret_floor. */
+/* Row numbers of a scan: the index's ordinals, then those of what is fresh. */
+static struct found found_of(const struct asking *asking, const struct search_scan_hit *hit)
+{
+    size_t span = asking->layers[0].view->span;
+    size_t layer = hit->row < span ? 0 : 1, ordinal = hit->row - layer * span;
+    return (struct found){.layer = layer,
+                          .ordinal = ordinal,
+                          .row = first_of_row(asking->layers[layer].view, ordinal),
+                          .score = (double)hit->score};
+}
+
+/* The best `take` entries; *ret_floor: the list is complete above it. */
 static enum lh_code scan(struct asking *asking, const float *query, size_t take,
                          struct found_list *list, double *ret_floor, struct lh_error *err)
 {
-    struct search_scan_hit *hits = lh_allocate(take, sizeof *hits);
+    const struct search_scan_hit *hits = NULL;
+    size_t dimensions = (size_t)asking->layers[0].view->manifest->dimensions;
+    struct search_scanner *scanner = search_scanner_new(query, dimensions, take);
     enum lh_code code = LH_OK;
-    double floor = -INFINITY;
-    list->count = 0;
+    if (!scanner)
+        return lh_fail(err, LH_BUSY, "There is no memory for the search.");
     for (size_t i = 0; i < LAYERS; i++) {
         const struct layer *layer = &asking->layers[i];
+        size_t first = i ? asking->layers[0].view->span : 0;
         for (size_t p = 0; layer->view && p < layer->view->part_count && !code; p++) {
             const struct entries *part = layer->view->parts[p];
             size_t base = layer->view->bases[p];
             const struct search_scan matrix = {.rows = part->vectors,
                                                .row_count = part->count,
-                                               .dimensions = part->dimensions,
-                                               .left_out = layer->mute + base / 64};
-            size_t count = search_scan_top(&matrix, query, take, hits);
-            for (size_t h = 0; h < count; h++) {
-                size_t ordinal = base + hits[h].row;
-                list->items[list->count++] =
-                    (struct found){.layer = i,
-                                   .ordinal = ordinal,
-                                   .row = first_of_row(layer->view, ordinal),
-                                   .score = (double)hits[h].score};
-            }
-            if (count == take && (double)hits[count - 1].score > floor)
-                floor = (double)hits[count - 1].score;
+                                               .left_out = layer->mute + base / 64,
+                                               .codes = part->codes};
+            search_scanner_add(scanner, &matrix, first + base);
             code = lh_cancel_fail(asking->cancel, "The search", err);
         }
     }
-    free(hits);
-    *ret_floor = floor;
+    list->count = search_scanner_finish(scanner, &hits);
+    for (size_t i = 0; i < list->count; i++)
+        list->items[i] = found_of(asking, &hits[i]);
+    *ret_floor = list->count == take ? list->items[take - 1].score : -INFINITY;
+    search_scanner_free(scanner);
     return code;
-}
-
-static size_t part_count(const struct asking *asking)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < LAYERS; i++)
-        count += asking->layers[i].view ? asking->layers[i].view->part_count : 0;
-    return count;
 }
 
 static size_t entry_count(const struct asking *asking)
@@ -189,11 +188,11 @@ static bool is_zero(const float *vector, size_t count)
 static enum lh_code scan_rows(struct asking *asking, const float *query, size_t want,
                               struct found_list *ret, struct lh_error *err)
 {
-    size_t all = entry_count(asking), parts = part_count(asking);
+    size_t all = entry_count(asking);
     size_t take = want + 16 < all ? want + 16 : all;
     for (;;) {
         double floor = 0;
-        struct found_list list = {calloc(take * parts + 1, sizeof(struct found)), 0};
+        struct found_list list = {calloc(take + 1, sizeof(struct found)), 0};
         if (!list.items)
             return lh_fail(err, LH_BUSY, "There is no memory for the search.");
         enum lh_code code = scan(asking, query, take, &list, &floor, err);

@@ -264,6 +264,7 @@ enum lh_code view_of_entries(const struct view *like, struct entries *entries, s
     view->model = like->model ? model_ref(like->model) : NULL;
     view->parts = lh_allocate(1, sizeof *view->parts);
     view->bases = lh_allocate(1, sizeof *view->bases);
+    entries_make_codes(entries);
     view->parts[0] = entries_ref(entries);
     view->part_count = 1;
     enum lh_code code = index_rows(view, err);

@@ -27,8 +27,9 @@ struct entries {
     int32_t *chunks;
     int64_t *starts;
     uint8_t (*hashes)[SEARCH_HASH_BYTES];
-    bool *is_blank; /* without a vector */
-    float *vectors; /* dimensions floats each, 64-byte aligned as a whole */
+    bool *is_blank;             /* without a vector */
+    float *vectors;             /* dimensions floats each, 64-byte aligned as a whole */
+    struct search_codes *codes; /* of the vectors; NULL: none were made */
 };
 
 struct entry {
@@ -50,6 +51,9 @@ enum lh_code entries_add(struct entries *entries, const struct entry *entry,
                          struct lh_error *err) LH_MUST_USE;
 /* To unit length; one of no length stays blank. */
 void entries_set_vector(struct entries *entries, size_t at, const float *vector);
+/* Once they are complete, and before anybody else sees them. Searches are the same without, and
+ * slower: so nothing is made of few, and no memory for it is no failure. */
+void entries_make_codes(struct entries *entries);
 
 /* Writes entries as one Parquet object: verified, durable, published, named by nothing yet. */
 enum lh_code part_write(struct search *search, const struct index_manifest *manifest,
