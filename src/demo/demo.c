@@ -1,12 +1,14 @@
 #include "demo/demo.h"
 
-#include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/log.h"
+#include "base/pool.h"
 #include "demo/internal.h"
 #include "gateway/gateway.h"
 #include "lake/lake.h"
@@ -14,13 +16,67 @@
 #define GRACE_MS 10000
 #define KEY_VARIABLE "LAKEHOUSE_KEY" /* as of the command line */
 
-/* The signals that end the demo are taken by sigwait alone: every thread blocks them. */
-static void block_signals(sigset_t *ret)
+/* The signals that end the demo are taken by one thread: every thread blocks them. The first
+ * cancels what is loaded or toured, or ends the serving; from then on a second one ends the process
+ * as signals do: what was acknowledged is durable. */
+struct ending {
+    sigset_t signals;
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards the two below */
+    pthread_cond_t changed;
+    bool is_signalled;
+    bool is_over; /* nobody waits any more */
+    struct lh_cancel *cancel;
+};
+#define LOOK_EVERY_NS 200000000L
+
+static bool is_over(struct ending *ending)
 {
-    sigemptyset(ret);
-    sigaddset(ret, SIGINT);
-    sigaddset(ret, SIGTERM);
-    (void)pthread_sigmask(SIG_BLOCK, ret, NULL);
+    pthread_mutex_lock(&ending->lock);
+    bool over = ending->is_over;
+    pthread_mutex_unlock(&ending->lock);
+    return over;
+}
+
+static void *watch_signals(void *context)
+{
+    struct ending *ending = context;
+    const struct timespec pause = {.tv_nsec = LOOK_EVERY_NS};
+    while (sigtimedwait(&ending->signals, NULL, &pause) < 0)
+        if (is_over(ending))
+            return NULL;
+    lh_cancel_fire(ending->cancel, LH_CANCELLED);
+    pthread_mutex_lock(&ending->lock);
+    ending->is_signalled = true;
+    pthread_cond_signal(&ending->changed);
+    pthread_mutex_unlock(&ending->lock);
+    (void)pthread_sigmask(SIG_UNBLOCK, &ending->signals, NULL);
+    while (!is_over(ending))
+        (void)nanosleep(&pause, NULL);
+    return NULL;
+}
+
+static enum lh_code ending_begin(struct ending *ending, struct lh_cancel *cancel,
+                                 struct lh_error *err)
+{
+    *ending = (struct ending){.cancel = cancel};
+    sigemptyset(&ending->signals);
+    sigaddset(&ending->signals, SIGINT);
+    sigaddset(&ending->signals, SIGTERM);
+    (void)pthread_sigmask(SIG_BLOCK, &ending->signals, NULL);
+    pthread_mutex_init(&ending->lock, NULL);
+    pthread_cond_init(&ending->changed, NULL);
+    return lh_thread_start("signals", watch_signals, ending, &ending->thread, err);
+}
+
+static void ending_end(struct ending *ending)
+{
+    pthread_mutex_lock(&ending->lock);
+    ending->is_over = true;
+    pthread_mutex_unlock(&ending->lock);
+    pthread_join(ending->thread, NULL);
+    pthread_cond_destroy(&ending->changed);
+    pthread_mutex_destroy(&ending->lock);
 }
 
 /* The key that whoever starts the demo put into the environment; NULL: none. */
@@ -77,16 +133,15 @@ static enum lh_code visit(struct demo *demo, const struct settings *settings, st
     return code;
 }
 
-/* Serves until a signal; a second signal ends running requests at once. */
-static void serve_on(const sigset_t *signals, struct gateway *gateway)
+static void serve_on(struct ending *ending)
 {
-    int which = 0;
     printf("Serving until Ctrl-C.\n");
     (void)fflush(stdout);
-    while (sigwait(signals, &which) != 0)
-        continue;
+    pthread_mutex_lock(&ending->lock);
+    while (!ending->is_signalled)
+        pthread_cond_wait(&ending->changed, &ending->lock);
+    pthread_mutex_unlock(&ending->lock);
     printf("\nStopping …\n");
-    gateway_stop(gateway, GRACE_MS);
 }
 
 enum lh_code demo_run(const struct demo_options *options, struct lh_error *err)
@@ -94,12 +149,14 @@ enum lh_code demo_run(const struct demo_options *options, struct lh_error *err)
     struct demo demo = {.client = NULL};
     struct lake *lake = NULL;
     struct gateway *gateway = NULL;
-    sigset_t signals;
-    block_signals(&signals);
+    struct ending ending;
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
-    demo.arena = lh_arena_new(0);
     lh_cancel_init(&demo.cancel);
-    enum lh_code code = lake_open(options->settings, &lake, err);
+    enum lh_code code = ending_begin(&ending, &demo.cancel, err);
+    if (code)
+        return code;
+    demo.arena = lh_arena_new(0);
+    code = lake_open(options->settings, &lake, err);
     if (!code)
         code = gateway_start(lake, &gateway, err);
     if (!code)
@@ -115,14 +172,13 @@ enum lh_code demo_run(const struct demo_options *options, struct lh_error *err)
     lh_log_set_level(LH_LOG_WARN); /* the tour is for people; requests are logged after it */
     code = visit(&demo, options->settings, err);
     lh_log_set_level((enum lh_log_level)options->settings->log.level);
-    if (!code && !options->is_tour_only) {
-        serve_on(&signals, gateway);
-        gateway = NULL;
-    }
+    if (!code && !options->is_tour_only)
+        serve_on(&ending);
 out:
     http_client_free(demo.client);
     gateway_stop(gateway, GRACE_MS);
     lake_close(lake);
+    ending_end(&ending);
     lh_arena_free(demo.arena);
     return code;
 }

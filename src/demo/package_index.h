@@ -1,5 +1,5 @@
 /* The sample's importer: a Debian package index, as `apt-cache dumpavail` prints it, turned into
- * two files that anybody could have made: packages.ndjson and dependencies.csv.
+ * two files that anybody could have made: sample-packages.ndjson and sample-dependencies.csv.
  *
  *   packages      name, source, version, section, priority, architecture, multi_arch, essential,
  *                 maintainer, maintainer_email, installed_size, download_size (bytes), homepage,
@@ -16,8 +16,8 @@
 
 #include "base/file.h"
 
-#define PACKAGE_INDEX_PACKAGES "packages.ndjson"
-#define PACKAGE_INDEX_DEPENDENCIES "dependencies.csv"
+#define PACKAGE_INDEX_PACKAGES "sample-packages.ndjson"
+#define PACKAGE_INDEX_DEPENDENCIES "sample-dependencies.csv"
 
 struct package_index; /* a conversion under way; ended by package_index_free */
 

@@ -84,7 +84,7 @@ enum lh_code demo_ingest(struct demo *demo, struct lh_str dataset, struct lh_str
 {
     const struct http_client_part parts[] = {
         {.name = lh_lit("dataset"), .value = dataset},
-        {.name = lh_lit("mode"), .value = lh_lit("replace")},
+        {.name = lh_lit("mode"), .value = lh_lit("create")},
         {.name = lh_lit("file"), .file_path = path},
     };
     struct http_pair headers[1];

@@ -10,6 +10,7 @@
 #include "demo/package_index.h"
 
 #define INDEX_TIMEOUT_MS 300000
+#define SAMPLE_TAG "sample"
 
 /* The datasets of the sample, in the order in which they are loaded. */
 static const struct {
@@ -24,21 +25,49 @@ static const struct {
 };
 #define PART_COUNT (sizeof(parts) / sizeof(parts[0]))
 
-static enum lh_code find_dataset(struct demo *demo, const char *name, bool *ret_found,
-                                 int64_t *ret_rows, struct lh_error *err)
+struct part_state {
+    bool is_there;
+    bool is_described; /* loading ended with saying what it is */
+    int64_t rows;
+};
+
+/* The sample says that it is one; before it was told so, the name of its file does. */
+static enum lh_code judge_part(size_t part, const json_t *dataset, struct part_state *ret,
+                               struct lh_error *err)
+{
+    const json_t *tag = NULL;
+    size_t at = 0;
+    const char *file =
+        json_string_value(json_object_get(json_object_get(dataset, "lineage"), "source_file"));
+    *ret = (struct part_state){.is_there = true,
+                               .rows = json_integer_value(json_object_get(dataset, "row_count"))};
+    json_array_foreach(json_object_get(dataset, "tags"), at, tag) ret->is_described =
+        ret->is_described || strcmp(json_string_value(tag), SAMPLE_TAG) == 0;
+    if (ret->is_described || (file && strcmp(file, parts[part].file) == 0))
+        return LH_OK;
+    lh_fail(err, LH_EXISTS, "There is a dataset '%s' that is not the sample.", parts[part].dataset);
+    return lh_error_hint(err, "Give the sample a folder of its own: lakehouse demo --data DIR, or "
+                              "make run DATA=DIR. Nothing was changed.");
+}
+
+static enum lh_code find_part(struct demo *demo, size_t part, struct part_state *ret,
+                              struct lh_error *err)
 {
     const json_t *dataset = NULL;
     int status = 0;
-    struct lh_str path = lh_arena_printf(demo->arena, "/catalog/datasets/by-name/%s", name);
+    struct lh_str path =
+        lh_arena_printf(demo->arena, "/catalog/datasets/by-name/%s", parts[part].dataset);
     enum lh_code code =
         demo_request(demo, "GET", path.data, (struct lh_str){NULL, 0}, &dataset, &status, err);
     if (code)
         return code;
-    if (status != 200 && status != 404)
-        return lh_fail(err, LH_INTERNAL, "Looking for dataset '%s' answered %d.", name, status);
-    *ret_found = status == 200;
-    *ret_rows = json_integer_value(json_object_get(dataset, "row_count"));
-    return LH_OK;
+    *ret = (struct part_state){0};
+    if (status == 404)
+        return LH_OK;
+    if (status != 200)
+        return lh_fail(err, LH_INTERNAL, "Looking for dataset '%s' answered %d.",
+                       parts[part].dataset, status);
+    return judge_part(part, dataset, ret, err);
 }
 
 static enum lh_code feed(void *context, struct lh_str text, struct lh_error *err)
@@ -113,14 +142,22 @@ static enum lh_code load_part(struct demo *demo, struct lh_dir *dir, size_t part
         demo_count(demo->arena, json_integer_value(json_object_get(answer, "rows")));
     printf("  %-13s %9.*s rows   %5.2f s\n", parts[part].dataset, LH_ARG(rows),
            (double)(lh_clock_monotonic_us() - start_us) / 1e6);
-    struct lh_str metadata = lh_arena_printf(
-        demo->arena, "{\"description\": \"%s\", \"tags\": [\"sample\"]}", parts[part].description);
+    return LH_OK;
+}
+
+static enum lh_code describe_part(struct demo *demo, size_t part, struct lh_error *err)
+{
+    const json_t *answer = NULL;
+    struct lh_str metadata =
+        lh_arena_printf(demo->arena, "{\"description\": \"%s\", \"tags\": [\"" SAMPLE_TAG "\"]}",
+                        parts[part].description);
     struct lh_str target =
         lh_arena_printf(demo->arena, "/catalog/datasets/by-name/%s/metadata", parts[part].dataset);
     return demo_request(demo, "PATCH", target.data, metadata, &answer, NULL, err);
 }
 
-static enum lh_code import(struct demo *demo, struct lh_dir *dir, struct lh_error *err)
+static enum lh_code import(struct demo *demo, struct lh_dir *dir, const struct part_state *states,
+                           struct lh_error *err)
 {
     struct package_index_counts counts = {0};
     printf("Reading this machine's package index (apt-cache dumpavail) …\n");
@@ -137,12 +174,12 @@ static enum lh_code import(struct demo *demo, struct lh_dir *dir, struct lh_erro
         return code;
     printf("Loading it through POST /ingest/file …\n");
     for (size_t part = 0; part < PART_COUNT && !code; part++)
-        code = load_part(demo, dir, part, err);
+        code = states[part].is_there ? LH_OK : load_part(demo, dir, part, err);
     printf("\n");
     return code;
 }
 
-static enum lh_code load(struct demo *demo, struct lh_error *err)
+static enum lh_code load(struct demo *demo, const struct part_state *states, struct lh_error *err)
 {
     const char *base = getenv("TMPDIR");
     struct lh_uuid id = lh_uuid_new();
@@ -153,7 +190,7 @@ static enum lh_code load(struct demo *demo, struct lh_error *err)
     enum lh_code code = lh_dir_open(path, true, &dir, err);
     if (code)
         return code;
-    code = import(demo, dir, err);
+    code = import(demo, dir, states, err);
     lh_dir_close(dir);
     if (lh_dir_open(lh_str_of(base && base[0] ? base : "/tmp"), false, &parent, NULL) == LH_OK) {
         struct lh_str name = lh_arena_printf(demo->arena, "lakehouse-sample-%s", id.text);
@@ -166,21 +203,24 @@ static enum lh_code load(struct demo *demo, struct lh_error *err)
 
 enum lh_code demo_load_sample(struct demo *demo, struct lh_error *err)
 {
-    int64_t rows[PART_COUNT] = {0};
+    struct part_state states[PART_COUNT];
     bool is_there = true;
-    for (size_t part = 0; part < PART_COUNT; part++) {
-        bool is_found = false;
-        enum lh_code code = find_dataset(demo, parts[part].dataset, &is_found, &rows[part], err);
-        if (code)
-            return code;
-        is_there = is_there && is_found;
+    enum lh_code code = LH_OK;
+    for (size_t part = 0; part < PART_COUNT && !code; part++) {
+        code = find_part(demo, part, &states[part], err);
+        is_there = is_there && states[part].is_there;
     }
-    if (!is_there)
-        return load(demo, err);
+    if (!code && !is_there)
+        code = load(demo, states, err);
+    for (size_t part = 0; part < PART_COUNT && !code; part++)
+        if (!states[part].is_described)
+            code = describe_part(demo, part, err);
+    if (code || !is_there)
+        return code;
     printf("The sample is here already:");
     for (size_t part = 0; part < PART_COUNT; part++)
         printf("%s %s (%.*s rows)", part ? "," : "", parts[part].dataset,
-               LH_ARG(demo_count(demo->arena, rows[part])));
+               LH_ARG(demo_count(demo->arena, states[part].rows)));
     printf(". Nothing to load.\n\n");
     return LH_OK;
 }

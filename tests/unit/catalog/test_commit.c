@@ -397,7 +397,8 @@ static void a_key_is_forgotten_after_its_time(void **state)
     catalog_lake_append(lake, id, 1);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(catalog_fulfilled(lake->catalog, (struct lh_str){0}, lh_lit("k"),
-                                           (struct lh_str){0}, lake->arena, &is_found, &result, NULL),
+                                           (struct lh_str){0}, lake->arena, &is_found, &result,
+                                           NULL),
                          LH_OK);
         assert_false(is_found);
         catalog_lake_reopen(lake);
