@@ -175,13 +175,13 @@ static void put_head(struct exchange *exchange, const struct op_reply *reply)
         http_reply_length(exchange->reply, reply->length);
 }
 
-/* A reading whose client has that version already. Decided here for all: a body that the client has
- * is not worth sending, whatever the operation. */
+/* Bytes that the client has already. Only of these: what JSON tells of a version may change without
+ * it, such as whether a dataset is overdue. */
 static bool is_known(const struct exchange *exchange, const struct op *op,
                      const struct op_reply *reply)
 {
     struct lh_str tags = http_request_header(exchange->request, "If-None-Match");
-    if (op->effect != OP_READ || !op->has_etag || !reply->etag.data || reply->status != 200)
+    if (op->kind != OP_BYTES || !reply->etag.data || reply->status != 200)
         return false;
     while (tags.data) {
         struct lh_str tag = lh_str_trim(lh_str_cut(&tags, ','));

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "lake/failures.h"
+#include "lake/repeats.h"
 #include "search/search.h"
 
 struct access_keys;
@@ -24,6 +25,7 @@ struct keeper_options {
     struct objects *objects;
     struct storage *storage;
     struct search *search;
+    struct repeats *repeats;
     int64_t retention_ms; /* how long versions stay readable after others took their place */
 };
 enum lh_code keeper_start(const struct keeper_options *options, struct keeper **ret,
@@ -61,6 +63,18 @@ void failures_note(struct failures *failures, const struct lake_failure_request 
 void failures_list(struct failures *failures, const struct lake_failure_filter *filter,
                    int64_t before, size_t limit, struct lh_arena *arena, struct lake_failure **ret,
                    size_t *ret_count, bool *ret_has_more);
+
+/* What stands behind lake_repeat_begin and lake_repeat_end. `storage` is borrowed. */
+struct repeats;
+enum lh_code repeats_new(struct storage *storage, struct repeats **ret,
+                         struct lh_error *err) LH_MUST_USE;
+void repeats_free(struct repeats *repeats); /* NULL is fine */
+enum lh_code repeats_begin(struct repeats *repeats, struct lh_str key, struct lh_str request_hash,
+                           struct lh_arena *arena, const struct lake_answer **ret,
+                           struct lh_error *err) LH_MUST_USE;
+void repeats_end(struct repeats *repeats, struct lh_str key, const struct lake_answer *answer);
+/* Moves records of more than a day ago to the trash. */
+enum lh_code repeats_sweep(struct repeats *repeats, struct lh_error *err) LH_MUST_USE;
 
 /* "4GB", "512 MiB", "1000000" as bytes; empty = 0. LH_INVALID. */
 enum lh_code settings_bytes(struct lh_str text, int64_t *ret, struct lh_error *err) LH_MUST_USE;

@@ -24,6 +24,7 @@ struct keeper {
     struct objects *objects;
     struct storage *storage;
     struct search *search;
+    struct repeats *repeats;
     int64_t retention_ms;
     int64_t expired_us; /* when it last looked for old versions */
     pthread_t thread;
@@ -119,6 +120,8 @@ static void *keep(void *context)
             continue;
         }
         expire(keeper);
+        if (repeats_sweep(keeper->repeats, &err))
+            lh_log_error(LH_LOG_WARN, "lake.idempotency", &err);
         if (storage_trash_sweep(keeper->storage, TRASH_AGE_MS, NULL, &err))
             lh_log_error(LH_LOG_WARN, "lake.trash", &err);
         is_verified = false; /* what came since is looked at in the next round */
@@ -137,6 +140,7 @@ enum lh_code keeper_start(const struct keeper_options *options, struct keeper **
     keeper->objects = options->objects;
     keeper->storage = options->storage;
     keeper->search = options->search;
+    keeper->repeats = options->repeats;
     keeper->retention_ms = options->retention_ms;
     lh_cancel_init(&keeper->cancel);
     pthread_mutex_init(&keeper->lock, NULL);

@@ -37,6 +37,7 @@ struct lake {
     struct keeper *keeper;
     _Atomic(struct follower *) follower; /* commits of the opening find none */
     struct failures *failures;
+    struct repeats *repeats;
     struct job_kind kinds[3];
     int64_t opened_ms;
     int64_t opened_us;
@@ -164,6 +165,7 @@ static enum lh_code start_keeper(struct lake *lake, struct lh_error *err)
         .objects = lake->objects,
         .storage = lake->storage,
         .search = lake->search,
+        .repeats = lake->repeats,
         .retention_ms = lake->settings->catalog.version_retention_s * 1000,
     };
     return keeper_start(&options, &lake->keeper, err);
@@ -181,6 +183,8 @@ static enum lh_code open_parts(struct lake *lake, struct lh_error *err)
     enum lh_code code = storage_open(&storage, &lake->storage, err);
     if (!code)
         code = objects_open(lake->storage, &lake->objects, err);
+    if (!code)
+        code = repeats_new(lake->storage, &lake->repeats, err);
     if (!code)
         code = access_keys_open(lake->storage, &lake->keys, err);
     if (!code && lake->settings->auth.enabled)
@@ -245,6 +249,7 @@ void lake_close(struct lake *lake)
     catalog_close(lake->catalog);
     engine_close(lake->engine);
     access_keys_close(lake->keys);
+    repeats_free(lake->repeats);
     objects_close(lake->objects);
     storage_close(lake->storage);
     failures_free(lake->failures);
@@ -341,6 +346,18 @@ void lake_list_failures(struct lake *lake, const struct lake_failure_filter *fil
                         size_t *ret_count, bool *ret_has_more)
 {
     failures_list(lake->failures, filter, before, limit, arena, ret, ret_count, ret_has_more);
+}
+
+enum lh_code lake_repeat_begin(struct lake *lake, struct lh_str key, struct lh_str request_hash,
+                               struct lh_arena *arena, const struct lake_answer **ret,
+                               struct lh_error *err)
+{
+    return repeats_begin(lake->repeats, key, request_hash, arena, ret, err);
+}
+
+void lake_repeat_end(struct lake *lake, struct lh_str key, const struct lake_answer *answer)
+{
+    repeats_end(lake->repeats, key, answer);
 }
 
 /* --- who has it */

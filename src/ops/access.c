@@ -180,6 +180,8 @@ static enum lh_code run_create(struct op_call *call, const void *raw, struct op_
     struct created created = {.about = &about};
     enum lh_code code =
         access_keys_create(lake_keys(call->lake), &spec, call->arena, &about, &created.key, err);
+    if (!code)
+        reply->location = lh_arena_printf(call->arena, "/access/keys/%.*s", LH_ARG(about.id));
     return code ? code : op_reply_record(reply, &created, err);
 }
 
@@ -200,7 +202,8 @@ const struct op op_keys_create = {
     .kind = OP_RECORD,
     .result = &created_fields,
     .status = 201,
-    .errors = OP_ERRORS(LH_EXISTS, LH_TOO_LARGE),
+    .is_secret = true,
+    .errors = OP_ERRORS(LH_EXISTS, LH_TOO_LARGE, LH_CONFLICT),
     OP_EXAMPLES(create_examples),
     .run = run_create,
 };

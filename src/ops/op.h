@@ -79,11 +79,11 @@ struct op {
     int status;                     /* of success; 0 = 200 (204 for NONE) */
     int other_status;               /* a second success: 202, 207; 0 = none */
     const struct lh_fields *other_result; /* the object of other_status; NULL = `result` */
+    bool is_secret;                       /* the reply is for this caller once, kept nowhere */
     bool takes_if_match;                  /* LH_PRECONDITION when the version is another */
     bool takes_if_none_match;             /* LH_PRECONDITION when there is such an object */
-    bool has_etag;              /* replies carry an ETag: the version, or a sum; a reading one takes
-                                   If-None-Match */
-    const enum lh_code *errors; /* what it may answer, LH_OK-ended; see OP_ERRORS */
+    bool has_etag;                        /* replies carry an ETag: the version, or a sum */
+    const enum lh_code *errors;           /* what it may answer, LH_OK-ended; see OP_ERRORS */
     const struct op_example *examples;
     size_t example_count;
     enum lh_code (*run)(struct op_call *call, const void *args, struct op_reply *reply,

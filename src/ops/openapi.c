@@ -132,7 +132,7 @@ static void put_parameters(struct document *document, const struct op *op)
         put_parameter(document, op, &op->fields->items[i]);
     if (op->takes_if_match)
         put_ref(json, "parameters", "IfMatch");
-    if (op->takes_if_none_match || (op->effect == OP_READ && op->has_etag))
+    if (op->takes_if_none_match || op->kind == OP_BYTES)
         put_ref(json, "parameters", "IfNoneMatch");
     if (op->kind == OP_BYTES)
         put_ref(json, "parameters", "Range");
@@ -346,7 +346,7 @@ static bool is_declared(const struct op *op, enum lh_code code)
     for (size_t i = 0; i < sizeof(with_body) / sizeof(with_body[0]); i++)
         if (with_body[i] == code && op->body != OP_BODY_NONE)
             return true;
-    if (code == LH_KEY_REUSED && op->effect == OP_WRITE)
+    if ((code == LH_KEY_REUSED || code == LH_RACE) && op->effect == OP_WRITE)
         return true;
     if (code == LH_UNAUTHENTICATED && strcmp(op->permission, "public") != 0)
         return true;
@@ -425,7 +425,7 @@ static void put_operation(struct document *document, const struct op *op)
     if (op->other_status)
         put_success(document, op, op->other_status,
                     op->other_result ? op->other_result : op->result);
-    if (op->effect == OP_READ && op->has_etag) {
+    if (op->kind == OP_BYTES) {
         lh_json_key(json, "304");
         lh_json_raw(json, lh_lit("{\"description\":\"It is what If-None-Match names.\"}"));
     }

