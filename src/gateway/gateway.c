@@ -156,6 +156,19 @@ static void put_modified(struct exchange *exchange, int64_t unix_ms)
                                       parts.tm_hour, parts.tm_min, parts.tm_sec));
 }
 
+/* Parquet is packed already, events must not wait, and an ETag or a range of a file means the bytes
+ * as they are. */
+static bool is_worth_packing(const struct op_reply *reply)
+{
+    static const struct lh_str packed[] = {LH_LIT("application/vnd.apache.parquet"),
+                                           LH_LIT("text/event-stream")};
+    for (size_t i = 0; i < sizeof packed / sizeof packed[0]; i++)
+        if (lh_str_starts_with(reply->content_type, packed[i]))
+            return false;
+    return reply->content_type.data && !reply->etag.data && !reply->filename.data &&
+           reply->length < 0;
+}
+
 static void put_head(struct exchange *exchange, const struct op_reply *reply)
 {
     http_reply_status(exchange->reply, reply->status);
@@ -173,6 +186,10 @@ static void put_head(struct exchange *exchange, const struct op_reply *reply)
         put_modified(exchange, reply->modified_ms);
     if (reply->length >= 0)
         http_reply_length(exchange->reply, reply->length);
+    if (reply->op->kind == OP_ROWS)
+        http_reply_header(exchange->reply, "Vary", lh_lit("Accept"));
+    if (is_worth_packing(reply))
+        http_reply_pack(exchange->reply);
 }
 
 /* Bytes that the client has already. Only of these: what JSON tells of a version may change without

@@ -184,6 +184,10 @@ void http_reply_status(struct http_reply *reply, int status); /* 200 unless set 
  * begun. */
 void http_reply_header(struct http_reply *reply, const char *name, struct lh_str value);
 
+/* Says that this body is worth packing: it leaves in the content coding that the client likes best
+ * (gzip, zstd), if it is not a small one. Before the body and before a stream begins; adds Vary. */
+void http_reply_pack(struct http_reply *reply);
+
 /* The whole body, sent when the handler returns, with Content-Length. Copied; the last call counts.
  */
 void http_reply_body(struct http_reply *reply, struct lh_str bytes);

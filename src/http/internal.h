@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 
 #include "http/body.h"
+#include "http/coding.h"
 #include "http/http.h"
 #include "http/stream.h"
 
@@ -123,6 +124,8 @@ struct http_reply {
     struct lh_buf body;
     int64_t length; /* of a stream; -1 = not known before */
     struct http_stream stream;
+    enum coding coding;  /* what the client likes, once http_reply_pack has asked */
+    struct coder *coder; /* of a stream that is packed; else NULL */
 };
 
 struct exchange {

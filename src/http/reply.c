@@ -3,6 +3,7 @@
 
 #include "http/internal.h"
 
+#define PACKED_BYTES_MIN ((size_t)1400)    /* what is smaller travels in one frame as it is */
 #define STREAM_BLOCK_BYTES ((size_t)65536) /* at a time, of bodies that are not chunked */
 
 void reply_init(struct http_reply *reply, struct exchange *exchange)
@@ -21,6 +22,9 @@ void reply_clear(struct http_reply *reply)
     reply->length = -1;
     lh_buf_clear(&reply->body);
     stream_reset(&reply->stream);
+    coder_close(reply->coder);
+    reply->coder = NULL;
+    reply->coding = CODING_NONE;
 }
 
 void reply_reset(struct http_reply *reply)
@@ -37,10 +41,37 @@ void reply_release(struct http_reply *reply)
 {
     lh_buf_release(&reply->body);
     stream_release(&reply->stream);
+    coder_close(reply->coder);
+}
+
+static enum lh_code add_packed(void *buf, const void *bytes, size_t count, struct lh_error *err)
+{
+    lh_buf_append(buf, bytes, count);
+    return lh_buf_check(buf, "The reply", err);
+}
+
+/* Packs a whole body. One that did not get smaller, or for which there is no memory, stays. */
+static void pack_body(struct http_reply *reply)
+{
+    struct coder *coder = NULL;
+    struct lh_buf packed;
+    const struct coder_sink sink = {&packed, add_packed};
+    lh_buf_init(&packed, reply->body.len);
+    if (!coder_open(reply->coding, true, &coder, NULL) &&
+        !coder_write(coder, reply->body.data, reply->body.len, &sink, NULL) &&
+        !coder_end(coder, &sink, NULL)) {
+        http_reply_take(reply, &packed);
+        http_reply_header(reply, "Content-Encoding", coding_name(reply->coding));
+    }
+    coder_close(coder);
+    lh_buf_release(&packed);
 }
 
 void reply_finish(struct http_reply *reply)
 {
+    if (!reply->stream.is_begun && reply->coding != CODING_NONE &&
+        reply->body.len >= PACKED_BYTES_MIN)
+        pack_body(reply);
     if (reply->stream.is_begun && !reply->stream.is_ended)
         http_reply_abort(reply);
     if (!reply->stream.is_started)
@@ -84,6 +115,14 @@ void http_reply_length(struct http_reply *reply, int64_t bytes)
     assert(bytes >= 0);
     if (!reply->stream.is_started)
         reply->length = bytes;
+}
+
+void http_reply_pack(struct http_reply *reply)
+{
+    assert(!reply->stream.is_begun);
+    http_reply_header(reply, "Vary", lh_lit("Accept-Encoding"));
+    reply->coding =
+        coding_choose(http_request_header(&reply->exchange->request, "Accept-Encoding"));
 }
 
 void http_reply_body(struct http_reply *reply, struct lh_str bytes)

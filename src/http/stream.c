@@ -206,17 +206,23 @@ static enum lh_code wait_locked(struct exchange *exchange, int64_t since_us, str
 enum lh_code http_reply_begin(struct http_reply *reply, struct lh_error *err)
 {
     struct exchange *exchange = reply->exchange;
+    enum lh_code code = LH_OK;
     if (!reply->stream.is_begun) {
         reply->stream.is_begun = true;
         reply->stream.kicked_us = lh_clock_monotonic_us();
+        if (reply->coding != CODING_NONE) {
+            http_reply_header(reply, "Content-Encoding", coding_name(reply->coding));
+            code = coder_open(reply->coding, false, &reply->coder, err);
+        }
     }
     pthread_mutex_lock(&reply->stream.lock);
-    const enum lh_code code = check_locked(exchange, err);
+    if (!code)
+        code = check_locked(exchange, err);
     pthread_mutex_unlock(&reply->stream.lock);
     return code;
 }
 
-/* Puts what fits. *ret_has_kick: the I/O thread should hear of it. */
+/* Puts what fits. *ret_is_full: the I/O thread should hear of it. */
 static enum lh_code put_some(struct exchange *exchange, const char *bytes, size_t count,
                              size_t *ret_count, bool *ret_is_full, struct lh_error *err)
 {
@@ -247,14 +253,12 @@ static enum lh_code wait_for_room(struct exchange *exchange, struct lh_error *er
     return code;
 }
 
-enum lh_code http_reply_write(struct http_reply *reply, const void *bytes, size_t count,
-                              struct lh_error *err)
+/* Puts it all, waiting for room. The context is the exchange: a coder's sink. */
+static enum lh_code put(void *context, const void *bytes, size_t count, struct lh_error *err)
 {
-    struct exchange *exchange = reply->exchange;
-    enum lh_code code = http_reply_begin(reply, err);
+    struct exchange *exchange = context;
+    enum lh_code code = LH_OK;
     const char *from = bytes;
-    if (exchange->request.method == HTTP_HEAD)
-        return code;
     while (!code && count > 0) {
         size_t taken = 0;
         bool is_full = false;
@@ -263,7 +267,7 @@ enum lh_code http_reply_write(struct http_reply *reply, const void *bytes, size_
             return code;
         from += taken;
         count -= taken;
-        if (is_full || lh_clock_monotonic_us() - reply->stream.kicked_us > KICK_US)
+        if (is_full || lh_clock_monotonic_us() - exchange->reply.stream.kicked_us > KICK_US)
             kick(exchange);
         if (count > 0)
             code = wait_for_room(exchange, err);
@@ -271,12 +275,51 @@ enum lh_code http_reply_write(struct http_reply *reply, const void *bytes, size_
     return code;
 }
 
+/* What a coder holds back of a slow stream leaves as early as it would unpacked. */
+static enum lh_code put_packed(struct http_reply *reply, const void *bytes, size_t count,
+                               struct lh_error *err)
+{
+    const struct coder_sink sink = {reply->exchange, put};
+    const int64_t kicked_us = reply->stream.kicked_us;
+    enum lh_code code = coder_write(reply->coder, bytes, count, &sink, err);
+    if (!code && reply->stream.kicked_us == kicked_us &&
+        lh_clock_monotonic_us() - kicked_us > KICK_US)
+        code = coder_flush(reply->coder, &sink, err);
+    return code;
+}
+
+enum lh_code http_reply_write(struct http_reply *reply, const void *bytes, size_t count,
+                              struct lh_error *err)
+{
+    enum lh_code code = http_reply_begin(reply, err);
+    if (code || reply->exchange->request.method == HTTP_HEAD)
+        return code;
+    return reply->coder ? put_packed(reply, bytes, count, err)
+                        : put(reply->exchange, bytes, count, err);
+}
+
 enum lh_code http_reply_flush(struct http_reply *reply, struct lh_error *err)
 {
-    const enum lh_code code = http_reply_begin(reply, err);
-    if (!code && reply->exchange->request.method != HTTP_HEAD)
+    const struct coder_sink sink = {reply->exchange, put};
+    enum lh_code code = http_reply_begin(reply, err);
+    if (code || reply->exchange->request.method == HTTP_HEAD)
+        return code;
+    if (reply->coder)
+        code = coder_flush(reply->coder, &sink, err);
+    if (!code)
         kick(reply->exchange);
     return code;
+}
+
+/* The last of what a coder holds. False: the client is gone or too slow, the stream is cut. */
+static bool end_coder(struct http_reply *reply)
+{
+    const struct coder_sink sink = {reply->exchange, put};
+    bool is_alive = !reply->coder || reply->exchange->request.method == HTTP_HEAD ||
+                    coder_end(reply->coder, &sink, NULL) == LH_OK;
+    coder_close(reply->coder);
+    reply->coder = NULL;
+    return is_alive;
 }
 
 void http_reply_end(struct http_reply *reply)
@@ -284,6 +327,10 @@ void http_reply_end(struct http_reply *reply)
     struct http_stream *stream = &reply->stream;
     if (!stream->is_begun)
         stream->is_begun = true;
+    if (!end_coder(reply)) {
+        http_reply_abort(reply);
+        return;
+    }
     pthread_mutex_lock(&stream->lock);
     stream->is_ended = !stream->is_aborted;
     atomic_store(&reply->exchange->is_answered, true);

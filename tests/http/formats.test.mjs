@@ -2,15 +2,18 @@
 // apache-arrow, hyparquet; and how a format is asked for.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
+import { request } from 'node:http';
 import { createRequire } from 'node:module';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { gunzipSync } from 'node:zlib';
 import { connect } from '../support/client.mjs';
 import { root, startServer } from '../support/server.mjs';
 
 const require = createRequire(join(root, 'deps', 'test', 'package.json'));
 const arrow = require('apache-arrow');
+const fzstd = require('fzstd');
 
 let server;
 let lake;
@@ -282,4 +285,54 @@ test('no file of a result is left behind, nor open', async () => {
   assert.equal(open(), 0);
   assert.deepEqual(readdirSync(join(server.data, '_scratch')), []);
   assert.equal((await lake.sql('SELECT 1')).status, 200);
+});
+
+// Headers and bytes as they travel: fetch would unpack by itself.
+function raw(sql, more, headers) {
+  return new Promise((resolve, reject) => {
+    const sent = request(`${server.url}/query/sql`, { method: 'POST', headers: { 'content-type': 'application/json', ...headers } }, (response) => {
+      const pieces = [];
+      response.on('data', (piece) => pieces.push(piece));
+      response.on('end', () => resolve({ headers: response.headers, bytes: Buffer.concat(pieces) }));
+      response.on('error', reject);
+    });
+    sent.on('error', reject);
+    sent.end(JSON.stringify({ sql, ...more }));
+  });
+}
+
+test('gzip and zstd: what was packed is what would have come without', async () => {
+  const unpack = { gzip: gunzipSync, zstd: (bytes) => Buffer.from(fzstd.decompress(bytes)) };
+  const sql = "SELECT range AS id, 'text ' || (range % 100) AS t, range / 7 AS d FROM range(200000)";
+  for (const format of ['ndjson', 'csv', 'arrow']) {
+    const plain = await raw(sql, { format, limit: 200000 }, {});
+    assert.equal(plain.headers['content-encoding'], undefined);
+    for (const [coding, read] of Object.entries(unpack)) {
+      const packed = await raw(sql, { format, limit: 200000 }, { 'accept-encoding': coding });
+      assert.equal(packed.headers['content-encoding'], coding);
+      assert.match(packed.headers.vary, /Accept-Encoding/);
+      assert.ok(packed.bytes.length < plain.bytes.length * 0.6, `${format} ${coding}: ${packed.bytes.length} of ${plain.bytes.length}`);
+      assert.ok(read(packed.bytes).equals(plain.bytes), `${format} ${coding}`);
+    }
+  }
+  // A reply in one piece has a length, and JSON goes on to be JSON.
+  const whole = await raw('SELECT range AS id FROM range(500)', {}, { 'accept-encoding': 'gzip' });
+  assert.deepEqual([whole.headers['content-encoding'], Number(whole.headers['content-length'])], ['gzip', whole.bytes.length]);
+  assert.equal(JSON.parse(gunzipSync(whole.bytes)).rows.length, 500);
+});
+
+test('what is small or packed already is not packed', async () => {
+  const coding = async (sql, more, accept) => (await raw(sql, more, { 'accept-encoding': accept })).headers['content-encoding'];
+  assert.equal(await coding('SELECT 1', {}, 'gzip, zstd'), undefined);
+  assert.equal(await coding('SELECT range FROM range(100000)', { format: 'parquet', limit: 100000 }, 'gzip, zstd'), undefined);
+  assert.equal(await coding('SELECT range FROM range(100000)', { limit: 100000 }, 'gzip;q=0, zstd;q=0'), undefined);
+  assert.equal(await coding('SELECT range FROM range(100000)', { limit: 100000 }, 'br, gzip;q=0.9, zstd;q=0.8'), 'gzip');
+  assert.equal(await coding('SELECT range FROM range(100000)', { limit: 100000 }, 'br'), undefined);
+});
+
+test('a packed body that fails late says so as an unpacked one does', async () => {
+  const late = "SELECT range AS id, hash(range) AS h, CASE WHEN range = 900000 THEN error('late') END AS e FROM range(1000000)";
+  const { bytes } = await raw(late, { format: 'ndjson', limit: 1000000 }, { 'accept-encoding': 'gzip' });
+  assert.equal(JSON.parse(gunzipSync(bytes).toString().trimEnd().split('\n').pop()).error.detail, 'late');
+  await assert.rejects(raw(late, { format: 'csv', limit: 1000000 }, { 'accept-encoding': 'zstd' }), /aborted|hang up|reset/);
 });

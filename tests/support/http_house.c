@@ -96,6 +96,7 @@ static void stream(struct http_house *house, const struct http_request *request,
     static const char piece[10000] = {0};
     const int64_t bytes = number(request, "bytes", 100000);
     struct lh_error err = LH_ERROR_NONE;
+    http_reply_pack(reply);
     enum lh_code code = http_reply_begin(reply, &err);
     int64_t done = 0;
     while (!code && done < bytes) {
@@ -115,6 +116,7 @@ static void events(struct http_house *house, const struct http_request *request,
 {
     (void)request;
     struct lh_error err = LH_ERROR_NONE;
+    http_reply_pack(reply);
     enum lh_code code = http_reply_write(reply, "one\n", 4, &err);
     if (!code)
         code = http_reply_flush(reply, &err);

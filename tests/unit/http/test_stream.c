@@ -82,6 +82,24 @@ static void flushed_rows_arrive_before_the_end(void **state)
     close(fd);
 }
 
+static void flushed_rows_arrive_packed_before_the_end(void **state)
+{
+    struct http_house *house = *state;
+    const int fd = raw_connect(house);
+    raw_send(fd, "GET /events HTTP/1.1\r\n" HOST "Accept-Encoding: gzip\r\n\r\n");
+    char *first = raw_read_all(fd, 300);
+    then_contains(first, "Content-Encoding: gzip\r\n");
+    then_contains(first, "Vary: Accept-Encoding\r\n");
+    const char *body = strstr(first, "\r\n\r\n");
+    assert_non_null(body);
+    assert_true(strtol(body + 4, NULL, 16) > 10);
+    then_contains(body, "\r\n\x1f\x8b"); /* gzip's magic number: the coding is that of the name */
+    free(first);
+    http_house_open(house);
+    free(raw_read_all(fd, 300));
+    close(fd);
+}
+
 /* The buffer and the two sockets' own are all that the handler gets rid of. */
 static void a_slow_reader_holds_its_handler_back_and_is_cut_in_the_end(void **state)
 {
@@ -195,11 +213,12 @@ static void *make_load(void *context)
         "POST /spool HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello",
         "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello",
         "GET /nowhere HTTP/1.1\r\n" HOST "\r\n",
+        "GET /stream?bytes=9000000 HTTP/1.1\r\n" HOST "Accept-Encoding: zstd\r\n\r\n",
         "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 9000000\r\n\r\nhello",
     };
     for (int round = 0; round < 60; round++) {
         const int fd = raw_connect(load->house);
-        const char *request = requests[(size_t)rand_r(&load->seed) % 6];
+        const char *request = requests[(size_t)rand_r(&load->seed) % 7];
         const size_t len = strlen(request);
         const bool is_cut = rand_r(&load->seed) % 4 == 0;
         (void)raw_try_send(fd, request, is_cut ? (size_t)rand_r(&load->seed) % len : len);
@@ -239,6 +258,7 @@ int main(void)
         HOUSE_TEST(a_short_stream_leaves_in_one_piece),
         HOUSE_TEST(a_long_stream_is_chunked_and_complete),
         HOUSE_TEST(flushed_rows_arrive_before_the_end),
+        HOUSE_TEST(flushed_rows_arrive_packed_before_the_end),
         HOUSE_TEST(a_slow_reader_holds_its_handler_back_and_is_cut_in_the_end),
         HOUSE_TEST(a_client_that_leaves_ends_the_stream),
         HOUSE_TEST(an_error_after_some_rows_is_told_or_seen),
