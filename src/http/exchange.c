@@ -25,7 +25,8 @@ struct exchange *exchange_new(struct connection *connection, struct exchange *sp
     exchange->connection = connection;
     lh_cancel_init(&exchange->cancel);
     exchange->request = (struct http_request){
-        .remote = lh_str_of(connection->remote),
+        /* Copied: a handler may log after its connection is gone. */
+        .remote = lh_arena_str(exchange->arena, lh_str_of(connection->remote)),
         .arena = exchange->arena,
         .cancel = &exchange->cancel,
     };
