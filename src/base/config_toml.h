@@ -1,4 +1,4 @@
-/* The C face of the TOML parser: config_toml.cpp is the only C++ of the project. */
+/* The C face of the TOML parser: with shortest.cpp the only C++ of the project. */
 #ifndef LAKEHOUSE_BASE_CONFIG_TOML_H
 #define LAKEHOUSE_BASE_CONFIG_TOML_H
 

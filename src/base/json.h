@@ -54,6 +54,11 @@ void lh_json_put_bool(struct lh_json *json, const char *key, bool value);
 /* Appends `text` as a quoted JSON string; for encoders that write cells without the comma logic. */
 void lh_json_append_quoted(struct lh_buf *buf, struct lh_str text);
 void lh_json_append_double(struct lh_buf *buf, double value);
+/* The shortest text that reads back the same ("3.0", "1e+21", "\"NaN\""), not NUL-ended. There is
+ * room for LH_JSON_DOUBLE_BYTES; returns its end. */
+#define LH_JSON_DOUBLE_BYTES 64
+char *lh_json_write_double(char *out, double value);
+char *lh_json_write_float(char *out, float value);
 
 /* Parses one value. The caller ends *ret with json_decref. LH_MALFORMED with line, column and byte
  * position; LH_TOO_LARGE for more than `bytes_max` bytes or LH_JSON_VALUES_MAX values. Keys may not

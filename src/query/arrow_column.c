@@ -194,35 +194,46 @@ static void add_fixed(struct arrow_batch *batch, const struct engine_vector *vec
     add_piece(batch, copy, rows.count * width);
 }
 
+/* Eight bytes of 0 or 1 as eight bits: the factor moves the lowest bit of each to the top byte. */
+static inline uint64_t pack_eight(const uint8_t *bytes)
+{
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    return (word & UINT64_C(0x0101010101010101)) * UINT64_C(0x0102040810204080) >> 56;
+}
+
+static uint64_t pack_bools(const uint8_t *data, struct rows rows, size_t from)
+{
+    uint64_t word = 0;
+    size_t count = rows.count - from < 64 ? rows.count - from : 64, i = 0;
+    for (; !rows.at && i + 8 <= count; i += 8)
+        word |= pack_eight(data + rows.from + from + i) << i;
+    for (; i < count; i++) {
+        size_t row = row_of(rows, from + i);
+        word |= (uint64_t)(row != ROW_NONE && data[row] == 1) << i;
+    }
+    return word;
+}
+
 static void add_bools(struct arrow_batch *batch, const struct engine_vector *vector,
                       struct rows rows)
 {
     const uint64_t *bits;
-    const uint8_t *data = vector->data;
     if (!add_validity(batch, vector, rows, &bits))
         return;
     uint64_t *packed = take(batch, (rows.count + 63) / 64 * 8);
     if (!packed)
         return;
-    for (size_t i = 0; i < rows.count; i += 64) {
-        uint64_t word = 0;
-        for (size_t j = 0; j < 64 && i + j < rows.count; j++)
-            if (is_valid(bits, i + j))
-                word |= (uint64_t)(data[row_of(rows, i + j)] != 0) << j;
-        packed[i / 64] = word;
-    }
+    for (size_t i = 0; i < rows.count; i += 64)
+        packed[i / 64] = pack_bools(vector->data, rows, i) & (bits ? bits[i / 64] : UINT64_MAX);
     add_piece(batch, packed, (rows.count + 7) / 8);
 }
 
 /* Writes one value at `to`; the value is not NULL. False: it cannot be told. */
 typedef bool (*convert)(const struct engine_vector *vector, size_t row, void *to);
-
-static bool convert_decimal(const struct engine_vector *vector, size_t row, void *to)
-{
-    struct engine_int128 value = engine_vector_decimal(vector, row);
-    memcpy(to, &value, 16);
-    return true;
-}
 
 static bool convert_int128(const struct engine_vector *vector, size_t row, void *to)
 {
@@ -279,6 +290,49 @@ static void add_converted(struct arrow_batch *batch, const struct engine_vector 
         }
     }
     add_piece(batch, copy, rows.count * width);
+}
+
+/* One loop per storage. */
+#define WIDEN_DECIMALS(name, ctype)                                                                \
+    static void name(const struct engine_vector *vector, struct rows rows, const uint64_t *bits,   \
+                     struct engine_int128 *to)                                                     \
+    {                                                                                              \
+        const ctype *from = vector->data;                                                          \
+        for (size_t i = 0; !rows.at && !bits && i < rows.count; i++) {                             \
+            int64_t value = from[rows.from + i];                                                   \
+            to[i] = (struct engine_int128){(uint64_t)value, value >> 63};                          \
+        }                                                                                          \
+        for (size_t i = 0; (rows.at || bits) && i < rows.count; i++) {                             \
+            int64_t value = is_valid(bits, i) ? from[row_of(rows, i)] : 0;                         \
+            to[i] = (struct engine_int128){(uint64_t)value, value >> 63};                          \
+        }                                                                                          \
+    }
+WIDEN_DECIMALS(widen16, int16_t)
+WIDEN_DECIMALS(widen32, int32_t)
+WIDEN_DECIMALS(widen64, int64_t)
+
+/* Arrow has them all in 128 bits; the engine in as many as their digits need. */
+static void add_decimals(struct arrow_batch *batch, const struct engine_vector *vector,
+                         struct rows rows)
+{
+    const uint64_t *bits;
+    enum engine_type storage = vector->info->storage;
+    if (storage == ENGINE_INT128) {
+        add_fixed(batch, vector, rows, 16);
+        return;
+    }
+    if (!add_validity(batch, vector, rows, &bits))
+        return;
+    struct engine_int128 *wide = take(batch, rows.count * sizeof *wide);
+    if (!wide)
+        return;
+    if (storage == ENGINE_INT16)
+        widen16(vector, rows, bits, wide);
+    else if (storage == ENGINE_INT32)
+        widen32(vector, rows, bits, wide);
+    else
+        widen64(vector, rows, bits, wide);
+    add_piece(batch, wide, rows.count * sizeof *wide);
 }
 
 /* --- texts */
@@ -544,10 +598,7 @@ static void add(struct arrow_batch *batch, const struct engine_vector *vector, s
         add_converted(batch, vector, rows, 32, convert_int128);
         break;
     case ENGINE_DECIMAL:
-        if (vector->info->storage == ENGINE_INT128)
-            add_fixed(batch, vector, rows, 16);
-        else
-            add_converted(batch, vector, rows, 16, convert_decimal);
+        add_decimals(batch, vector, rows);
         break;
     case ENGINE_INTERVAL:
         add_converted(batch, vector, rows, 16, convert_interval);

@@ -35,32 +35,43 @@ static enum lh_code begin(const struct query *query, const struct query_encode_o
         lh_json_append_quoted(buf, lh_buf_str(&type));
         lh_buf_append_char(buf, '}');
     }
-    lh_buf_append_str(buf, lh_lit("],\"rows\":["));
+    lh_buf_append_str(buf, lh_lit("],\"rows\":"));
     enum lh_code code = lh_buf_check(&type, "The name of a column's type", err);
     lh_buf_release(&type);
     *ret_state = state;
     return code;
 }
 
-static char *write_row(const struct state *state, const struct engine_chunk *chunk, size_t row,
-                       struct lh_buf *buf, char *out)
+static inline char *write_cell(struct lh_buf *buf, query_json_cell cell,
+                               const struct engine_vector *vector, size_t row, char *out)
 {
-    *out++ = '[';
-    for (size_t i = 0; i < state->column_count && out; i++) {
-        const struct engine_vector *vector = &chunk->columns[i];
-        if (i)
-            *out++ = ',';
-        if (engine_vector_is_null(vector, row)) {
-            memcpy(out, "null", 4);
-            out += 4;
-        } else {
-            out = state->cells[i](buf, vector, row, out);
+    if (vector->validity && !(vector->validity[row / 64] >> (row % 64) & 1)) {
+        memcpy(out, "null", 4);
+        return out + 4;
+    }
+    return cell(buf, vector, row, out);
+}
+
+/* Each row begins with the comma of the one before, the first of all with the bracket of the list.
+ */
+static char *write_rows(const struct state *state, const struct engine_chunk *chunk,
+                        struct lh_buf *buf, char *out)
+{
+    char before = state->has_rows ? ',' : '[';
+    for (size_t row = 0; row < chunk->row_count && out; row++) {
+        char separator = '[';
+        *out++ = before;
+        before = ',';
+        for (size_t i = 0; i < state->column_count && out; i++) {
+            *out++ = separator;
+            separator = ',';
+            out = write_cell(buf, state->cells[i], &chunk->columns[i], row, out);
+            if (out)
+                out = query_json_room(buf, out, 0);
         }
         if (out)
-            out = query_json_room(buf, out, 0);
+            *out++ = ']';
     }
-    if (out)
-        *out++ = ']';
     return out;
 }
 
@@ -72,14 +83,12 @@ static enum lh_code chunk_rows(void *raw, const struct engine_chunk *chunk,
     for (size_t i = 0; i < state->column_count; i++)
         state->cells[i] = query_json_cell_of(&chunk->columns[i]);
     char *out = lh_buf_reserve(buf, QUERY_JSON_CELL_BYTES);
-    for (size_t row = 0; row < chunk->row_count && out; row++) {
-        if (state->has_rows)
-            *out++ = ',';
-        state->has_rows = true;
-        out = write_row(state, chunk, row, buf, out);
-    }
     if (out)
+        out = write_rows(state, chunk, buf, out);
+    if (out) {
         buf->len = (size_t)(out - buf->data);
+        state->has_rows = true;
+    }
     return lh_buf_check(buf, "A piece of the result", err);
 }
 
@@ -123,11 +132,12 @@ void query_append_error(const struct lh_error *why, struct lh_buf *buf)
 }
 
 /* The writer continues an object that begin opened. */
-static void write_tail(const struct query *query, const struct lh_error *why, struct lh_buf *buf)
+static void write_tail(const struct state *state, const struct query *query,
+                       const struct lh_error *why, struct lh_buf *buf)
 {
     struct lh_json json;
     lh_json_init(&json, buf);
-    lh_buf_append_char(buf, ']');
+    lh_buf_append_str(buf, state->has_rows ? lh_lit("]") : lh_lit("[]"));
     size_t at = buf->len;
     lh_json_object(&json);
     lh_json_put_int(&json, "row_count", query_row_count(query));
@@ -149,8 +159,7 @@ static void write_tail(const struct query *query, const struct lh_error *why, st
 static enum lh_code end(void *state, const struct query *query, struct query_output *output,
                         struct lh_error *err)
 {
-    (void)state;
-    write_tail(query, NULL, &output->buf);
+    write_tail(state, query, NULL, &output->buf);
     return lh_buf_check(&output->buf, "The end of the result", err);
 }
 
@@ -158,8 +167,7 @@ static enum lh_code end(void *state, const struct query *query, struct query_out
 static void fail(void *state, const struct query *query, const struct lh_error *why,
                  struct lh_buf *buf)
 {
-    (void)state;
-    write_tail(query, why, buf);
+    write_tail(state, query, why, buf);
 }
 
 const struct query_encoder query_encode_json = {

@@ -19,14 +19,39 @@ query_json_cell query_json_cell_of(const struct engine_vector *vector);
 char *query_json_value(struct lh_buf *buf, const struct engine_vector *vector, size_t row,
                        char *out);
 
-/* encode_json_time.c: cells of dates, times and intervals. */
+/* encode_json_number.c */
+char *query_json_bool(struct lh_buf *, const struct engine_vector *, size_t, char *);
+char *query_json_int8(struct lh_buf *, const struct engine_vector *, size_t, char *);
+char *query_json_int16(struct lh_buf *, const struct engine_vector *, size_t, char *);
+char *query_json_int32(struct lh_buf *, const struct engine_vector *, size_t, char *);
+char *query_json_int64(struct lh_buf *, const struct engine_vector *, size_t, char *);
+char *query_json_uint8(struct lh_buf *, const struct engine_vector *, size_t, char *);
+char *query_json_uint16(struct lh_buf *, const struct engine_vector *, size_t, char *);
+char *query_json_uint32(struct lh_buf *, const struct engine_vector *, size_t, char *);
+char *query_json_uint64(struct lh_buf *, const struct engine_vector *, size_t, char *);
+char *query_json_float(struct lh_buf *, const struct engine_vector *, size_t, char *);
+char *query_json_double(struct lh_buf *, const struct engine_vector *, size_t, char *);
+char *query_json_decimal(struct lh_buf *, const struct engine_vector *, size_t, char *);
+
+/* encode_json_time.c */
 char *query_json_date(struct lh_buf *, const struct engine_vector *, size_t, char *);
 char *query_json_time(struct lh_buf *, const struct engine_vector *, size_t, char *);
 char *query_json_timestamp(struct lh_buf *, const struct engine_vector *, size_t, char *);
-char *query_json_uint(char *out, uint64_t value); /* decimal digits */
-/* Ends what engine_value_text wrote between quotes. */
+char *query_json_timestamp_s(struct lh_buf *, const struct engine_vector *, size_t, char *);
+char *query_json_timestamp_ms(struct lh_buf *, const struct engine_vector *, size_t, char *);
+char *query_json_timestamp_ns(struct lh_buf *, const struct engine_vector *, size_t, char *);
+
+/* Writes the engine's own text between quotes: of types that are rare or have no other. */
 char *query_json_engine_text(struct lh_buf *buf, const struct engine_vector *vector, size_t row,
                              char *out);
-char *query_json_room(struct lh_buf *buf, char *out, size_t bytes);
+
+/* Where writing goes on when `bytes` and a cell more are to come; NULL: the buffer is over. */
+char *query_json_more(struct lh_buf *buf, char *out, size_t bytes);
+static inline char *query_json_room(struct lh_buf *buf, char *out, size_t bytes)
+{
+    return (size_t)(out - buf->data) + bytes + QUERY_JSON_CELL_BYTES <= buf->capacity
+               ? out
+               : query_json_more(buf, out, bytes);
+}
 
 #endif

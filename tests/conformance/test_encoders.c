@@ -415,6 +415,102 @@ static void texts_of_every_kind_survive_csv(void **state)
     assert_same(oracle(check), "5000 0");
 }
 
+/* Every line is a value, as we write it, and the engine's own text of it. */
+static size_t lines_that_agree(const char *sql)
+{
+    struct lh_error err = LH_ERROR_NONE;
+    struct taken taken = {.keeps = true};
+    size_t count = 0;
+    if (write_all(query_encoder_by_name(lh_lit("csv")), sql, 1000000, &taken, NULL, &err))
+        fail_msg("%s: %s", sql, err.message);
+    struct lh_str rest = lh_buf_str(&taken.bytes);
+    (void)lh_str_cut(&rest, '\n');
+    for (; rest.len; count++) {
+        struct lh_str line = lh_str_cut(&rest, '\n'), ours = lh_str_cut(&line, ',');
+        line.len--; /* CR */
+        if (!lh_str_equal(ours, line))
+            fail_msg("'%.*s' should be '%.*s'", LH_ARG(ours), LH_ARG(line));
+    }
+    lh_buf_release(&taken.bytes);
+    return count;
+}
+
+static void numbers_of_every_length_are_written_as_the_engine_writes_them(void **state)
+{
+    (void)state;
+    static const char around[] =
+        "SELECT v::%s AS v, v::%s::VARCHAR AS t FROM (SELECT unnest([p - 1, p, p + 1, -p, 1 - p, "
+        "-p - 1, p // 7, p // -13]) AS v FROM (SELECT (10::HUGEINT ** i)::HUGEINT AS p FROM "
+        "range(%d) r(i))) WHERE v BETWEEN %s AND %s";
+    static const struct {
+        const char *type;
+        int powers;
+        const char *least, *most;
+    } rows[] = {
+        {"TINYINT", 3, "-128", "127"},
+        {"SMALLINT", 5, "-32768", "32767"},
+        {"INTEGER", 10, "-2147483648", "2147483647"},
+        {"BIGINT", 19, "-9223372036854775808", "9223372036854775807"},
+        {"UTINYINT", 3, "0", "255"},
+        {"USMALLINT", 5, "0", "65535"},
+        {"UINTEGER", 10, "0", "4294967295"},
+        {"UBIGINT", 20, "0", "18446744073709551615"},
+        {"HUGEINT", 38, "-1e38::HUGEINT", "1e38::HUGEINT"},
+    };
+    char sql[1024];
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        snprintf(sql, sizeof sql, around, rows[i].type, rows[i].type, rows[i].powers, rows[i].least,
+                 rows[i].most);
+        assert_true(lines_that_agree(sql) > 6);
+    }
+    assert_int_equal(lines_that_agree("SELECT v, v::VARCHAR FROM (VALUES (-9223372036854775808), "
+                                      "(9223372036854775807), (0)) x(v)"),
+                     3);
+    for (int scale = 0; scale < 18;
+         scale++) { /* of 18 the engine writes no digit before the point */
+        snprintf(sql, sizeof sql,
+                 "SELECT d, d::VARCHAR FROM (SELECT (v / 10::HUGEINT ** %d)::DECIMAL(18,%d) AS d "
+                 "FROM (SELECT unnest([0, 1, p - 1, p, p // 3, -p, 1 - p]) AS v FROM (SELECT "
+                 "(10::HUGEINT ** i)::HUGEINT AS p FROM range(17) r(i))))",
+                 scale, scale);
+        assert_int_equal(lines_that_agree(sql), 17 * 7);
+    }
+    assert_int_equal(
+        lines_that_agree("SELECT d, d::VARCHAR FROM (SELECT (unnest([0, 1, -1, 99, -999, 1234]) / "
+                         "100)::DECIMAL(4,2) AS d)"),
+        6);
+    assert_int_equal(lines_that_agree("SELECT d, d::VARCHAR FROM (SELECT (i * 7919 % 199999999 / "
+                                      "1000)::DECIMAL(9,3) AS d FROM range(50000) r(i))"),
+                     50000);
+}
+
+static void fractions_and_times_are_written_as_the_engine_writes_them(void **state)
+{
+    (void)state;
+    char sql[1024];
+    for (int digits = 0; digits <= 8; digits++) {
+        snprintf(sql, sizeof sql,
+                 "SELECT d, d::VARCHAR FROM (SELECT ((CASE WHEN i %% 2 = 0 THEN 1 ELSE -1 END) * "
+                 "(i * 1000003 %% 99999999989) / 10 ** %d)::DOUBLE AS d FROM range(1, 20000) r(i)) "
+                 "WHERE abs(d) >= 0.0001 AND abs(d) < 1e11",
+                 digits);
+        assert_true(lines_that_agree(sql) > 10000);
+    }
+    assert_int_equal(
+        lines_that_agree("SELECT d, d::VARCHAR FROM (SELECT DATE '0001-01-01' + (i * 31)::INTEGER "
+                         "AS d FROM range(117805) r(i))"),
+        117805);
+    assert_int_equal(
+        lines_that_agree("SELECT t, strftime(t, '%Y-%m-%dT%H:%M:%S') || CASE WHEN m % 1000000 = 0 "
+                         "THEN '' WHEN m % 1000 = 0 THEN strftime(t, '.%g') ELSE strftime(t, "
+                         "'.%f') END || 'Z' FROM (SELECT TIMESTAMP '1890-02-27 00:00:00' + "
+                         "to_microseconds(m) AS t, m FROM (SELECT (i * 86399123457 + CASE i % 3 "
+                         "WHEN 0 THEN 0 WHEN 1 THEN 5000 ELSE 17 END) // CASE i % 3 WHEN 0 THEN "
+                         "1000000 WHEN 1 THEN 1000 ELSE 1 END * CASE i % 3 WHEN 0 THEN 1000000 "
+                         "WHEN 1 THEN 1000 ELSE 1 END AS m FROM range(60000) r(i)))"),
+        60000);
+}
+
 /* --- one format's own */
 
 static struct lh_str csv_of(const char *sql, bool escapes_formulas)
@@ -530,6 +626,8 @@ int main(void)
         cmocka_unit_test(the_comparison_sees_a_difference),
         cmocka_unit_test(parquet_is_cut_at_the_limit_in_the_order_of_the_statement),
         cmocka_unit_test(texts_of_every_kind_survive_csv),
+        cmocka_unit_test(numbers_of_every_length_are_written_as_the_engine_writes_them),
+        cmocka_unit_test(fractions_and_times_are_written_as_the_engine_writes_them),
         cmocka_unit_test(null_and_empty_text_are_told_apart),
         cmocka_unit_test(formulas_are_escaped_when_asked),
         cmocka_unit_test(arrow_lends_nothing_that_stands_under_a_null),

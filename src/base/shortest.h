@@ -1,0 +1,22 @@
+/* The shortest decimal that reads back as the same floating-point number. */
+#ifndef LAKEHOUSE_BASE_SHORTEST_H
+#define LAKEHOUSE_BASE_SHORTEST_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LH_SHORTEST_BYTES 24 /* more than the 17 digits that there are at most */
+
+/* Writes the digits of a finite value above 0, the first and the last of them not '0'; the value is
+ * 0.<digits> × 10^*ret_point. Returns how many they are. */
+int lh_shortest_double(double value, char *ret_digits, int *ret_point);
+int lh_shortest_float(float value, char *ret_digits, int *ret_point);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
