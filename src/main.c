@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "cli/cli.h"
@@ -48,6 +49,8 @@ static enum lh_code serve(const struct settings *settings, const sigset_t *signa
         wait_for_end(signals);
         lake_stop(lake);
         gateway_stop(gateway, settings->server.drain_ms);
+        if (!lake_drain(lake)) /* as after a kill: what was acknowledged is durable */
+            _exit(CLI_FAILED);
     }
     lake_close(lake);
     return code;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/pool.h"
@@ -177,6 +178,8 @@ enum lh_code demo_run(const struct demo_options *options, struct lh_error *err)
 out:
     http_client_free(demo.client);
     gateway_stop(gateway, GRACE_MS);
+    if (lake && !lake_drain(lake)) /* as after a kill: what was acknowledged is durable */
+        _exit(1);
     lake_close(lake);
     ending_end(&ending);
     lh_arena_free(demo.arena);

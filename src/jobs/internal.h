@@ -12,9 +12,6 @@
 #include "jobs/jobs.h"
 #include "storage/storage.h"
 
-#define JOBS_FOLDER "_jobs"
-#define JOBS_RECORD_BYTES_MAX ((size_t)1 << 20)
-
 struct job {
     /* Fixed once the job is in the list. */
     struct jobs *jobs;
@@ -27,6 +24,8 @@ struct job {
     struct lh_upload input; /* path: absolute; absent if none */
     bool is_durable;
     int64_t created_ms;
+    /* Why it is not run again, unless its effect is found; NULL: it is run. */
+    const struct lh_error *given_up;
 
     struct lh_cancel cancel; /* atomic by itself */
     bool is_checked;         /* job_checkpoint has noted this attempt; only its own thread looks */
@@ -35,7 +34,9 @@ struct job {
     enum job_state state;
     bool is_cancelling;
     bool is_handed_over; /* queued, and the pool has it */
+    bool is_held;        /* queued, but for the next process: this one does no more with it */
     int64_t attempts;
+    int64_t last_attempt; /* the highest number that a file in storage may have */
     int64_t started_ms;
     int64_t begun_us; /* this attempt, monotonic */
     int64_t ended_ms;
@@ -46,7 +47,21 @@ struct job {
     uint64_t change;
     struct job *newer;
     struct job *older;
-    struct job *next_queued;
+    struct job *next_queued; /* once it is out of the list: the next to be removed */
+};
+
+/* How a job ended, as its record tells it; a copy, so that no lock is held while it is written.
+ * Texts are borrowed. */
+struct job_ending {
+    struct lh_uuid id;
+    enum job_state state;
+    int64_t attempts;
+    int64_t started_ms;
+    int64_t ended_ms;
+    struct job_progress progress;
+    struct lh_str result; /* only if it succeeded */
+    struct job_error error;
+    bool has_error;
 };
 
 struct jobs {
@@ -83,22 +98,41 @@ const struct job_kind *jobs_find_kind(struct jobs *jobs, struct lh_str name);
 void jobs_touch(struct job *job);        /* locked: it changed, tell who waits */
 void jobs_forget_old(struct jobs *jobs); /* not locked: retention of ended jobs */
 
+/* Locked: until something changes, at most `ms`. */
+void jobs_wait_a_while(struct jobs *jobs, int64_t ms);
+
 /* run.c */
-void *jobs_dispatch(void *context);                               /* the dispatcher's thread */
 enum lh_code jobs_perform(struct job *job, struct lh_error *err); /* not locked */
 /* Locked: the end of a job; the caller writes the record. */
-void jobs_settle(struct job *job, enum job_state state, const struct lh_error *err);
+void jobs_settle(struct job *job, enum job_state state, int64_t ended_ms,
+                 const struct lh_error *err);
 
-/* record.c: what stands in storage. None of them is called with the lock held. */
-enum lh_code record_submit(struct job *job, const struct lh_upload *input, struct lh_error *err);
-enum lh_code record_attempt(struct job *job, struct lh_error *err);
-/* Notes that the attempt was given up in good order: "stopped", or that it shall be: "cancel". */
-enum lh_code record_note(struct job *job, const char *what, struct lh_error *err);
-enum lh_code record_end(struct job *job, struct lh_error *err);
-/* Everything of an ended job but what tells how it ended. */
-void record_drop_input(struct job *job);
-void record_remove(struct jobs *jobs, struct lh_str id);
-/* Fills the list and the queue. */
-enum lh_code record_load(struct jobs *jobs, struct lh_error *err);
+/* dispatch.c */
+void *jobs_dispatch(void *context);                        /* the dispatcher's thread */
+void jobs_leave_queue(struct jobs *jobs, struct job *job); /* locked; not in it is fine */
+
+/* record.c: what is written to storage. None of it is called with the lock held. */
+
+/* Makes `input` (NULL: none) the job's own and accepts the job. LH_UNKNOWN: both stand there, and
+ * may be gone after a power cut; any other failure leaves nothing. */
+enum lh_code record_submit(struct job *job, const struct lh_upload *input,
+                           struct lh_error *err) LH_MUST_USE;
+enum lh_code record_attempt(struct jobs *jobs, const struct lh_uuid *id, int64_t attempt,
+                            struct lh_error *err) LH_MUST_USE;
+/* The attempt is not held against the job. LH_EXISTS: that is noted already. */
+enum lh_code record_stopped(struct jobs *jobs, const struct lh_uuid *id, int64_t attempt,
+                            struct lh_error *err) LH_MUST_USE;
+/* It shall not be run again. LH_EXISTS: that is noted already. */
+enum lh_code record_cancel(struct jobs *jobs, const struct lh_uuid *id,
+                           struct lh_error *err) LH_MUST_USE;
+enum lh_code record_end(struct jobs *jobs, const struct job_ending *ending,
+                        struct lh_error *err) LH_MUST_USE;
+/* The input of an ended job. */
+void record_drop_input(struct jobs *jobs, const struct lh_uuid *id);
+/* Everything of jobs that are not in the list any more, a chain by next_queued. */
+void record_remove(struct jobs *jobs, const struct job *first);
+
+/* load.c: fills the list and the queue from storage. */
+enum lh_code record_load(struct jobs *jobs, struct lh_error *err) LH_MUST_USE;
 
 #endif

@@ -1,8 +1,10 @@
 /* The registry's life, and the list that it keeps. */
 #include <assert.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "jobs/internal.h"
 
 #define QUEUE_MAX_PRESET 1000
@@ -10,6 +12,8 @@
 #define KEEP_MAX_PRESET 1000
 #define KEEP_MS_PRESET (INT64_C(7) * 24 * 3600 * 1000)
 #define ATTEMPTS_MAX_PRESET 3
+#define TELL_AFTER_MS 200 /* which jobs the end waits for */
+#define DRAIN_STEP_MS 50
 
 const char *const job_state_names[] = {"queued", "running",   "succeeded",
                                        "failed", "cancelled", NULL};
@@ -91,6 +95,20 @@ const struct job_kind *jobs_find_kind(struct jobs *jobs, struct lh_str name)
     return NULL;
 }
 
+/* CLOCK_MONOTONIC, as jobs_open made the condition. */
+void jobs_wait_a_while(struct jobs *jobs, int64_t ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_cond_timedwait(&jobs->changed, &jobs->lock, &until);
+}
+
 /* Takes the oldest ended job that is one too many or too old out of the list. */
 static struct job *take_old(struct jobs *jobs, int64_t now_ms)
 {
@@ -109,15 +127,18 @@ static struct job *take_old(struct jobs *jobs, int64_t now_ms)
 
 void jobs_forget_old(struct jobs *jobs)
 {
-    for (;;) {
-        pthread_mutex_lock(&jobs->lock);
-        struct job *job = take_old(jobs, lh_clock_unix_ms());
-        pthread_mutex_unlock(&jobs->lock);
-        if (!job)
-            return;
-        if (job->is_durable)
-            record_remove(jobs, lh_uuid_str(&job->id));
+    struct job *first = NULL;
+    pthread_mutex_lock(&jobs->lock);
+    for (struct job *job; (job = take_old(jobs, lh_clock_unix_ms()));) {
+        job->next_queued = first;
+        first = job;
+    }
+    pthread_mutex_unlock(&jobs->lock);
+    record_remove(jobs, first);
+    for (struct job *job = first; job;) {
+        struct job *next = job->next_queued;
         jobs_free_job(job);
+        job = next;
     }
 }
 
@@ -192,17 +213,92 @@ void jobs_stop(struct jobs *jobs)
     pthread_mutex_unlock(&jobs->lock);
 }
 
+/* --- the end ----------------------------------------------------------------------------------*/
+
+/* A job that was told to stop and goes on: what is told of it without the lock. */
+struct straggler {
+    struct lh_uuid id;
+    int64_t attempt;
+    bool is_durable;
+    struct lh_str kind;
+};
+
+/* Locked. */
+static size_t list_stragglers(const struct jobs *jobs, struct lh_arena *arena,
+                              struct straggler **ret)
+{
+    size_t count = 0;
+    struct straggler *items =
+        lh_arena_array(arena, (size_t)jobs->counts.running + 1, sizeof *items);
+    for (const struct job *job = jobs->oldest; job; job = job->newer)
+        if (job->state == JOB_RUNNING && count < (size_t)jobs->counts.running)
+            items[count++] = (struct straggler){job->id, job->attempts, job->is_durable,
+                                                lh_arena_str(arena, job->kind_name)};
+    *ret = items;
+    return count;
+}
+
+/* Its process ends under it, but not by its doing. */
+static void leave_behind(struct jobs *jobs, const struct straggler *job, int64_t limit_ms)
+{
+    struct lh_error err = LH_ERROR_NONE;
+    lh_log(LH_LOG_WARN, "jobs.left", "The job %s (%.*s) did not stop within %lld ms.%s",
+           job->id.text, LH_ARG(job->kind), (long long)limit_ms,
+           job->is_durable ? " It stays queued for the next start." : "");
+    if (!job->is_durable)
+        return;
+    enum lh_code code = record_stopped(jobs, &job->id, job->attempt, &err);
+    if (code && code != LH_EXISTS)
+        lh_log_error(LH_LOG_WARN, "jobs.record", &err);
+}
+
+static void tell_waiting(const struct straggler *jobs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        lh_log(LH_LOG_WARN, "jobs.waiting", "The end waits for the job %s (%.*s).", jobs[i].id.text,
+               LH_ARG(jobs[i].kind));
+}
+
+bool jobs_drain(struct jobs *jobs, int64_t limit_ms)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct straggler *stragglers = NULL;
+    size_t count = 0;
+    bool is_over = false;
+    bool is_told = false;
+    int64_t began_us = lh_clock_monotonic_us();
+    jobs_stop(jobs);
+    pthread_mutex_lock(&jobs->lock);
+    for (;;) {
+        int64_t waited_ms = (lh_clock_monotonic_us() - began_us) / 1000;
+        is_over = !jobs->pooled && !jobs->counts.running;
+        if (is_over || (limit_ms >= 0 && waited_ms >= limit_ms))
+            break;
+        if (!is_told && waited_ms >= TELL_AFTER_MS) {
+            is_told = true;
+            count = list_stragglers(jobs, arena, &stragglers);
+            pthread_mutex_unlock(&jobs->lock);
+            tell_waiting(stragglers, count);
+            pthread_mutex_lock(&jobs->lock);
+            continue;
+        }
+        jobs_wait_a_while(jobs, DRAIN_STEP_MS);
+    }
+    count = is_over ? 0 : list_stragglers(jobs, arena, &stragglers);
+    pthread_mutex_unlock(&jobs->lock);
+    for (size_t i = 0; i < count; i++)
+        leave_behind(jobs, &stragglers[i], limit_ms);
+    lh_arena_free(arena);
+    return is_over;
+}
+
 void jobs_close(struct jobs *jobs)
 {
     if (!jobs)
         return;
-    jobs_stop(jobs);
+    (void)jobs_drain(jobs, -1);
     if (jobs->is_started)
         (void)pthread_join(jobs->dispatcher, NULL);
-    pthread_mutex_lock(&jobs->lock);
-    while (jobs->pooled || jobs->counts.running)
-        pthread_cond_wait(&jobs->changed, &jobs->lock);
-    pthread_mutex_unlock(&jobs->lock);
     free_all(jobs);
 }
 
@@ -218,7 +314,7 @@ struct jobs_counts jobs_counts(struct jobs *jobs)
 {
     pthread_mutex_lock(&jobs->lock);
     struct jobs_counts counts = jobs->counts;
-    counts.queued = (int64_t)jobs->queued + jobs->pooled - counts.running;
+    counts.queued = (int64_t)jobs->queued + jobs->pooled - counts.running + counts.held;
     pthread_mutex_unlock(&jobs->lock);
     return counts;
 }

@@ -4,17 +4,20 @@
  *   (caller) ─────────────▶ queued ─────────────▶ running ───────────────────▶ succeeded
  *                             │  ▲                   │ │                       failed
  *                jobs_cancel  │  └───────────────────┘ └─────────────────────▶ cancelled
- *                             │     the process stopped      jobs_cancel, then
- *                             ▼     or was killed            run() gave up
+ *                             │     for the next         jobs_cancel, then
+ *                             ▼     process              run() gave up
  *                         cancelled
  *
  * A kind of job is a row of a table that the opened lake hands over; this module knows none of
  * them. A submitted job is durable before its id is returned: `_jobs/<id>.submitted.json` and the
  * file it works on (`_jobs/<id>.input`) stand in storage, and the next process queues it again
- * unless
- * `_jobs/<id>.ended.json` stands beside them. An effect must therefore be one commit that records
- * the job's id, and run() looks for it first. A job run in the caller's thread (jobs_run) takes the
- * same way without records: when the process dies, its caller has no answer either.
+ * unless `_jobs/<id>.ended.json` stands beside them. An effect must therefore be one commit that
+ * records the job's id, and run() looks for it first. Where this process cannot tell how a job
+ * ends (it was stopped or killed, the disk failed in the middle of the commit, another process took
+ * the lake over, a failure cannot be recorded), the job has not ended: it stays queued, and the
+ * next process finds its effect or runs it again. What is told as ended stays so. A job run in the
+ * caller's thread (jobs_run) takes the same way without records: when the process dies, its caller
+ * has no answer either.
  *
  * Threads: any thread may call anything; run() is called on a slow-lane thread of the pool (or in
  * the thread of jobs_run), one thread per job. Blocking: submit and cancel write to the disk.
@@ -42,10 +45,16 @@ extern const char *const job_state_names[]; /* in that order, NULL-ended: for LH
 struct job_kind {
     const char *name; /* stable, for records are kept under it: "ingest.file" */
     /* Does the work and sets the result. Looks at job_cancel in its loops and returns its code.
-     * What it returns decides the state: LH_OK succeeded; LH_CANCELLED cancelled; LH_STOPPING goes
-     * back to the queue for the next process; everything else failed with *err. */
+     * What it returns decides the state: LH_OK succeeded; LH_CANCELLED cancelled; LH_STOPPING,
+     * LH_UNKNOWN and LH_LOCKED leave it to the next process; everything else failed with *err. */
     enum lh_code (*run)(void *context, struct job *job, struct lh_error *err);
     void *context; /* of run */
+    /* Whether an earlier attempt had its effect; if so, sets the result. Does no work: it is asked
+     * of a job that is not run again. Anything but LH_OK: that cannot be told now. NULL: what is
+     * not run again has had no effect. */
+    enum lh_code (*find_effect)(void *context, struct job *job, bool *ret_is_done,
+                                struct lh_error *err);
+    void *find_context; /* of find_effect */
 };
 
 /* What run() may ask and tell. */
@@ -84,7 +93,7 @@ struct jobs_options {
     unsigned running_max;    /* at one time; 0: 4 */
     unsigned keep_max;       /* ended jobs that are remembered; 0: 1000 */
     int64_t keep_ms;         /* how long they are; 0: seven days */
-    unsigned attempts_max;   /* a job that took the process down so often has failed; 0: 3 */
+    unsigned attempts_max;   /* a job that took the process down so often is not run again; 0: 3 */
 };
 
 /* Reads the records; nothing runs before jobs_start. A record that cannot be read is skipped, and
@@ -97,7 +106,11 @@ enum lh_code jobs_start(struct jobs *jobs, const struct job_kind *kinds, size_t 
 /* Tells running jobs to stop and starts no more; does not wait. They are queued by the next
  * process. */
 void jobs_stop(struct jobs *jobs);
-/* Stops, waits for running jobs. No other call may be running. NULL is fine. */
+/* Stops, and waits until no job runs, at most `limit_ms` (below 0: as long as it takes); the log
+ * says which ones it waits for. False: one goes on. Then the registry cannot be closed: the process
+ * ends with it open, and the next one queues the job again, without holding that against it. */
+bool jobs_drain(struct jobs *jobs, int64_t limit_ms);
+/* Drains for as long as it takes. No other call may be running. NULL is fine. */
 void jobs_close(struct jobs *jobs);
 
 size_t jobs_damaged(struct jobs *jobs);
@@ -108,6 +121,7 @@ struct jobs_counts {
     int64_t succeeded; /* since the start, these three */
     int64_t failed;
     int64_t cancelled;
+    int64_t held; /* of the queued: left to the next process */
 };
 struct jobs_counts jobs_counts(struct jobs *jobs);
 
@@ -144,7 +158,7 @@ struct job_info {
     struct lh_time ended_at;   /* 0 = not yet */
     const struct job_progress *progress;
     struct lh_json_value result;   /* text: a JSON object; absent unless succeeded */
-    const struct job_error *error; /* NULL unless failed or cancelled */
+    const struct job_error *error; /* why it failed, was cancelled or is left to the next process */
     bool is_cancelling;            /* told to stop, has not ended yet */
     uint64_t change;               /* grows with everything that happens to the job: jobs_watch */
 };
@@ -152,7 +166,9 @@ extern const struct lh_fields job_info_fields; /* all but `change`: what doors s
 extern const struct lh_fields job_progress_fields;
 
 /* Accepts a job: durable and queued when it returns. LH_BUSY: too many wait, nothing was kept.
- * LH_NOT_FOUND: no such kind; LH_FULL, LH_IO: nothing was kept; LH_STOPPING. */
+ * LH_NOT_FOUND: no such kind; LH_FULL, LH_IO: nothing was kept; LH_STOPPING. LH_UNKNOWN: it is
+ * queued and runs, but may be forgotten by a power cut before it has ended; the message names it.
+ */
 enum lh_code jobs_submit(struct jobs *jobs, const struct job_spec *spec, struct lh_uuid *ret_id,
                          struct lh_error *err) LH_MUST_USE;
 /* Runs a job here and now; it shows in jobs_list and may be cancelled like any other, and stops
@@ -179,10 +195,13 @@ enum lh_code jobs_list(struct jobs *jobs, const struct jobs_filter *filter, stru
                        size_t *ret_count, struct lh_str *ret_next,
                        struct lh_error *err) LH_MUST_USE;
 
-/* Ends a queued job at once, tells a running one to stop. LH_CONFLICT: it has ended. */
+/* Ends a job that was never begun at once, tells any other to stop: how that one ends, run() tells,
+ * maybe in the next process. LH_CONFLICT: it has ended. When the wish cannot be recorded, a job
+ * that was never begun goes on as if it had not been uttered. */
 enum lh_code jobs_cancel(struct jobs *jobs, struct lh_str id, struct lh_error *err) LH_MUST_USE;
 
-/* Waits until the job has ended. LH_NOT_FOUND; the codes of `cancel` (the job goes on). */
+/* Waits until the job has ended, or is left to the next process (then it is told as queued).
+ * LH_NOT_FOUND; the codes of `cancel` (the job goes on). */
 enum lh_code jobs_wait(struct jobs *jobs, struct lh_str id, const struct lh_cancel *cancel,
                        struct lh_arena *arena, struct job_info *ret,
                        struct lh_error *err) LH_MUST_USE;

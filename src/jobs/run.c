@@ -1,12 +1,9 @@
-/* From accepted to ended: the dispatcher, the work itself, submitting, running here, cancelling. */
+/* One job: what its work sees, how it is begun, and how it ends. */
 #include <assert.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "jobs/internal.h"
-
-#define POOL_RETRY_MS 100 /* when its queue is full */
 
 /* --- what run() sees --------------------------------------------------------------------------*/
 
@@ -57,7 +54,7 @@ void job_checkpoint(struct job *job)
     if (!job->is_durable || job->is_checked)
         return;
     job->is_checked = true; /* only run() reads and writes it */
-    if (record_note(job, "stopped", &err))
+    if (record_stopped(job->jobs, &job->id, job_attempt(job), &err))
         lh_log_error(LH_LOG_WARN, "jobs.record", &err);
 }
 
@@ -69,13 +66,40 @@ void job_set_result(struct job *job, struct lh_str json)
     pthread_mutex_unlock(&job->jobs->lock);
 }
 
-/* --- one job ----------------------------------------------------------------------------------*/
+/* --- its end ----------------------------------------------------------------------------------*/
 
-void jobs_settle(struct job *job, enum job_state state, const struct lh_error *err)
+static struct lh_str text_or_none(const char *text)
+{
+    return lh_str_of(*text ? text : NULL);
+}
+
+static struct job_error error_of(const struct lh_error *err)
+{
+    return (struct job_error){.code = lh_str_of(lh_error_row(err->code)->id),
+                              .message = lh_str_of(err->message),
+                              .hint = text_or_none(err->hint),
+                              .field = text_or_none(err->field),
+                              .line = err->line};
+}
+
+/* Locked. */
+static void keep_error(struct job *job, const struct lh_error *err)
+{
+    struct job_error error = error_of(err);
+    job->has_error = true;
+    job->error = (struct job_error){.code = error.code,
+                                    .message = lh_arena_str(job->arena, error.message),
+                                    .hint = lh_arena_str(job->arena, error.hint),
+                                    .field = lh_arena_str(job->arena, error.field),
+                                    .line = error.line};
+}
+
+void jobs_settle(struct job *job, enum job_state state, int64_t ended_ms,
+                 const struct lh_error *err)
 {
     struct jobs *jobs = job->jobs;
     job->state = state;
-    job->ended_ms = lh_clock_unix_ms();
+    job->ended_ms = ended_ms;
     job->is_cancelling = false;
     job->is_handed_over = false;
     jobs->ended_kept++;
@@ -86,35 +110,26 @@ void jobs_settle(struct job *job, enum job_state state, const struct lh_error *e
             job->result = lh_lit("{}");
     } else {
         *(state == JOB_FAILED ? &jobs->counts.failed : &jobs->counts.cancelled) += 1;
-        job->has_error = true;
-        job->error.code = lh_str_of(lh_error_row(err->code)->id);
-        job->error.message = lh_arena_str(job->arena, lh_str_of(err->message));
-        job->error.hint = lh_arena_str(job->arena, lh_str_of(*err->hint ? err->hint : NULL));
-        job->error.field = lh_arena_str(job->arena, lh_str_of(*err->field ? err->field : NULL));
-        job->error.line = err->line;
+        keep_error(job, err);
     }
     jobs_touch(job);
 }
 
-/* Calls run(); the job is running. */
-static enum lh_code call_kind(struct job *job, struct lh_error *err)
+/* This process cannot say how the job ends: it goes back to the queue for the next one, which finds
+ * its effect or runs it again. */
+static void hold_job(struct job *job, const struct lh_error *why)
 {
-    const struct job_kind *kind = jobs_find_kind(job->jobs, job->kind_name);
-    if (!kind)
-        return lh_fail(err, LH_NOT_FOUND, "This release knows no jobs of the kind '%.*s'.",
-                       LH_ARG(job->kind_name));
-    return kind->run(kind->context, job, err);
-}
-
-/* What became of it is durable before anybody is told. A record that cannot be written is no
- * reason to lie about the work: the next process runs the job again and finds its effect. */
-static void write_end(struct job *job)
-{
-    struct lh_error err = LH_ERROR_NONE;
-    if (job->is_durable && record_end(job, &err))
-        lh_log_error(LH_LOG_WARN, "jobs.record", &err);
-    else if (job->is_durable)
-        record_drop_input(job);
+    struct jobs *jobs = job->jobs;
+    pthread_mutex_lock(&jobs->lock);
+    jobs->counts.running--;
+    jobs->counts.held++;
+    job->state = JOB_QUEUED;
+    job->is_handed_over = false;
+    job->is_held = true;
+    job->progress.phase = lh_lit("waiting for the next start");
+    keep_error(job, why);
+    jobs_touch(job);
+    pthread_mutex_unlock(&jobs->lock);
 }
 
 /* Nobody waits for such a job: the log and who watches it are where its failure is found. */
@@ -125,44 +140,125 @@ static void tell_failure(const struct job *job, const struct lh_error *err)
         lh_log_error(LH_LOG_WARN, "jobs.failed", &told);
 }
 
+/* Its effect may be there or come back (LH_UNKNOWN), another process has the lake and the job
+ * (LH_LOCKED), or this one stops. */
+static bool is_for_next_process(enum lh_code code)
+{
+    return code == LH_STOPPING || code == LH_UNKNOWN || code == LH_LOCKED;
+}
+
+/* The note keeps the attempt from being held against the job. Who took the lake over owns the
+ * records. */
+static void leave_to_next_process(struct job *job, const struct lh_error *err)
+{
+    struct lh_error note = LH_ERROR_NONE;
+    if (err->code != LH_STOPPING)
+        tell_failure(job, err);
+    if (err->code != LH_LOCKED && !job->is_checked && !job->given_up) {
+        enum lh_code code = record_stopped(job->jobs, &job->id, job_attempt(job), &note);
+        if (code && code != LH_EXISTS)
+            lh_log_error(LH_LOG_WARN, "jobs.record", &note);
+    }
+    hold_job(job, err);
+}
+
+/* Locked: what the record needs, so that it is written without the lock. */
+static struct job_ending ending_of(const struct job *job, enum job_state state,
+                                   const struct lh_error *err)
+{
+    struct job_ending ending = {.id = job->id,
+                                .state = state,
+                                .attempts = job->attempts,
+                                .started_ms = job->started_ms,
+                                .ended_ms = lh_clock_unix_ms(),
+                                .progress = job->progress,
+                                .result = job->result,
+                                .has_error = state != JOB_SUCCEEDED};
+    if (ending.has_error)
+        ending.error = error_of(err);
+    return ending;
+}
+
+/* What became of it is durable before anybody is told. Only a success is told without its record:
+ * the effect is durable, and the next process finds it. Any other end would be a promise that
+ * nothing keeps: the next process runs the job again. */
+static bool is_end_kept(struct job *job, const struct job_ending *ending)
+{
+    struct lh_error err = LH_ERROR_NONE;
+    if (!job->is_durable)
+        return true;
+    if (record_end(job->jobs, ending, &err)) {
+        lh_log_error(LH_LOG_WARN, "jobs.record", &err);
+        return ending->state == JOB_SUCCEEDED;
+    }
+    record_drop_input(job->jobs, &job->id);
+    return true;
+}
+
 static void end_job(struct job *job, enum lh_code code, const struct lh_error *err)
 {
     struct jobs *jobs = job->jobs;
-    if (code == LH_STOPPING && job->is_durable) {
-        struct lh_error note = LH_ERROR_NONE;
-        if (!job->is_checked && record_note(job, "stopped", &note))
-            lh_log_error(LH_LOG_WARN, "jobs.record", &note);
-        pthread_mutex_lock(&jobs->lock);
-        jobs->counts.running--;
-        job->state = JOB_QUEUED; /* for the next process */
-        job->is_handed_over = false;
-        jobs_touch(job);
-        pthread_mutex_unlock(&jobs->lock);
+    if (job->is_durable && is_for_next_process(code)) {
+        leave_to_next_process(job, err);
         return;
     }
     enum job_state state = !code                  ? JOB_SUCCEEDED
                            : code == LH_CANCELLED ? JOB_CANCELLED
                                                   : JOB_FAILED;
-    /* The record is made from the settled job, but readers must not see it settled before: so it is
-     * settled twice, first in a copy. */
-    struct job copy = *job;
-    copy.state = state;
-    copy.ended_ms = lh_clock_unix_ms();
-    copy.has_error = code != LH_OK;
-    if (copy.has_error && state == JOB_FAILED && job->is_durable)
+    pthread_mutex_lock(&jobs->lock);
+    const struct job_ending ending = ending_of(job, state, err);
+    pthread_mutex_unlock(&jobs->lock);
+    if (state == JOB_FAILED && job->is_durable)
         tell_failure(job, err);
-    if (copy.has_error) {
-        copy.error = (struct job_error){.code = lh_str_of(lh_error_row(code)->id),
-                                        .message = lh_str_of(err->message),
-                                        .hint = lh_str_of(*err->hint ? err->hint : NULL),
-                                        .field = lh_str_of(*err->field ? err->field : NULL),
-                                        .line = err->line};
+    if (!is_end_kept(job, &ending)) {
+        hold_job(job, err);
+        return;
     }
-    write_end(&copy);
     pthread_mutex_lock(&jobs->lock);
     jobs->counts.running--;
-    jobs_settle(job, state, err);
+    jobs_settle(job, state, ending.ended_ms, err);
     pthread_mutex_unlock(&jobs->lock);
+}
+
+/* --- its work ---------------------------------------------------------------------------------*/
+
+static enum lh_code fail_unknown_kind(const struct job *job, struct lh_error *err)
+{
+    return lh_fail(err, LH_NOT_FOUND, "This release knows no jobs of the kind '%.*s'.",
+                   LH_ARG(job->kind_name));
+}
+
+/* The record of the attempt only guards against a job that takes the process down: that it cannot
+ * be written is no reason to refuse what was accepted. */
+static enum lh_code run_job(struct job *job, struct lh_error *err)
+{
+    struct lh_error note = LH_ERROR_NONE;
+    const struct job_kind *kind = jobs_find_kind(job->jobs, job->kind_name);
+    if (!kind)
+        return fail_unknown_kind(job, err);
+    if (job->is_durable && record_attempt(job->jobs, &job->id, job_attempt(job), &note))
+        lh_log_error(LH_LOG_WARN, "jobs.record", &note);
+    return kind->run(kind->context, job, err);
+}
+
+/* The job is not run again, but what it did before counts. */
+static enum lh_code look_for_effect(struct job *job, struct lh_error *err)
+{
+    bool is_done = false;
+    struct lh_error cause = LH_ERROR_NONE;
+    const struct job_kind *kind = jobs_find_kind(job->jobs, job->kind_name);
+    if (!kind)
+        return fail_unknown_kind(job, err);
+    if (kind->find_effect && kind->find_effect(kind->find_context, job, &is_done, &cause))
+        return lh_fail(err, LH_UNKNOWN, "Whether the job had its effect cannot be told: %s",
+                       cause.message);
+    if (is_done)
+        return LH_OK;
+    enum lh_code code = lh_cancel_fail(&job->cancel, "The job", err);
+    if (code)
+        return code;
+    *err = *job->given_up;
+    return err->code;
 }
 
 static void begin_job(struct job *job)
@@ -170,7 +266,10 @@ static void begin_job(struct job *job)
     struct jobs *jobs = job->jobs;
     pthread_mutex_lock(&jobs->lock);
     job->state = JOB_RUNNING;
-    job->attempts++;
+    if (!job->given_up)
+        job->attempts++;
+    if (job->attempts > job->last_attempt)
+        job->last_attempt = job->attempts;
     job->begun_us = lh_clock_monotonic_us();
     if (!job->started_ms)
         job->started_ms = lh_clock_unix_ms();
@@ -183,230 +282,7 @@ static void begin_job(struct job *job)
 enum lh_code jobs_perform(struct job *job, struct lh_error *err)
 {
     begin_job(job);
-    enum lh_code code = LH_OK;
-    if (job->is_durable)
-        code = record_attempt(job, err);
-    if (!code)
-        code = call_kind(job, err);
+    enum lh_code code = job->given_up ? look_for_effect(job, err) : run_job(job, err);
     end_job(job, code, err);
-    return code;
-}
-
-/* --- the dispatcher ---------------------------------------------------------------------------*/
-
-static void perform_pooled(void *context)
-{
-    struct job *job = context;
-    struct jobs *jobs = job->jobs;
-    struct lh_error err = LH_ERROR_NONE;
-    (void)jobs_perform(job, &err);
-    jobs_forget_old(jobs);
-    pthread_mutex_lock(&jobs->lock);
-    jobs->pooled--;
-    pthread_cond_broadcast(&jobs->changed);
-    pthread_mutex_unlock(&jobs->lock); /* from here on jobs_close may end everything */
-}
-
-static void pop_first(struct jobs *jobs)
-{
-    struct job *job = jobs->queue_first;
-    jobs->queue_first = job->next_queued;
-    if (!jobs->queue_first)
-        jobs->queue_last = NULL;
-    job->next_queued = NULL;
-    jobs->queued--;
-}
-
-/* Locked. CLOCK_MONOTONIC, as jobs_open made the condition. */
-static void wait_a_while(struct jobs *jobs, int64_t ms)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    pthread_cond_timedwait(&jobs->changed, &jobs->lock, &until);
-}
-
-void *jobs_dispatch(void *context)
-{
-    struct jobs *jobs = context;
-    pthread_mutex_lock(&jobs->lock);
-    while (!jobs->is_stopping) {
-        struct job *job = jobs->queue_first;
-        if (!job || jobs->pooled >= jobs->options.running_max) {
-            pthread_cond_wait(&jobs->changed, &jobs->lock);
-            continue;
-        }
-        pop_first(jobs);
-        if (job->state != JOB_QUEUED)
-            continue; /* cancelled while it waited */
-        job->is_handed_over = true;
-        jobs->pooled++;
-        pthread_mutex_unlock(&jobs->lock);
-        enum lh_code code = lh_pool_submit(jobs->pool, LH_LANE_SLOW, perform_pooled, job, NULL);
-        pthread_mutex_lock(&jobs->lock);
-        if (!code)
-            continue;
-        jobs->pooled--;
-        job->is_handed_over = false;
-        job->next_queued = jobs->queue_first;
-        jobs->queue_first = job;
-        if (!jobs->queue_last)
-            jobs->queue_last = job;
-        jobs->queued++;
-        wait_a_while(jobs, POOL_RETRY_MS);
-    }
-    pthread_mutex_unlock(&jobs->lock);
-    return NULL;
-}
-
-/* --- from outside -----------------------------------------------------------------------------*/
-
-static enum lh_code check_spec(struct jobs *jobs, const struct job_spec *spec, struct lh_error *err)
-{
-    if (spec->args.len > JOBS_ARGS_BYTES_MAX)
-        return lh_fail(err, LH_TOO_LARGE, "A job's arguments may be %d bytes, these are %zu.",
-                       JOBS_ARGS_BYTES_MAX, spec->args.len);
-    pthread_mutex_lock(&jobs->lock);
-    bool is_known = jobs_find_kind(jobs, spec->kind);
-    bool is_stopping = jobs->is_stopping;
-    pthread_mutex_unlock(&jobs->lock);
-    if (is_stopping)
-        return lh_fail(err, LH_STOPPING, "The server is shutting down and takes no more jobs.");
-    if (!is_known)
-        return lh_fail(err, LH_NOT_FOUND, "There are no jobs of the kind '%.*s'.",
-                       LH_ARG(spec->kind));
-    return LH_OK;
-}
-
-static struct job *job_of_spec(struct jobs *jobs, const struct job_spec *spec)
-{
-    struct job *job = jobs_new_job(jobs);
-    job->kind_name = lh_arena_str(job->arena, spec->kind);
-    job->dataset = lh_arena_str(job->arena, spec->dataset);
-    job->actor = lh_arena_str(job->arena, spec->actor);
-    job->args = spec->args.len ? lh_arena_str(job->arena, spec->args) : lh_lit("{}");
-    return job;
-}
-
-enum lh_code jobs_submit(struct jobs *jobs, const struct job_spec *spec, struct lh_uuid *ret_id,
-                         struct lh_error *err)
-{
-    enum lh_code code = check_spec(jobs, spec, err);
-    if (code)
-        return code;
-    pthread_mutex_lock(&jobs->lock);
-    bool is_full = jobs->queued >= jobs->options.queue_max;
-    pthread_mutex_unlock(&jobs->lock);
-    if (is_full) {
-        (void)lh_fail(err, LH_BUSY, "%u jobs wait already.", jobs->options.queue_max);
-        return lh_error_hint(err, "Try again when some have ended; GET /jobs lists them.");
-    }
-    struct job *job = job_of_spec(jobs, spec);
-    job->is_durable = true;
-    code = record_submit(job, lh_str_empty(spec->input.path) ? NULL : &spec->input, err);
-    if (code) {
-        jobs_free_job(job);
-        return code;
-    }
-    *ret_id = job->id;
-    pthread_mutex_lock(&jobs->lock);
-    jobs_insert(jobs, job);
-    jobs_enqueue(jobs, job);
-    pthread_mutex_unlock(&jobs->lock);
-    return LH_OK;
-}
-
-enum lh_code jobs_run(struct jobs *jobs, const struct job_spec *spec,
-                      const struct lh_cancel *cancel, struct lh_arena *arena,
-                      struct lh_uuid *ret_id, struct lh_str *ret_result, struct lh_error *err)
-{
-    struct lh_error own = LH_ERROR_NONE;
-    err = err ? err : &own;
-    enum lh_code code = check_spec(jobs, spec, err);
-    if (code)
-        return code;
-    struct job *job = job_of_spec(jobs, spec);
-    lh_cancel_init_child(&job->cancel, cancel);
-    job->input = spec->input;
-    job->input.path = lh_arena_str(job->arena, spec->input.path);
-    job->input.filename = lh_arena_str(job->arena, spec->input.filename);
-    struct lh_uuid id = job->id;
-    if (ret_id)
-        *ret_id = id;
-    pthread_mutex_lock(&jobs->lock);
-    job->state = JOB_RUNNING; /* nobody may take it for a queued one */
-    jobs_insert(jobs, job);
-    jobs->pooled++; /* jobs_close waits for the last look at the job below */
-    pthread_mutex_unlock(&jobs->lock);
-    code = jobs_perform(job, err);
-    pthread_mutex_lock(&jobs->lock);
-    /* The caller's token may end before the job is forgotten. */
-    lh_cancel_init(&job->cancel);
-    if (!code && ret_result)
-        *ret_result = lh_arena_str(arena, job->result);
-    pthread_mutex_unlock(&jobs->lock);
-    jobs_forget_old(jobs);
-    pthread_mutex_lock(&jobs->lock);
-    jobs->pooled--;
-    pthread_cond_broadcast(&jobs->changed);
-    pthread_mutex_unlock(&jobs->lock);
-    return code;
-}
-
-/* Takes a queued job out of the queue and settles it; locked. */
-static void settle_queued(struct jobs *jobs, struct job *job)
-{
-    struct lh_error why = LH_ERROR_NONE;
-    (void)lh_fail(&why, LH_CANCELLED, "The job was cancelled before it began.");
-    struct job **link = &jobs->queue_first;
-    struct job *last = NULL;
-    while (*link && *link != job) {
-        last = *link;
-        link = &last->next_queued;
-    }
-    if (*link) {
-        *link = job->next_queued;
-        if (jobs->queue_last == job)
-            jobs->queue_last = last;
-        job->next_queued = NULL;
-        jobs->queued--;
-    }
-    jobs_settle(job, JOB_CANCELLED, &why);
-}
-
-enum lh_code jobs_cancel(struct jobs *jobs, struct lh_str id, struct lh_error *err)
-{
-    enum lh_code code = LH_OK;
-    struct job note = {.jobs = jobs}; /* what the record needs, beyond the lock */
-    const char *what = NULL;
-    pthread_mutex_lock(&jobs->lock);
-    struct job *job = jobs_find(jobs, id);
-    if (!job) {
-        code = lh_fail(err, LH_NOT_FOUND, "There is no job '%.*s'.", LH_ARG(id));
-    } else if (job->state >= JOB_SUCCEEDED) {
-        code = lh_fail(err, LH_CONFLICT, "The job '%.*s' has already ended: it %s%s.", LH_ARG(id),
-                       job->state == JOB_CANCELLED ? "was " : "", job_state_names[job->state]);
-    } else {
-        note.id = job->id;
-        what = job->is_durable ? "cancel" : NULL;
-        if (job->state == JOB_QUEUED && !job->is_handed_over) {
-            settle_queued(jobs, job);
-        } else {
-            job->is_cancelling = true;
-            lh_cancel_fire(&job->cancel, LH_CANCELLED);
-            jobs_touch(job);
-        }
-    }
-    pthread_mutex_unlock(&jobs->lock);
-    /* Noted so that the next process does not run it; already noted is as good. */
-    if (what) {
-        code = record_note(&note, what, err);
-        code = code == LH_EXISTS ? LH_OK : code;
-    }
     return code;
 }

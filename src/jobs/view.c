@@ -1,6 +1,5 @@
 /* How jobs show: one, a page of them, and waiting for a change. */
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "jobs/internal.h"
@@ -46,7 +45,7 @@ static const struct lh_field info_rows[] = {
               .fields = &job_progress_fields, .doc = "How far it is."),
     LH_JSON(struct job_info, result, .doc = "What the work gave, once it succeeded."),
     LH_OBJECT(struct job_info, error, const struct job_error *, .fields = &error_fields,
-              .doc = "Why it failed or was cancelled."),
+              .doc = "Why it failed, was cancelled, or waits for the next start."),
 };
 const struct lh_fields job_info_fields = LH_FIELDS_OF(struct job_info, "Job", info_rows);
 
@@ -156,19 +155,6 @@ enum lh_code jobs_list(struct jobs *jobs, const struct jobs_filter *filter, stru
     return LH_OK;
 }
 
-/* Locked: until something changes, at most WATCH_STEP_MS. */
-static void wait_step(struct jobs *jobs)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += WATCH_STEP_MS * 1000000L;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    pthread_cond_timedwait(&jobs->changed, &jobs->lock, &until);
-}
-
 /* Waits until the job is past `seen` or, `to_end`, has ended; `until_us` on the monotonic clock. */
 static enum lh_code wait_for(struct jobs *jobs, struct lh_str id, bool to_end, uint64_t seen,
                              int64_t until_us, const struct lh_cancel *cancel,
@@ -182,7 +168,7 @@ static enum lh_code wait_for(struct jobs *jobs, struct lh_str id, bool to_end, u
             code = fail_missing(id, err);
             break;
         }
-        bool is_over = job->state >= JOB_SUCCEEDED;
+        bool is_over = job->state >= JOB_SUCCEEDED || (to_end && job->is_held);
         if (is_over || (!to_end && job->change > seen) || lh_clock_monotonic_us() >= until_us) {
             copy_info(job, arena, ret);
             break;
@@ -191,7 +177,7 @@ static enum lh_code wait_for(struct jobs *jobs, struct lh_str id, bool to_end, u
             code = lh_cancel_fail(cancel, "Waiting for the job", err);
             break;
         }
-        wait_step(jobs);
+        jobs_wait_a_while(jobs, WATCH_STEP_MS);
     }
     pthread_mutex_unlock(&jobs->lock);
     return code;

@@ -54,6 +54,12 @@ struct search_source searching_source(struct query_engine **engine);
 extern const struct search_embedder *const searching_embedders[];
 extern const size_t searching_embedder_count;
 
+/* What a job that is not run again has done before: job_kind.find_effect, with the catalog as its
+ * context. */
+struct job;
+enum lh_code effect_of_ingest(void *context, struct job *job, bool *ret_is_done,
+                              struct lh_error *err) LH_MUST_USE;
+
 /* The rings behind lake_note_failure and lake_list_failures; watches the log. */
 struct failures;
 enum lh_code failures_new(struct failures **ret, struct lh_error *err) LH_MUST_USE;

@@ -131,9 +131,13 @@ static enum lh_code open_work(struct lake *lake, struct lh_error *err)
         return code;
     if ((code = open_search(lake, err)))
         return code;
-    lake->kinds[0] = (struct job_kind){INGEST_JOB_KIND, ingest_job_run, lake->ingest};
-    lake->kinds[1] = (struct job_kind){SEARCH_INDEX_JOB_KIND, search_index_job, lake->search};
-    lake->kinds[2] = (struct job_kind){SEARCH_REFRESH_JOB_KIND, search_refresh_job, lake->search};
+    const struct job_kind kinds[] = {
+        {INGEST_JOB_KIND, ingest_job_run, lake->ingest, effect_of_ingest, lake->catalog},
+        {SEARCH_INDEX_JOB_KIND, search_index_job, lake->search, search_find_effect, lake->search},
+        {SEARCH_REFRESH_JOB_KIND, search_refresh_job, lake->search, search_find_effect,
+         lake->search},
+    };
+    memcpy(lake->kinds, kinds, sizeof(kinds));
     return jobs_start(lake->jobs, lake->kinds, sizeof(lake->kinds) / sizeof(lake->kinds[0]), err);
 }
 
@@ -232,6 +236,11 @@ enum lh_code lake_open(const struct settings *settings, struct lake **ret, struc
 void lake_stop(struct lake *lake)
 {
     jobs_stop(lake->jobs);
+}
+
+bool lake_drain(struct lake *lake)
+{
+    return jobs_drain(lake->jobs, lake->settings->server.drain_ms);
 }
 
 void lake_close(struct lake *lake)
@@ -399,7 +408,7 @@ void lake_write_meter(struct lake *lake, struct lh_buf *buf)
     pthread_mutex_unlock(&lake->meter_lock);
 }
 
-#define OWN_PROBLEMS_MAX 6
+#define OWN_PROBLEMS_MAX 7
 
 static size_t own_problems(struct lake *lake, struct lh_arena *arena, struct lake_problem *ret)
 {
@@ -432,6 +441,14 @@ static size_t own_problems(struct lake *lake, struct lh_arena *arena, struct lak
         ret[count++] = (struct lake_problem){
             lh_lit("objects"), lh_lit("primary"),
             lh_lit("Writing has stopped after a change of unknown outcome; restart to recover.")};
+    int64_t held = jobs_counts(lake->jobs).held;
+    if (held)
+        ret[count++] = (struct lake_problem){
+            lh_lit("jobs"), lh_lit("held"),
+            lh_arena_printf(arena,
+                            "%" PRId64 " jobs wait for the next start: how they end cannot "
+                            "be told before. GET /jobs?state=queued says why; restart.",
+                            held)};
     damaged = access_keys_damaged(lake->keys);
     if (damaged)
         ret[count++] = (struct lake_problem){

@@ -5,8 +5,8 @@
  * ended
  *
  * One process opens a lake for writing at a time; a second gets LH_LOCKED naming the first.
- * Threads: once open, everything here may be called by any thread. lake_open and lake_close block
- * (recovery, running jobs).
+ * Threads: once open, everything here may be called by any thread. lake_open, lake_drain and
+ * lake_close block (recovery, running jobs).
  */
 #ifndef LAKEHOUSE_LAKE_LAKE_H
 #define LAKEHOUSE_LAKE_LAKE_H
@@ -32,11 +32,15 @@ struct lake; /* opaque; made by lake_open, ended by lake_close */
  */
 enum lh_code lake_open(const struct settings *settings, struct lake **ret,
                        struct lh_error *err) LH_MUST_USE;
-/* No call may be running. NULL is fine. */
-void lake_close(struct lake *lake);
-
-/* Tells running jobs to stop, without waiting: for the time between a signal and lake_close. */
+/* Tells running jobs to stop, without waiting: for the time between a signal and lake_drain. */
 void lake_stop(struct lake *lake);
+/* The same, and waits for them as long as server.drain_ms says; the log names those it waits for.
+ * False: one goes on. Then the lake is not closed but left: the process ends as if it were killed,
+ * and the next one queues the job again. */
+bool lake_drain(struct lake *lake) LH_MUST_USE;
+/* No call may be running. Waits for running jobs as long as it takes; who may not, drains first.
+ * NULL is fine. */
+void lake_close(struct lake *lake);
 
 const struct settings *lake_settings(const struct lake *lake);
 struct lh_str lake_engine_version(const struct lake *lake);

@@ -236,7 +236,7 @@ static enum lh_code run_cancel(struct op_call *call, const void *raw, struct op_
         code = jobs_get(jobs, args->id, call->arena, &info, err);
     if (code)
         return code;
-    if (info.state == JOB_RUNNING)
+    if (info.state < JOB_SUCCEEDED)
         op_reply_status(reply, 202);
     return op_reply_record(reply, &info, err);
 }
@@ -244,8 +244,9 @@ static enum lh_code run_cancel(struct op_call *call, const void *raw, struct op_
 const struct op op_jobs_cancel = {
     .name = "jobs.cancel",
     .summary = "Stop a job.",
-    .description = "A waiting job ends at once; a running one is told to stop (202) and leaves "
-                   "nothing half-made.",
+    .description = "A job that was never begun ends at once; any other is told to stop (202) and "
+                   "leaves nothing half-made. How that one ends, it tells itself: its work may be "
+                   "done already.",
     .http = {OP_DELETE, "/jobs/{id}"},
     .effect = OP_WRITE,
     .permission = "jobs.write",

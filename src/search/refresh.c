@@ -300,6 +300,45 @@ enum lh_code search_refresh_job(void *context, struct job *job, struct lh_error 
     return code;
 }
 
+/* --- what was done before */
+
+/* The manifest of the last step says what the whole gave, under its own number; those of the steps
+ * before carry on what an earlier job gave. */
+static bool is_whole(const struct index_manifest *head)
+{
+    json_t *result = NULL;
+    if (head->state != SEARCH_READY || !head->result.len ||
+        lh_json_parse(head->result, "The index's result", JOBS_RESULT_BYTES_MAX, &result, NULL))
+        return false;
+    bool is_last = json_integer_value(json_object_get(result, "version")) == head->version;
+    json_decref(result);
+    return is_last;
+}
+
+enum lh_code search_find_effect(void *context, struct job *job, bool *ret_is_done,
+                                struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct search_build_request request;
+    struct search_index *index = NULL;
+    enum lh_code code = read_request(job, arena, &request, err);
+    if (!code)
+        code = index_find(context, request.index_name, &index, err);
+    if (!code) {
+        struct index_manifest *head = index_head(index);
+        *ret_is_done = lh_str_equal(head->job_id, job_id(job)) && is_whole(head);
+        if (*ret_is_done)
+            job_set_result(job, head->result);
+        index_manifest_unref(head);
+    } else if (code == LH_NOT_FOUND) {
+        *ret_is_done = false;
+        code = LH_OK;
+    }
+    index_unref(index);
+    lh_arena_free(arena);
+    return code;
+}
+
 /* --- what is stale */
 
 static int64_t first_change(struct search *search, const struct catalog_dataset *dataset,

@@ -210,6 +210,9 @@ enum lh_code search_check(struct search *search, const struct search_build_reque
 enum lh_code search_index_job(void *context, struct job *job, struct lh_error *err) LH_MUST_USE;
 /* Brings an index up to its dataset's version now; builds it when it is absent. */
 enum lh_code search_refresh_job(void *context, struct job *job, struct lh_error *err) LH_MUST_USE;
+/* Of both: whether the index stands as this job made it (job_kind.find_effect). */
+enum lh_code search_find_effect(void *context, struct job *job, bool *ret_is_done,
+                                struct lh_error *err) LH_MUST_USE;
 
 struct search_stale {
     struct lh_str dataset;

@@ -5,151 +5,51 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
-#include "base/pool.h"
-#include "jobs/jobs.h"
-#include "storage/storage.h"
-#include "support/temp_lake.h"
+#include "support/jobs_house.h"
 
-static struct temp_lake folder;
-static struct storage *storage;
-static struct lh_pool *pool;
-static struct jobs *jobs;
-static struct lh_arena *arena;
-static struct lh_error err;
-
-static _Atomic int runs;     /* of all kinds, since the house was made */
-static _Atomic bool may_end; /* what "wait" jobs wait for */
-static _Atomic int64_t first_input_bytes;
-
-/* --- kinds */
-
-static enum lh_code run_echo(void *context, struct job *job, struct lh_error *ret_err)
-{
-    (void)context;
-    (void)ret_err;
-    atomic_fetch_add(&runs, 1);
-    atomic_store(&first_input_bytes, job_input(job).bytes);
-    job_set_result(job, job_args(job));
-    return LH_OK;
-}
-
-static enum lh_code run_fail(void *context, struct job *job, struct lh_error *ret_err)
-{
-    (void)context;
-    (void)job;
-    atomic_fetch_add(&runs, 1);
-    lh_fail(ret_err, LH_UNREADABLE, "The thing cannot be read.");
-    return lh_error_hint(ret_err, "Bring another.");
-}
-
-static enum lh_code run_wait(void *context, struct job *job, struct lh_error *ret_err)
-{
-    (void)context;
-    atomic_fetch_add(&runs, 1);
-    while (!atomic_load(&may_end)) {
-        const struct job_progress progress = {.phase = lh_lit("waiting"), .rows_done = 7};
-        enum lh_code code = lh_cancel_fail(job_cancel(job), "The wait", ret_err);
-        if (code)
-            return code;
-        job_set_progress(job, &progress);
-        usleep(1000);
-    }
-    return LH_OK;
-}
-
-static const struct job_kind kinds[] = {
-    {"echo", run_echo, NULL}, {"fail", run_fail, NULL}, {"wait", run_wait, NULL}};
-
-/* --- the house */
-
-static struct jobs_options options;
-
-static void open_jobs(void)
-{
-    const struct storage_options where = {.path = temp_lake_path(&folder), .create = true};
-    assert_int_equal(storage_open(&where, &storage, &err), LH_OK);
-    assert_int_equal(lh_pool_new(4, 64, &pool, &err), LH_OK);
-    options.storage = storage;
-    options.pool = pool;
-    assert_int_equal(jobs_open(&options, &jobs, &err), LH_OK);
-    assert_int_equal(jobs_start(jobs, kinds, sizeof(kinds) / sizeof(kinds[0]), &err), LH_OK);
-}
-
-static void close_jobs(void)
-{
-    jobs_close(jobs);
-    lh_pool_free(pool);
-    storage_close(storage);
-}
+static struct jobs_house house;
 
 static int make(void **state)
 {
     (void)state;
-    lh_log_set_level(LH_LOG_ERROR);
-    temp_lake_make(&folder);
-    arena = lh_arena_new(0);
-    options = (struct jobs_options){0};
-    atomic_store(&runs, 0);
-    atomic_store(&may_end, false);
-    open_jobs();
+    jobs_house_make(&house);
     return 0;
 }
 
 static int remove_all(void **state)
 {
     (void)state;
-    close_jobs();
-    lh_arena_free(arena);
-    temp_lake_remove(&folder);
+    jobs_house_remove(&house);
     return 0;
+}
+
+static void open_jobs(void)
+{
+    jobs_house_open(&house);
+}
+
+static void close_jobs(void)
+{
+    jobs_house_close(&house);
 }
 
 static struct lh_uuid submitted(const char *kind, const char *args)
 {
-    struct lh_uuid id;
-    const struct job_spec spec = {
-        .kind = lh_str_of(kind), .actor = lh_lit("tester"), .args = lh_str_of(args)};
-    if (jobs_submit(jobs, &spec, &id, &err))
-        fail_msg("%s: %s", kind, err.message);
-    return id;
+    return jobs_house_submit(&house, kind, args);
 }
 
 static struct job_info ended(struct lh_uuid id)
 {
-    struct job_info info;
-    struct lh_cancel patience;
-    lh_cancel_init(&patience);
-    lh_cancel_set_timeout(&patience, 20000);
-    if (jobs_wait(jobs, lh_uuid_str(&id), &patience, arena, &info, &err))
-        fail_msg("the job does not end: %s", err.message);
-    return info;
+    return jobs_house_ended(&house, id);
 }
 
 static struct job_info told(struct lh_uuid id)
 {
-    struct job_info info;
-    assert_int_equal(jobs_get(jobs, lh_uuid_str(&id), arena, &info, &err), LH_OK);
-    return info;
-}
-
-static void until_running(struct lh_uuid id)
-{
-    for (int turn = 0; turn < 5000 && told(id).state == JOB_QUEUED; turn++)
-        usleep(1000);
-    assert_int_equal(told(id).state, JOB_RUNNING);
-}
-
-static void write_record(const char *id, const char *what, const char *text)
-{
-    char name[128];
-    snprintf(name, sizeof(name), "_jobs/%s.%s", id, what);
-    temp_lake_write(&folder, name, text, strlen(text));
+    return jobs_house_told(&house, id);
 }
 
 /* --- a life */
@@ -167,7 +67,7 @@ static void a_job_is_done_once_and_its_end_outlives_the_process(void **state)
     assert_int_equal(info.state, JOB_SUCCEEDED);
     assert_true(lh_str_equal(info.result.text, lh_lit("{\"a\":1}")));
     assert_true(lh_str_equal(info.actor, lh_lit("tester")));
-    assert_int_equal(atomic_load(&runs), 1);
+    assert_int_equal(atomic_load(&house.runs), 1);
 }
 
 static void a_failure_is_kept_with_its_words(void **state)
@@ -184,7 +84,7 @@ static void a_failure_is_kept_with_its_words(void **state)
         open_jobs();
         info = told(id);
     }
-    assert_int_equal(atomic_load(&runs), 1);
+    assert_int_equal(atomic_load(&house.runs), 1);
 }
 
 static void what_does_not_exist_is_not_found(void **state)
@@ -193,9 +93,10 @@ static void what_does_not_exist_is_not_found(void **state)
     struct lh_uuid id;
     const struct job_spec spec = {.kind = lh_lit("nosuch")};
     (void)state;
-    assert_int_equal(jobs_submit(jobs, &spec, &id, &err), LH_NOT_FOUND);
-    assert_int_equal(jobs_get(jobs, lh_lit("x"), arena, &info, &err), LH_NOT_FOUND);
-    assert_int_equal(jobs_cancel(jobs, lh_lit("x"), &err), LH_NOT_FOUND);
+    assert_int_equal(jobs_submit(house.jobs, &spec, &id, &house.err), LH_NOT_FOUND);
+    assert_int_equal(jobs_get(house.jobs, lh_lit("x"), house.arena, &info, &house.err),
+                     LH_NOT_FOUND);
+    assert_int_equal(jobs_cancel(house.jobs, lh_lit("x"), &house.err), LH_NOT_FOUND);
 }
 
 /* --- stopping and starting */
@@ -204,26 +105,26 @@ static void a_job_that_was_stopped_in_good_order_goes_on_in_the_next_process(voi
 {
     (void)state;
     struct lh_uuid id = submitted("wait", "{}");
-    until_running(id);
-    jobs_stop(jobs);
+    jobs_house_until_running(&house, id);
+    jobs_stop(house.jobs);
     close_jobs();
-    atomic_store(&may_end, true);
+    atomic_store(&house.may_end, true);
     open_jobs();
     assert_int_equal(ended(id).state, JOB_SUCCEEDED);
-    assert_int_equal(atomic_load(&runs), 2);
+    assert_int_equal(atomic_load(&house.runs), 2);
 }
 
 static void queued_jobs_are_run_by_the_next_process(void **state)
 {
     (void)state;
     close_jobs();
-    options.running_max = 1;
+    house.options.running_max = 1;
     open_jobs();
     struct lh_uuid running = submitted("wait", "{}");
-    until_running(running);
+    jobs_house_until_running(&house, running);
     struct lh_uuid queued = submitted("echo", "{}");
     close_jobs();
-    atomic_store(&may_end, true);
+    atomic_store(&house.may_end, true);
     open_jobs();
     assert_int_equal(ended(queued).state, JOB_SUCCEEDED);
     assert_int_equal(ended(running).state, JOB_SUCCEEDED);
@@ -237,18 +138,19 @@ static void a_job_that_takes_the_process_down_is_given_up(void **state)
     struct lh_uuid first = submitted("echo", "{}"); /* so that the folder is there */
     (void)ended(first);
     close_jobs();
-    write_record(id, "submitted.json",
-                 "{\"kind\": \"echo\", \"actor\": \"tester\", \"args\": {}, \"created_at\": "
-                 "\"2024-01-01T00:00:00Z\"}");
-    write_record(id, "attempt-1.json", "{}");
-    write_record(id, "attempt-2.json", "{}");
-    write_record(id, "attempt-3.json", "{}");
+    jobs_house_write(&house, id, "submitted.json",
+                     "{\"kind\": \"echo\", \"actor\": \"tester\", \"args\": {}, \"created_at\": "
+                     "\"2024-01-01T00:00:00Z\"}");
+    jobs_house_write(&house, id, "attempt-1.json", "{}");
+    jobs_house_write(&house, id, "attempt-2.json", "{}");
+    jobs_house_write(&house, id, "attempt-3.json", "{}");
     open_jobs();
-    struct job_info info;
-    assert_int_equal(jobs_get(jobs, lh_str_of(id), arena, &info, &err), LH_OK);
+    struct lh_uuid known;
+    memcpy(known.text, id, sizeof(id));
+    struct job_info info = ended(known);
     assert_int_equal(info.state, JOB_FAILED);
     assert_int_equal(info.attempts, 3);
-    assert_int_equal(atomic_load(&runs), 1);
+    assert_int_equal(atomic_load(&house.runs), 1);
 }
 
 static void attempts_that_ended_in_good_order_do_not_count(void **state)
@@ -259,19 +161,21 @@ static void attempts_that_ended_in_good_order_do_not_count(void **state)
     (void)state;
     (void)ended(submitted("echo", "{}"));
     close_jobs();
-    write_record(id, "submitted.json",
-                 "{\"kind\": \"echo\", \"args\": {}, \"created_at\": \"2024-01-01T00:00:00Z\"}");
+    jobs_house_write(
+        &house, id, "submitted.json",
+        "{\"kind\": \"echo\", \"args\": {}, \"created_at\": \"2024-01-01T00:00:00Z\"}");
     for (int i = 1; i <= 3; i++) {
         char what[32];
         snprintf(what, sizeof(what), "attempt-%d.json", i);
-        write_record(id, what, "{}");
+        jobs_house_write(&house, id, what, "{}");
         snprintf(what, sizeof(what), "stopped-%d.json", i);
-        write_record(id, what, "{}");
+        jobs_house_write(&house, id, what, "{}");
     }
     open_jobs();
     lh_cancel_init(&patience);
     lh_cancel_set_timeout(&patience, 20000);
-    assert_int_equal(jobs_wait(jobs, lh_str_of(id), &patience, arena, &info, &err), LH_OK);
+    assert_int_equal(
+        jobs_wait(house.jobs, lh_str_of(id), &patience, house.arena, &info, &house.err), LH_OK);
     assert_int_equal(info.state, JOB_SUCCEEDED);
 }
 
@@ -280,9 +184,10 @@ static void a_record_that_cannot_be_read_is_counted_and_stops_nothing(void **sta
     (void)state;
     (void)ended(submitted("echo", "{}"));
     close_jobs();
-    write_record("01900000-0000-7000-8000-000000000003", "submitted.json", "{\"kind\": ");
+    jobs_house_write(&house, "01900000-0000-7000-8000-000000000003", "submitted.json",
+                     "{\"kind\": ");
     open_jobs();
-    assert_int_equal(jobs_damaged(jobs), 1);
+    assert_int_equal(jobs_damaged(house.jobs), 1);
     assert_int_equal(ended(submitted("echo", "{}")).state, JOB_SUCCEEDED);
 }
 
@@ -292,14 +197,14 @@ static void a_running_job_stops_when_it_is_told_to(void **state)
 {
     (void)state;
     struct lh_uuid id = submitted("wait", "{}");
-    until_running(id);
-    assert_int_equal(jobs_cancel(jobs, lh_uuid_str(&id), &err), LH_OK);
+    jobs_house_until_running(&house, id);
+    assert_int_equal(jobs_cancel(house.jobs, lh_uuid_str(&id), &house.err), LH_OK);
     assert_int_equal(ended(id).state, JOB_CANCELLED);
-    assert_int_equal(jobs_cancel(jobs, lh_uuid_str(&id), &err), LH_CONFLICT);
+    assert_int_equal(jobs_cancel(house.jobs, lh_uuid_str(&id), &house.err), LH_CONFLICT);
     close_jobs();
     open_jobs();
     assert_int_equal(told(id).state, JOB_CANCELLED);
-    assert_int_equal(atomic_load(&runs), 1);
+    assert_int_equal(atomic_load(&house.runs), 1);
 }
 
 static void a_waiting_job_that_is_cancelled_is_never_run(void **state)
@@ -307,20 +212,20 @@ static void a_waiting_job_that_is_cancelled_is_never_run(void **state)
     struct lh_uuid first[2];
     (void)state;
     close_jobs();
-    options.running_max = 2;
+    house.options.running_max = 2;
     open_jobs();
     for (int i = 0; i < 2; i++) {
         first[i] = submitted("wait", "{}");
-        until_running(first[i]);
+        jobs_house_until_running(&house, first[i]);
     }
     struct lh_uuid id = submitted("echo", "{}");
     assert_int_equal(told(id).state, JOB_QUEUED);
-    assert_int_equal(jobs_cancel(jobs, lh_uuid_str(&id), &err), LH_OK);
+    assert_int_equal(jobs_cancel(house.jobs, lh_uuid_str(&id), &house.err), LH_OK);
     assert_int_equal(told(id).state, JOB_CANCELLED);
-    atomic_store(&may_end, true);
+    atomic_store(&house.may_end, true);
     for (int i = 0; i < 2; i++)
         assert_int_equal(ended(first[i]).state, JOB_SUCCEEDED);
-    assert_int_equal(atomic_load(&runs), 2);
+    assert_int_equal(atomic_load(&house.runs), 2);
 }
 
 /* --- limits */
@@ -335,18 +240,19 @@ static void a_full_queue_refuses_and_keeps_nothing(void **state)
     const struct job_spec spec = {.kind = lh_lit("echo")};
     (void)state;
     close_jobs();
-    options.running_max = 1;
-    options.queue_max = 2;
+    house.options.running_max = 1;
+    house.options.queue_max = 2;
     open_jobs();
     waiting = submitted("wait", "{}");
-    until_running(waiting);
+    jobs_house_until_running(&house, waiting);
     submitted("echo", "{}");
     submitted("echo", "{}");
-    assert_int_equal(jobs_submit(jobs, &spec, &id, &err), LH_BUSY);
-    assert_int_equal(
-        jobs_list(jobs, NULL, (struct lh_str){0}, 100, arena, &items, &count, &next, &err), LH_OK);
+    assert_int_equal(jobs_submit(house.jobs, &spec, &id, &house.err), LH_BUSY);
+    assert_int_equal(jobs_list(house.jobs, NULL, (struct lh_str){0}, 100, house.arena, &items,
+                               &count, &next, &house.err),
+                     LH_OK);
     assert_int_equal(count, 3);
-    atomic_store(&may_end, true);
+    atomic_store(&house.may_end, true);
     assert_int_equal(ended(waiting).state, JOB_SUCCEEDED);
 }
 
@@ -357,7 +263,7 @@ static void ended_jobs_are_forgotten_beyond_their_number(void **state)
     struct job_info info;
     (void)state;
     close_jobs();
-    options.keep_max = 3;
+    house.options.keep_max = 3;
     open_jobs();
     first = submitted("echo", "{}");
     (void)ended(first);
@@ -366,11 +272,13 @@ static void ended_jobs_are_forgotten_beyond_their_number(void **state)
         (void)ended(last);
     }
     for (int turn = 0; turn < 2000; turn++) {
-        if (jobs_get(jobs, lh_uuid_str(&first), arena, &info, &err) == LH_NOT_FOUND)
+        if (jobs_get(house.jobs, lh_uuid_str(&first), house.arena, &info, &house.err) ==
+            LH_NOT_FOUND)
             break;
         usleep(1000);
     }
-    assert_int_equal(jobs_get(jobs, lh_uuid_str(&first), arena, &info, &err), LH_NOT_FOUND);
+    assert_int_equal(jobs_get(house.jobs, lh_uuid_str(&first), house.arena, &info, &house.err),
+                     LH_NOT_FOUND);
     assert_int_equal(told(last).state, JOB_SUCCEEDED);
 }
 
@@ -387,8 +295,9 @@ static void pages_hold_every_job_once_newest_first(void **state)
     for (int i = 0; i < 25; i++)
         (void)ended(submitted(i % 5 ? "echo" : "fail", "{}"));
     do {
-        assert_int_equal(jobs_list(jobs, NULL, after, 10, arena, &items, &count, &after, &err),
-                         LH_OK);
+        assert_int_equal(
+            jobs_list(house.jobs, NULL, after, 10, house.arena, &items, &count, &after, &house.err),
+            LH_OK);
         for (size_t i = 0; i < count; i++) {
             assert_true(!last.data || lh_str_compare(items[i].id, last) < 0);
             last = items[i].id;
@@ -397,12 +306,13 @@ static void pages_hold_every_job_once_newest_first(void **state)
     } while (after.len);
     assert_int_equal(seen, 25);
     const struct jobs_filter failed = {.kind = lh_lit("fail"), .state = JOB_FAILED};
-    assert_int_equal(jobs_list(jobs, &failed, after, 100, arena, &items, &count, &after, &err),
-                     LH_OK);
-    assert_int_equal(count, 5);
     assert_int_equal(
-        jobs_list(jobs, NULL, lh_lit("nonsense"), 10, arena, &items, &count, &after, &err),
-        LH_INVALID);
+        jobs_list(house.jobs, &failed, after, 100, house.arena, &items, &count, &after, &house.err),
+        LH_OK);
+    assert_int_equal(count, 5);
+    assert_int_equal(jobs_list(house.jobs, NULL, lh_lit("nonsense"), 10, house.arena, &items,
+                               &count, &after, &house.err),
+                     LH_INVALID);
 }
 
 static void a_watcher_hears_of_every_change_up_to_the_end(void **state)
@@ -412,20 +322,23 @@ static void a_watcher_hears_of_every_change_up_to_the_end(void **state)
     int changes = 0;
     (void)state;
     struct lh_uuid id = submitted("wait", "{}");
-    until_running(id);
+    jobs_house_until_running(&house, id);
     while (info.state < JOB_SUCCEEDED) {
-        assert_int_equal(jobs_watch(jobs, lh_uuid_str(&id), seen, 5000, NULL, arena, &info, &err),
+        assert_int_equal(jobs_watch(house.jobs, lh_uuid_str(&id), seen, 5000, NULL, house.arena,
+                                    &info, &house.err),
                          LH_OK);
         assert_true(info.change > seen);
         seen = info.change;
         if (++changes == 3)
-            atomic_store(&may_end, true);
+            atomic_store(&house.may_end, true);
         if (info.state == JOB_RUNNING && info.progress && info.progress->rows_done)
             assert_int_equal(info.progress->rows_done, 7);
     }
     assert_int_equal(info.state, JOB_SUCCEEDED);
     int64_t from_us = lh_clock_monotonic_us();
-    assert_int_equal(jobs_watch(jobs, lh_uuid_str(&id), seen, 30, NULL, arena, &info, &err), LH_OK);
+    assert_int_equal(
+        jobs_watch(house.jobs, lh_uuid_str(&id), seen, 30, NULL, house.arena, &info, &house.err),
+        LH_OK);
     assert_true(lh_clock_monotonic_us() - from_us < 5000000);
 }
 
@@ -436,21 +349,21 @@ static void the_file_of_a_job_is_its_own_and_goes_with_its_end(void **state)
     char name[128];
     struct lh_uuid id;
     (void)state;
-    temp_lake_write(&folder, "mine.txt", "hello", 5);
+    temp_lake_write(&house.folder, "mine.txt", "hello", 5);
     const struct job_spec spec = {
         .kind = lh_lit("echo"),
-        .input = {.path = lh_str_of(temp_lake_file(&folder, "mine.txt")),
+        .input = {.path = lh_str_of(temp_lake_file(&house.folder, "mine.txt")),
                   .filename = lh_lit("mine.txt"),
                   .bytes = 5},
     };
-    assert_int_equal(jobs_submit(jobs, &spec, &id, &err), LH_OK);
+    assert_int_equal(jobs_submit(house.jobs, &spec, &id, &house.err), LH_OK);
     assert_int_equal(ended(id).state, JOB_SUCCEEDED);
-    assert_int_equal(atomic_load(&first_input_bytes), 5);
-    assert_true(temp_lake_has(&folder, "mine.txt")); /* it was copied */
+    assert_int_equal(atomic_load(&house.first_input_bytes), 5);
+    assert_true(temp_lake_has(&house.folder, "mine.txt")); /* it was copied */
     snprintf(name, sizeof(name), "_jobs/%s.input", id.text);
-    for (int turn = 0; turn < 2000 && temp_lake_has(&folder, name); turn++)
+    for (int turn = 0; turn < 2000 && temp_lake_has(&house.folder, name); turn++)
         usleep(1000);
-    assert_false(temp_lake_has(&folder, name));
+    assert_false(temp_lake_has(&house.folder, name));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, remove_all)
