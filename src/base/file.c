@@ -240,6 +240,7 @@ static struct lh_file_info info_from(const struct stat *stat)
     return (struct lh_file_info){
         .bytes = stat->st_size,
         .modified_ms = (int64_t)stat->st_mtim.tv_sec * 1000 + stat->st_mtim.tv_nsec / 1000000,
+        .changed_ns = (int64_t)stat->st_ctim.tv_sec * 1000000000 + stat->st_ctim.tv_nsec,
         .inode = stat->st_ino,
         .is_folder = S_ISDIR(stat->st_mode),
     };

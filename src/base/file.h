@@ -48,6 +48,7 @@ enum lh_code lh_dir_list(struct lh_dir *dir, const char *path, struct lh_arena *
 struct lh_file_info {
     int64_t bytes;
     int64_t modified_ms;
+    int64_t changed_ns; /* when content or attributes last changed: nobody can set it back */
     uint64_t inode;
     bool is_folder;
 };

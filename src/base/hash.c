@@ -68,8 +68,8 @@ void lh_sha256_of(struct lh_str bytes, uint8_t ret[LH_SHA256_BYTES])
     must(EVP_Digest(bytes.data ? bytes.data : "", bytes.len, ret, NULL, algorithm, NULL));
 }
 
-enum lh_code lh_sha256_of_file(int fd, uint8_t ret[LH_SHA256_BYTES], int64_t *ret_bytes,
-                               struct lh_error *err)
+enum lh_code lh_sha256_of_file(int fd, const struct lh_cancel *cancel, uint8_t ret[LH_SHA256_BYTES],
+                               int64_t *ret_bytes, struct lh_error *err)
 {
     enum lh_code code = LH_OK;
     struct lh_sha256 *sum = lh_sha256_new();
@@ -81,7 +81,9 @@ enum lh_code lh_sha256_of_file(int fd, uint8_t ret[LH_SHA256_BYTES], int64_t *re
         goto out;
     }
     do {
-        code = lh_file_read_at(fd, buffer, FILE_STEP_BYTES, offset, &count, err);
+        code = lh_cancel_fail(cancel, "Checking a file", err);
+        if (!code)
+            code = lh_file_read_at(fd, buffer, FILE_STEP_BYTES, offset, &count, err);
         if (code)
             goto out;
         lh_sha256_add(sum, buffer, count);

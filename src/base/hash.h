@@ -2,7 +2,7 @@
 #ifndef LAKEHOUSE_BASE_HASH_H
 #define LAKEHOUSE_BASE_HASH_H
 
-#include "base/error.h"
+#include "base/cancel.h"
 
 #define LH_SHA256_BYTES 32
 #define LH_SHA256_HEX_BYTES 64
@@ -16,9 +16,9 @@ void lh_sha256_finish(struct lh_sha256 *sum,
 void lh_sha256_free(struct lh_sha256 *sum);
 
 void lh_sha256_of(struct lh_str bytes, uint8_t ret[LH_SHA256_BYTES]);
-/* Sum of everything in an open file, from its start. */
-enum lh_code lh_sha256_of_file(int fd, uint8_t ret[LH_SHA256_BYTES], int64_t *ret_bytes,
-                               struct lh_error *err) LH_MUST_USE;
+/* Sum of everything in an open file, from its start; `cancel` may be NULL. */
+enum lh_code lh_sha256_of_file(int fd, const struct lh_cancel *cancel, uint8_t ret[LH_SHA256_BYTES],
+                               int64_t *ret_bytes, struct lh_error *err) LH_MUST_USE;
 
 void lh_hex(const uint8_t *bytes, size_t count,
             char *ret); /* 2*count characters and NUL, lower case */

@@ -197,13 +197,16 @@ enum lh_code catalog_fulfilled(struct catalog *catalog, struct lh_str job_id,
 
 /* Before a statement reads an object: its checksum was verified for the file as it is now (inode,
  * size and time of change); else it is verified here and now. LH_DAMAGED names the object. Cheap
- * when known: one call of the file system. */
+ * when known: one call of the file system. `cancel` may be NULL. */
 enum lh_code catalog_ensure_verified(struct catalog *catalog, const struct catalog_object *object,
+                                     const struct lh_cancel *cancel,
                                      struct lh_error *err) LH_MUST_USE;
-/* Verifies what has not been verified since opening, at most `bytes_max` now; false: nothing is
- * left. Damage is added to the problems, not returned. For a background thread that paces itself.
+/* Verifies what has not been verified since opening, file by file until `bytes_max` are passed;
+ * false: nothing is left. Damage is added to the problems, not returned. For a background thread
+ * that paces itself.
  */
-bool catalog_verify_some(struct catalog *catalog, int64_t bytes_max);
+bool catalog_verify_some(struct catalog *catalog, int64_t bytes_max,
+                         const struct lh_cancel *cancel);
 
 struct catalog_problem {
     struct lh_str dataset_id;

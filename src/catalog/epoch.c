@@ -1,11 +1,12 @@
 #include "base/clock.h"
+#include "base/json.h"
 #include "catalog/internal.h"
 
 /* `_catalog/epochs/<20 digits>.json` is made by every writer as its first act, `<20
  * digits>.closed.json` as its last. Both are made exclusively and never changed. */
 
 #define EPOCHS_KEPT 64
-#define EPOCH_BYTES_MAX ((size_t)4096)
+#define EPOCH_BYTES_MAX ((size_t)64 << 20) /* of a million datasets */
 
 static struct lh_str epoch_key(uint64_t epoch, bool is_closed, struct lh_arena *arena)
 {
@@ -26,17 +27,42 @@ static bool parse_name(struct lh_str name, uint64_t *ret, bool *ret_is_closed)
     return true;
 }
 
+/* How far every dataset had come: a version that vanishes later is missed, for nothing above it
+ * leaves a gap. What is damaged now keeps the number that it had. */
+static void put_heads(const struct catalog *catalog, struct lh_json *json)
+{
+    lh_json_key(json, "heads");
+    lh_json_object(json);
+    for (size_t i = 0; i < catalog->slot_count; i++)
+        lh_json_put_int(json, catalog->slots[i].id, catalog->snapshot->items[i]->view.version);
+    lh_json_object_end(json);
+}
+
 static enum lh_code put_epoch(struct catalog *catalog, bool is_closed, struct lh_arena *arena,
                               struct lh_error *err)
 {
     char time[LH_TIME_TEXT_BYTES + 1];
+    struct lh_buf buf;
+    struct lh_json json;
     lh_time_format(lh_clock_unix_ms(), time);
-    struct lh_str bytes =
-        lh_arena_printf(arena, "{\"epoch\":%llu,\"format\":%d,\"sequence\":%llu,\"time\":\"%s\"}\n",
-                        (unsigned long long)catalog->epoch, MANIFEST_FORMAT,
-                        (unsigned long long)catalog->sequence, time);
-    return storage_put_exclusive(catalog->storage, STORAGE_PRIMARY,
-                                 epoch_key(catalog->epoch, is_closed, arena), bytes, err);
+    lh_buf_init(&buf, EPOCH_BYTES_MAX);
+    lh_json_init(&json, &buf);
+    lh_json_object(&json);
+    lh_json_put_int(&json, "epoch", (int64_t)catalog->epoch);
+    lh_json_put_int(&json, "format", MANIFEST_FORMAT);
+    if (is_closed)
+        put_heads(catalog, &json);
+    lh_json_put_int(&json, "sequence", (int64_t)catalog->sequence);
+    lh_json_put_cstr(&json, "time", time);
+    lh_json_object_end(&json);
+    lh_buf_append_char(&buf, '\n');
+    enum lh_code code = lh_buf_check(&buf, "An epoch", err);
+    if (!code)
+        code = storage_put_exclusive(catalog->storage, STORAGE_PRIMARY,
+                                     epoch_key(catalog->epoch, is_closed, arena), lh_buf_str(&buf),
+                                     err);
+    lh_buf_release(&buf);
+    return code;
 }
 
 /* Old ones tell nothing any more. What cannot be removed now is removed another time. */
@@ -112,29 +138,50 @@ bool epoch_ended_cleanly(struct catalog *catalog, uint64_t epoch)
     return look(catalog, epoch, true, NULL) == LH_OK;
 }
 
-uint64_t epoch_recorded_sequence(struct storage *storage, struct lh_arena *arena)
+static json_t *read_note(struct storage *storage, struct lh_str key, struct lh_arena *arena)
+{
+    struct lh_str bytes = {0};
+    json_t *root = NULL;
+    if (storage_get(storage, STORAGE_PRIMARY, key, EPOCH_BYTES_MAX, arena, &bytes, NULL) ||
+        lh_json_parse(bytes, "An epoch", EPOCH_BYTES_MAX, &root, NULL))
+        return NULL;
+    if (json_integer_value(json_object_get(root, "sequence")) > 0)
+        return root;
+    json_decref(root);
+    return NULL;
+}
+
+static void drop_note(void *root)
+{
+    json_decref(root);
+}
+
+void epoch_read_note(struct storage *storage, struct lh_arena *arena, struct epoch_note *ret)
 {
     struct storage_entry *entries = NULL;
     size_t count = 0;
-    uint64_t newest = 0, epoch = 0;
+    uint64_t epoch = 0, newest = 0, closed = 0;
     bool is_closed = false;
+    json_t *root = NULL;
+    *ret = (struct epoch_note){.was_clean = true};
     if (storage_list(storage, STORAGE_PRIMARY, lh_lit(CATALOG_EPOCH_FOLDER), arena, &entries,
                      &count, NULL))
-        return 0;
+        return;
     /* Only a clean end counts: then everything up to that sequence was durable. Sequences ascend
      * with epochs, and names sort by epoch: the last readable file knows most. */
-    for (size_t i = count; i > 0 && !newest; i--) {
-        struct lh_str bytes = {0};
-        json_t *root = NULL;
-        if (parse_name(entries[i - 1].name, &epoch, &is_closed) && is_closed &&
-            !storage_get(storage, STORAGE_PRIMARY, entries[i - 1].key, EPOCH_BYTES_MAX, arena,
-                         &bytes, NULL) &&
-            !lh_json_parse(bytes, "An epoch", EPOCH_BYTES_MAX, &root, NULL) &&
-            json_integer_value(json_object_get(root, "sequence")) > 0)
-            newest = (uint64_t)json_integer_value(json_object_get(root, "sequence"));
-        json_decref(root);
+    for (size_t i = count; i > 0; i--) {
+        if (!parse_name(entries[i - 1].name, &epoch, &is_closed))
+            continue;
+        newest = epoch > newest ? epoch : newest;
+        if (is_closed && !root && (root = read_note(storage, entries[i - 1].key, arena)))
+            closed = epoch;
     }
-    return newest;
+    ret->was_clean = closed == newest;
+    if (!root)
+        return;
+    lh_arena_defer(arena, drop_note, root);
+    ret->sequence = (uint64_t)json_integer_value(json_object_get(root, "sequence"));
+    ret->heads = json_object_get(root, "heads");
 }
 
 void epoch_end(struct catalog *catalog)

@@ -14,6 +14,7 @@
 #ifndef LAKEHOUSE_CATALOG_INTERNAL_H
 #define LAKEHOUSE_CATALOG_INTERNAL_H
 
+#include "base/json.h"
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -211,7 +212,12 @@ enum lh_code epoch_begin(struct catalog *catalog, struct lh_error *err) LH_MUST_
 enum lh_code epoch_check(struct catalog *catalog, struct lh_error *err) LH_MUST_USE;
 bool epoch_ended_cleanly(struct catalog *catalog, uint64_t epoch);
 void epoch_end(struct catalog *catalog);
-/* The sequence that the last writer with a clean end noted; 0 if none is known. */
-uint64_t epoch_recorded_sequence(struct storage *storage, struct lh_arena *arena);
+/* What the last writer with a clean end noted, and whether it was the last of all. */
+struct epoch_note {
+    uint64_t sequence;   /* 0: none is known */
+    const json_t *heads; /* {id: newest version}; NULL: not known; lives as long as the arena */
+    bool was_clean;      /* nobody opened the lake for writing after it; so too in a new lake */
+};
+void epoch_read_note(struct storage *storage, struct lh_arena *arena, struct epoch_note *ret);
 
 #endif

@@ -242,12 +242,55 @@ enum lh_code load_all(struct catalog *catalog, struct load *ret, struct lh_error
         wanted = 0;
     while (started < wanted && !lh_thread_start("catalog-open", run, ret, &threads[started], NULL))
         started++;
+    ret->loaded_count = ret->count;
     run(ret);
     for (size_t i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
     if (ret->code && err)
         *err = ret->err;
     return ret->code;
+}
+
+static int compare_id(const void *id, const void *item)
+{
+    return memcmp(id, ((const struct load_item *)item)->id, LH_UUID_TEXT_BYTES);
+}
+
+/* At the end, so that those that were loaded stay sorted for bsearch. */
+static struct load_item *add_item(struct load *load, struct lh_str id)
+{
+    struct load_item *items = lh_allocate(load->count + 1, sizeof *items);
+    if (load->count)
+        memcpy(items, load->items, load->count * sizeof *items);
+    free(load->items);
+    load->items = items;
+    memcpy(items[load->count].id, id.data, LH_UUID_TEXT_BYTES);
+    return &items[load->count++];
+}
+
+void load_expect(struct catalog *catalog, struct load *load, struct lh_str id, int64_t version)
+{
+    struct lh_error err = LH_ERROR_NONE;
+    struct load_item *item =
+        load->count ? bsearch(id.data, load->items, load->loaded_count, sizeof *item, compare_id)
+                    : NULL;
+    if (!item)
+        item = add_item(load, id);
+    if (item->newest_version >= version)
+        return;
+    item->newest_version = version;
+    item->is_dataset = true;
+    if (item->damage)
+        return;
+    lh_fail(&err, LH_DAMAGED,
+            "Version %lld of the dataset, which was there at the last clean end, is missing.",
+            (long long)version);
+    item->damage = copy_text(lh_str_of(err.message));
+    if (item->head.state)
+        item->name = copy_text(item->head.state->view.name);
+    state_unref(item->head.state);
+    item->head.state = NULL;
+    catalog_add_problem(catalog, id, lh_str_of(item->name), lh_str_of(item->damage));
 }
 
 void load_release(struct load *load)

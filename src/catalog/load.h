@@ -17,6 +17,7 @@ struct load {
     struct catalog *catalog;
     struct load_item *items;
     size_t count;
+    size_t loaded_count; /* the first so many are sorted by id */
     atomic_size_t next;
     pthread_mutex_t mutex; /* the orphans of the catalog, and the first failure */
     enum lh_code code;
@@ -27,5 +28,7 @@ struct load {
  * folders cannot be listed. The caller ends *ret with load_release, states included. */
 enum lh_code load_all(struct catalog *catalog, struct load *ret, struct lh_error *err) LH_MUST_USE;
 void load_release(struct load *load);
+/* The dataset had come as far as that version: it is damaged if what was found has not. */
+void load_expect(struct catalog *catalog, struct load *load, struct lh_str id, int64_t version);
 
 #endif

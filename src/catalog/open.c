@@ -166,26 +166,43 @@ static void take_over(struct catalog *catalog, struct load *load)
     free(states);
 }
 
-/* The newest versions of a dataset may vanish without leaving a gap. A writer noted how far the
- * lake had come: sequences beyond are not given twice, and the loss is told, though not whose it
- * is. */
-static void compare_sequence(struct catalog *catalog)
+/* Nothing stands above the newest version of a dataset, so when it vanishes there is no gap; the
+ * note of the last clean end tells. Such a dataset is damaged, and stays so until the file is back:
+ * the next version would be made on top of a lost one. */
+static void miss_heads(struct catalog *catalog, struct load *load, const struct epoch_note *note)
 {
-    struct lh_arena *arena = lh_arena_new(0);
-    uint64_t recorded = epoch_recorded_sequence(catalog->storage, arena);
-    bool is_explained = false;
-    for (size_t i = 0; i < catalog->snapshot->item_count && !is_explained; i++)
-        is_explained = catalog->snapshot->items[i]->damage != NULL;
-    if (recorded > catalog->sequence && !is_explained)
-        catalog_add_problem(catalog, (struct lh_str){0}, (struct lh_str){0},
-                            lh_arena_printf(arena,
-                                            "Commits are missing: the lake had reached sequence "
-                                            "%llu, the newest that is left is %llu.",
-                                            (unsigned long long)recorded,
-                                            (unsigned long long)catalog->sequence));
-    if (recorded > catalog->sequence)
-        catalog->sequence = recorded;
-    lh_arena_free(arena);
+    const char *id = NULL;
+    const json_t *version = NULL;
+    json_object_foreach((json_t *)(uintptr_t)note->heads, id,
+                        version) if (strlen(id) == LH_UUID_TEXT_BYTES)
+        load_expect(catalog, load, lh_str_of(id), json_integer_value(version));
+}
+
+/* How many sequences a writer may have given to versions that cannot be read now. */
+#define SEQUENCE_LEAP ((uint64_t)1 << 20)
+
+/* Sequences are not given twice: not those of a clean end whose versions vanished, nor those that
+ * damaged versions may have, should they be restored. */
+static void settle_sequence(struct catalog *catalog, const struct epoch_note *note)
+{
+    bool is_damaged = false;
+    for (size_t i = 0; i < catalog->snapshot->item_count && !is_damaged; i++)
+        is_damaged = catalog->snapshot->items[i]->damage != NULL;
+    if (note->sequence > catalog->sequence) {
+        struct lh_arena *arena = lh_arena_new(0);
+        if (!is_damaged)
+            catalog_add_problem(
+                catalog, (struct lh_str){0}, (struct lh_str){0},
+                lh_arena_printf(arena,
+                                "Commits are missing: the lake had reached sequence %llu, the "
+                                "newest that is left is %llu.",
+                                (unsigned long long)note->sequence,
+                                (unsigned long long)catalog->sequence));
+        catalog->sequence = note->sequence;
+        lh_arena_free(arena);
+    }
+    if (is_damaged && !note->was_clean)
+        catalog->sequence += SEQUENCE_LEAP;
 }
 
 /* The newest commit of a writer that did not end cleanly. Its folder's fsync may have failed, and a
@@ -318,14 +335,19 @@ enum lh_code catalog_open(struct storage *storage, const struct catalog_options 
 {
     struct catalog *catalog = allocate(storage, options);
     struct load load;
+    struct lh_arena *arena = lh_arena_new(0);
+    struct epoch_note note;
     enum lh_code code = load_all(catalog, &load, err);
     if (!code) {
+        epoch_read_note(storage, arena, &note);
+        miss_heads(catalog, &load, &note);
         refuse_twins(catalog, &load);
         take_over(catalog, &load);
-        compare_sequence(catalog);
+        settle_sequence(catalog, &note);
         code = epoch_begin(catalog, err);
     }
     load_release(&load);
+    lh_arena_free(arena);
     if (!code)
         code = recover(catalog, err);
     if (code)

@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <time.h>
 
 #include "catalog/internal.h"
 
@@ -72,7 +73,8 @@ static struct trust_entry *entry_of(struct trust *trust, struct lh_str key)
 
 static bool is_same_file(const struct storage_info *a, const struct storage_info *b)
 {
-    return a->bytes == b->bytes && a->modified_ms == b->modified_ms && a->inode == b->inode;
+    return a->bytes == b->bytes && a->modified_ms == b->modified_ms &&
+           a->changed_ns == b->changed_ns && a->inode == b->inode;
 }
 
 static enum lh_code look(struct catalog *catalog, const struct catalog_object *object,
@@ -107,10 +109,11 @@ enum lh_code trust_note(struct catalog *catalog, const struct catalog_object *ob
 }
 
 static enum lh_code compare_sum(struct catalog *catalog, const struct catalog_object *object,
-                                struct lh_error *err)
+                                const struct lh_cancel *cancel, struct lh_error *err)
 {
     struct storage_sum sum;
-    enum lh_code code = storage_sum(catalog->storage, object->bucket, object->key, &sum, err);
+    enum lh_code code =
+        storage_sum(catalog->storage, object->bucket, object->key, cancel, &sum, err);
     if (code)
         return code;
     if (sum.bytes == object->bytes && memcmp(sum.sha256, object->sha256, sizeof sum.sha256) == 0)
@@ -121,35 +124,54 @@ static enum lh_code compare_sum(struct catalog *catalog, const struct catalog_ob
                               "file from a backup.");
 }
 
-/* Claims the entry for this thread, or says that the file is already known to be good. */
-static bool claim(struct trust *trust, struct lh_str key, const struct storage_info *info)
+#define LOOK_EVERY_NS 20000000L
+
+/* Until another thread has read the file, or this one's caller no longer wants it. */
+static enum lh_code await_reader(struct trust *trust, struct lh_str key,
+                                 const struct lh_cancel *cancel, struct lh_error *err)
 {
-    bool is_good = false;
-    pthread_mutex_lock(&trust->mutex);
-    struct trust_entry *entry = entry_of(trust, key);
-    while (entry->is_running) {
-        pthread_cond_wait(&trust->cond, &trust->mutex);
-        entry = entry_of(trust, key);
+    enum lh_code code = LH_OK;
+    while (!code && entry_of(trust, key)->is_running) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += LOOK_EVERY_NS;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        (void)pthread_cond_timedwait(&trust->cond, &trust->mutex, &until);
+        code = lh_cancel_fail(cancel, "Waiting for a file to be checked", err);
     }
-    is_good = entry->is_good && is_same_file(&entry->info, info);
-    entry->is_running = !is_good;
+    return code;
+}
+
+/* Claims the entry for this thread, or says that the file is already known to be good. */
+static enum lh_code claim(struct trust *trust, struct lh_str key, const struct storage_info *info,
+                          const struct lh_cancel *cancel, bool *ret_is_good, struct lh_error *err)
+{
+    pthread_mutex_lock(&trust->mutex);
+    enum lh_code code = await_reader(trust, key, cancel, err);
+    if (!code) {
+        struct trust_entry *entry = entry_of(trust, key);
+        *ret_is_good = entry->is_good && is_same_file(&entry->info, info);
+        entry->is_running = !*ret_is_good;
+    }
     pthread_mutex_unlock(&trust->mutex);
-    return is_good;
+    return code;
 }
 
 enum lh_code catalog_ensure_verified(struct catalog *catalog, const struct catalog_object *object,
-                                     struct lh_error *err)
+                                     const struct lh_cancel *cancel, struct lh_error *err)
 {
     struct trust *trust = &catalog->trust;
     char text[ENTRY_KEY_BYTES];
     struct lh_str key = entry_key(text, sizeof text, object);
     struct storage_info info;
+    bool is_good = false;
     enum lh_code code = look(catalog, object, &info, err);
-    if (code)
+    if (!code && key.len)
+        code = claim(trust, key, &info, cancel, &is_good, err);
+    if (code || is_good)
         return code;
-    if (key.len && claim(trust, key, &info))
-        return LH_OK;
-    code = compare_sum(catalog, object, err);
+    code = compare_sum(catalog, object, cancel, err);
     if (key.len) {
         pthread_mutex_lock(&trust->mutex);
         struct trust_entry *entry = entry_of(trust, key);
@@ -201,19 +223,20 @@ static bool next_object(struct catalog *catalog, const struct catalog_snapshot *
     return is_found;
 }
 
-bool catalog_verify_some(struct catalog *catalog, int64_t bytes_max)
+bool catalog_verify_some(struct catalog *catalog, int64_t bytes_max, const struct lh_cancel *cancel)
 {
     struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
     const struct catalog_dataset *dataset = NULL;
     const struct catalog_object *object = NULL;
     int64_t bytes = 0;
     bool is_more = true;
-    while (is_more && bytes < bytes_max) {
+    while (is_more && bytes < bytes_max && !lh_cancel_check(cancel)) {
         struct lh_error err = LH_ERROR_NONE;
         is_more = next_object(catalog, snapshot, &dataset, &object);
         if (!is_more || is_known(catalog, object))
             continue;
-        if (catalog_ensure_verified(catalog, object, &err))
+        enum lh_code code = catalog_ensure_verified(catalog, object, cancel, &err);
+        if (code && code != LH_STOPPING && code != LH_CANCELLED)
             report(catalog, dataset, &err);
         bytes += object->bytes;
     }

@@ -65,13 +65,14 @@ static void check_sequences(struct verify *verify)
                         "Its time or epoch is before that of %.*s, whose sequence is lower.",
                         LH_ARG(list[i - 1]->key));
     }
-    uint64_t recorded = epoch_recorded_sequence(verify->storage, verify->arena);
+    struct epoch_note note;
+    epoch_read_note(verify->storage, verify->arena, &note);
     uint64_t newest = count ? list[count - 1]->sequence : 0;
-    if (recorded > newest && !verify->report.error_count)
+    if (note.sequence > newest && !verify->report.error_count)
         verify_find(verify, CATALOG_ERROR, lh_lit(CATALOG_FOLDER),
                     "Commits are missing: the lake had reached sequence %llu, the newest that is "
                     "left is %llu.",
-                    (unsigned long long)recorded, (unsigned long long)newest);
+                    (unsigned long long)note.sequence, (unsigned long long)newest);
     free(list);
 }
 
@@ -127,7 +128,8 @@ static void check_sum(struct verify *verify, const struct catalog_object *object
 {
     struct lh_error err = LH_ERROR_NONE;
     struct storage_sum sum;
-    if (storage_sum(verify->storage, object->bucket, object->key, &sum, &err)) {
+    if (storage_sum(verify->storage, object->bucket, object->key, verify->options.cancel, &sum,
+                    &err)) {
         verify_find(verify, CATALOG_ERROR, object->key, "%s", err.message);
         return;
     }
@@ -232,6 +234,29 @@ static enum lh_code check_objects(struct verify *verify, struct lh_error *err)
     return code;
 }
 
+/* Nothing stands above a newest version that vanished. */
+static void check_heads(struct verify *verify)
+{
+    struct epoch_note note;
+    const char *id = NULL;
+    const json_t *version = NULL;
+    epoch_read_note(verify->storage, verify->arena, &note);
+    json_object_foreach((json_t *)(uintptr_t)note.heads, id, version)
+    {
+        struct chain_file *files = NULL;
+        size_t count = 0;
+        int64_t newest = 0;
+        if (chain_list(verify->storage, lh_str_of(id), verify->arena, &files, &count, NULL))
+            continue;
+        for (size_t i = 0; i < count; i++)
+            newest = files[i].is_checkpoint ? newest : files[i].version;
+        if (newest < json_integer_value(version))
+            verify_find(verify, CATALOG_ERROR, catalog_folder_of(lh_str_of(id), verify->arena),
+                        "Version %lld, which was there at the last clean end, is missing.",
+                        (long long)json_integer_value(version));
+    }
+}
+
 static enum lh_code check_datasets(struct verify *verify, struct lh_error *err)
 {
     struct storage_entry *folders = NULL;
@@ -260,6 +285,7 @@ enum lh_code catalog_verify(struct storage *storage, const struct catalog_verify
     enum lh_code code = check_datasets(&verify, err);
     if (code)
         return code;
+    check_heads(&verify);
     check_sequences(&verify);
     check_uuids(&verify);
     check_names(&verify);

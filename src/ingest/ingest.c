@@ -282,7 +282,7 @@ static enum lh_code sum_input(struct task *task, struct lh_error *err)
                 dir, lh_arena_cstr(task->arena, lh_str_slice(path, folder + 1, path.len)), false,
                 &fd, err);
         if (!code)
-            code = lh_sha256_of_file(fd, sum, &task->input.bytes, err);
+            code = lh_sha256_of_file(fd, task->cancel, sum, &task->input.bytes, err);
         lh_file_abandon(fd);
         lh_dir_close(dir);
         if (code)

@@ -11,8 +11,8 @@
 #include "catalog/retention.h"
 #include "storage/objects.h"
 
-/* A piece takes some 10 ms of a disk that reads 1 GB/s, and is followed by ten times that in rest,
- * so that the background reading costs statements next to nothing. */
+/* A piece, which is one file or several small ones, is followed by a rest, so that statements find
+ * the disk free in between; the end of the server interrupts it. */
 #define VERIFY_BYTES ((int64_t)8 << 20)
 #define VERIFY_REST_MS 100
 #define TRASH_AGE_MS ((int64_t)3600 * 1000)
@@ -116,7 +116,7 @@ static void *keep(void *context)
     bool is_verified = false;
     do {
         if (!is_verified) {
-            is_verified = !catalog_verify_some(keeper->catalog, VERIFY_BYTES);
+            is_verified = !catalog_verify_some(keeper->catalog, VERIFY_BYTES, &keeper->cancel);
             continue;
         }
         expire(keeper);

@@ -127,7 +127,7 @@ static enum lh_code ensure(void *context, const struct query_scope *scope, struc
     const struct catalog_dataset *dataset = NULL;
     enum lh_code code = find(datasets, scope, name, moment, &dataset, err);
     for (size_t i = 0; !code && i < dataset->object_count; i++)
-        code = catalog_ensure_verified(datasets->catalog, dataset->objects[i], err);
+        code = catalog_ensure_verified(datasets->catalog, dataset->objects[i], scope->cancel, err);
     return code;
 }
 

@@ -216,6 +216,7 @@ static enum lh_code prepare(struct query_engine *engine, const struct query_prin
     query->limit = request->limit ? request->limit : QUERY_ROWS_PRESET;
     query->arena = lh_arena_new(0);
     lh_cancel_init_child(&query->cancel, cancel);
+    query->scope.cancel = &query->cancel;
     lh_cancel_set_timeout(&query->cancel,
                           request->timeout_ms ? request->timeout_ms : QUERY_TIMEOUT_MS_PRESET);
     query->scope = (struct query_scope){

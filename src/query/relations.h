@@ -22,9 +22,10 @@ struct query_moment {
 
 struct query_scope {
     struct catalog_snapshot
-        *snapshot;         /* NULL without a catalog; pinned until the query is closed */
-    struct lh_str grants;  /* of the principal */
-    struct lh_arena *pins; /* lives until the query is closed: for what must, too */
+        *snapshot;                  /* NULL without a catalog; pinned until the query is closed */
+    struct lh_str grants;           /* of the principal */
+    struct lh_arena *pins;          /* lives until the query is closed: for what must, too */
+    const struct lh_cancel *cancel; /* of the statement */
 };
 
 struct query_relation_writer; /* collects one relation: its SQL and what it rests on */

@@ -244,7 +244,7 @@ enum lh_code object_verify(struct storage *storage, const struct index_object *o
 {
     struct storage_sum sum;
     char hex[LH_SHA256_HEX_BYTES + 1];
-    enum lh_code code = storage_sum(storage, STORAGE_PRIMARY, object->key, &sum, err);
+    enum lh_code code = storage_sum(storage, STORAGE_PRIMARY, object->key, NULL, &sum, err);
     if (code)
         return code == LH_NOT_FOUND
                    ? lh_fail(err, LH_DAMAGED, "The file %.*s is missing.", LH_ARG(object->key))

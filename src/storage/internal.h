@@ -51,7 +51,8 @@ struct storage_backend {
                               struct lh_error *err);
     enum lh_code (*info)(struct storage_bucket *bucket, const char *key, struct storage_info *ret,
                          struct lh_error *err);
-    enum lh_code (*sum)(struct storage_bucket *bucket, const char *key, struct storage_sum *ret,
+    enum lh_code (*sum)(struct storage_bucket *bucket, const char *key,
+                        const struct lh_cancel *cancel, struct storage_sum *ret,
                         struct lh_error *err);
     enum lh_code (*path)(struct storage_bucket *bucket, const char *key, struct lh_arena *arena,
                          struct lh_str *ret, struct lh_error *err);

@@ -85,12 +85,15 @@ static enum lh_code info(struct storage_bucket *bucket, const char *key, struct 
         return code;
     if (found.is_folder)
         return lh_fail(err, LH_NOT_FOUND, "There is no object '%s': it is a folder.", key);
-    *ret = (struct storage_info){
-        .bytes = found.bytes, .modified_ms = found.modified_ms, .inode = found.inode};
+    *ret = (struct storage_info){.bytes = found.bytes,
+                                 .modified_ms = found.modified_ms,
+                                 .changed_ns = found.changed_ns,
+                                 .inode = found.inode};
     return LH_OK;
 }
 
-static enum lh_code sum(struct storage_bucket *bucket, const char *key, struct storage_sum *ret,
+static enum lh_code sum(struct storage_bucket *bucket, const char *key,
+                        const struct lh_cancel *cancel, struct storage_sum *ret,
                         struct lh_error *err)
 {
     struct storage_sum found;
@@ -98,7 +101,7 @@ static enum lh_code sum(struct storage_bucket *bucket, const char *key, struct s
     enum lh_code code = lh_file_open(bucket->state, key, false, &fd, err);
     if (code)
         return code;
-    code = lh_sha256_of_file(fd, found.sha256, &found.bytes, err);
+    code = lh_sha256_of_file(fd, cancel, found.sha256, &found.bytes, err);
     lh_file_abandon(fd);
     if (!code)
         *ret = found;

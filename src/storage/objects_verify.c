@@ -69,7 +69,7 @@ static void check_bytes(struct look *look, const struct object_head *head, struc
     struct lh_error why = LH_ERROR_NONE;
     struct storage_sum sum;
     char hex[LH_SHA256_HEX_BYTES + 1];
-    if (storage_sum(look->storage, STORAGE_PRIMARY, object_data_key(head->data, arena), &sum,
+    if (storage_sum(look->storage, STORAGE_PRIMARY, object_data_key(head->data, arena), NULL, &sum,
                     &why)) {
         find(look, true, object, why.message);
         return;

@@ -138,7 +138,7 @@ enum lh_code storage_staged_write(struct storage_staged *staged, const void *byt
 static enum lh_code read_back(struct storage_staged *staged, struct storage_sum *ret,
                               struct lh_error *err)
 {
-    enum lh_code code = lh_sha256_of_file(staged->fd, ret->sha256, &ret->bytes, err);
+    enum lh_code code = lh_sha256_of_file(staged->fd, NULL, ret->sha256, &ret->bytes, err);
     if (code || !staged->written)
         return code;
     uint8_t expected[LH_SHA256_BYTES];

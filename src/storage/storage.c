@@ -177,12 +177,13 @@ enum lh_code storage_info(struct storage *storage, struct lh_str bucket_name, st
 }
 
 enum lh_code storage_sum(struct storage *storage, struct lh_str bucket_name, struct lh_str key,
-                         struct storage_sum *ret, struct lh_error *err)
+                         const struct lh_cancel *cancel, struct storage_sum *ret,
+                         struct lh_error *err)
 {
     struct storage_bucket *bucket = NULL;
     struct key_text text;
     enum lh_code code = locate(storage, bucket_name, key, &bucket, &text, err);
-    return code ? code : bucket->backend->sum(bucket, text.text, ret, err);
+    return code ? code : bucket->backend->sum(bucket, text.text, cancel, ret, err);
 }
 
 enum lh_code storage_open_file(struct storage *storage, struct lh_str bucket_name,

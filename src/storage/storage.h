@@ -160,14 +160,15 @@ enum lh_code storage_get(struct storage *storage, struct lh_str bucket, struct l
 struct storage_info {
     int64_t bytes;
     int64_t modified_ms;
-    uint64_t inode; /* 0 where there is none; with bytes and modified_ms it tells that a file was
-                       exchanged */
+    int64_t changed_ns; /* 0 where there is none; */
+    uint64_t inode;     /* likewise; with bytes they tell that a file is not the one it was */
 };
 enum lh_code storage_info(struct storage *storage, struct lh_str bucket, struct lh_str key,
                           struct storage_info *ret, struct lh_error *err) LH_MUST_USE;
-/* Reads the whole object and sums it: compare with what the manifest says. */
+/* Reads the whole object and sums it: compare with what the manifest says. `cancel` may be NULL. */
 enum lh_code storage_sum(struct storage *storage, struct lh_str bucket, struct lh_str key,
-                         struct storage_sum *ret, struct lh_error *err) LH_MUST_USE;
+                         const struct lh_cancel *cancel, struct storage_sum *ret,
+                         struct lh_error *err) LH_MUST_USE;
 /* The object as an open file, for reading pieces of it with base/file; removed or replaced
  * meanwhile, it stays what it was. The caller ends it with lh_file_abandon. LH_NOT_FOUND. */
 enum lh_code storage_open_file(struct storage *storage, struct lh_str bucket, struct lh_str key,

@@ -102,8 +102,9 @@ static void a_missing_object_is_not_found(void **state)
     assert_int_equal(storage_get(fixture->storage, STORAGE_PRIMARY, lh_lit("a/2"), 10,
                                  fixture->arena, &bytes, NULL),
                      LH_NOT_FOUND);
-    assert_int_equal(storage_sum(fixture->storage, STORAGE_PRIMARY, lh_lit("a/2"), &sum, NULL),
-                     LH_NOT_FOUND);
+    assert_int_equal(
+        storage_sum(fixture->storage, STORAGE_PRIMARY, lh_lit("a/2"), NULL, &sum, NULL),
+        LH_NOT_FOUND);
     assert_int_equal(storage_object_path(fixture->storage, STORAGE_PRIMARY, lh_lit("a/2"),
                                          fixture->arena, &bytes, NULL),
                      LH_NOT_FOUND);
@@ -134,9 +135,9 @@ static void a_staged_file_appears_only_when_it_is_published(void **state)
         storage_staged_publish(staged, STORAGE_PRIMARY, lh_lit("datasets/d/x.data"), NULL), LH_OK);
     storage_staged_discard(staged);
     then_holds(fixture, "datasets/d/x.data", "abc");
-    assert_int_equal(
-        storage_sum(fixture->storage, STORAGE_PRIMARY, lh_lit("datasets/d/x.data"), &found, NULL),
-        LH_OK);
+    assert_int_equal(storage_sum(fixture->storage, STORAGE_PRIMARY, lh_lit("datasets/d/x.data"),
+                                 NULL, &found, NULL),
+                     LH_OK);
     assert_int_equal(sum.bytes, 3);
     assert_memory_equal(&sum.sha256, &found.sha256, sizeof sum.sha256);
 }

@@ -160,7 +160,7 @@ static void a_version_of_another_dataset_in_its_place_is_damage(void **state)
     assert_int_equal(rename(from, catalog_lake_manifest(lake, b, 2)), 0);
     catalog_lake_open(lake);
     assert_int_equal(find(lake, "b"), LH_DAMAGED);
-    assert_int_equal(find(lake, "a"), LH_OK); /* of whose version 2 nothing is left */
+    assert_int_equal(find(lake, "a"), LH_DAMAGED); /* of whose version 2 nothing is left */
 }
 
 static void losing_the_newest_version_of_all_is_told(void **state)
@@ -174,8 +174,10 @@ static void losing_the_newest_version_of_all_is_told(void **state)
     catalog_lake_open(lake);
     assert_int_equal(problem_count(lake), 1);
     struct catalog_commit_result result;
-    assert_int_equal(catalog_lake_try_append(lake, id, 1, &result, NULL), LH_OK);
-    assert_int_equal(result.sequence, 3); /* 2 is not given twice */
+    assert_int_equal(catalog_lake_try_append(lake, id, 1, &result, NULL), LH_DAMAGED);
+    struct lh_str other = catalog_lake_create(lake, "u", 1);
+    assert_int_equal(catalog_lake_try_append(lake, other, 1, &result, NULL), LH_OK);
+    assert_int_equal(result.sequence, 4); /* 2 is not given twice */
 }
 
 static void a_data_file_that_changed_is_found_before_it_is_read(void **state)
@@ -187,25 +189,108 @@ static void a_data_file_that_changed_is_found_before_it_is_read(void **state)
     for (int round = 0; round < 2; round++) {
         struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake->catalog);
         const struct catalog_object *object = catalog_snapshot_item(snapshot, 0)->objects[0];
-        assert_int_equal(catalog_ensure_verified(lake->catalog, object, &err), LH_OK);
-        assert_int_equal(catalog_ensure_verified(lake->catalog, object, &err), LH_OK);
+        assert_int_equal(catalog_ensure_verified(lake->catalog, object, NULL, &err), LH_OK);
+        assert_int_equal(catalog_ensure_verified(lake->catalog, object, NULL, &err), LH_OK);
         catalog_snapshot_unref(snapshot);
         catalog_lake_reopen(lake);
     }
     struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake->catalog);
     const struct catalog_object *object = catalog_snapshot_item(snapshot, 0)->objects[0];
-    assert_int_equal(catalog_ensure_verified(lake->catalog, object, &err), LH_OK);
+    assert_int_equal(catalog_ensure_verified(lake->catalog, object, NULL, &err), LH_OK);
     const char *path = temp_lake_file(&lake->folder, object->key.data);
     chmod(path, 0600);
-    struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = 1}};
+    struct stat before;
+    assert_int_equal(stat(path, &before), 0);
+    struct timespec times[2] = {before.st_atim, before.st_mtim};
     flip_byte(path, 5);
-    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0); /* another time of change */
-    assert_int_equal(catalog_ensure_verified(lake->catalog, object, &err), LH_DAMAGED);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0); /* as if nobody had written */
+    assert_int_equal(catalog_ensure_verified(lake->catalog, object, NULL, &err), LH_DAMAGED);
     assert_non_null(strstr(err.message, "checksum"));
     assert_int_equal(unlink(path), 0);
-    assert_int_equal(catalog_ensure_verified(lake->catalog, object, &err), LH_DAMAGED);
+    assert_int_equal(catalog_ensure_verified(lake->catalog, object, NULL, &err), LH_DAMAGED);
     catalog_snapshot_unref(snapshot);
     assert_true(catalog_lake_verify(lake, NULL) == 1);
+}
+
+static void checking_a_file_ends_when_nobody_wants_it_any_more(void **state)
+{
+    struct catalog_lake *lake = *state;
+    struct lh_cancel cancel;
+    catalog_lake_create(lake, "t", 3);
+    catalog_lake_reopen(lake);
+    lh_cancel_init(&cancel);
+    lh_cancel_fire(&cancel, LH_CANCELLED);
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake->catalog);
+    const struct catalog_object *object = catalog_snapshot_item(snapshot, 0)->objects[0];
+    assert_int_equal(catalog_ensure_verified(lake->catalog, object, &cancel, NULL), LH_CANCELLED);
+    assert_int_equal(catalog_ensure_verified(lake->catalog, object, NULL, NULL), LH_OK);
+    assert_int_equal(catalog_ensure_verified(lake->catalog, object, &cancel, NULL), LH_OK);
+    catalog_snapshot_unref(snapshot);
+}
+
+static void a_newest_version_that_vanished_is_missed_until_it_is_back(void **state)
+{
+    struct catalog_lake *lake = *state;
+    char away[4096];
+    struct lh_str id = catalog_lake_create(lake, "t", 3);
+    struct lh_str other = catalog_lake_create(lake, "u", 1);
+    catalog_lake_append(lake, id, 4);
+    catalog_lake_close(lake);
+    const char *path = catalog_lake_manifest(lake, id, 2);
+    snprintf(away, sizeof away, "%s.away", path);
+    assert_int_equal(rename(path, away), 0);
+    for (int round = 0; round < 3; round++) {
+        assert_true(catalog_lake_verify(lake, NULL) > 0);
+        catalog_lake_open(lake);
+        assert_int_equal(find(lake, "t"), LH_DAMAGED);
+        assert_int_equal(catalog_lake_try_append(lake, id, 1, NULL, NULL), LH_DAMAGED);
+        assert_true(problem_count(lake) > 0);
+        catalog_lake_append(lake, other, 1); /* the others go on */
+        catalog_lake_close(lake);
+    }
+    assert_int_equal(rename(away, catalog_lake_manifest(lake, id, 2)), 0);
+    catalog_lake_open(lake);
+    assert_int_equal(catalog_lake_rows(lake, "t"), 7);
+    assert_int_equal(catalog_lake_rows(lake, "u"), 4);
+    assert_int_equal(problem_count(lake), 0);
+    catalog_lake_is_clean(lake);
+}
+
+static void a_dataset_whose_folder_vanished_is_missed(void **state)
+{
+    struct catalog_lake *lake = *state;
+    struct lh_str id = catalog_lake_create(lake, "t", 3);
+    catalog_lake_create(lake, "u", 3);
+    catalog_lake_close(lake);
+    assert_int_equal(unlink(catalog_lake_manifest(lake, id, 1)), 0);
+    for (int round = 0; round < 2; round++) {
+        assert_true(catalog_lake_verify(lake, NULL) > 0);
+        catalog_lake_open(lake);
+        assert_int_equal(problem_count(lake), 1);
+        assert_int_equal(catalog_lake_rows(lake, "u"), 3);
+        catalog_lake_close(lake);
+    }
+}
+
+static void sequences_of_versions_that_cannot_be_read_are_not_given_again(void **state)
+{
+    struct catalog_lake *lake = *state;
+    struct lh_str a = catalog_lake_create(lake, "a", 1);
+    struct lh_str b = catalog_lake_create(lake, "b", 1);
+    catalog_lake_append(lake, b, 1);
+    catalog_lake_append(lake, b, 1);
+    catalog_lake_crash(lake);
+    const char *path = catalog_lake_manifest(lake, b, 3);
+    chmod(path, 0600);
+    flip_byte(path, 40);
+    catalog_lake_open(lake);
+    assert_int_equal(find(lake, "b"), LH_DAMAGED);
+    catalog_lake_append(lake, a, 1);
+    catalog_lake_close(lake);
+    flip_byte(catalog_lake_manifest(lake, b, 3), 40); /* restored */
+    catalog_lake_open(lake);
+    assert_int_equal(catalog_lake_rows(lake, "b"), 3);
+    catalog_lake_is_clean(lake);
 }
 
 static void verification_in_the_background_names_the_damaged_dataset(void **state)
@@ -223,7 +308,7 @@ static void verification_in_the_background_names_the_damaged_dataset(void **stat
     catalog_lake_open(lake);
     assert_int_equal(problem_count(lake), 0);
     int rounds = 1;
-    while (catalog_verify_some(lake->catalog, 1))
+    while (catalog_verify_some(lake->catalog, 1, NULL))
         rounds++;
     assert_int_equal(rounds, 4); /* one file each, and one to see that nothing is left */
     assert_int_equal(problem_count(lake), 1);
@@ -298,8 +383,12 @@ static void a_lost_race_is_rebased_on_what_the_winner_made(void **state)
     assert_true(size > 0);
     close(fd);
     /* The writer does not know of version 2 any more when somebody puts it back behind its back. */
+    static const char note[] = "{\"epoch\":1,\"format\":1,\"sequence\":1}\n";
     catalog_lake_close(lake);
     assert_int_equal(unlink(winner), 0);
+    const char *closed = "_catalog/epochs/00000000000000000001.closed.json";
+    assert_int_equal(unlink(temp_lake_file(&lake->folder, closed)), 0);
+    temp_lake_write(&lake->folder, closed, note, sizeof note - 1);
     catalog_lake_open(lake);
     assert_int_equal(catalog_lake_version(lake, "t"), 1);
     char name[256];
@@ -384,6 +473,10 @@ int main(void)
         TEST(a_version_of_another_dataset_in_its_place_is_damage),
         TEST(losing_the_newest_version_of_all_is_told),
         TEST(a_data_file_that_changed_is_found_before_it_is_read),
+        TEST(checking_a_file_ends_when_nobody_wants_it_any_more),
+        TEST(a_newest_version_that_vanished_is_missed_until_it_is_back),
+        TEST(a_dataset_whose_folder_vanished_is_missed),
+        TEST(sequences_of_versions_that_cannot_be_read_are_not_given_again),
         TEST(verification_in_the_background_names_the_damaged_dataset),
         TEST(a_missing_data_file_is_a_problem_from_the_start),
         TEST(files_of_writers_that_never_committed_are_swept_and_no_others),

@@ -173,7 +173,8 @@ static void what_a_reader_holds_stays_until_it_lets_go(void **state)
     assert_int_equal(count_files(lake, "datasets", id, ".parquet"), 2);
     const struct catalog_dataset *dataset = NULL;
     assert_int_equal(catalog_find(held, lh_lit("t"), &dataset, NULL), LH_OK);
-    assert_int_equal(catalog_ensure_verified(lake->catalog, dataset->objects[0], NULL), LH_OK);
+    assert_int_equal(catalog_ensure_verified(lake->catalog, dataset->objects[0], NULL, NULL),
+                     LH_OK);
     /* Its snapshot is of before the expiry, yet it cannot begin to read what expired. */
     const struct catalog_dataset *old = NULL;
     const struct catalog_as_of as_of = {CATALOG_AT_SEQUENCE, 0};

@@ -289,7 +289,7 @@ static void planted_links_lead_nowhere(void **state)
         assert_int_equal(get(fixture, keys[i], &bytes), LH_INVALID);
         assert_int_equal(storage_info(fixture->storage, STORAGE_PRIMARY, key, &info, NULL),
                          LH_INVALID);
-        assert_int_equal(storage_sum(fixture->storage, STORAGE_PRIMARY, key, &sum, NULL),
+        assert_int_equal(storage_sum(fixture->storage, STORAGE_PRIMARY, key, NULL, &sum, NULL),
                          LH_INVALID);
         assert_int_equal(storage_object_path(fixture->storage, STORAGE_PRIMARY, key, fixture->arena,
                                              &bytes, NULL),
