@@ -161,7 +161,7 @@ static enum lh_code sum_file(const struct lh_upload *upload, struct lh_arena *ar
     if (!code)
         code = lh_file_open(dir, lh_arena_cstr(arena, name), false, &fd, err);
     if (!code)
-        code = lh_sha256_of_file(fd, ret, &bytes, err);
+        code = lh_sha256_of_file(fd, call->cancel, ret, &bytes, err);
     lh_file_abandon(fd);
     lh_dir_close(dir);
     return code;
