@@ -143,8 +143,9 @@ static enum lh_code check_call(const struct op *op, struct op_call *call, const 
 /* --- once under an Idempotency-Key */
 
 /* A file of the caller's own was not summed on its way in. */
-static enum lh_code sum_file(const struct lh_upload *upload, struct lh_arena *arena,
-                             uint8_t ret[LH_SHA256_BYTES], struct lh_error *err)
+static enum lh_code sum_file(const struct lh_upload *upload, const struct lh_cancel *cancel,
+                             struct lh_arena *arena, uint8_t ret[LH_SHA256_BYTES],
+                             struct lh_error *err)
 {
     static const uint8_t none[LH_SHA256_BYTES];
     struct lh_dir *dir = NULL;
@@ -161,7 +162,7 @@ static enum lh_code sum_file(const struct lh_upload *upload, struct lh_arena *ar
     if (!code)
         code = lh_file_open(dir, lh_arena_cstr(arena, name), false, &fd, err);
     if (!code)
-        code = lh_sha256_of_file(fd, call->cancel, ret, &bytes, err);
+        code = lh_sha256_of_file(fd, cancel, ret, &bytes, err);
     lh_file_abandon(fd);
     lh_dir_close(dir);
     return code;
@@ -181,7 +182,7 @@ static enum lh_code hash_whole(const struct op *op, struct op_call *call, const 
         if (field->type != LH_FIELD_FILE)
             continue;
         const struct lh_upload *upload = (const void *)((const char *)args + field->offset);
-        code = sum_file(upload, call->arena, sum, err);
+        code = sum_file(upload, call->cancel, call->arena, sum, err);
         lh_hex(sum, sizeof(sum), hex);
         text = lh_arena_printf(call->arena, "%.*s %s", LH_ARG(text), hex);
     }
