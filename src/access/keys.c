@@ -153,9 +153,9 @@ static enum lh_code put(struct access_keys *keys, struct lh_str id, const char *
     lh_json_init(&json, &buf);
     lh_fields_write(fields, record, &json);
     enum lh_code code = lh_buf_check(&buf, "The key's record", err);
-    if (!code)
-        code = storage_put_exclusive(keys->storage, STORAGE_PRIMARY, path_of(id, ending, path),
-                                     lh_buf_str(&buf), err);
+    if (!code) /* taking a key back must be possible on a full disk */
+        code = (fields == &revocation_fields ? storage_put_vital : storage_put_exclusive)(
+            keys->storage, STORAGE_PRIMARY, path_of(id, ending, path), lh_buf_str(&buf), err);
     lh_buf_release(&buf);
     return code;
 }

@@ -60,6 +60,16 @@ static void begin(struct lh_error *err, enum lh_code code)
     err->line = 0;
 }
 
+/* What to do about a full disk is the same whoever meets it; who knows more says it instead. */
+static void hint_first(struct lh_error *err)
+{
+    snprintf(err->hint, sizeof err->hint, "%s",
+             err->code == LH_FULL
+                 ? "Make room on the disk of the data folder (`df -h` shows it), then "
+                   "try again: what is stored is safe."
+                 : "");
+}
+
 enum lh_code lh_fail(struct lh_error *err, enum lh_code code, const char *format, ...)
 {
     begin(err, code);
@@ -68,7 +78,8 @@ enum lh_code lh_fail(struct lh_error *err, enum lh_code code, const char *format
         va_start(args, format);
         write_text(err->message, sizeof err->message, format, args);
         va_end(args);
-        err->field[0] = err->hint[0] = 0;
+        err->field[0] = 0;
+        hint_first(err);
     }
     return code;
 }
@@ -139,7 +150,8 @@ enum lh_code lh_fail_errno(struct lh_error *err, int error_number, const char *f
         va_start(args, format);
         write_text(what, sizeof what, format, args);
         va_end(args);
-        err->field[0] = err->hint[0] = 0;
+        err->field[0] = 0;
+        hint_first(err);
         /* A long name must not push the reason out. */
         snprintf(err->message, sizeof err->message, "%.*s: %s.",
                  LH_ARG(lh_str_head(lh_str_of(what), sizeof err->message - 128)),

@@ -208,6 +208,37 @@ enum lh_code lh_file_read_at(int fd, void *bytes, size_t count, int64_t offset, 
     return LH_OK;
 }
 
+/* For file systems that cannot promise room. */
+static enum lh_code write_zeros(int fd, int64_t from, int64_t to, struct lh_error *err)
+{
+    static const char zeros[65536];
+    if (lseek(fd, from, SEEK_SET) < 0)
+        return lh_fail_errno(err, errno, "The file could not be made longer");
+    enum lh_code code = LH_OK;
+    for (int64_t at = from; at < to && !code; at += (int64_t)sizeof zeros) {
+        int64_t left = to - at;
+        code = lh_file_write(fd, zeros, left < (int64_t)sizeof zeros ? (size_t)left : sizeof zeros,
+                             err);
+    }
+    return code;
+}
+
+enum lh_code lh_file_resize(int fd, int64_t bytes, struct lh_error *err)
+{
+    struct stat stat;
+    int failed = LH_FAULT("file.resize") ? -1 : fstat(fd, &stat);
+    if (!failed && stat.st_size < bytes) {
+        failed = fallocate(fd, 0, 0, bytes);
+        if (failed && (errno == EOPNOTSUPP || errno == ENOSYS))
+            return write_zeros(fd, stat.st_size, bytes, err);
+    } else if (!failed) {
+        failed = ftruncate(fd, bytes);
+    }
+    if (failed)
+        return lh_fail_errno(err, errno, "The file could not be given another size");
+    return LH_OK;
+}
+
 enum lh_code lh_file_sync(int fd, struct lh_error *err)
 {
     /* Never again after a failure, EINTR included: the kernel may have dropped the pages it could

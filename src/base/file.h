@@ -5,8 +5,8 @@
  * RESOLVE_NO_MAGICLINKS): a path that leaves the folder is LH_INVALID, whatever it contains. Each
  * call that the durable write path uses has a fault point (file.create, file.open, file.write,
  * file.read, file.sync, file.close, file.publish, file.replace, file.remove, file.info, file.lock,
- * file.private, file.nameless, dir.make, dir.sync, dir.list). All calls block; any thread may call.
- * Messages name `path` as given (relative), never the folder's own place.
+ * file.private, file.resize, file.nameless, dir.make, dir.sync, dir.list). All calls block; any
+ * thread may call. Messages name `path` as given (relative), never the folder's own place.
  */
 #ifndef LAKEHOUSE_BASE_FILE_H
 #define LAKEHOUSE_BASE_FILE_H
@@ -73,6 +73,9 @@ enum lh_code lh_file_write(int fd, const void *bytes, size_t count,
 /* Reads up to `count` at `offset`; *ret_count is less only at the end of the file. */
 enum lh_code lh_file_read_at(int fd, void *bytes, size_t count, int64_t offset, size_t *ret_count,
                              struct lh_error *err) LH_MUST_USE;
+/* The file is `bytes` long afterwards: cut, or longer with room that is taken now, not when it is
+ * written to. LH_FULL: there is not so much; the file may then be longer than it was. */
+enum lh_code lh_file_resize(int fd, int64_t bytes, struct lh_error *err) LH_MUST_USE;
 enum lh_code lh_file_sync(int fd, struct lh_error *err)
     LH_MUST_USE; /* fsync; on failure abandon the file for good */
 enum lh_code lh_file_close(int fd, struct lh_error *err) LH_MUST_USE;

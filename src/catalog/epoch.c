@@ -58,9 +58,9 @@ static enum lh_code put_epoch(struct catalog *catalog, bool is_closed, struct lh
     lh_buf_append_char(&buf, '\n');
     enum lh_code code = lh_buf_check(&buf, "An epoch", err);
     if (!code)
-        code = storage_put_exclusive(catalog->storage, STORAGE_PRIMARY,
-                                     epoch_key(catalog->epoch, is_closed, arena), lh_buf_str(&buf),
-                                     err);
+        code =
+            storage_put_vital(catalog->storage, STORAGE_PRIMARY,
+                              epoch_key(catalog->epoch, is_closed, arena), lh_buf_str(&buf), err);
     lh_buf_release(&buf);
     return code;
 }

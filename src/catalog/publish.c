@@ -29,6 +29,14 @@ void catalog_stop_writing(struct catalog *catalog, enum lh_code why)
     pthread_mutex_unlock(&catalog->queue_mutex);
 }
 
+/* It takes away and brings nothing: that must be possible on a full disk. */
+static bool is_vital(const struct manifest *manifest)
+{
+    return !manifest->is_checkpoint && !manifest->added.count &&
+           (manifest->set_bits & MANIFEST_SET_DELETED || manifest->removes_all ||
+            manifest->removed.count || manifest->tombstones_added.count);
+}
+
 static enum lh_code put_manifest(struct catalog *catalog, struct manifest *manifest,
                                  struct lh_error *err)
 {
@@ -37,7 +45,7 @@ static enum lh_code put_manifest(struct catalog *catalog, struct manifest *manif
     lh_buf_init(&buf, MANIFEST_BYTES_MAX);
     enum lh_code code = manifest_encode(manifest, &buf, err);
     if (!code)
-        code = storage_put_exclusive(
+        code = (is_vital(manifest) ? storage_put_vital : storage_put_exclusive)(
             catalog->storage, STORAGE_PRIMARY,
             manifest_key(manifest->dataset_id, manifest->version, manifest->is_checkpoint, arena),
             lh_buf_str(&buf), err);

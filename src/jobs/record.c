@@ -24,9 +24,11 @@ static enum lh_code put(struct jobs *jobs, const struct lh_uuid *id, const char 
         lh_json_object_end(&json);
     }
     enum lh_code code = lh_buf_check(&buf, "The job's record", err);
+    /* A job that was accepted ends also on a full disk; only accepting it needs room. */
     if (!code)
-        code = storage_put_exclusive(jobs->storage, STORAGE_PRIMARY,
-                                     record_key(lh_uuid_str(id), what, key), lh_buf_str(&buf), err);
+        code = (fields == &record_submitted_fields ? storage_put_exclusive : storage_put_vital)(
+            jobs->storage, STORAGE_PRIMARY, record_key(lh_uuid_str(id), what, key),
+            lh_buf_str(&buf), err);
     lh_buf_release(&buf);
     return code;
 }

@@ -18,6 +18,7 @@
 #define TRASH_AGE_MS ((int64_t)3600 * 1000)
 #define TRASH_EVERY_MS ((int64_t)600 * 1000)
 #define EXPIRE_EVERY_MS ((int64_t)3600 * 1000)
+#define QUIET_MS 5000 /* between two looks at the reserve */
 
 struct keeper {
     struct catalog *catalog;
@@ -114,18 +115,22 @@ static void *keep(void *context)
         return NULL;
     sweep(keeper);
     bool is_verified = false;
+    int64_t again_us = 0;
     do {
         if (!is_verified) {
             is_verified = !catalog_verify_some(keeper->catalog, VERIFY_BYTES, &keeper->cancel);
-            continue;
+            again_us = lh_clock_monotonic_us() + TRASH_EVERY_MS * 1000;
+        } else if (lh_clock_monotonic_us() >= again_us) {
+            expire(keeper);
+            if (repeats_sweep(keeper->repeats, &err))
+                lh_log_error(LH_LOG_WARN, "lake.idempotency", &err);
+            if (storage_trash_sweep(keeper->storage, TRASH_AGE_MS, NULL, &err))
+                lh_log_error(LH_LOG_WARN, "lake.trash", &err);
+            is_verified = false; /* what came since is looked at in the next round */
         }
-        expire(keeper);
-        if (repeats_sweep(keeper->repeats, &err))
-            lh_log_error(LH_LOG_WARN, "lake.idempotency", &err);
-        if (storage_trash_sweep(keeper->storage, TRASH_AGE_MS, NULL, &err))
-            lh_log_error(LH_LOG_WARN, "lake.trash", &err);
-        is_verified = false; /* what came since is looked at in the next round */
-    } while (rest(keeper, is_verified ? TRASH_EVERY_MS : VERIFY_REST_MS));
+        if (storage_reserve_fill(keeper->storage, &err))
+            lh_log_error(LH_LOG_WARN, "lake.reserve", &err);
+    } while (rest(keeper, is_verified ? QUIET_MS : VERIFY_REST_MS));
     return NULL;
 }
 

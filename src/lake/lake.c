@@ -425,7 +425,11 @@ static size_t own_problems(struct lake *lake, struct lh_arena *arena, struct lak
     else if (free_bytes < FREE_BYTES_LOW)
         ret[count++] = (struct lake_problem){
             lh_lit("storage"), lh_lit("primary"),
-            lh_arena_printf(arena, "Only %" PRId64 " MB are free.", free_bytes >> 20)};
+            lh_arena_printf(arena,
+                            "Only %" PRId64 " MB are free; %" PRId64 " of %" PRId64
+                            " MB are kept for deletes and the ends of jobs.",
+                            free_bytes >> 20, storage_reserve_bytes(lake->storage) >> 20,
+                            STORAGE_RESERVE_BYTES >> 20)};
     size_t damaged = jobs_damaged(lake->jobs);
     if (damaged)
         ret[count++] = (struct lake_problem){

@@ -123,7 +123,7 @@ static enum lh_code put(struct search *search, const struct index_manifest *mani
     lh_buf_init(&buf, SEARCH_MANIFEST_BYTES_MAX);
     enum lh_code code = index_manifest_encode(manifest, &buf, err);
     if (!code)
-        code = storage_put_exclusive(
+        code = (manifest->is_deleted ? storage_put_vital : storage_put_exclusive)(
             search->options.storage, STORAGE_PRIMARY,
             index_manifest_key(manifest->id, manifest->version, manifest->arena), lh_buf_str(&buf),
             err);

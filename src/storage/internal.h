@@ -14,6 +14,7 @@
 #define LAKE_FILE "_lake.json"
 #define LOCK_FILE "_lock"
 #define OWNER_FILE "_owner.json"
+#define RESERVE_FILE "_reserve"
 /* Of people and of doors, not objects: they may lie in a data folder before it is a lake. */
 #define SETTINGS_FILE "lakehouse.toml"
 #define SECRETS_FILE "secrets.toml"
@@ -86,6 +87,8 @@ struct storage {
     struct lh_str scratch_path;
     struct storage_bucket primary;
     struct folder_set folders;
+    pthread_mutex_t reserve_mutex; /* guards what follows; held while the reserve's size changes */
+    int64_t reserve_bytes;         /* that are kept now */
 };
 
 /* A key (or folder) with a NUL behind it. */
@@ -111,6 +114,11 @@ enum lh_code layout_lock(struct storage *storage, struct lh_str shown,
 enum lh_code layout_make(struct storage *storage, struct lh_error *err) LH_MUST_USE;
 enum lh_code layout_write_owner(struct storage *storage, struct lh_str address,
                                 struct lh_error *err) LH_MUST_USE;
+
+/* reserve.c: looks how much is kept, before anything is written. */
+void reserve_open(struct storage *storage);
+/* Gives a part of it up; false: nothing is left. */
+bool reserve_give(struct storage *storage);
 
 /* folders.c */
 enum lh_code folders_ensure(struct storage *storage, struct lh_str folder,

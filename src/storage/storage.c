@@ -50,7 +50,17 @@ static enum lh_code open_folder(struct storage *storage, const struct storage_op
      */
     if (!code && storage->id.text[0] == '\0')
         code = layout_check(storage, options->path, create, err);
-    return code ? code : layout_make(storage, err);
+    if (code)
+        return code;
+    reserve_open(storage);
+    code = layout_make(storage, err);
+    while (code == LH_FULL && reserve_give(storage))
+        code = layout_make(storage, err);
+    /* A reserve that cannot be kept is told by whoever looks after the lake, and keeps nobody out.
+     */
+    if (!code && storage_reserve_fill(storage, NULL) != LH_OK)
+        storage->reserve_bytes = 0;
+    return code;
 }
 
 enum lh_code storage_open(const struct storage_options *options, struct storage **ret,
@@ -64,6 +74,7 @@ enum lh_code storage_open(const struct storage_options *options, struct storage 
     storage->is_writable = options->access == STORAGE_WRITE;
     storage->started_ms = lh_clock_unix_ms();
     pthread_mutex_init(&storage->folders.mutex, NULL);
+    pthread_mutex_init(&storage->reserve_mutex, NULL);
     enum lh_code code = open_folder(storage, options, err);
     if (!code)
         code = open_primary(storage, options->backend, err);
@@ -88,6 +99,7 @@ void storage_close(struct storage *storage)
         lh_file_abandon(storage->lock_fd);
     }
     folders_release(&storage->folders);
+    pthread_mutex_destroy(&storage->reserve_mutex);
     lh_dir_close(storage->dir);
     lh_arena_free(storage->arena);
     free(storage);

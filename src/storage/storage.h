@@ -14,8 +14,9 @@
  * What fails before publication leaves nothing behind, and a file whose fsync failed is never tried
  * again: start anew with a fresh name. In the data folder stand `_lake.json` (which says that it is
  * one), `_lock` and
- * `_owner.json`, `_staging/`, `_scratch/` and `_trash/`, and the objects of the bucket "primary"
- * under their keys. What a backend can do is one row in the table of backends (internal.h).
+ * `_owner.json`, `_reserve`, `_staging/`, `_scratch/` and `_trash/`, and the objects of the bucket
+ * "primary" under their keys. What a backend can do is one row in the table of backends
+ * (internal.h).
  *
  * Keys: 1 to 1024 bytes of UTF-8 in parts divided by "/", each 1 to 255 bytes, none "." or "..",
  * without backslash or control characters; the first part is none of the names above. Anything else
@@ -70,6 +71,12 @@ struct lh_str
 storage_scratch_path(const struct storage *storage); /* absolute; the engine's temporary files */
 enum lh_code storage_free_bytes(struct storage *storage, int64_t *ret,
                                 struct lh_error *err) LH_MUST_USE;
+
+/* A file that takes room for storage_put_vital. It is filled when the lake is opened, and whenever
+ * this is called, if the disk has plenty; LH_OK also if it has not. */
+#define STORAGE_RESERVE_BYTES ((int64_t)4 << 20)
+enum lh_code storage_reserve_fill(struct storage *storage, struct lh_error *err) LH_MUST_USE;
+int64_t storage_reserve_bytes(struct storage *storage); /* that are kept now */
 
 /* Writes where this process can be reached ("127.0.0.1:3100") beside the lock, for storage_owner.
  */
@@ -144,6 +151,11 @@ enum lh_code storage_put_exclusive(struct storage *storage, struct lh_str bucket
  * above, without LH_EXISTS. */
 enum lh_code storage_put_replacing(struct storage *storage, struct lh_str bucket, struct lh_str key,
                                    struct lh_str bytes, struct lh_error *err) LH_MUST_USE;
+/* The same for what must go on when the disk is full, because it leads out of there or ends what
+ * was begun: deletes, revocations, the ends of jobs, the start of a writer. Small, and rare beside
+ * the rest: when there is no space, the reserve is given up piece by piece for it. */
+enum lh_code storage_put_vital(struct storage *storage, struct lh_str bucket, struct lh_str key,
+                               struct lh_str bytes, struct lh_error *err) LH_MUST_USE;
 /* Makes the folder of `key` durable once more: recovery asks this before it trusts what it found.
  */
 enum lh_code storage_sync_folder(struct storage *storage, struct lh_str bucket, struct lh_str key,

@@ -2,8 +2,8 @@
 
 #include "base/clock.h"
 
-enum lh_code storage_trash(struct storage *storage, struct lh_str bucket_name,
-                           const struct lh_str *keys, size_t key_count, struct lh_error *err)
+static enum lh_code move_all(struct storage *storage, struct lh_str bucket_name,
+                             const struct lh_str *keys, size_t key_count, struct lh_error *err)
 {
     struct storage_bucket *bucket = NULL;
     struct key_text key;
@@ -31,6 +31,15 @@ enum lh_code storage_trash(struct storage *storage, struct lh_str bucket_name,
         if (code == LH_NOT_FOUND)
             code = LH_OK; /* no such folder: nothing was there to move */
     }
+    return code;
+}
+
+enum lh_code storage_trash(struct storage *storage, struct lh_str bucket_name,
+                           const struct lh_str *keys, size_t key_count, struct lh_error *err)
+{
+    enum lh_code code = move_all(storage, bucket_name, keys, key_count, err);
+    while (code == LH_FULL && reserve_give(storage)) /* what was moved is missing now: fine */
+        code = move_all(storage, bucket_name, keys, key_count, err);
     return code;
 }
 

@@ -539,6 +539,50 @@ struct race {
     _Atomic int won;
 };
 
+static void on_a_full_disk_the_reserve_is_given_up_for_what_is_vital_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    struct storage *storage = fixture->storage;
+    assert_int_equal(storage_reserve_bytes(storage), STORAGE_RESERVE_BYTES);
+    assert_true(lh_fault_plan("file.write=1:ENOSPC"));
+    assert_int_equal(
+        storage_put_exclusive(storage, STORAGE_PRIMARY, lh_lit("a/b"), lh_lit("x"), &fixture->err),
+        LH_FULL);
+    then_says(fixture, "Make room");
+    assert_int_equal(storage_reserve_bytes(storage), STORAGE_RESERVE_BYTES);
+    assert_true(lh_fault_plan("file.write=1:ENOSPC"));
+    assert_int_equal(
+        storage_put_vital(storage, STORAGE_PRIMARY, lh_lit("a/b"), lh_lit("x"), &fixture->err),
+        LH_OK);
+    int64_t left = storage_reserve_bytes(storage);
+    assert_true(left > 0 && left < STORAGE_RESERVE_BYTES);
+    /* As long as there is none, all of it goes, and the end is an answer. */
+    assert_true(lh_fault_plan("file.write=1+:ENOSPC"));
+    assert_int_equal(
+        storage_put_vital(storage, STORAGE_PRIMARY, lh_lit("a/c"), lh_lit("x"), &fixture->err),
+        LH_FULL);
+    then_says(fixture, "Make room");
+    assert_int_equal(storage_reserve_bytes(storage), 0);
+    assert_true(lh_fault_plan("file.resize=1+:ENOSPC"));
+    assert_int_equal(storage_reserve_fill(storage, &fixture->err), LH_OK);
+    assert_int_equal(storage_reserve_bytes(storage), 0);
+    assert_true(lh_fault_plan(NULL));
+    assert_int_equal(storage_reserve_fill(storage, &fixture->err), LH_OK);
+    assert_int_equal(storage_reserve_bytes(storage), STORAGE_RESERVE_BYTES);
+    reopen(fixture);
+    assert_int_equal(storage_reserve_bytes(fixture->storage), STORAGE_RESERVE_BYTES);
+}
+
+static void a_writer_opens_on_a_full_disk_by_its_reserve(void **state)
+{
+    struct fixture *fixture = *state;
+    storage_close(fixture->storage);
+    fixture->storage = NULL;
+    assert_true(lh_fault_plan("file.write=1:ENOSPC"));
+    if (open_as(fixture, STORAGE_WRITE, false, &fixture->storage))
+        fail_msg("%s", fixture->err.message);
+}
+
 static void *run_race(void *context)
 {
     struct race *race = context;
@@ -628,6 +672,8 @@ int main(void)
         WITH(a_folder_that_was_removed_meanwhile_is_made_again, set_up),
         WITH(of_racing_writers_exactly_one_wins_each_key, set_up),
         WITH(trash_is_removed_for_good_only_after_its_time, set_up),
+        WITH(on_a_full_disk_the_reserve_is_given_up_for_what_is_vital_alone, set_up),
+        WITH(a_writer_opens_on_a_full_disk_by_its_reserve, set_up),
         WITH(free_space_is_a_number_of_bytes, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

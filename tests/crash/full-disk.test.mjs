@@ -1,0 +1,123 @@
+// A disk that is full: a small one of its own is mounted and filled. What would need room is refused
+// with what to do, what was acknowledged stays readable, deletes and restarts work, and once there is
+// room all goes on without a restart.
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { connect } from '../support/client.mjs';
+import { run, startServer, temporaryFolder } from '../support/server.mjs';
+
+const diskBytes = 128 << 20;
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+// A disk in memory, or null where nobody may mount one.
+function mountSmall() {
+  const folder = temporaryFolder('disk');
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${diskBytes},mode=0700`, 'lakehouse-test', folder.path], { stdio: 'pipe' });
+  } catch {
+    folder.remove();
+    return null;
+  }
+  return {
+    path: folder.path,
+    remove() {
+      execFileSync('umount', [folder.path], { stdio: 'pipe' });
+      folder.remove();
+    },
+  };
+}
+
+// To the last byte.
+function fill(path) {
+  const file = openSync(path, 'a');
+  for (let size = 1 << 20; size >= 1; size >>= 1) {
+    try {
+      for (;;) writeSync(file, Buffer.alloc(size, 1));
+    } catch (error) {
+      assert.equal(error.code, 'ENOSPC');
+    }
+  }
+  closeSync(file);
+}
+
+function refuses(answer, what) {
+  assert.equal(answer.status, 507, `${what}: ${answer.status} ${answer.text}`);
+  assert.equal(answer.body.code, 'no_space', what);
+  assert.match(answer.body.hint ?? '', /[Mm]ake room/, `${what} does not say what to do: ${answer.text}`);
+}
+
+async function check(lake, isDropped) {
+  assert.deepEqual(await lake.rows('SELECT count(*), sum(id)::INT FROM kept'), [[2, 3]]);
+  assert.equal((await lake.get('/catalog/datasets/by-name/doomed')).status, isDropped ? 404 : 200);
+}
+
+test('a full disk loses nothing, is told, and is left behind', { timeout: 120000 }, async (context) => {
+  const disk = mountSmall();
+  if (!disk) {
+    console.log('skipped: nobody may mount a small disk here');
+    context.skip('nobody may mount a small disk here');
+    return;
+  }
+  const data = join(disk.path, 'lake');
+  const filler = join(disk.path, 'filler');
+  let server = null;
+  context.after(async () => {
+    await server?.kill();
+    disk.remove();
+  });
+  mkdirSync(data);
+  server = await startServer({ data });
+  let lake = await connect(server);
+  assert.equal((await lake.ingest('kept', 'id,name\n1,a\n2,b\n')).status, 200);
+  for (const name of ['doomed', 'doomed_2']) assert.equal((await lake.ingest(name, 'id\n1\n')).status, 200);
+  const reserve = statSync(join(data, '_reserve')).size;
+  assert.equal(reserve, 4 << 20);
+
+  fill(filler);
+  refuses(await lake.ingest('kept', 'id,name\n3,c\n', { mode: 'append' }), 'an append');
+  refuses(await lake.ingest('kept', `id,name\n${'4,d\n'.repeat(500000)}`, { mode: 'append' }), 'a large append');
+  refuses(await lake.ingest('later', 'id\n1\n', { wait: 'false' }), 'a job');
+  refuses(await lake.patch('/catalog/datasets/by-name/kept/metadata', { description: 'Needs room.' }), 'metadata');
+  await check(lake, false);
+  const { body: health } = await lake.get('/health');
+  assert.equal(health.status, 'degraded');
+  assert.match(JSON.stringify(health.problems), /MB are free/);
+  assert.equal(statSync(join(data, '_reserve')).size, reserve, 'what is not vital has eaten of the reserve');
+
+  const dropped = await lake.delete('/catalog/datasets/by-name/doomed');
+  assert.ok(dropped.status < 300, `a delete on a full disk: ${dropped.status} ${dropped.text}`);
+  await check(lake, true);
+  const left = statSync(join(data, '_reserve')).size;
+  assert.ok(left < reserve, 'the delete did not need the reserve: the disk was not full');
+  assert.ok(left > 0, 'one delete has eaten the whole reserve');
+
+  fill(filler);
+  assert.deepEqual(await server.stop(), { code: 0, signal: null });
+  fill(filler);
+  server = await startServer({ data });
+  lake = await connect(server);
+  await check(lake, true);
+  fill(filler);
+  assert.ok((await lake.delete('/catalog/datasets/by-name/doomed_2')).status < 300);
+  refuses(await lake.ingest('kept', 'id,name\n3,c\n', { mode: 'append' }), 'an append after a restart');
+  fill(filler);
+  await server.kill();
+  server = await startServer({ data });
+  lake = await connect(server);
+  await check(lake, true);
+
+  rmSync(filler);
+  const after = await lake.ingest('kept', 'id,name\n3,c\n', { mode: 'append' });
+  assert.equal(after.status, 200, after.text);
+  assert.deepEqual(await lake.rows('SELECT count(*), sum(id)::INT FROM kept'), [[3, 6]]);
+  for (let turn = 0; statSync(join(data, '_reserve')).size !== reserve; turn++) {
+    assert.ok(turn < 200, 'the reserve is not filled again');
+    await sleep(100);
+  }
+  assert.deepEqual(await server.stop(), { code: 0, signal: null });
+  const verdict = await run(['verify', '--data', data]);
+  assert.equal(verdict.code, 0, verdict.out + verdict.err);
+});

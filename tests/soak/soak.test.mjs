@@ -1,0 +1,245 @@
+// Everything at once for a long time, and nothing grows: memory, descriptors, threads.
+//
+// LAKEHOUSE_SOAK_SECONDS: how long (25). LAKEHOUSE_SEED: makes the same choices again.
+// Clients do mixed work without a pause: files in and rows out, searches, jobs, errors, hang-ups.
+// What the server holds is looked at from outside, in /proc, four times a second; the first half
+// is warming up. Growth is told by the slope through all that comes after, not by two points.
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { connect as openSocket } from 'node:net';
+import { run, startServer } from '../support/server.mjs';
+
+const seconds = Number(process.env.LAKEHOUSE_SOAK_SECONDS ?? 25);
+const seed = Number(process.env.LAKEHOUSE_SEED ?? Date.now() % 2 ** 31);
+const clients = 6;
+// Over the time that is judged. Not zero, because caches that have a limit fill up to it: statements
+// prepared per connection (2 MB), a thousand ended jobs (10 MB), and in the engine the queue of
+// blocks that it could evict, which it tidies only when tens of thousands have gathered (60 MB).
+const growthMax = { bytes: 48 << 20, part: 0.10, descriptors: 4, threads: 0.5 };
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+function random(state) {
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+// --- what is looked at
+
+// Files and the like; how many connections there are is the clients' affair.
+function descriptors(pid) {
+  let count = 0;
+  for (const name of readdirSync(`/proc/${pid}/fd`)) {
+    try {
+      count += !readlinkSync(`/proc/${pid}/fd/${name}`).startsWith('socket:');
+    } catch {
+      // closed meanwhile
+    }
+  }
+  return count;
+}
+
+function look(pid) {
+  const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]);
+  return { bytes: pages * 4096, descriptors: descriptors(pid), threads: readdirSync(`/proc/${pid}/task`).length };
+}
+
+// The median of the slopes between pairs of points, per second: a few odd points do not move it.
+function slope(points, what) {
+  const slopes = [];
+  const step = Math.max(1, Math.floor(points.length / 200));
+  for (let a = 0; a < points.length; a += step) {
+    for (let b = a + step; b < points.length; b += step) {
+      if (points[b].at - points[a].at < (points.at(-1).at - points[0].at) / 4) continue;
+      slopes.push((points[b][what] - points[a][what]) / (points[b].at - points[a].at));
+    }
+  }
+  slopes.sort((a, b) => a - b);
+  return slopes[Math.floor(slopes.length / 2)];
+}
+
+// --- what is done
+
+const words = ['river', 'stone', 'market', 'window', 'garden', 'letter', 'table', 'winter'];
+
+function rows(count, from, next) {
+  let text = 'id,title,text,amount\n';
+  for (let at = 0; at < count; at++) {
+    text += `${from + at},title ${at},${words[Math.floor(next() * 8)]} and ${words[Math.floor(next() * 8)]} ${at},${Math.floor(next() * 1e6) / 100}\n`;
+  }
+  return text;
+}
+
+class Client {
+  constructor(url, next) {
+    this.url = url;
+    this.next = next;
+    this.done = {};
+  }
+
+  async send(method, path, { json, body, headers = {}, signal } = {}) {
+    const response = await fetch(this.url + path, {
+      method, signal, body: json === undefined ? body : JSON.stringify(json),
+      headers: json === undefined ? headers : { 'content-type': 'application/json', ...headers },
+    });
+    return { status: response.status, text: await response.text() };
+  }
+
+  async must(expected, ...request) {
+    const { status, text } = await this.send(...request);
+    // A full queue is an answer, too; everything else is as it must be.
+    if (status === 503 && JSON.parse(text).code === 'busy') return null;
+    assert.ok([].concat(expected).includes(status), `${request[0]} ${request[1]} ${JSON.stringify(request[2]?.json ?? '').slice(0, 200)}: ${status} ${text.slice(0, 500)}`);
+    return text;
+  }
+
+  upload(dataset, mode, content, more = {}) {
+    const form = new FormData();
+    form.append('dataset', dataset);
+    form.append('mode', mode);
+    for (const [name, value] of Object.entries(more)) form.append(name, value);
+    form.append('file', new Blob([content]), 'rows.csv');
+    return { body: form };
+  }
+
+  // Begins a request, and leaves before its end.
+  async leave(method, path, request, after) {
+    const controller = new AbortController();
+    const sent = this.send(method, path, { ...request, signal: controller.signal }).catch(() => null);
+    await sleep(after);
+    controller.abort();
+    await sent;
+  }
+
+  async follow(id) {
+    for (let turn = 0; turn < 400; turn++) {
+      const text = await this.must(200, 'GET', `/jobs/${id}`);
+      if (text && !['queued', 'running'].includes(JSON.parse(text).state)) return;
+      await sleep(25);
+    }
+    assert.fail(`job ${id} does not end`);
+  }
+}
+
+const word = (client) => words[Math.floor(client.next() * words.length)];
+const number = (client, below) => Math.floor(client.next() * below);
+
+// name, weight, what is done
+const work = [
+  ['sql', 30, (client) => client.must(200, 'POST', '/query/sql', { json: { sql: `SELECT title, amount + ${number(client, 1e6)} AS a FROM notes ORDER BY a LIMIT 20` } })],
+  ['sql.repeated', 20, (client) => client.must(200, 'POST', '/query/sql', { json: { sql: 'SELECT text, count(*) AS n, sum(amount) AS s FROM notes GROUP BY ALL ORDER BY n DESC LIMIT 10' } })],
+  ['sql.large', 6, (client) => client.must(200, 'POST', '/query/sql', { json: { sql: `SELECT range, 'row ' || range AS t, range * 1.5 AS d FROM range(${20000 + number(client, 20000)})`, limit: 100000 } })],
+  ['sql.formats', 8, (client) => client.must(200, 'POST', '/query/sql', { json: { sql: 'SELECT * FROM notes LIMIT 3000', format: ['ndjson', 'csv', 'arrow', 'parquet'][number(client, 4)] } })],
+  ['sql.parameters', 6, (client) => client.must(200, 'POST', '/query/sql', { json: { sql: 'SELECT count(*) FROM notes WHERE amount > $least', parameters: { least: number(client, 1000) } } })],
+  ['sql.wrong', 6, (client) => client.must([400, 403, 404], 'POST', '/query/sql', { json: { sql: ['SELEC 1', 'SELECT * FROM nothing_here', "SELECT * FROM read_csv('/etc/passwd')", 'SELECT nope FROM notes', "SELECT 'x'::INT FROM notes"][number(client, 5)] } })],
+  ['request.wrong', 6, (client) => client.must([400, 404, 405, 415], ...[
+    ['POST', '/query/sql', { body: '{"sql": ', headers: { 'content-type': 'application/json' } }],
+    ['POST', '/query/sql', { json: { sql: 'SELECT 1', limitt: 1 } }],
+    ['GET', '/nowhere/at/all'],
+    ['PUT', '/query/sql', { json: {} }],
+    ['POST', '/query/sql', { body: 'x', headers: { 'content-type': 'text/plain' } }],
+    ['GET', '/catalog/datasets/by-name/absent'],
+    ['GET', '/jobs/01234567-0000-7000-8000-000000000000'],
+  ][number(client, 7)])],
+  ['ingest.replace', 2, (client) => client.must([200, 409], 'POST', '/ingest/file', client.upload('notes', 'replace', rows(400, 0, client.next)))],
+  ['ingest.append', 5, (client) => client.must([200, 409], 'POST', '/ingest/file', client.upload('notes', 'append', rows(10, 1000 + number(client, 1e6), client.next)))],
+  ['ingest.wrong', 3, (client) => client.must([400, 409, 422], 'POST', '/ingest/file', client.upload('notes', 'append', ['', '\x00\x01\x02', 'other,columns\n1,2\n', 'id,title\n"unclosed'][number(client, 4)]))],
+  ['ingest.job', 2, async (client) => {
+    const text = await client.must([202, 409], 'POST', '/ingest/file', client.upload('later', 'replace', rows(200, 0, client.next), { wait: 'false' }));
+    if (text && JSON.parse(text).job_id) await client.follow(JSON.parse(text).job_id);
+  }],
+  ['search', 12, (client) => client.must(200, 'POST', '/vectors/search', { json: { index: 'kept_v1', query: `${word(client)} ${word(client)}`, k: 10 } })],
+  ['search.hybrid', 12, (client) => client.must(200, 'POST', '/vectors/hybrid', { json: { index: 'kept_v1', query: `${word(client)} "${word(client)}" ${word(client).slice(0, 3)}*`, k: 10, include_row: true } })],
+  ['search.sql', 4, (client) => client.must(200, 'POST', '/query/sql', { json: { sql: `SELECT k.title, s.score FROM hybrid_search('kept_v1', '${word(client)} ${number(client, 1e6)}', k := 5) s JOIN kept k USING (id)` } })],
+  ['search.wrong', 3, (client) => client.must([400, 404], 'POST', '/vectors/search', { json: [{ index: 'nothing_v1', query: 'x' }, { index: 'kept_v1', query: '', k: -1 }, { index: 'kept_v1', vector: [1] }][number(client, 3)] })],
+  ['index.refresh', 1, async (client) => {
+    await client.must([200, 409], 'POST', '/ingest/file', client.upload('kept', 'replace', rows(300, 0, client.next)));
+    await client.must([200, 202, 409], 'POST', '/vectors/refresh/kept', { json: {} });
+  }],
+  ['lists', 8, (client) => client.must(200, 'GET', ['/health', '/metrics', '/jobs', '/catalog/datasets', '/catalog/datasets/by-name/notes/versions', '/vectors/indexes', '/vectors/stale', '/docs', '/'][number(client, 9)])],
+  ['leave.sql', 4, (client) => client.leave('POST', '/query/sql', { json: { sql: `SELECT sum(range * ${number(client, 99)}) FROM range(4000000000)`, timeout_ms: 60000 } }, 5 + number(client, 60))],
+  ['leave.rows', 3, (client) => client.leave('POST', '/query/sql', { json: { sql: "SELECT range, 'text ' || range FROM range(10000000)", limit: 10000000 } }, 5 + number(client, 80))],
+  ['leave.upload', 2, (client) => client.leave('POST', '/ingest/file', client.upload('never', 'replace', rows(3000, 0, client.next)), number(client, 6))],
+  ['leave.middle', 3, (client) => new Promise((resolve) => {
+    const { hostname, port } = new URL(client.url);
+    const socket = openSocket({ host: hostname, port: Number(port) }, () => {
+      socket.write('POST /query/sql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"sql": "SELE');
+      setTimeout(() => socket.destroy(), number(client, 20));
+    });
+    socket.on('error', () => {});
+    socket.on('close', resolve);
+  })],
+];
+// LAKEHOUSE_SOAK_WORK: only what has one of these names, to find out who makes something grow.
+const only = process.env.LAKEHOUSE_SOAK_WORK?.split(',');
+const chosen = work.filter(([name]) => !only || only.includes(name));
+const weights = chosen.reduce((sum, [, weight]) => sum + weight, 0);
+
+function choose(client) {
+  let at = client.next() * weights;
+  for (const row of chosen) {
+    at -= row[1];
+    if (at < 0) return row;
+  }
+  return chosen[0];
+}
+
+async function soak(url, pid, points) {
+  const state = { isDone: false };
+  const all = Array.from({ length: clients }, (_, at) => new Client(url, random(seed ^ Math.imul(at + 1, 0x9e3779b1))));
+  const working = Promise.all(all.map(async (client) => {
+    while (!state.isDone) {
+      const [name, , act] = choose(client);
+      await act(client);
+      client.done[name] = (client.done[name] ?? 0) + 1;
+    }
+  }));
+  working.catch(() => { state.isDone = true; });
+  const from = performance.now();
+  while (!state.isDone && performance.now() - from < seconds * 1000) {
+    points.push({ at: (performance.now() - from) / 1000, ...look(pid) });
+    await sleep(250);
+  }
+  state.isDone = true;
+  await working;
+  const total = {};
+  for (const { done } of all) for (const [name, count] of Object.entries(done)) total[name] = (total[name] ?? 0) + count;
+  return total;
+}
+
+test(`mixed work for ${seconds} s leaves memory, descriptors and threads flat (seed ${seed})`, { timeout: (seconds + 120) * 1000 }, async (context) => {
+  const server = await startServer({ args: ['--engine-memory-limit', '512MB', '--log-requests', 'false', '--query-plan-cache-entries', '64'] });
+  context.after(() => server.kill());
+  const first = new Client(server.url, random(seed));
+  for (const dataset of ['notes', 'kept']) await first.must(200, 'POST', '/ingest/file', first.upload(dataset, 'create', rows(400, 0, first.next)));
+  await first.must(200, 'POST', '/vectors/index', { json: { index_name: 'kept_v1', dataset: 'kept', id_column: 'id', text_columns: ['title', 'text'] } });
+  const points = [];
+  const done = await soak(server.url, server.pid, points);
+  for (const [name] of chosen) assert.ok(seconds < 20 || done[name], `'${name}' was never done`);
+  const judged = points.filter(({ at }) => at > seconds / 2);
+  const span = judged.at(-1).at - judged[0].at;
+  const grown = Object.fromEntries(['bytes', 'descriptors', 'threads'].map((what) => [what, slope(judged, what) * span]));
+  const requests = Object.values(done).reduce((sum, count) => sum + count, 0);
+  const most = Math.max(...points.map(({ bytes }) => bytes));
+  const mb = (bytes) => Math.round(bytes / 1048576 * 10) / 10;
+  if (process.env.LAKEHOUSE_SOAK_POINTS) for (const point of points.filter((_, at) => at % 8 === 0)) console.log(`point: ${point.at.toFixed(1)} s ${mb(point.bytes)} MB ${point.descriptors} ${point.threads}`);
+  console.log(`figure: soak: ${Math.round(points.at(-1).at)} s, ${requests} pieces of work (${Object.entries(done).map(([name, count]) => `${name} ${count}`).join(', ')})`);
+  console.log(`figure: soak: memory ${mb(judged[0].bytes)} → ${mb(judged.at(-1).bytes)} MB (most ${mb(most)}), slope ${mb(slope(judged, 'bytes') * 60)} MB/min; descriptors ${judged[0].descriptors} → ${judged.at(-1).descriptors}, slope ${(slope(judged, 'descriptors') * 60).toFixed(2)}/min; threads ${judged[0].threads} → ${judged.at(-1).threads}; seed ${seed}`);
+  assert.ok(grown.bytes < Math.max(growthMax.bytes, judged[0].bytes * growthMax.part), `memory grows by ${mb(grown.bytes)} MB in ${Math.round(span)} s`);
+  assert.ok(Math.abs(grown.descriptors) < growthMax.descriptors, `${grown.descriptors.toFixed(1)} more descriptors in ${Math.round(span)} s`);
+  assert.ok(Math.abs(grown.threads) < growthMax.threads, `${grown.threads.toFixed(1)} more threads in ${Math.round(span)} s`);
+  // When the last client is gone, what belonged to clients is gone.
+  await sleep(1500);
+  const metrics = await first.must(200, 'GET', '/metrics');
+  const figure = (name) => Number(metrics.match(new RegExp(`^lakehouse_${name} (\\d+)`, 'm'))[1]);
+  assert.equal(figure('engine_connections_busy'), 0, 'the engine works for nobody');
+  assert.ok(figure('http_requests_in_flight') <= 1, 'requests of clients that are gone are in flight');
+  assert.ok(figure('http_connections') <= 64, `${figure('http_connections')} connections are open`);
+  assert.deepEqual(readdirSync(`${server.data}/_staging`), [], 'files were left in staging');
+  assert.deepEqual(await server.stop(), { code: 0, signal: null });
+});
