@@ -76,7 +76,8 @@ static struct lexical *fit(void)
         bench_die("%s", err.message);
     double start = bench_cpu_now();
     for (size_t i = 0; i < text_count; i++)
-        lexical_fit_add(fit, texts[i]);
+        if (lexical_fit_add(fit, texts[i], &err))
+            bench_die("%s", err.message);
     double seconds = bench_cpu_now() - start;
     lh_buf_init(&bytes, (size_t)16 << 20);
     lexical_fit_finish(fit, &bytes);

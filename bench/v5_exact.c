@@ -112,7 +112,8 @@ static void make_texts(struct set *set)
     if (lexical_fit_new(&fit, &err))
         bench_die("%s", err.message);
     for (int i = 0; i < 20000; i++)
-        lexical_fit_add(fit, make_text(text, sizeof text));
+        if (lexical_fit_add(fit, make_text(text, sizeof text), &err))
+            bench_die("%s", err.message);
     lh_buf_init(&bytes, (size_t)16 << 20);
     lexical_fit_finish(fit, &bytes);
     lexical_fit_free(fit);

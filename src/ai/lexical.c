@@ -15,24 +15,40 @@
 
 /* --- features */
 
-/* Counts of the text at hand: which buckets were met, and how much. */
+/* Counts of the text at hand: which buckets were met, and how much. A table as large as the text
+ * needs, not one of all buckets: that of a short text stays in the fastest cache. */
+struct slot {
+    uint32_t bucket; /* + 1; 0: free */
+    float weight;
+};
 struct bag {
-    float *weights;   /* by bucket; zero between texts */
-    uint32_t *met;    /* buckets with a weight */
-    size_t met_count; /* at most BUCKETS */
+    struct slot *slots;
+    uint32_t *met; /* slots that are taken, in the order in which they were */
+    size_t slot_count, met_count;
 };
 
-static bool bag_init(struct bag *bag)
+#define SLOTS_MIN ((size_t)256)
+
+/* Room for the features of a text of so many bytes: a word of n letters has n + 1 at most. */
+static bool bag_reserve(struct bag *bag, size_t text_bytes)
 {
-    bag->weights = calloc(BUCKETS, sizeof *bag->weights);
-    bag->met = calloc(BUCKETS, sizeof *bag->met);
-    bag->met_count = 0;
-    return bag->weights && bag->met;
+    size_t features = text_bytes < BUCKETS / 2 ? text_bytes * 2 + 2 : BUCKETS;
+    size_t count = SLOTS_MIN;
+    while (count < features * 2 && count < BUCKETS * 2)
+        count *= 2;
+    if (count <= bag->slot_count)
+        return true;
+    free(bag->slots);
+    free(bag->met);
+    bag->slots = calloc(count, sizeof *bag->slots);
+    bag->met = calloc(count, sizeof *bag->met);
+    bag->slot_count = bag->slots && bag->met ? count : 0;
+    return bag->slot_count > 0;
 }
 
 static void bag_release(struct bag *bag)
 {
-    free(bag->weights);
+    free(bag->slots);
     free(bag->met);
 }
 
@@ -56,9 +72,14 @@ static uint64_t hash(const char *bytes, size_t count, uint64_t seed)
 static void add(struct bag *bag, uint64_t feature, float weight)
 {
     uint32_t bucket = (uint32_t)(feature >> (64 - BUCKET_BITS));
-    if (bag->weights[bucket] == 0)
-        bag->met[bag->met_count++] = bucket;
-    bag->weights[bucket] += weight;
+    size_t mask = bag->slot_count - 1, at = bucket & mask;
+    while (bag->slots[at].bucket && bag->slots[at].bucket != bucket + 1)
+        at = (at + 1) & mask;
+    if (!bag->slots[at].bucket) {
+        bag->slots[at].bucket = bucket + 1;
+        bag->met[bag->met_count++] = (uint32_t)at;
+    }
+    bag->slots[at].weight += weight;
 }
 
 /* The word as it is, and every three bytes of it between marks of its ends. */
@@ -95,10 +116,13 @@ static bool is_word_character(utf8proc_int32_t c)
     }
 }
 
-static void collect(struct bag *bag, struct lh_str text)
+/* False: there is no memory. */
+static bool collect(struct bag *bag, struct lh_str text)
 {
     char word[WORD_BYTES_MAX + 8];
     size_t length = 0;
+    if (!bag_reserve(bag, text.len))
+        return false;
     for (size_t at = 0; at < text.len;) {
         utf8proc_int32_t c = (unsigned char)text.data[at];
         size_t step = 1;
@@ -125,12 +149,13 @@ static void collect(struct bag *bag, struct lh_str text)
     }
     if (length)
         add_word(bag, word, length);
+    return true;
 }
 
 static void forget(struct bag *bag)
 {
     for (size_t i = 0; i < bag->met_count; i++)
-        bag->weights[bag->met[i]] = 0;
+        bag->slots[bag->met[i]] = (struct slot){0};
     bag->met_count = 0;
 }
 
@@ -145,10 +170,8 @@ struct lexical_fit {
 enum lh_code lexical_fit_new(struct lexical_fit **ret, struct lh_error *err)
 {
     struct lexical_fit *fit = calloc(1, sizeof *fit);
-    if (!fit || !bag_init(&fit->bag)) {
-        lexical_fit_free(fit);
+    if (!fit)
         return lh_fail(err, LH_BUSY, "There is no memory for the embedder.");
-    }
     *ret = fit;
     return LH_OK;
 }
@@ -160,13 +183,16 @@ void lexical_fit_free(struct lexical_fit *fit)
     free(fit);
 }
 
-void lexical_fit_add(struct lexical_fit *fit, struct lh_str text)
+enum lh_code lexical_fit_add(struct lexical_fit *fit, struct lh_str text, struct lh_error *err)
 {
-    collect(&fit->bag, text);
-    for (size_t i = 0; i < fit->bag.met_count; i++)
-        fit->counts[fit->bag.met[i]]++;
-    fit->texts += fit->bag.met_count > 0;
-    forget(&fit->bag);
+    struct bag *bag = &fit->bag;
+    if (!collect(bag, text))
+        return lh_fail(err, LH_BUSY, "There is no memory for the embedder.");
+    for (size_t i = 0; i < bag->met_count; i++)
+        fit->counts[bag->slots[bag->met[i]].bucket - 1]++;
+    fit->texts += bag->met_count > 0;
+    forget(bag);
+    return LH_OK;
 }
 
 static void put_number(struct lh_buf *bytes, uint64_t number, size_t width)
@@ -224,9 +250,10 @@ void lexical_free(struct lexical *lexical)
 static void spread(const struct lexical *lexical, const struct bag *bag, double *sums)
 {
     for (size_t i = 0; i < bag->met_count; i++) {
-        uint32_t bucket = bag->met[i];
+        const struct slot *slot = &bag->slots[bag->met[i]];
+        uint32_t bucket = slot->bucket - 1;
         /* A word that comes again says less each time. */
-        double weight = (double)lexical->weights[bucket] * sqrt((double)bag->weights[bucket]);
+        double weight = (double)lexical->weights[bucket] * sqrt((double)slot->weight);
         uint64_t places = mix((uint64_t)bucket + UINT64_C(0x9E3779B97F4A7C15));
         for (int k = 0; k < 4; k++, places >>= 16) {
             size_t at = (size_t)((places >> 1 & 0x7FFF) * LEXICAL_DIMENSIONS >> 15);
@@ -238,14 +265,13 @@ static void spread(const struct lexical *lexical, const struct bag *bag, double 
 enum lh_code lexical_embed(const struct lexical *lexical, const struct lh_str *texts, size_t count,
                            float *ret, struct lh_error *err)
 {
-    struct bag bag;
-    if (!bag_init(&bag)) {
-        bag_release(&bag);
-        return lh_fail(err, LH_BUSY, "There is no memory for the embedder.");
-    }
+    struct bag bag = {.slot_count = 0};
     for (size_t i = 0; i < count; i++) {
         double sums[LEXICAL_DIMENSIONS] = {0}, square = 0;
-        collect(&bag, texts[i]);
+        if (!collect(&bag, texts[i])) {
+            bag_release(&bag);
+            return lh_fail(err, LH_BUSY, "There is no memory for the embedder.");
+        }
         spread(lexical, &bag, sums);
         forget(&bag);
         for (size_t k = 0; k < LEXICAL_DIMENSIONS; k++)

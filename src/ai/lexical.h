@@ -21,7 +21,9 @@ struct lexical_fit; /* made by lexical_fit_new, ended by lexical_fit_free */
 struct lexical;     /* made by lexical_load, ended by lexical_free */
 
 enum lh_code lexical_fit_new(struct lexical_fit **ret, struct lh_error *err) LH_MUST_USE;
-void lexical_fit_add(struct lexical_fit *fit, struct lh_str text); /* valid UTF-8 */
+/* `text` is valid UTF-8. LH_BUSY: no memory. */
+enum lh_code lexical_fit_add(struct lexical_fit *fit, struct lh_str text,
+                             struct lh_error *err) LH_MUST_USE;
 /* Appends what was learned. */
 void lexical_fit_finish(struct lexical_fit *fit, struct lh_buf *bytes);
 void lexical_fit_free(struct lexical_fit *fit); /* NULL is fine */

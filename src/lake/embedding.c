@@ -16,10 +16,10 @@ static enum lh_code fit_new(void *context, void **ret_fit, struct lh_error *err)
 static enum lh_code fit_add(void *fit, const struct lh_str *texts, size_t count,
                             struct lh_error *err)
 {
-    (void)err;
-    for (size_t i = 0; i < count; i++)
-        lexical_fit_add(fit, texts[i]);
-    return LH_OK;
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < count && !code; i++)
+        code = lexical_fit_add(fit, texts[i], err);
+    return code;
 }
 
 static enum lh_code fit_finish(void *fit, struct lh_buf *bytes, struct lh_error *err)

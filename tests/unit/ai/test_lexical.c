@@ -19,7 +19,7 @@ static struct lexical *fitted(struct lh_buf *bytes)
     struct lh_error err = LH_ERROR_NONE;
     assert_int_equal(lexical_fit_new(&fit, &err), LH_OK);
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        lexical_fit_add(fit, lh_str_of(texts[i]));
+        assert_int_equal(lexical_fit_add(fit, lh_str_of(texts[i]), &err), LH_OK);
     lh_buf_init(bytes, (size_t)16 << 20);
     lexical_fit_finish(fit, bytes);
     lexical_fit_free(fit);
