@@ -201,6 +201,7 @@ enum lh_code lh_pool_submit(struct lh_pool *pool, enum lh_lane lane_index,
                             void (*work)(void *context), void *context, struct lh_error *err)
 {
     enum lh_code code = LH_OK;
+    pthread_cond_t *wake = lane_index == LH_LANE_VITAL ? &pool->wake_vital : &pool->wake;
     pthread_mutex_lock(&pool->mutex);
     struct lane *lane = &pool->lanes[lane_index];
     if (pool->is_stopping) {
@@ -211,9 +212,11 @@ enum lh_code lh_pool_submit(struct lh_pool *pool, enum lh_lane lane_index,
     } else {
         lane->items[(lane->first + lane->count) % lane->capacity] = (struct item){work, context};
         lane->count++;
-        pthread_cond_signal(lane_index == LH_LANE_VITAL ? &pool->wake_vital : &pool->wake);
     }
     pthread_mutex_unlock(&pool->mutex);
+    /* Without the mutex: who wakes up wants it at once. */
+    if (!code)
+        pthread_cond_signal(wake);
     if (code == LH_STOPPING)
         return lh_fail(err, code, "The server is shutting down and takes no more work.");
     if (code == LH_BUSY)

@@ -17,19 +17,13 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t last_ms;
 static uint32_t counter;
 
-static uint64_t random_bits(void)
-{
-    uint64_t bits = 0;
-    lh_random_bytes(&bits, sizeof bits);
-    return bits;
-}
-
 struct lh_uuid lh_uuid_new(void)
 {
     int64_t now = lh_clock_unix_ms();
     uint64_t now_ms = now > 0 ? (uint64_t)now & TIME_MAX : 0;
-    uint64_t start = random_bits();
-    uint64_t tail = random_bits();
+    uint64_t random[2];
+    lh_random_bytes(random, sizeof random);
+    uint64_t start = random[0], tail = random[1];
 
     pthread_mutex_lock(&mutex);
     if (now_ms > last_ms) {

@@ -84,35 +84,59 @@ struct exchange {
     int64_t bytes;
 };
 
+/* One line of the log. Written when the reply is on its way: nobody waits for it. */
+struct line {
+    struct exchange exchange;
+    const char *op_name;
+    int status;
+    const char *error_id;
+    int64_t rows;
+    int64_t elapsed_us;
+};
+
+static void write_line(void *context)
+{
+    const struct line *line = context;
+    const struct http_request *request = line->exchange.request;
+    struct lh_buf buf;
+    struct lh_json json;
+    lh_buf_init(&buf, 16384);
+    lh_json_init(&json, &buf);
+    lh_json_object(&json);
+    lh_json_put_str(&json, "request_id", line->exchange.request_id);
+    lh_json_put_str(&json, "method", request->method_name);
+    lh_json_put_str(&json, "path", lh_str_head(request->path, 1024));
+    lh_json_put_int(&json, "status", line->status);
+    if (line->op_name)
+        lh_json_put_cstr(&json, "operation", line->op_name);
+    if (line->error_id)
+        lh_json_put_cstr(&json, "code", line->error_id);
+    lh_json_put_str(&json, "remote", request->remote);
+    lh_json_put_int(&json, "bytes", line->exchange.bytes);
+    if (line->rows)
+        lh_json_put_int(&json, "rows", line->rows);
+    lh_json_put_int(&json, "elapsed_us", line->elapsed_us);
+    lh_json_object_end(&json);
+    if (!buf.is_over)
+        lh_log_members(LH_LOG_INFO, "http.request", lh_str_slice(lh_buf_str(&buf), 1, buf.len - 2));
+    lh_buf_release(&buf);
+}
+
+static struct line *line_of(const struct exchange *exchange, const char *op_name, int status,
+                            const char *error_id, int64_t rows)
+{
+    struct line *line = lh_arena_alloc(exchange->request->arena, sizeof *line);
+    *line = (struct line){*exchange, op_name, status,
+                          error_id,  rows,    lh_clock_monotonic_us() - exchange->from_us};
+    return line;
+}
+
 static void log_request(const struct exchange *exchange, const char *op_name, int status,
                         const char *error_id, int64_t rows)
 {
-    const struct http_request *request = exchange->request;
-    struct lh_buf line;
-    struct lh_json json;
-    if (!lake_settings(exchange->gateway->lake)->log.requests)
-        return;
-    lh_buf_init(&line, 16384);
-    lh_json_init(&json, &line);
-    lh_json_object(&json);
-    lh_json_put_str(&json, "request_id", exchange->request_id);
-    lh_json_put_str(&json, "method", request->method_name);
-    lh_json_put_str(&json, "path", lh_str_head(request->path, 1024));
-    lh_json_put_int(&json, "status", status);
-    if (op_name)
-        lh_json_put_cstr(&json, "operation", op_name);
-    if (error_id)
-        lh_json_put_cstr(&json, "code", error_id);
-    lh_json_put_str(&json, "remote", request->remote);
-    lh_json_put_int(&json, "bytes", exchange->bytes);
-    if (rows)
-        lh_json_put_int(&json, "rows", rows);
-    lh_json_put_int(&json, "elapsed_us", lh_clock_monotonic_us() - exchange->from_us);
-    lh_json_object_end(&json);
-    if (!line.is_over)
-        lh_log_members(LH_LOG_INFO, "http.request",
-                       lh_str_slice(lh_buf_str(&line), 1, line.len - 2));
-    lh_buf_release(&line);
+    if (lake_settings(exchange->gateway->lake)->log.requests)
+        http_reply_after(exchange->reply, write_line,
+                         line_of(exchange, op_name, status, error_id, rows));
 }
 
 /* What somebody put there may be a page with scripts of theirs: a browser must take it for nothing
@@ -352,7 +376,8 @@ static void refuse(void *context, const struct http_request *request, const stru
     }
     note_failure(&exchange, NULL, err);
     const struct lh_error_row *row = lh_error_row(err->code);
-    log_request(&exchange, NULL, row->http_status, row->id, 0);
+    if (lake_settings(gateway->lake)->log.requests) /* on an I/O thread: nothing comes after */
+        write_line(line_of(&exchange, NULL, row->http_status, row->id, 0));
 }
 
 /* --- figures */

@@ -136,11 +136,18 @@ static void work(void *context)
     handle(exchange);
     list_remove(exchange);
     const bool is_started = exchange->reply.stream.is_started;
+    void (*after)(void *context) = exchange->reply.after;
+    void *const after_context = exchange->reply.after_context;
     if (!is_started)
         exchange->state = EXCHANGE_READY;
-    exchange_unref(exchange); /* an unstarted one is still held by its connection */
+    if (!after)
+        exchange_unref(exchange); /* an unstarted one is still held by its connection */
     if (!is_started)
         MHD_resume_connection(mhd);
+    if (after) {
+        after(after_context);
+        exchange_unref(exchange);
+    }
     uncount(server);
 }
 

@@ -216,6 +216,11 @@ void http_reply_abort(struct http_reply *reply);
  * that shows up after the first rows. False: too late, only http_reply_abort is left. */
 bool http_reply_restart(struct http_reply *reply) LH_MUST_USE;
 
+/* Runs on the worker once the reply is on its way, or its client is gone: for what nobody waits
+ * for. The request, but not the reply, may be read as before; `context` may lie in its arena. One
+ * per reply. */
+void http_reply_after(struct http_reply *reply, void (*run)(void *context), void *context);
+
 /* The standard reason of a status ("Not Found"); "" if there is none. */
 const char *http_status_reason(int status);
 

@@ -126,6 +126,8 @@ struct http_reply {
     struct http_stream stream;
     enum coding coding;  /* what the client likes, once http_reply_pack has asked */
     struct coder *coder; /* of a stream that is packed; else NULL */
+    void (*after)(void *context); /* NULL: nothing */
+    void *after_context;
 };
 
 struct exchange {

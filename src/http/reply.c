@@ -25,6 +25,7 @@ void reply_clear(struct http_reply *reply)
     coder_close(reply->coder);
     reply->coder = NULL;
     reply->coding = CODING_NONE;
+    reply->after = NULL;
 }
 
 void reply_reset(struct http_reply *reply)
@@ -199,6 +200,12 @@ enum MHD_Result reply_queue(struct exchange *exchange)
         MHD_queue_response(exchange->mhd, (unsigned)reply->status, response);
     MHD_destroy_response(response);
     return result;
+}
+
+void http_reply_after(struct http_reply *reply, void (*run)(void *context), void *context)
+{
+    reply->after = run;
+    reply->after_context = context;
 }
 
 const char *http_status_reason(int status)

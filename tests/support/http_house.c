@@ -198,6 +198,37 @@ static void cut(struct http_house *house, const struct http_request *request,
     http_reply_abort(reply);
 }
 
+struct afterwards {
+    struct http_house *house;
+    const struct http_request *request;
+};
+
+static void look_back(void *context)
+{
+    const struct afterwards *afterwards = context;
+    struct http_house *house = afterwards->house;
+    atomic_fetch_add(&house->waiting, 1);
+    pthread_mutex_lock(&house->lock);
+    while (!house->is_open)
+        pthread_cond_wait(&house->changed, &house->lock);
+    pthread_mutex_unlock(&house->lock);
+    if (lh_str_equal(http_request_header(afterwards->request, "x-test"), lh_lit("kept")))
+        atomic_fetch_add(&house->looked_back, 1);
+}
+
+/* Streams before, if so asked. */
+static void after(struct http_house *house, const struct http_request *request,
+                  struct http_reply *reply)
+{
+    struct afterwards *afterwards = lh_arena_alloc(request->arena, sizeof *afterwards);
+    *afterwards = (struct afterwards){house, request};
+    if (number(request, "bytes", 0))
+        stream(house, request, reply);
+    else
+        http_reply_body(reply, lh_lit("now"));
+    http_reply_after(reply, look_back, afterwards);
+}
+
 struct house_route {
     const char *name;
     enum http_body_kind body;
@@ -218,6 +249,7 @@ static const struct house_route routes[] = {
     {"late", HTTP_BODY_NONE, 0, late},
     {"nothing", HTTP_BODY_NONE, 0, nothing},
     {"cut", HTTP_BODY_NONE, 0, cut},
+    {"after", HTTP_BODY_NONE, 0, after},
 };
 
 static enum lh_code route(void *context, const struct http_request *request, struct http_route *ret,

@@ -3,8 +3,8 @@
  * Routes: /echo (body in memory, sent back), /show (what the handler sees, as text), /spool, /form,
  * /stream
  * (?bytes=, streamed), /events (flushed piece by piece), /wait (until its cancel fires), /gate
- * (until http_house_open), /late (an error after some rows), /cut (aborts). All else is refused
- * with LH_NO_ROUTE.
+ * (until http_house_open), /late (an error after some rows), /cut (aborts), /after (replies; then
+ * waits until http_house_open and looks at its request). All else is refused with LH_NO_ROUTE.
  */
 #ifndef LAKEHOUSE_TESTS_SUPPORT_HTTP_HOUSE_H
 #define LAKEHOUSE_TESTS_SUPPORT_HTTP_HOUSE_H
@@ -27,6 +27,7 @@ struct http_house {
     _Atomic int last_cancel;      /* the code that ended the last /wait or /stream */
     _Atomic int64_t cancelled_us; /* when */
     _Atomic int64_t streamed;     /* bytes that /stream could write */
+    _Atomic int looked_back;      /* pieces of work after a reply of /after that are done */
 };
 
 extern const struct http_handlers http_house_handlers; /* without a house as context */

@@ -292,6 +292,36 @@ static void a_hang_up_cancels_the_handler_within_milliseconds(void **state)
     assert_int_equal(http_server_stats(house->server).hang_ups, 10);
 }
 
+static void what_comes_after_a_reply_keeps_nobody_waiting(void **state)
+{
+    http_house_free(*state);
+    struct http_house *house = http_house_new(NULL, 4, 16);
+    *state = house;
+    const int fd = raw_connect(house);
+    for (int round = 1; round <= 2; round++) { /* the connection goes on, too */
+        raw_send(fd, "GET /after HTTP/1.1\r\n" HOST "X-Test: kept\r\n\r\n");
+        char *answer = raw_read_response(fd);
+        then_contains(answer, "now");
+        free(answer);
+        http_house_wait(house, round);
+    }
+    close(fd);
+    const int left = raw_connect(house); /* a stream whose reader leaves */
+    raw_send(left, "GET /after?bytes=4000000 HTTP/1.1\r\n" HOST "X-Test: kept\r\n\r\n");
+    usleep(20000);
+    close(left);
+    http_house_wait(house, 3);
+    const int last = raw_connect(house);
+    raw_send(last, "GET /after?bytes=40000 HTTP/1.1\r\n" HOST "X-Test: kept\r\n\r\n");
+    http_house_wait(house, 4);
+    assert_int_equal(atomic_load(&house->looked_back), 0);
+    http_house_open(house);
+    for (int step = 0; step < 5000 && atomic_load(&house->looked_back) < 4; step++)
+        usleep(1000);
+    assert_int_equal(atomic_load(&house->looked_back), 4);
+    close(last);
+}
+
 static void a_port_in_use_is_named(void **state)
 {
     struct http_house *house = *state;
@@ -366,6 +396,7 @@ int main(void)
         HOUSE_TEST(a_small_refused_body_keeps_the_connection),
         HOUSE_TEST(a_full_queue_is_503_with_retry_after),
         HOUSE_TEST(a_hang_up_cancels_the_handler_within_milliseconds),
+        HOUSE_TEST(what_comes_after_a_reply_keeps_nobody_waiting),
         HOUSE_TEST(a_port_in_use_is_named),
         HOUSE_TEST(slow_headers_and_slow_bodies_are_cut_with_408),
     };
