@@ -14,12 +14,16 @@
 #define TREE_DEPTH_MAX 64
 
 /* Makes one level of an ordinary path, and durable that its parent holds it. */
-static int make_level(const char *path)
+static int make_level(const char *path, bool is_last)
 {
     if (LH_FAULT("dir.make"))
         return -1;
-    if (mkdir(path, 0700) != 0)
-        return errno == EEXIST ? 0 : -1;
+    /* The last level is synced even if it is there: whoever made it may have died before that. */
+    bool is_new = mkdir(path, 0700) == 0;
+    if (!is_new && errno != EEXIST)
+        return -1;
+    if (!is_new && !is_last)
+        return 0;
     char parent[PATH_MAX];
     size_t len = strlen(path);
     while (len && path[len - 1] == '/')
@@ -30,7 +34,7 @@ static int make_level(const char *path)
     parent[len ? len : 2] = '\0';
     int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return -1;
+        return is_new ? -1 : 0; /* somebody else's: may not be readable */
     int failed = LH_FAULT("dir.sync") ? -1 : fsync(fd);
     int error_number = errno;
     close(fd);
@@ -42,12 +46,12 @@ static int make_all(char *path)
 {
     for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        int failed = make_level(path);
+        int failed = make_level(path, false);
         *slash = '/';
         if (failed)
             return -1;
     }
-    return make_level(path);
+    return make_level(path, true);
 }
 
 static enum lh_code open_resolved(char *given, struct lh_dir **ret, struct lh_error *err)

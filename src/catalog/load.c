@@ -88,6 +88,30 @@ static void keep_orphans(struct load *load, struct lh_str id, const struct stora
     pthread_mutex_unlock(&load->mutex);
 }
 
+/* Rows that were not taken lie in a folder of their own. */
+static enum lh_code look_at_rejects(struct load *load, const struct load_item *item,
+                                    struct lh_arena *arena, struct lh_error *err)
+{
+    struct storage_entry *entries = NULL;
+    size_t count = 0;
+    const struct dataset_state *state = item->head.state;
+    struct lh_str folder =
+        lh_arena_printf(arena, CATALOG_DATA_FOLDER "/%.*s/rejects", LH_ARG(id_of(item)));
+    enum lh_code code =
+        storage_list(load->catalog->storage, STORAGE_PRIMARY, folder, arena, &entries, &count, err);
+    if (code || !count || item->damage)
+        return code;
+    for (size_t i = 0; state && i < state->view.object_count; i++) {
+        struct lh_str key = state->view.objects[i]->rejects;
+        struct storage_entry *entry =
+            key.len ? bsearch(&key, entries, count, sizeof *entries, compare_entries) : NULL;
+        if (entry)
+            entry->is_folder = true; /* named by the head */
+    }
+    keep_orphans(load, id_of(item), entries, count);
+    return LH_OK;
+}
+
 static void look_at_files(struct load *load, const struct load_item *item, struct lh_arena *arena)
 {
     struct storage_entry *entries = NULL;
@@ -106,6 +130,8 @@ static void look_at_files(struct load *load, const struct load_item *item, struc
         check_object(load->catalog, &state->view, state->view.objects[i], entries, count);
     if (!item->damage)
         keep_orphans(load, id_of(item), entries, count);
+    if (look_at_rejects(load, item, arena, &err) && state)
+        catalog_add_problem(load->catalog, id_of(item), state->view.name, lh_str_of(err.message));
 }
 
 /* --- the newest state */

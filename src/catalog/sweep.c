@@ -15,14 +15,32 @@ static int compare_key(const void *key, const void *orphan)
     return lh_str_compare(*(const struct lh_str *)key, (*(struct orphan *const *)orphan)->key);
 }
 
+static void mark_key(struct orphan **list, size_t count, struct lh_str key)
+{
+    struct orphan **found =
+        key.len ? bsearch(&key, list, count, sizeof(struct orphan *), compare_key) : NULL;
+    if (found)
+        (*found)->is_named = true;
+}
+
 static void mark(struct orphan **list, size_t count, struct manifest_objects objects)
 {
     for (size_t i = 0; i < objects.count; i++) {
-        struct orphan **found =
-            bsearch(&objects.items[i].key, list, count, sizeof(struct orphan *), compare_key);
-        if (found)
-            (*found)->is_named = true;
+        mark_key(list, count, objects.items[i].key);
+        mark_key(list, count, objects.items[i].rejects);
     }
+}
+
+/* What could not be done now is done another time. */
+static void give_back(struct catalog *catalog, struct orphan *first)
+{
+    struct orphan *last = first;
+    while (last->next)
+        last = last->next;
+    pthread_mutex_lock(&catalog->problem_mutex);
+    last->next = catalog->orphans;
+    catalog->orphans = first;
+    pthread_mutex_unlock(&catalog->problem_mutex);
 }
 
 static enum lh_code mark_dataset(struct catalog *catalog, struct lh_str id, struct orphan **list,
@@ -90,6 +108,8 @@ enum lh_code catalog_sweep(struct catalog *catalog, size_t *ret_moved, struct lh
         code = storage_trash(catalog->storage, STORAGE_PRIMARY, keys, key_count, err);
     if (!code)
         *ret_moved = key_count;
+    else
+        give_back(catalog, first);
     free(list);
     free(keys);
     return code;

@@ -121,6 +121,7 @@ static void *keep(void *context)
             is_verified = !catalog_verify_some(keeper->catalog, VERIFY_BYTES, &keeper->cancel);
             again_us = lh_clock_monotonic_us() + TRASH_EVERY_MS * 1000;
         } else if (lh_clock_monotonic_us() >= again_us) {
+            sweep(keeper); /* what could not be moved before */
             expire(keeper);
             if (repeats_sweep(keeper->repeats, &err))
                 lh_log_error(LH_LOG_WARN, "lake.idempotency", &err);

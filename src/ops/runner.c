@@ -6,7 +6,9 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "lake/lake.h"
 #include "lake/repeats.h"
+#include "storage/storage.h"
 
 #define REQUEST_BYTES_MAX ((size_t)1 << 30) /* arguments are bounded by the doors */
 
@@ -230,6 +232,21 @@ static enum lh_code run_once(const struct op *op, struct op_call *call, const vo
     return code;
 }
 
+/* Files are named as the lake knows them: where it lies on the machine is nobody's business. */
+static void hide_folder(const struct op_call *call, struct lh_error *err)
+{
+    static const char shown[] = "<lake>";
+    struct lh_str path = call->lake && err ? storage_path(lake_storage(call->lake)) : lh_lit("");
+    if (path.len < sizeof shown - 1)
+        return;
+    for (char *at = strstr(err->message, path.data); at; at = strstr(at, path.data)) {
+        memcpy(at, shown, sizeof shown - 1);
+        at += sizeof shown - 1;
+        const char *rest = at + path.len - (sizeof shown - 1);
+        memmove(at, rest, strlen(rest) + 1);
+    }
+}
+
 enum lh_code op_run(const struct op *op, struct op_call *call, const void *args,
                     struct op_reply *reply, struct lh_error *err)
 {
@@ -241,6 +258,7 @@ enum lh_code op_run(const struct op *op, struct op_call *call, const void *args,
         code = call->idempotency_key.len ? run_once(op, call, args, reply, err)
                                          : op->run(call, args, reply, err);
     if (code) {
+        hide_folder(call, err);
         int class = lh_error_row(code)->http_status / 100;
         atomic_fetch_add_explicit(&counter->failures[class >= 0 && class < 6 ? class : 5], 1,
                                   memory_order_relaxed);

@@ -2,7 +2,7 @@
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { connect as openSocket } from 'node:net';
-import { readFileSync, writeFileSync, mkdirSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '../support/client.mjs';
 import { run, startServer, temporaryFolder } from '../support/server.mjs';
@@ -233,4 +233,21 @@ test('verify finds a flipped bit', async () => {
   assert.equal(body.code, 'damaged');
   await again.stop();
   folder.remove();
+});
+
+test('a data folder that is moved away is an error that does not say where it was', { timeout: 60000 }, async (context) => {
+  const folder = temporaryFolder();
+  const away = `${folder.path}-away`;
+  context.after(() => { try { renameSync(away, folder.path); } catch { /* it is back */ } folder.remove(); });
+  const server = await startServer({ data: folder.path });
+  context.after(() => server.kill());
+  const lake = await connect(server); // refuses problems that name the folder
+  await lake.ingest('here', 'id\n1\n', {});
+  renameSync(folder.path, away);
+  for (const reply of [await lake.ingest('here', 'id\n2\n', { mode: 'append' }), await lake.sql('SELECT * FROM here')]) {
+    assert.ok(reply.status >= 400, reply.text);
+    assert.doesNotMatch(reply.text, new RegExp(folder.path));
+  }
+  renameSync(away, folder.path);
+  assert.deepEqual(await lake.rows('SELECT * FROM here'), [[1]]);
 });

@@ -357,6 +357,38 @@ static void files_of_writers_that_never_committed_are_swept_and_no_others(void *
     assert_int_equal(report.objects, 2);
 }
 
+static void rows_that_were_not_taken_are_swept_only_if_nobody_names_them(void **state)
+{
+    struct catalog_lake *lake = *state;
+    struct lh_error err = LH_ERROR_NONE;
+    struct catalog_object object;
+    size_t moved = 0;
+    char folder[256], named[300], orphan[300];
+    struct lh_str id = catalog_lake_create(lake, "t", 3);
+    snprintf(folder, sizeof folder, "datasets/%.*s/rejects", LH_ARG(id));
+    snprintf(named, sizeof named, "%s/a.parquet", folder);
+    snprintf(orphan, sizeof orphan, "%s/b.parquet", folder);
+    assert_int_equal(catalog_lake_file(lake, id, 5, lake->arena, &object, NULL), LH_OK);
+    object.rejects = lh_str_of(named);
+    object.rejected_rows = 1;
+    struct catalog_change append = {
+        .action = CATALOG_APPEND, .dataset_id = id, .objects = &object, .object_count = 1};
+    assert_int_equal(catalog_lake_commit(lake, &append, NULL, NULL), LH_OK);
+    assert_int_equal(mkdir(temp_lake_file(&lake->folder, folder), 0700), 0);
+    temp_lake_write(&lake->folder, named, "a", 1);
+    temp_lake_write(&lake->folder, orphan, "b", 1);
+    catalog_lake_reopen(lake);
+    /* A sweep that fails is tried again. */
+    assert_true(lh_fault_plan("file.publish=1:EIO"));
+    assert_true(catalog_sweep(lake->catalog, &moved, &err) != LH_OK);
+    lh_fault_plan(NULL);
+    assert_int_equal(catalog_sweep(lake->catalog, &moved, &err), LH_OK);
+    assert_int_equal(moved, 1);
+    assert_int_equal(access(temp_lake_file(&lake->folder, named), F_OK), 0);
+    assert_int_equal(access(temp_lake_file(&lake->folder, orphan), F_OK), -1);
+    catalog_lake_is_clean(lake);
+}
+
 static void a_writer_stops_when_a_later_one_has_begun(void **state)
 {
     struct catalog_lake *lake = *state;
@@ -473,6 +505,7 @@ int main(void)
         TEST(a_version_of_another_dataset_in_its_place_is_damage),
         TEST(losing_the_newest_version_of_all_is_told),
         TEST(a_data_file_that_changed_is_found_before_it_is_read),
+        TEST(rows_that_were_not_taken_are_swept_only_if_nobody_names_them),
         TEST(checking_a_file_ends_when_nobody_wants_it_any_more),
         TEST(a_newest_version_that_vanished_is_missed_until_it_is_back),
         TEST(a_dataset_whose_folder_vanished_is_missed),
