@@ -5,13 +5,49 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "cli/internal.h"
 #include "lake/lake.h"
 #include "ops/describe.h"
 
+static bool has_json_flag; /* among the words of this run */
+
+bool cli_has_json_flag(void)
+{
+    return has_json_flag;
+}
+
+static void print_json(const struct lh_error *err)
+{
+    const struct lh_error_row *row = lh_error_row(err->code);
+    struct lh_buf buf;
+    struct lh_json json;
+    lh_buf_init(&buf, 65536);
+    lh_json_init(&json, &buf);
+    lh_json_object(&json);
+    lh_json_put_cstr(&json, "code", row->id);
+    lh_json_put_cstr(&json, "detail", err->message);
+    if (err->hint[0])
+        lh_json_put_cstr(&json, "hint", err->hint);
+    if (err->field[0])
+        lh_json_put_cstr(&json, "field", err->field);
+    if (err->position >= 0)
+        lh_json_put_int(&json, "position", err->position);
+    if (err->line > 0)
+        lh_json_put_int(&json, "line", err->line);
+    lh_json_put_bool(&json, "retryable", row->retryable);
+    lh_json_object_end(&json);
+    fprintf(stderr, "%.*s\n", LH_ARG(lh_buf_str(&buf)));
+    lh_buf_release(&buf);
+}
+
 int cli_fail(const struct lh_error *err)
 {
     (void)fflush(stdout);
+    if (has_json_flag) {
+        print_json(err);
+        return CLI_FAILED;
+    }
     fprintf(stderr, "lakehouse: %s\n", err->message);
     if (err->hint[0])
         fprintf(stderr, "  %s\n", err->hint);
@@ -95,12 +131,17 @@ static int run_op(const struct op *op, int word_count, char *const *words)
         cli_fail(&err);
         struct lh_str verb = lh_str_of(op->name);
         struct lh_str group = lh_str_cut(&verb, '.');
-        fprintf(stderr, "  `lakehouse %.*s %.*s --help` says more.\n", LH_ARG(group), LH_ARG(verb));
+        if (!has_json_flag)
+            fprintf(stderr, "  `lakehouse %.*s %.*s --help` says more.\n", LH_ARG(group),
+                    LH_ARG(verb));
         status = CLI_USAGE;
     } else if (call.is_help) {
         cli_help_op(op);
     } else if (run_and_show(&call, &err)) {
-        status = cli_fail(&err);
+        cli_fail(&err);
+        status = call.was_interrupted                ? CLI_INTERRUPTED
+                 : lh_error_row(err.code)->retryable ? CLI_LATER
+                                                     : CLI_FAILED;
     }
     lh_arena_free(call.arena);
     return status;
@@ -163,6 +204,16 @@ static int unknown_word(const char *group, const char *word,
             names[count++] = lh_str_of(op_table[i]->command);
     }
     struct lh_str nearest = lh_str_nearest(lh_str_of(word), names, count);
+    if (has_json_flag) {
+        struct lh_error err = LH_ERROR_NONE;
+        lh_fail(&err, LH_INVALID, "There is no command '%s%s%s'.", group ? group : "",
+                group ? " " : "", word);
+        if (nearest.len)
+            lh_error_hint(&err, "Did you mean '%s%s%.*s'?", group ? group : "", group ? " " : "",
+                          LH_ARG(nearest));
+        print_json(&err);
+        return CLI_USAGE;
+    }
     fprintf(stderr, "lakehouse: There is no command '%s%s%s'.\n", group ? group : "",
             group ? " " : "", word);
     if (nearest.len)
@@ -227,6 +278,8 @@ int cli_main(int argc, char *const *argv, const struct cli_command *const *comma
     struct lh_error err = LH_ERROR_NONE;
     all_commands = commands;
     all_command_count = command_count;
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        has_json_flag = has_json_flag || strcmp(argv[i], "--json") == 0;
     if (op_table_check(op_table, op_table_count, &err))
         return cli_fail(&err);
     int status = run_command(argc, argv, commands, command_count);

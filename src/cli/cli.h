@@ -3,16 +3,22 @@
  *   words and flags ─▶ row of the table ─▶ arguments ─▶ a running server (HTTP), or the folder
  * itself (op_run) └──────────▶ a table for people, or --json
  *
- * Exit status: 0 done, 1 failed, 2 wrong usage. Messages go to standard error, results to standard
- * output. A server is used if --server or LAKEHOUSE_SERVER names one, or if the folder's lock does;
- * otherwise the folder is opened here. One thread.
+ * Exit status: see enum cli_exit. Messages go to standard error (as one JSON object each with
+ * --json), results to standard output. A server is used if --server or LAKEHOUSE_SERVER names one,
+ * or if the folder's lock does; otherwise the folder is opened here. One thread.
  */
 #ifndef LAKEHOUSE_CLI_CLI_H
 #define LAKEHOUSE_CLI_CLI_H
 
 #include "lake/settings.h"
 
-enum cli_exit { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+enum cli_exit {
+    CLI_DONE = 0,
+    CLI_FAILED = 1, /* and the same again would fail again */
+    CLI_USAGE = 2,
+    CLI_LATER = 3, /* of operations: a limit, a race, no connection; the same may succeed later */
+    CLI_INTERRUPTED = 130, /* Ctrl-C while following a job, which was told to stop */
+};
 
 /* A command that is no operation. `words` are those after its name. */
 struct cli_command {
@@ -48,7 +54,8 @@ bool cli_read_settings(const struct cli_command *command, int word_count, char *
                        const struct cli_flag *flags, size_t flag_count, struct lh_arena *arena,
                        struct settings *ret, int *ret_exit);
 
-/* Prints an error and its hint on standard error; returns CLI_FAILED. */
+/* Prints an error and its hint on standard error, as one JSON object where --json was given;
+ * returns CLI_FAILED. */
 int cli_fail(const struct lh_error *err);
 
 #endif

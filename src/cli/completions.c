@@ -47,7 +47,7 @@ static void put_flags(struct lh_buf *buf, const struct op *op)
             lh_buf_append_char(buf, *c == '_' ? '-' : *c);
         lh_buf_append_char(buf, ' ');
     }
-    lh_buf_append_str(buf, lh_lit("--data --server --json --help"));
+    lh_buf_append_str(buf, lh_lit("--data --server --json --progress --help"));
 }
 
 /* One case per group and per operation: what may come behind these words. */

@@ -125,10 +125,10 @@ static int run_docs(const struct cli_command *command, int word_count, char *con
 
 static int run_version(const struct cli_command *command, int word_count, char *const *words)
 {
-    (void)words;
-    if (word_count)
+    const bool is_json = word_count == 1 && strcmp(words[0], "--json") == 0;
+    if (word_count && !is_json)
         return wrong_words(command);
-    printf("lakehouse %s\n", LH_VERSION);
+    printf(is_json ? "{\"version\":\"%s\"}\n" : "lakehouse %s\n", LH_VERSION);
     return CLI_DONE;
 }
 
@@ -151,6 +151,6 @@ const struct cli_command cli_docs = {
 const struct cli_command cli_version = {
     .name = "version",
     .summary = "Print the version.",
-    .usage = "lakehouse version\n",
+    .usage = "lakehouse version [--json]\n",
     .run = run_version,
 };

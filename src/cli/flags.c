@@ -123,7 +123,8 @@ bool cli_read_settings(const struct cli_command *command, int word_count, char *
     }
     if (code) {
         cli_fail(&err);
-        fprintf(stderr, "  `lakehouse %s --help` says more.\n", command->name);
+        if (!cli_has_json_flag())
+            fprintf(stderr, "  `lakehouse %s --help` says more.\n", command->name);
         *ret_exit = CLI_USAGE;
         return false;
     }

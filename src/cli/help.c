@@ -38,6 +38,9 @@ void cli_help_all(const struct cli_command *const *commands, size_t command_coun
     printf("\nOperations, on a running server or on the folder itself:\n");
     for (size_t i = 0; i < op_table_count; i++)
         put_op(op_table[i]);
+    printf("\nExit status: 0 done, 1 failed, 2 wrong usage, 3 failed for now (a limit, a race, no\n"
+           "connection: the same may succeed later), 130 interrupted. With --json, errors are one\n"
+           "JSON object on standard error.\n");
     printf("\n`lakehouse COMMAND --help` says more of each.\n");
 }
 
@@ -111,6 +114,8 @@ void cli_help_op(const struct op *op)
     put_pair("--json", "Print the reply as it is instead of a table.");
     put_pair("--data", "The lake's folder (./data); a server that has it open is asked.");
     put_pair("--server", "A server's address (also LAKEHOUSE_SERVER).");
+    put_pair("--progress",
+             "auto (on a terminal), always, never: how far it is, on standard error.");
     put_pair("--config", "A settings file, when the folder is opened here.");
     if (op->takes_if_match)
         put_pair("--if-match", "Fail unless it still has this ETag: '\"7\"'.");

@@ -5,6 +5,7 @@
 #define LAKEHOUSE_CLI_INTERNAL_H
 
 #include "cli/cli.h"
+#include "cli/progress.h"
 #include "ops/op.h"
 
 #define CLI_BODY_BYTES_MAX ((size_t)1 << 30) /* of a reply that is shown as a table */
@@ -22,6 +23,10 @@ struct cli_call {
     size_t given_count;
     bool is_json;
     bool is_help;
+    bool was_interrupted;   /* by Ctrl-C, while it was followed */
+    bool is_followed;       /* it was sent with wait = false, and is to be shown until it ends */
+    struct lh_str progress; /* --progress */
+    struct cli_progress shown;
     struct lh_str data;   /* --data; absent = not given */
     struct lh_str config; /* --config */
     struct lh_str server; /* --server or LAKEHOUSE_SERVER; absent = none */
@@ -41,10 +46,21 @@ enum lh_code cli_read_call(int word_count, char *const *words, struct cli_call *
 bool cli_is_raw(const struct cli_call *call);
 
 /* Both run the call. What comes back goes to standard output if raw, else into `body`. */
-enum lh_code cli_run_remote(const struct cli_call *call, struct lh_str url, struct lh_buf *body,
+enum lh_code cli_run_remote(struct cli_call *call, struct lh_str url, struct lh_buf *body,
                             struct lh_error *err) LH_MUST_USE;
-enum lh_code cli_run_local(const struct cli_call *call, const struct settings *settings,
+enum lh_code cli_run_local(struct cli_call *call, const struct settings *settings,
                            struct lh_buf *body, struct lh_error *err) LH_MUST_USE;
+
+struct http_client;
+/* Shows how far a job is until it ends; its result goes into ret_result. The error of a job that
+ * failed is that of the call. LH_CANCELLED: Ctrl-C, and the job was told to stop. */
+enum lh_code cli_follow_job(struct cli_call *call, struct http_client *client, struct lh_str url,
+                            struct lh_str id, struct cli_progress *progress,
+                            struct lh_buf *ret_result, struct lh_error *err) LH_MUST_USE;
+/* A problem document as the error that it was on the other side. */
+enum lh_code cli_fail_as_told(struct lh_str body, int status, struct lh_arena *arena,
+                              struct lh_error *err);
+enum lh_code cli_code_of(struct lh_str id); /* of a stable id; LH_INTERNAL: there is none */
 
 /* Shows a reply to people. */
 enum lh_code cli_show(const struct op *op, struct lh_str body, struct lh_arena *arena,
@@ -64,6 +80,8 @@ struct cli_value {
 enum lh_code cli_parse(struct lh_str json, struct lh_arena *arena, struct cli_value **ret,
                        struct lh_error *err) LH_MUST_USE;
 const struct cli_value *cli_get(const struct cli_value *object, const char *key); /* NULL: none */
+
+bool cli_has_json_flag(void); /* among the words of this run */
 
 /* The table that cli_main was given. */
 const struct cli_command *const *cli_all_commands(size_t *ret_count);

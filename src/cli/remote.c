@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "base/json.h"
 #include "cli/internal.h"
 #include "http/http_client.h"
@@ -141,9 +142,16 @@ static struct http_client_part *make_parts(const struct cli_call *call)
 
 /* --- the reply */
 
-/* A problem document as the error that it was on the other side. */
-static enum lh_code fail_as_told(struct lh_str body, int status, struct lh_arena *arena,
-                                 struct lh_error *err)
+enum lh_code cli_code_of(struct lh_str id)
+{
+    for (int i = 1; i < LH_CODE_COUNT; i++)
+        if (lh_str_equal(id, lh_str_of(lh_error_row((enum lh_code)i)->id)))
+            return (enum lh_code)i;
+    return LH_INTERNAL;
+}
+
+enum lh_code cli_fail_as_told(struct lh_str body, int status, struct lh_arena *arena,
+                              struct lh_error *err)
 {
     struct cli_value *problem = NULL;
     if (cli_parse(body, arena, &problem, NULL) || !cli_get(problem, "detail"))
@@ -153,13 +161,13 @@ static enum lh_code fail_as_told(struct lh_str body, int status, struct lh_arena
     const struct cli_value *id = cli_get(problem, "code");
     const struct cli_value *hint = cli_get(problem, "hint");
     const struct cli_value *position = cli_get(problem, "position");
-    enum lh_code code = LH_INTERNAL;
-    for (int i = 1; i < LH_CODE_COUNT && id; i++)
-        if (lh_str_equal(id->text, lh_str_of(lh_error_row((enum lh_code)i)->id)))
-            code = (enum lh_code)i;
+    const struct cli_value *field = cli_get(problem, "field");
+    enum lh_code code = id ? cli_code_of(id->text) : LH_INTERNAL;
     lh_fail(err, code, "%.*s", LH_ARG(detail));
     if (hint)
         lh_error_hint(err, "%.*s", LH_ARG(hint->text));
+    if (field)
+        lh_error_field(err, field->text);
     if (err && position && !lh_str_to_int(position->text, &err->position))
         err->position = -1;
     return code;
@@ -190,7 +198,34 @@ static size_t put_headers(const struct cli_call *call, struct http_pair *headers
     return count;
 }
 
-enum lh_code cli_run_remote(const struct cli_call *call, struct lh_str url, struct lh_buf *body,
+/* A file on its way, as one step more. */
+static void on_sent(void *context, int64_t sent, int64_t total)
+{
+    const struct cli_step step = {
+        .phase = lh_lit("sending"), .done = sent, .total = total, .is_bytes = true, .eta_s = -1};
+    if (total > 0)
+        cli_progress_show(context, &step);
+}
+
+/* What an accepted job gives, in the place of the answer that named it. */
+static enum lh_code follow(struct cli_call *call, struct http_client *client, struct lh_str url,
+                           struct lh_str accepted, struct lh_buf *body, struct lh_error *err)
+{
+    struct cli_value *answer = NULL;
+    enum lh_code code = cli_parse(accepted, call->arena, &answer, err);
+    if (code)
+        return code;
+    const struct cli_value *id = cli_get(answer, "job_id");
+    if (!id)
+        return lh_fail(err, LH_IO, "The server accepted the work and named no job.");
+    call->shown.from_us = lh_clock_monotonic_us(); /* what was sent is another matter */
+    code = cli_follow_job(call, client, url, id->text, &call->shown, body, err);
+    if (!code && cli_is_raw(call))
+        code = cli_print(lh_buf_str(body), err);
+    return code;
+}
+
+enum lh_code cli_run_remote(struct cli_call *call, struct lh_str url, struct lh_buf *body,
                             struct lh_error *err)
 {
     struct http_client *client = NULL;
@@ -200,8 +235,9 @@ enum lh_code cli_run_remote(const struct cli_call *call, struct lh_str url, stru
     struct lh_buf json;
     lh_buf_init(&target, HTTP_TARGET_BYTES_MAX + url.len);
     lh_buf_init(&json, (size_t)64 << 20);
-    lh_buf_append_str(&target,
-                      lh_str_ends_with(url, lh_lit("/")) ? lh_str_slice(url, 0, url.len - 1) : url);
+    if (lh_str_ends_with(url, lh_lit("/")))
+        url = lh_str_slice(url, 0, url.len - 1);
+    lh_buf_append_str(&target, url);
     put_target(call, &target);
     if (call->op->body == OP_BODY_JSON)
         put_json_body(call, &json);
@@ -212,7 +248,9 @@ enum lh_code cli_run_remote(const struct cli_call *call, struct lh_str url, stru
         .header_count = put_headers(call, headers),
         .body = lh_buf_str(&json),
         .response_bytes_max = CLI_BODY_BYTES_MAX,
-        .sink = cli_is_raw(call) ? pass_on : NULL,
+        .sink = cli_is_raw(call) && !call->is_followed ? pass_on : NULL,
+        .progress = on_sent,
+        .context = &call->shown,
     };
     for (size_t i = 0; i < call->given_count && call->op->body == OP_BODY_RAW; i++)
         if (call->given[i].field->type == LH_FIELD_FILE)
@@ -229,8 +267,11 @@ enum lh_code cli_run_remote(const struct cli_call *call, struct lh_str url, stru
     if (!code)
         code = http_client_send(client, &request, &response, err);
     if (!code && response.status >= 400)
-        code = fail_as_told(lh_buf_str(&response.body), response.status, call->arena, err);
-    if (!code && !request.sink)
+        code = cli_fail_as_told(lh_buf_str(&response.body), response.status, call->arena, err);
+    cli_progress_clear(&call->shown);
+    if (!code && call->is_followed && response.status == 202)
+        code = follow(call, client, url, lh_buf_str(&response.body), body, err);
+    else if (!code && !request.sink)
         lh_buf_append_str(body, lh_buf_str(&response.body));
     http_client_response_release(&response);
     http_client_free(client);

@@ -14,6 +14,8 @@ static struct lh_str *common_value(struct cli_call *call, struct lh_str name)
         return &call->config;
     if (lh_str_equal(name, lh_lit("server")))
         return &call->server;
+    if (lh_str_equal(name, lh_lit("progress")))
+        return &call->progress;
     if (lh_str_equal(name, lh_lit("if-match")))
         return &call->if_match;
     if (lh_str_equal(name, lh_lit("if-none-match")) &&
@@ -89,8 +91,8 @@ static enum lh_code bind(struct cli_call *call, const struct lh_field *field, st
 static enum lh_code unknown_flag(const struct cli_call *call, struct lh_str name,
                                  struct lh_error *err)
 {
-    static const char *const common[] = {"data", "config", "server", "if-match", "idempotency-key",
-                                         "json", "help"};
+    static const char *const common[] = {"data", "config", "server",  "if-match", "idempotency-key",
+                                         "json", "help",   "progress"};
     struct lh_str names[GIVEN_MAX + 8];
     size_t count = 0;
     for (size_t i = 0; call->op->fields && i < call->op->fields->count; i++)
@@ -142,6 +144,33 @@ static const struct lh_field *next_positional(const struct cli_call *call, uint6
     return NULL;
 }
 
+/* Work that the caller waits for is sent as a job where it can be watched, and waited for here. */
+static void choose_following(struct cli_call *call, uint64_t bound)
+{
+    const struct lh_fields *fields = call->op->fields;
+    for (size_t i = 0; fields && call->op->other_status == 202 && i < fields->count; i++) {
+        const struct lh_field *field = &fields->items[i];
+        if (strcmp(field->name, "wait") != 0 || field->type != LH_FIELD_BOOL || bound >> i & 1)
+            continue;
+        call->is_followed = call->shown.is_shown && call->given_count < GIVEN_MAX;
+        if (call->is_followed) /* of what is sent; here, on the folder, it still waits */
+            call->given[call->given_count++] = (struct cli_given){field, lh_lit("false")};
+    }
+}
+
+static enum lh_code read_progress(struct cli_call *call, struct lh_error *err)
+{
+    int mode = 0;
+    while (call->progress.data && cli_progress_modes[mode] &&
+           !lh_str_equal(call->progress, lh_str_of(cli_progress_modes[mode])))
+        mode++;
+    if (!cli_progress_modes[mode])
+        return lh_fail(err, LH_INVALID, "--progress is auto, always or never, not '%.*s'.",
+                       LH_ARG(lh_str_slice(call->progress, 0, 32)));
+    cli_progress_init(&call->shown, (enum cli_progress_mode)mode);
+    return LH_OK;
+}
+
 enum lh_code cli_read_call(int word_count, char *const *words, struct cli_call *call,
                            struct lh_error *err)
 {
@@ -169,6 +198,10 @@ enum lh_code cli_read_call(int word_count, char *const *words, struct cli_call *
     }
     if (!code && !call->is_help && call->op->fields)
         code = lh_fields_check(call->op->fields, call->args, err);
+    if (!code)
+        code = read_progress(call, err);
+    if (!code)
+        choose_following(call, bound);
     if (!call->server.len && getenv("LAKEHOUSE_SERVER"))
         call->server = lh_str_of(getenv("LAKEHOUSE_SERVER"));
     return code;

@@ -1,10 +1,11 @@
 // Commands of the program that are no operations.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { run, temporaryFolder } from '../support/server.mjs';
+import { connect } from '../support/client.mjs';
+import { program, run, startServer, temporaryFolder } from '../support/server.mjs';
 
 test('config show tells every setting and where it came from, and can be kept as a file', async (context) => {
   const folder = temporaryFolder('config');
@@ -41,4 +42,116 @@ test('completions complete groups, verbs and flags', async () => {
   assert.equal((await run(['completions', 'zsh'])).code, 0);
   assert.equal((await run(['completions', 'fish'])).code, 0);
   assert.equal((await run(['completions', 'csh'])).code, 2);
+});
+
+async function given(context, rows) {
+  const folder = temporaryFolder('progress');
+  const server = await startServer({ data: join(folder.path, 'lake'), env: { LAKEHOUSE_LOG_REQUESTS: 'false' } });
+  context.after(async () => { await server.kill(); folder.remove(); });
+  const file = join(folder.path, 'rows.csv');
+  writeFileSync(file, `id,text\n${Array.from({ length: rows }, (_, i) => `${i},words about number ${i} and ${i % 77}`).join('\n')}\n`);
+  return { server, file, folder: folder.path, lake: await connect(server) };
+}
+
+test('progress is quiet where nobody looks, and the result is the same with it', async (context) => {
+  const { server, file, folder } = await given(context, 3000);
+  for (const where of [['--server', server.url], ['--data', join(folder, 'alone')]]) {
+    const quiet = await run(['ingest', 'file', file, '--dataset', 'a', '--json', ...where]);
+    assert.deepEqual([quiet.code, quiet.err], [0, '']);
+    const shown = await run(['ingest', 'file', file, '--dataset', 'b', '--json', '--progress', 'always', ...where]);
+    assert.equal(shown.code, 0, shown.err);
+    if (where[0] === '--server') assert.match(shown.err, /\[[#.]{24}\]/);
+    assert.deepEqual(Object.keys(JSON.parse(shown.out)), Object.keys(JSON.parse(quiet.out)));
+    assert.equal(JSON.parse(shown.out).rows, 3000);
+    const never = await run(['vectors', 'index', 'a_v1', 'a', '--id-column', 'id', '--text-columns', 'text', '--progress', 'never', ...where]);
+    assert.deepEqual([never.code, never.err], [0, '']);
+    const watched = await run(['vectors', 'refresh', 'a', '--from-scratch', '--progress', 'always', ...where]);
+    assert.equal(watched.code, 0, watched.err);
+    assert.match(watched.err, /\[[#.]{24}\]/);
+    assert.match(watched.out, /index_name +a_v1/);
+  }
+  assert.equal((await run(['ingest', 'file', file, '--dataset', 'c', '--progress', 'perhaps', '--server', server.url])).code, 2);
+});
+
+test('on a terminal a line is drawn over and over, and taken away', async (context) => {
+  const { server, file } = await given(context, 6000);
+  await run(['ingest', 'file', file, '--dataset', 'a', '--server', server.url]);
+  const words = [program, 'vectors', 'index', 'a_v1', 'a', '--id-column', 'id', '--text-columns', 'text', '--server', server.url];
+  const seen = execFileSync('script', ['-qefc', words.map((word) => `'${word}'`).join(' '), '/dev/null'], { encoding: 'utf8', env: { ...process.env, TERM: 'xterm' }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const drawn = seen.split('\r\u001b[K');
+  assert.ok(drawn.length > 2, JSON.stringify(seen));
+  assert.match(drawn.slice(1, -1).join('\n'), /\[[#.]{24}\].*rows/s);
+  assert.doesNotMatch(drawn.slice(1, -1).join(''), /\n/, 'a line was left standing');
+  assert.match(drawn.at(-1), /^index_name +a_v1/, 'the line was not taken away before the result');
+  const dumb = execFileSync('script', ['-qefc', `'${program}' vectors refresh a --server ${server.url}`, '/dev/null'], { encoding: 'utf8', env: { ...process.env, TERM: 'dumb' }, stdio: ['ignore', 'pipe', 'pipe'] });
+  assert.doesNotMatch(dumb, /\u001b/);
+});
+
+test('Ctrl-C stops the job that is followed', { timeout: 120000 }, async (context) => {
+  const { server, file, lake } = await given(context, 60000);
+  await run(['ingest', 'file', file, '--dataset', 'a', '--server', server.url]);
+  const child = spawn(program, ['vectors', 'index', 'a_v1', 'a', '--id-column', 'id', '--text-columns', 'text', '--progress', 'always', '--server', server.url]);
+  let told = '';
+  const ended = new Promise((resolve) => { child.on('close', resolve); });
+  child.stderr.setEncoding('utf8').on('data', (text) => { told += text; if (/\d rows|embedding|fitting|indexing|reading/.test(text)) child.kill('SIGINT'); });
+  assert.equal(await ended, 130, told);
+  assert.match(told, /was told to stop/);
+  const id = told.match(/the job (\S+) was/)[1];
+  for (let tries = 0; ; tries++) {
+    const job = (await lake.get(`/jobs/${id}?wait_ms=1000`)).body;
+    if (job.state === 'cancelled') break;
+    assert.ok(tries < 30, JSON.stringify(job));
+  }
+});
+
+test('the exit status tells done, failed, wrong usage and later, and errors can be JSON', async (context) => {
+  const { server, file, folder } = await given(context, 10);
+  const where = ['--server', server.url];
+  const told = async (args, code, id) => {
+    const plain = await run(args);
+    assert.equal(plain.code, code, `${args.join(' ')}: ${plain.err}`);
+    assert.match(plain.err, /^lakehouse: /);
+    const json = await run([...args, '--json']);
+    assert.equal(json.code, code);
+    const error = JSON.parse(json.err);
+    assert.deepEqual([error.code, typeof error.detail, error.retryable], [id, 'string', code === 3], json.err);
+    assert.equal(json.out, '');
+    return error;
+  };
+  assert.equal((await run(['datasets', 'list', ...where])).code, 0);
+  await told(['datasets', 'get', 'nosuch', ...where], 1, 'not_found');
+  const syntax = await told(['sql', 'SELECT 1 +', ...where], 1, 'sql_syntax');
+  assert.equal(typeof syntax.position, 'number');
+  await told(['datasets', 'get', ...where], 2, 'invalid_argument');
+  await told(['datasets', 'get', 'x', '--nosuch', '1', ...where], 2, 'unknown_field');
+  await told(['datsets'], 2, 'invalid_argument');
+  await told(['datasets', 'list', '--server', 'http://127.0.0.1:1'], 3, 'io_error');
+  await told(['verify', '--data', join(folder, 'nosuch')], 1, 'not_found');
+  const broken = join(folder, 'broken.parquet');
+  writeFileSync(broken, 'PAR1 nothing of it PAR1');
+  for (const progress of ['never', 'always']) {
+    const { code, err } = await run(['ingest', 'file', broken, '--dataset', 'x', '--progress', progress, ...where]);
+    assert.equal(code, 1);
+    assert.match(err, /lakehouse: .*broken\.parquet|lakehouse: .*Parquet/i, err);
+  }
+  await told(['ingest', 'file', file, '--dataset', 'not a name', ...where], 1, 'invalid_argument');
+  assert.deepEqual(Object.keys(JSON.parse((await run(['version', '--json'])).out)), ['version']);
+  assert.match((await run(['--help'])).out, /Exit status: 0 done, 1 failed, 2 wrong usage, 3 failed for now/);
+});
+
+test('every operation prints its reply as JSON where that is asked for', async (context) => {
+  const { server, lake } = await given(context, 10);
+  await lake.ingest('a', 'id,text\n1,x\n');
+  const reading = Object.values(lake.document.paths).flatMap((methods) => Object.entries(methods)).filter(([method]) => method === 'get').map(([, one]) => one);
+  let asked = 0;
+  for (const one of reading) {
+    const needs = one.parameters.filter((each) => each.required);
+    const isJson = one.responses['200'].content['application/json'];
+    if (!isJson || needs.length) continue;
+    const { code, out, err } = await run([...one.operationId.split('.'), '--json', '--server', server.url]);
+    assert.equal(code, 0, `${one.operationId}: ${err}`);
+    assert.equal(typeof JSON.parse(out), 'object', one.operationId);
+    asked++;
+  }
+  assert.ok(asked >= 8, `${asked}`);
 });
