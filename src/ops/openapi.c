@@ -533,6 +533,7 @@ static const struct {
 } group_docs[] = {
     {"system", "How the server is, what it counts, and what it can do."},
     {"datasets", "What there is: datasets, their columns, versions and words about them."},
+    {"catalog", "What concerns all datasets at once."},
     {"ingest", "Bringing data in."},
     {"query", "Asking in SQL."},
     {"objects", "Bytes under keys of your own choosing."},

@@ -65,7 +65,9 @@ static enum lh_code run_expire(struct op_call *call, const void *raw, struct op_
 
 static const struct op_example expire_examples[] = {
     {"What would go?", "{\"dry_run\": true}",
-     "{\"items\": [{\"name\": \"packages\", \"retained_version\": 5, \"version_count\": 4}]}"},
+     "{\"items\": [{\"name\": \"packages\", \"dataset_id\": "
+     "\"019a3c5e-7d20-7b6e-9a51-3f0c2b8d4e61\", \"is_dropped\": false, \"retained_version\": 5, "
+     "\"version_count\": 4, \"object_count\": 3, \"byte_count\": 48210}], \"next\": null}"},
     {"Only the newest version stays", "{\"dataset\": \"packages\", \"older_than_s\": 0}", NULL},
 };
 const struct op op_catalog_expire = {
