@@ -363,23 +363,45 @@ static const struct scope *find_scope(const struct walk *walk, struct lh_str nam
     return NULL;
 }
 
-static enum lh_code read_at_value(const struct walk *walk, struct lh_str unit, struct lh_str text,
-                                  int64_t at, struct query_moment *ret)
+/* Other types than these are refused: the tree holds a decimal as its digits without the point. */
+static const char *const version_types[] = {"TINYINT",  "SMALLINT", "INTEGER",
+                                            "BIGINT",   "UTINYINT", "USMALLINT",
+                                            "UINTEGER", "UBIGINT",  "VARCHAR"};
+static const char *const time_types[] = {"VARCHAR", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE",
+                                         "DATE"};
+
+static bool is_one_of(struct lh_str name, const char *const *names, size_t count)
 {
-    int64_t version;
-    if (lh_str_equal_nocase(unit, lh_lit("VERSION"))) {
-        if (!lh_str_to_int(text, &version) || version < 1)
-            return query_fail_at(walk->err, LH_INVALID, at,
-                                 "A version is a whole number from 1 on, not '%.*s'.",
-                                 LH_ARG(text));
-        *ret = (struct query_moment){.kind = QUERY_AT_VERSION, .version = (uint64_t)version};
-        return LH_OK;
+    for (size_t i = 0; i < count; i++)
+        if (lh_str_equal(name, lh_str_of(names[i])))
+            return true;
+    return false;
+}
+
+/* The text of a constant, of one or two types that a moment may have; absent if it has another. */
+static struct lh_str moment_text(const struct ast_node *expr, bool is_version)
+{
+    const char *const *types = is_version ? version_types : time_types;
+    size_t count = is_version ? COUNT(version_types) : COUNT(time_types);
+    if (ast_is(expr, "class", "CAST")) {
+        if (!is_one_of(ast_text(ast_get(expr, "cast_type"), "id"), types, count))
+            return (struct lh_str){0};
+        expr = ast_get(expr, "child");
     }
-    ret->kind = QUERY_AT_TIME;
-    if (query_time_read(text, &ret->unix_ms))
-        return LH_OK;
-    query_fail_at(walk->err, LH_INVALID, at, "'%.*s' is not a time.", LH_ARG(text));
-    return lh_error_hint(walk->err, "Write it as '2026-01-31T09:00:00Z' or '2026-01-31'.");
+    const struct ast_node *value = ast_get(expr, "value");
+    if (!is_one_of(ast_text(ast_get(value, "type"), "id"), types, count))
+        return (struct lh_str){0};
+    return ast_text(value, "value");
+}
+
+/* The caller's own words for the moment: from where it stands to the parenthesis that ends it. */
+static struct lh_str moment_words(const struct walk *walk, int64_t at)
+{
+    struct lh_str sql = walk->check->sql;
+    if (at < 0 || (size_t)at >= sql.len)
+        return lh_lit("…");
+    struct lh_str rest = lh_str_slice(sql, (size_t)at, sql.len);
+    return lh_str_head(lh_str_trim(lh_str_cut(&rest, ')')), 60);
 }
 
 static enum lh_code read_at(const struct walk *walk, const struct ast_node *table,
@@ -388,18 +410,32 @@ static enum lh_code read_at(const struct walk *walk, const struct ast_node *tabl
     const struct ast_node *at = ast_get(table, "at_clause");
     if (!at)
         return LH_OK;
-    const struct ast_node *expr = ast_get(at, "expr");
+    const struct ast_node *expr = ast_get(at, "expr"), *constant = expr;
     if (ast_is(expr, "class", "CAST"))
-        expr = ast_get(expr, "child");
-    struct lh_str text = ast_text(ast_get(expr, "value"), "value");
-    if (!ast_is(expr, "class", "CONSTANT") || !text.len) {
+        constant = ast_get(expr, "child");
+    if (!ast_is(constant, "class", "CONSTANT")) {
         query_fail_at(walk->err, LH_INVALID, ast_location(table),
                       "The moment in AT (…) behind '%.*s' must be a constant.", LH_ARG(ref->name));
         return lh_error_hint(walk->err, "Write AT (VERSION => 3) or AT (TIMESTAMP => "
                                         "'2026-01-31T09:00:00Z'), or send as_of.");
     }
+    bool is_version = lh_str_equal_nocase(ast_text(at, "unit"), lh_lit("VERSION"));
+    struct lh_str text = moment_text(expr, is_version);
+    struct query_moment moment = {.kind = is_version ? QUERY_AT_VERSION : QUERY_AT_TIME};
+    int64_t place = ast_location(constant), version = 0;
+    if (is_version && (!lh_str_to_int(text, &version) || version < 1))
+        return query_fail_at(walk->err, LH_INVALID, place,
+                             "A version is a whole number from 1 on, not %.*s.",
+                             LH_ARG(moment_words(walk, place)));
+    moment.version = (uint64_t)version;
+    if (!is_version && !query_time_read(text, &moment.unix_ms)) {
+        query_fail_at(walk->err, LH_INVALID, place, "%.*s is not a time.",
+                      LH_ARG(moment_words(walk, place)));
+        return lh_error_hint(walk->err, "Write it as '2026-01-31T09:00:00Z' or '2026-01-31'.");
+    }
     ref->has_moment = true;
-    return read_at_value(walk, ast_text(at, "unit"), text, ast_location(expr), &ref->moment);
+    ref->moment = moment;
+    return LH_OK;
 }
 
 static enum lh_code refuse_schema(const struct walk *walk, const struct ast_node *node,
