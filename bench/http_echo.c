@@ -160,7 +160,7 @@ int main(void)
     struct MHD_Daemon *bare =
         MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, bare_answer, NULL,
                          MHD_OPTION_THREAD_POOL_SIZE, 2u, MHD_OPTION_END);
-    if (!bare || lh_pool_new(2, 16, &pool, &err))
+    if (!bare || lh_pool_new(2, 0, 16, &pool, &err))
         die("start");
     const struct http_server_options options = {.pool = pool};
     if (http_server_start(&options, &handlers, &server, &err))

@@ -17,12 +17,15 @@ void lh_cancel_init_child(struct lh_cancel *cancel, const struct lh_cancel *pare
 
 void lh_cancel_set_timeout(struct lh_cancel *cancel, int64_t timeout_ms)
 {
+    lh_cancel_set_timeout_from(cancel, timeout_ms, lh_clock_monotonic_us());
+}
+
+void lh_cancel_set_timeout_from(struct lh_cancel *cancel, int64_t timeout_ms, int64_t from_us)
+{
     int64_t deadline_us = 0;
-    if (timeout_ms > 0) {
-        int64_t now_us = lh_clock_monotonic_us();
-        /* So far away that the sum would not fit: never. */
-        deadline_us = timeout_ms > (INT64_MAX - now_us) / 1000 ? 0 : now_us + timeout_ms * 1000;
-    }
+    /* So far away that the sum would not fit: never. */
+    if (timeout_ms > 0 && timeout_ms <= (INT64_MAX - from_us) / 1000)
+        deadline_us = from_us + timeout_ms * 1000;
     atomic_store(&cancel->timeout_ms, timeout_ms);
     atomic_store(&cancel->deadline_us, deadline_us);
 }
@@ -72,6 +75,8 @@ enum lh_code lh_cancel_fail(const struct lh_cancel *cancel, const char *what, st
     if (code == LH_TIMEOUT)
         return lh_fail(err, code, "%s ran longer than its limit of %lld ms.", what,
                        (long long)atomic_load(&token->timeout_ms));
+    if (code == LH_BUSY)
+        return lh_fail(err, code, "%s was stopped to make way: too many long ones run.", what);
     if (code == LH_STOPPING)
         return lh_fail(err, code, "%s was stopped because the server is shutting down.", what);
     return lh_fail(err, code, "%s was cancelled.", what);

@@ -2,8 +2,8 @@
  * it.
  *
  *                 lh_cancel_fire(reason)
- *   running ───────────────────────────────▶ stopped (LH_CANCELLED, LH_TIMEOUT or LH_STOPPING; the
- * first wins) ──────── deadline passed ──────▶
+ *   running ───────────────────────────────▶ stopped (LH_CANCELLED, LH_TIMEOUT, LH_BUSY or
+ * LH_STOPPING; the first wins) ──────── deadline passed ──────▶
  *
  * Any thread may fire or look. Looking costs one atomic load, and a clock call when there is a
  * deadline. A child token (lh_cancel_init_child) is stopped too when its parent is.
@@ -25,6 +25,8 @@ struct lh_cancel {
 void lh_cancel_init(struct lh_cancel *cancel);
 void lh_cancel_init_child(struct lh_cancel *cancel, const struct lh_cancel *parent);
 void lh_cancel_set_timeout(struct lh_cancel *cancel, int64_t timeout_ms); /* from now; 0 = none */
+/* The same, counted from a moment on the monotonic clock. */
+void lh_cancel_set_timeout_from(struct lh_cancel *cancel, int64_t timeout_ms, int64_t from_us);
 void lh_cancel_fire(struct lh_cancel *cancel, enum lh_code reason);
 
 /* LH_OK while work should go on; NULL never stops. */

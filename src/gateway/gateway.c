@@ -334,6 +334,7 @@ static void handle(void *context, const struct http_request *request, struct htt
         .lake = gateway->lake,
         .arena = request->arena,
         .cancel = request->cancel,
+        .received_us = request->received_us,
         .request_id = exchange.request_id,
         .if_match = http_request_header(request, "If-Match"),
         .if_none_match = http_request_header(request, "If-None-Match"),
@@ -350,8 +351,12 @@ static void handle(void *context, const struct http_request *request, struct htt
     exchange.principal = call.principal;
     if (!code)
         code = bind_request(op, request, lh_dir_path(gateway->staging), &args, &err);
+    /* What only reads can be asked for again: it may be stopped to make way for others. */
+    if (op->effect == OP_READ)
+        lh_pool_yields(request->cancel);
     if (!code)
         code = op_run(op, &call, args, &answer, &err);
+    lh_pool_yields(NULL);
     finish(&exchange, op, &answer, code, &err);
     op_reply_release(&answer);
 }

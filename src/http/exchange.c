@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "http/internal.h"
 
 /* The life of one request with its reply: what libmicrohttpd calls, in the order of internal.h's
@@ -155,6 +156,7 @@ enum MHD_Result exchange_submit(struct exchange *exchange)
 {
     struct http_server *server = exchange->server;
     struct connection *connection = exchange->connection;
+    exchange->request.received_us = lh_clock_monotonic_us();
     if (!list_add(exchange)) {
         lh_fail(&exchange->error, LH_STOPPING, "The server is shutting down.");
         exchange->is_refused = true;

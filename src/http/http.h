@@ -68,6 +68,8 @@ struct http_request {
     size_t query_count;
     const struct http_pair *headers;
     size_t header_count;
+    int64_t
+        received_us; /* monotonic: when the whole of it had come, before it waited for a worker */
     struct lh_str remote; /* the client's address without its port: "127.0.0.1", "::1" */
 
     /* Present only in handle(), as the route asked. */

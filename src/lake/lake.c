@@ -47,14 +47,34 @@ struct lake {
     void *meter_context;
 };
 
+/* Statements that turn out to be long run beside this many short ones; they share processors and
+ * memory, so more of them at once would only make each slower. */
+static unsigned long_places(unsigned threads)
+{
+    return threads < 6 ? 12 : threads < 32 ? threads * 2 : 64;
+}
+
+static unsigned worker_threads(const struct lake *lake)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned threads = (unsigned)lake->settings->server.worker_threads;
+    return threads ? threads : processors > 2 ? (unsigned)processors * 2 : 4;
+}
+
 static enum lh_code open_pool(struct lake *lake, struct lh_error *err)
 {
-    const struct settings_server *server = &lake->settings->server;
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned threads = (unsigned)server->worker_threads;
-    if (!threads)
-        threads = processors > 2 ? (unsigned)processors * 2 : 4;
-    return lh_pool_new(threads, (unsigned)server->queue_max, &lake->pool, err);
+    unsigned threads = worker_threads(lake);
+    return lh_pool_new(threads, long_places(threads), (unsigned)lake->settings->server.queue_max,
+                       &lake->pool, err);
+}
+
+/* One for every statement that may run at once, and some for jobs and the background, so that long
+ * ones never keep a short one waiting for a connection. */
+static unsigned connections_wanted(const struct lake *lake)
+{
+    unsigned threads = worker_threads(lake);
+    unsigned wanted = threads + long_places(threads) + 16;
+    return wanted < ENGINE_CONNECTIONS_MAX ? wanted : ENGINE_CONNECTIONS_MAX;
 }
 
 /* What the library says of itself: also the proof that it answers. */
@@ -76,6 +96,7 @@ static enum lh_code open_engine(struct lake *lake, struct lh_error *err)
 {
     struct engine_options options = {
         .thread_count = (unsigned)lake->settings->engine.threads,
+        .connection_max = connections_wanted(lake),
         .temp_path = storage_scratch_path(lake->storage),
     };
     enum lh_code code =

@@ -23,7 +23,8 @@ static const struct lh_field server_rows[] = {
     LH_INT(struct settings_server, io_threads, LH_PRESET(2), .min = 1, .max = 64,
            .doc = "Threads that own the sockets."),
     LH_INT(struct settings_server, worker_threads, LH_PRESET(0), .min = 0, .max = 1024,
-           .doc = "Threads that run operations; 0 = two per processor, at least 4."),
+           .doc =
+               "Operations that run at once, beside long ones; 0 = two per processor, at least 4."),
     LH_INT(struct settings_server, queue_max, LH_PRESET(256), .min = 1, .max = 1000000,
            .doc = "Operations that may wait for a worker; more are refused with 503."),
     LH_INT(struct settings_server, connections_max, LH_PRESET(1024), .min = 1, .max = 100000,

@@ -114,6 +114,7 @@ struct op_call {
     const struct principal *principal;
     struct lh_arena *arena; /* ends with the call */
     struct lh_cancel *cancel;
+    int64_t received_us; /* monotonic: where time limits count from; 0 = when it is run */
     struct lh_str request_id;
     struct lh_str if_match;        /* as sent: "\"7\""; absent = none */
     struct lh_str if_none_match;   /* as sent; absent = none */

@@ -105,6 +105,7 @@ static enum lh_code run_sql(struct op_call *call, const void *raw, struct op_rep
         .as_of = args->as_of.value,
         .limit = at_most(args->limit, limits->rows_max),
         .timeout_ms = at_most(args->timeout_ms, limits->timeout_max_ms),
+        .received_us = call->received_us,
     };
     struct query *query = NULL;
     enum lh_code code = op_choose_encoder(call, args->format, &request.encoder, err);
@@ -183,6 +184,7 @@ static enum lh_code run_explain(struct op_call *call, const void *raw, struct op
         .parameters = args->parameters.value,
         .as_of = args->as_of.value,
         .timeout_ms = at_most(args->timeout_ms, lake_settings(call->lake)->query.timeout_max_ms),
+        .received_us = call->received_us,
     };
     struct explain_result result = {0};
     enum lh_code code = query_explain(lake_query(call->lake), &principal, &request, args->analyze,

@@ -271,6 +271,10 @@ static void put_lake(struct lh_buf *buf, struct op_call *call)
                lake_uptime_ms(call->lake) / 1000);
     struct lh_pool_stats pool = lh_pool_stats(lake_pool(call->lake));
     put_figure(buf, "workers", "gauge", "Threads that run operations.", pool.thread_count);
+    put_figure(buf, "workers_long", "gauge",
+               "Operations that gave their place back: they are long.", pool.long_running);
+    put_figure(buf, "workers_yielded_total", "counter",
+               "Long operations that were stopped to make way for others.", pool.yielded);
     put_head(buf, "workers_running", "gauge", "Threads that are busy.");
     for (int lane = 0; lane < LH_LANE_COUNT; lane++)
         lh_buf_printf(buf, "lakehouse_workers_running{lane=\"%s\"} %lld\n", lanes[lane],

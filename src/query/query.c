@@ -216,13 +216,14 @@ static enum lh_code prepare(struct query_engine *engine, const struct query_prin
     query->limit = request->limit ? request->limit : QUERY_ROWS_PRESET;
     query->arena = lh_arena_new(0);
     lh_cancel_init_child(&query->cancel, cancel);
-    query->scope.cancel = &query->cancel;
-    lh_cancel_set_timeout(&query->cancel,
-                          request->timeout_ms ? request->timeout_ms : QUERY_TIMEOUT_MS_PRESET);
+    lh_cancel_set_timeout_from(&query->cancel,
+                               request->timeout_ms ? request->timeout_ms : QUERY_TIMEOUT_MS_PRESET,
+                               request->received_us ? request->received_us : query->started_us);
     query->scope = (struct query_scope){
         .snapshot = engine->catalog ? catalog_snapshot_ref(engine->catalog) : NULL,
         .grants = principal->grants,
-        .pins = query->arena};
+        .pins = query->arena,
+        .cancel = &query->cancel};
     code = query_as_of_read(request->as_of, query->arena, &as_of, err);
     if (!code)
         code = query_params_read(request->parameters, query->arena, &query->params, err);

@@ -93,13 +93,14 @@ struct query_request {
     const json_t *as_of;      /* "2026-01-31T09:00:00Z", or {"dataset": version}; NULL: now */
     int64_t limit;            /* rows returned at most; 0: QUERY_ROWS_PRESET */
     int64_t timeout_ms;       /* 0: QUERY_TIMEOUT_MS_PRESET */
+    int64_t received_us;      /* monotonic: where the time limit counts from; 0: query_open */
     /* What query_encode will write; NULL: anything but a format that is a file. For such a one the
      * statement runs to its end before query_open returns, and query_next has no rows. */
     const struct query_encoder *encoder;
 };
 
 /* Resolves and starts the statement; the request and the principal are borrowed until it returns,
- * `cancel` (may be NULL) until the query is closed. The time limit counts from here. */
+ * `cancel` (may be NULL) until the query is closed. */
 enum lh_code query_open(struct query_engine *engine, const struct query_principal *principal,
                         const struct query_request *request, const struct lh_cancel *cancel,
                         struct query **ret, struct lh_error *err) LH_MUST_USE;

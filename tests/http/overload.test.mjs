@@ -122,6 +122,56 @@ test('requests beyond the queue get 503 with Retry-After, nothing acknowledged i
   assert.deepEqual(await server.stop(), { code: 0, signal: null });
 });
 
+// Runs for as long as its time limit lets it.
+const endless = 'SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range * b.range = 7';
+const statement = (url, text, timeout) => timed(async () => {
+  const response = await fetch(`${url}/query/sql`, {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ sql: text, timeout_ms: timeout }),
+  });
+  return { status: response.status, body: await response.json() };
+});
+
+test('six long statements keep no short one waiting, and each ends at its own limit', { timeout: 60000 }, async (context) => {
+  const server = await startServer();
+  context.after(() => server.kill());
+  assert.equal((await sql(server.url, 'SELECT 1')).status, 200);
+  const long = Array.from({ length: 6 }, () => statement(server.url, endless, 4000));
+  await sleep(100);
+  const short = [];
+  for (let turn = 0; turn < 60; turn++) {
+    const { result, ms } = await statement(server.url, 'SELECT 1', 30000);
+    assert.equal(result.status, 200, JSON.stringify(result.body));
+    short.push(ms);
+  }
+  const ends = await Promise.all(long);
+  for (const { result, ms } of ends) {
+    assert.equal(result.body.code, 'deadline_exceeded', JSON.stringify(result.body));
+    assert.ok(ms > 3500 && ms < 4000 + promptMax, `a statement with a limit of 4 s ended after ${Math.round(ms)} ms`);
+  }
+  assert.ok(quantile(short, 0.5) < 300, `the median of SELECT 1 took ${Math.round(quantile(short, 0.5))} ms`);
+  assert.ok(quantile(short, 0.99) < 1500, `p99 of SELECT 1 took ${Math.round(quantile(short, 0.99))} ms`);
+  console.log(`figure: SELECT 1 beside 6 long statements: median ${Math.round(quantile(short, 0.5))} ms, p99 ${Math.round(quantile(short, 0.99))} ms`);
+  assert.deepEqual(await server.stop(), { code: 0, signal: null });
+});
+
+test('more long statements than there is room for: the newest make way, a short one is answered', { timeout: 60000 }, async (context) => {
+  const server = await startServer({ args: ['--server-worker-threads', '2'] });
+  context.after(() => server.kill());
+  const long = Array.from({ length: 20 }, () => statement(server.url, endless, 12000));
+  await sleep(2500);
+  const { result, ms } = await statement(server.url, 'SELECT 42', 30000);
+  assert.equal(result.status, 200, JSON.stringify(result.body));
+  assert.ok(ms < 9000, `a short statement waited ${Math.round(ms)} ms`);
+  const ends = await Promise.all(long);
+  const codes = ends.map((each) => each.result.body.code);
+  assert.ok(codes.every((code) => ['busy', 'deadline_exceeded'].includes(code)), codes.join(' '));
+  assert.ok(codes.filter((code) => code === 'deadline_exceeded').length >= 12, codes.join(' '));
+  assert.ok(codes.includes('busy'), 'nobody made way');
+  for (const end of ends) assert.ok(end.ms < 12000 + promptMax, `a limit of 12 s was kept after ${Math.round(end.ms)} ms`);
+  console.log(`figure: SELECT 42 behind 20 long statements: ${Math.round(ms)} ms, ${codes.filter((code) => code === 'busy').length} made way`);
+  assert.deepEqual(await server.stop(), { code: 0, signal: null });
+});
+
 test('a thousand idle connections keep nobody out', { timeout: 60000 }, async (context) => {
   const server = await startServer();
   context.after(() => server.kill());

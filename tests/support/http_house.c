@@ -306,7 +306,7 @@ struct http_house *http_house_new(const struct http_server_options *options, uns
     pthread_cond_init(&house->changed, NULL);
     assert_int_equal(lh_dir_open(temp_lake_path(&house->lake), true, &house->dir, &err), LH_OK);
     assert_int_equal(lh_dir_make(house->dir, "staging", NULL, &err), LH_OK);
-    assert_int_equal(lh_pool_new(workers, queue_max, &house->pool, &err), LH_OK);
+    assert_int_equal(lh_pool_new(workers, 0, queue_max, &house->pool, &err), LH_OK);
     struct http_server_options mine = options ? *options : (struct http_server_options){0};
     mine.pool = house->pool;
     mine.staging = house->dir;

@@ -97,7 +97,7 @@ void jobs_house_open(struct jobs_house *house)
     size_t count = sizeof(kinds) / sizeof(kinds[0]);
     memcpy(house->kinds, kinds, sizeof(kinds));
     assert_int_equal(storage_open(&where, &house->storage, &house->err), LH_OK);
-    assert_int_equal(lh_pool_new(4, 64, &house->pool, &house->err), LH_OK);
+    assert_int_equal(lh_pool_new(4, 0, 64, &house->pool, &house->err), LH_OK);
     house->options.storage = house->storage;
     house->options.pool = house->pool;
     assert_int_equal(jobs_open(&house->options, &house->jobs, &house->err), LH_OK);

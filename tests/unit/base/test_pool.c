@@ -77,7 +77,7 @@ static void count_up(void *context)
 static struct lh_pool *pool_of(unsigned threads, unsigned queue_max)
 {
     struct lh_pool *pool = NULL;
-    assert_int_equal(lh_pool_new(threads, queue_max, &pool, NULL), LH_OK);
+    assert_int_equal(lh_pool_new(threads, 0, queue_max, &pool, NULL), LH_OK);
     return pool;
 }
 
@@ -149,6 +149,86 @@ static void vital_work_is_done_while_every_other_thread_is_taken(void **state)
     open_gate();
     lh_pool_free(pool);
     assert_int_equal(atomic_load(&done), 5);
+}
+
+static void long_work_gives_its_place_to_who_waits(void **state)
+{
+    (void)state;
+    struct lh_pool *pool = NULL;
+    _Atomic int quick = 0;
+    assert_int_equal(lh_pool_new(2, 3, 10, &pool, NULL), LH_OK);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(lh_pool_submit(pool, LH_LANE_SHORT, wait_at_gate, NULL, NULL), LH_OK);
+    until_waiting(5); /* two places, and three for what turned out to be long */
+    assert_int_equal(lh_pool_submit(pool, LH_LANE_SHORT, count_up, &quick, NULL), LH_OK);
+    usleep(LH_POOL_LONG_MS * 1000 + 200000);
+    struct lh_pool_stats stats = lh_pool_stats(pool);
+    assert_int_equal(stats.long_running, 3);
+    assert_int_equal(stats.running[LH_LANE_SHORT], 5);
+    assert_int_equal(stats.queued[LH_LANE_SHORT], 1);
+    assert_int_equal(atomic_load(&quick), 0); /* five are all that run at once */
+    open_gate();
+    lh_pool_free(pool);
+    assert_int_equal(atomic_load(&quick), 1);
+    assert_int_equal(atomic_load(&done), 5);
+}
+
+static void until_stopped(void *context)
+{
+    struct lh_cancel *cancel = context;
+    lh_pool_yields(cancel);
+    while (!lh_cancel_check(cancel))
+        usleep(1000);
+    lh_pool_yields(NULL);
+    atomic_fetch_add(&done, 1);
+}
+
+static void with_no_long_place_left_the_youngest_that_yields_makes_way(void **state)
+{
+    (void)state;
+    struct lh_pool *pool = NULL;
+    struct lh_error err = LH_ERROR_NONE;
+    struct lh_cancel tokens[2];
+    _Atomic int quick = 0;
+    assert_int_equal(lh_pool_new(3, 1, 10, &pool, NULL), LH_OK);
+    assert_int_equal(lh_pool_submit(pool, LH_LANE_SHORT, wait_at_gate, NULL, NULL), LH_OK);
+    assert_int_equal(lh_pool_submit(pool, LH_LANE_SHORT, wait_at_gate, NULL, NULL), LH_OK);
+    until_waiting(2);
+    for (int i = 0; i < 2; i++) {
+        lh_cancel_init(&tokens[i]);
+        assert_int_equal(lh_pool_submit(pool, LH_LANE_SHORT, until_stopped, &tokens[i], NULL),
+                         LH_OK);
+        usleep(20000);
+    }
+    usleep(LH_POOL_YIELD_MS * 1000 + 500000); /* all four run, and nobody waits */
+    assert_int_equal(lh_pool_submit(pool, LH_LANE_SHORT, count_up, &quick, NULL), LH_OK);
+    while (!atomic_load(&quick))
+        usleep(1000); /* would hang if nobody made way */
+    assert_int_equal(lh_cancel_check(&tokens[0]), LH_OK);
+    assert_int_equal(lh_cancel_fail(&tokens[1], "The statement", &err), LH_BUSY);
+    assert_string_equal(err.message,
+                        "The statement was stopped to make way: too many long ones run.");
+    assert_int_equal(lh_pool_stats(pool).yielded, 1);
+    lh_cancel_fire(&tokens[0], LH_CANCELLED);
+    open_gate();
+    lh_pool_free(pool);
+    assert_int_equal(atomic_load(&done), 4);
+}
+
+static void long_work_is_left_alone_while_nobody_waits(void **state)
+{
+    (void)state;
+    struct lh_pool *pool = NULL;
+    struct lh_cancel token;
+    lh_cancel_init(&token);
+    assert_int_equal(lh_pool_new(1, 1, 10, &pool, NULL), LH_OK);
+    assert_int_equal(lh_pool_submit(pool, LH_LANE_SHORT, until_stopped, &token, NULL), LH_OK);
+    usleep(LH_POOL_YIELD_MS * 1000 + 200000);
+    assert_int_equal(lh_cancel_check(&token), LH_OK);
+    assert_int_equal(lh_pool_stats(pool).long_running, 0);
+    lh_cancel_fire(&token, LH_CANCELLED);
+    lh_pool_free(pool);
+    lh_pool_yields(&token); /* outside a pool it means nothing */
 }
 
 struct recorder {
@@ -305,6 +385,11 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(vital_work_is_done_while_every_other_thread_is_taken,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(long_work_gives_its_place_to_who_waits, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(with_no_long_place_left_the_youngest_that_yields_makes_way,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(long_work_is_left_alone_while_nobody_waits, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(short_work_overtakes_slow_work_on_a_single_thread, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(an_ending_pool_takes_no_more_work, set_up, tear_down),
