@@ -17,12 +17,19 @@ static const struct lh_fields leg_fields = LH_FIELDS_OF(struct search_leg, "Sear
 struct parts_view {
     const struct search_leg *vector;
     const struct search_leg *keyword;
+    double coverage;
+    double pairs;
 };
 static const struct lh_field parts_rows[] = {
     LH_OBJECT(struct parts_view, vector, const struct search_leg *, .fields = &leg_fields,
               .doc = "Found by meaning; absent: it was not."),
     LH_OBJECT(struct parts_view, keyword, const struct search_leg *, .fields = &leg_fields,
               .doc = "Found by words; absent: it was not."),
+    LH_DOUBLE(struct parts_view, coverage, .nullable = true,
+              .doc = "How much of the query's words the text has, the rarer the more, from 0 to 1; "
+                     "null: only one list was asked."),
+    LH_DOUBLE(struct parts_view, pairs, .nullable = true,
+              .doc = "How many neighbours of the query stand together in the text, from 0 to 1."),
 };
 static const struct lh_fields parts_fields =
     LH_FIELDS_OF(struct parts_view, "SearchParts", parts_rows);
@@ -97,11 +104,14 @@ static const struct search_leg *leg_of(const struct search_leg *leg, struct lh_a
     return copy;
 }
 
-static struct parts_view *parts_of(const struct search_hit *hit, struct lh_arena *arena)
+static struct parts_view *parts_of(const struct search_hit *hit, enum search_mode mode,
+                                   struct lh_arena *arena)
 {
     struct parts_view *parts = lh_arena_alloc(arena, sizeof *parts);
     parts->vector = leg_of(&hit->vector, arena);
     parts->keyword = leg_of(&hit->keyword, arena);
+    parts->coverage = mode == SEARCH_HYBRID ? short_score(hit->coverage) : NAN;
+    parts->pairs = mode == SEARCH_HYBRID ? short_score(hit->pairs) : NAN;
     return parts;
 }
 
@@ -120,7 +130,7 @@ static enum lh_code ask(struct op_call *call, const struct search_ask *request,
                                      .score = short_score(hit->score),
                                      .text = hit->text,
                                      .chunk = hit->chunk,
-                                     .parts = parts_of(hit, call->arena),
+                                     .parts = parts_of(hit, request->mode, call->arena),
                                      .highlight = hit->highlight,
                                      .is_fresh = hit->is_fresh,
                                      .row = {.text = hit->row}};
@@ -266,7 +276,7 @@ static const struct lh_field hybrid_rows[] = {
     LH_CHOICE(struct hybrid_args, mode, .choices = search_mode_names, LH_PRESET(SEARCH_HYBRID),
               .doc = "hybrid: both lists fused; keyword or vector: one alone."),
     LH_CHOICE(struct hybrid_args, fusion, .choices = search_fusion_names, LH_PRESET(SEARCH_BLEND),
-              .doc = "How hybrid fuses. blend: by score, as shares of each list's best; rrf: by "
+              .doc = "How hybrid fuses. blend: by score; rrf: by "
                      "place, reciprocal rank fusion."),
     ASK_ROWS(struct hybrid_args),
 };
@@ -310,9 +320,10 @@ const struct op op_vectors_hybrid = {
     .command = "search",
     .summary = "Search an index by words and by meaning at once.",
     .description =
-        "Each list gives max(5 · k, 20) candidates. A row's score is the weighted mean (meaning "
-        "0.3, words 0.7) of its scores in both, each as a share of the best in its list; `fusion` "
-        "rrf takes 1 / (60 + place) of each instead. What stands high in both comes first.",
+        "Each list gives max(5 · k, 20) candidates. What counts of each is its similarity and its "
+        "BM25, as shares of the best, how much of the query's words it has, and which of its "
+        "neighbours stand together there (0.4, 0.6, 1, 0.2 of 2.2); `fusion` rrf adds 1 / (60 + "
+        "place) of both lists instead.",
     .http = {OP_POST, "/vectors/hybrid"},
     .effect = OP_READ,
     .permission = "search.read",

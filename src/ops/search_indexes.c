@@ -28,6 +28,7 @@ struct index_args {
     int64_t chunk_size;
     int64_t overlap;
     struct lh_str id_prefix;
+    int language;
     bool from_scratch;
     bool wait;
 };
@@ -47,6 +48,8 @@ struct index_args {
                .doc = "Characters that neighbouring chunks share; half a chunk at most."),         \
         LH_STR(struct_type, id_prefix, .max = 64,                                                  \
                .doc = "Put before ids in replies; absent: raw ids."),                              \
+        LH_CHOICE(struct_type, language, .choices = search_languages,                              \
+                  .doc = "Whose stems words are found by; absent: english; none: as they stand."), \
         LH_BOOL(struct_type, wait, LH_PRESET(true),                                                \
                 .doc = "false: answer 202 with the id of a job that goes on after a restart.")
 
@@ -72,6 +75,8 @@ static struct search_build_request request_of(const struct index_args *args)
         .chunk_size = args->chunk_size,
         .overlap = args->overlap,
         .id_prefix = args->id_prefix,
+        .language =
+            args->language >= 0 ? lh_str_of(search_languages[args->language]) : (struct lh_str){0},
         .from_scratch = args->from_scratch,
     };
 }

@@ -43,6 +43,9 @@ struct search_hit {
     int64_t chunk; /* of its row, from 0 */
     struct search_leg vector;
     struct search_leg keyword;
+    /* Of a hybrid search, each from 0 to 1. */
+    double coverage; /* how much of the query's words it has, weighed by how rare they are */
+    double pairs;    /* how many neighbours of the query stand together in it */
     struct lh_str highlight; /* the text with the words marked; absent if none matched */
     struct lh_str row;       /* JSON; absent unless asked for */
     bool is_fresh;           /* not in the index yet */

@@ -25,12 +25,20 @@ enum lh_code rows_fetch(struct search *search, const struct pin *pin, bool is_ra
                         struct search_hit *hits, size_t count, const struct lh_cancel *cancel,
                         struct lh_arena *arena, struct lh_error *err) LH_MUST_USE;
 
+/* What the words of a query say of one entry; each higher is better. */
+struct evidence {
+    double bm25;
+    double coverage; /* 0 … 1: terms that it has, weighed by how rare they are, of all */
+    double pairs;    /* 0 … 1: neighbours of the query that stand together, of all of them */
+};
+
 /* One entry that a leg found. */
 struct found {
     size_t layer;
     size_t ordinal;
     size_t row; /* ordinal of the first entry of its row */
     double score;
+    struct evidence evidence; /* zero before the words were looked for */
 };
 struct found_list {
     struct found *items; /* best first; ties by id, then by chunk */
@@ -44,14 +52,17 @@ struct asking {
     struct lh_arena *arena;
     struct pin pin;
     struct layer layers[LAYERS];
+    const float
+        *vector; /* of the query, once leg_by_meaning made it; NULL: nothing is known of it */
     bool has_number_ids; /* of the source, whatever prefix replies put before them */
 };
 
 /* The best `want` rows (chunks, if so asked) by meaning, or by words. */
 enum lh_code leg_by_meaning(struct asking *asking, size_t want, struct found_list *ret,
                             struct lh_error *err) LH_MUST_USE;
-enum lh_code leg_by_words(struct asking *asking, size_t want, struct found_list *ret,
-                          struct lh_error *err) LH_MUST_USE;
+/* What is in `also` (may be NULL) gets its evidence, wherever it stands. */
+enum lh_code leg_by_words(struct asking *asking, size_t want, struct found_list *also,
+                          struct found_list *ret, struct lh_error *err) LH_MUST_USE;
 
 /* --- fusion.c */
 
@@ -59,11 +70,11 @@ enum lh_code leg_by_words(struct asking *asking, size_t want, struct found_list 
 struct fused {
     struct found found; /* the chunk that is shown; its score is the fusion's */
     struct search_leg vector, keyword;
+    struct evidence evidence;
 };
-/* Both lists as one, best first; `want` is how many were asked of each; *ret has room for both.
- * Returns how many there are. */
+/* Both lists as one, best first; *ret has room for both. Returns how many there are. */
 size_t fuse(const struct asking *asking, const struct found_list *meaning,
-            const struct found_list *words, size_t want, struct fused *ret);
+            const struct found_list *words, struct fused *ret);
 
 /* Marks the words in hits that stand for `found`. */
 void words_highlight(struct asking *asking, const struct found *found, struct search_hit *hits,

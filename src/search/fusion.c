@@ -1,18 +1,23 @@
 /* Two lists made one.
  *
- * blend: a row's score is the weighted mean of its two scores, each as a share of the best in its
- * list. A row that a full list does not name stands below that list's last, and is taken to stand
- * right there; one that a list with room left does not name has nothing of it. How far apart two
- * rows are counts, so a leg that is sure outweighs one that is not.
- * rrf: reciprocal rank fusion: only places count. */
+ * blend: every row of either list gets both scores, whichever list named it, and the evidence of
+ * its words: how much of the query it has, and what stands together there as it does in the query.
+ * What has no natural end (BM25, and the cosine of short questions) counts as a share of the best.
+ * So how far apart two rows are counts, and a leg that is sure outweighs one that is not. rrf:
+ * reciprocal rank fusion: only places count.
+ *
+ * Why blend is the preset, and where its weights come from: docs/decisions/0010. */
 #include <stdlib.h>
 
 #include "search/asking.h"
 
 const char *const search_fusion_names[] = {"blend", "rrf", NULL};
 
-/* Of meaning; words have the rest. */
-#define MEANING_WEIGHT 0.3
+/* Chosen for the built-in model, which knows words, not what they mean. */
+#define MEANING_WEIGHT 0.4
+#define WORDS_WEIGHT 0.6
+#define COVERAGE_WEIGHT 1.0
+#define PAIRS_WEIGHT 0.2
 /* The constant of the method's authors: the first places count, and not alone. */
 #define RANK_CONSTANT 60.0
 
@@ -69,12 +74,14 @@ static size_t unite(const struct asking *asking, const struct found_list *meanin
         size_t at = place_of(&places, place_key(asking, &meaning->items[i]), count);
         count += at == count;
         fused[at] = (struct fused){.found = meaning->items[i],
+                                   .evidence = meaning->items[i].evidence,
                                    .vector = {(int64_t)i + 1, meaning->items[i].score}};
     }
     for (size_t i = 0; i < words->count; i++) {
         size_t at = place_of(&places, place_key(asking, &words->items[i]), count);
         if (at == count)
             fused[count++] = (struct fused){.found = words->items[i]};
+        fused[at].evidence = words->items[i].evidence; /* of the row's best chunk by words */
         fused[at].keyword = (struct search_leg){(int64_t)i + 1, words->items[i].score};
     }
     places_release(&places);
@@ -83,32 +90,39 @@ static size_t unite(const struct asking *asking, const struct found_list *meanin
 
 /* --- by score */
 
-/* What a list has to say: its best score, and what a row that it does not name has at most. */
-struct span {
-    double best, rest;
-};
-
-static struct span span_of(const struct found_list *list, size_t want)
+static double similarity(const struct asking *asking, const struct fused *fused)
 {
-    struct span span = {0};
-    if (list->count)
-        span.best = list->items[0].score;
-    if (list->count >= want && list->count)
-        span.rest = list->items[list->count - 1].score;
-    return span;
+    const struct layer *layer = &asking->layers[fused->found.layer];
+    size_t at = 0;
+    double sum = 0;
+    if (fused->vector.rank)
+        return fused->vector.score;
+    if (!asking->vector || bit_is_set(layer->mute, fused->found.ordinal))
+        return 0;
+    const struct entries *part = view_entry(layer->view, fused->found.ordinal, &at);
+    for (size_t i = 0; i < part->dimensions; i++)
+        sum += (double)part->vectors[at * part->dimensions + i] * (double)asking->vector[i];
+    return sum > 0 ? sum : 0;
 }
 
-static double share(const struct span *span, const struct search_leg *leg)
+static double share(double score, double best)
 {
-    double score = leg->rank ? leg->score : span->rest;
-    return span->best > 0 && score > 0 ? score / span->best : 0;
+    return best > 0 && score > 0 ? score / best : 0;
 }
 
-static double blended(const struct span *meaning, const struct span *words,
-                      const struct fused *fused)
+static double best_of(const struct found_list *list)
 {
-    return MEANING_WEIGHT * share(meaning, &fused->vector) +
-           (1 - MEANING_WEIGHT) * share(words, &fused->keyword);
+    return list->count ? list->items[0].score : 0;
+}
+
+static double blended(const struct asking *asking, const struct fused *fused, double best_meaning,
+                      double best_words)
+{
+    const struct evidence *evidence = &fused->evidence;
+    double sum = MEANING_WEIGHT * share(similarity(asking, fused), best_meaning) +
+                 WORDS_WEIGHT * share(evidence->bm25, best_words) +
+                 COVERAGE_WEIGHT * evidence->coverage + PAIRS_WEIGHT * evidence->pairs;
+    return sum / (MEANING_WEIGHT + WORDS_WEIGHT + COVERAGE_WEIGHT + PAIRS_WEIGHT);
 }
 
 /* --- by rank */
@@ -127,14 +141,13 @@ static int compare(const void *a, const void *b, void *context)
 }
 
 size_t fuse(const struct asking *asking, const struct found_list *meaning,
-            const struct found_list *words, size_t want, struct fused *ret)
+            const struct found_list *words, struct fused *ret)
 {
-    struct span by_meaning = span_of(meaning, want), by_words = span_of(words, want);
     size_t count = unite(asking, meaning, words, ret);
     for (size_t i = 0; i < count; i++)
         ret[i].found.score = asking->ask->fusion == SEARCH_RRF
                                  ? reciprocal(&ret[i].vector) + reciprocal(&ret[i].keyword)
-                                 : blended(&by_meaning, &by_words, &ret[i]);
+                                 : blended(asking, &ret[i], best_of(meaning), best_of(words));
     qsort_r(ret, count, sizeof *ret, compare, (void *)(uintptr_t)asking);
     return count;
 }

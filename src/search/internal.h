@@ -71,7 +71,8 @@ struct index_manifest {
     struct lh_str id_prefix;
     struct lh_str id_type;
     bool is_deleted;
-    struct lh_str job_id; /* that wrote it */
+    struct lh_str job_id;   /* that wrote it */
+    struct lh_str language; /* of the stems */
     struct lh_str model;
     const struct index_object *model_file; /* NULL: not fitted yet, or none is needed */
     struct lh_str model_version;
@@ -101,6 +102,7 @@ enum lh_code index_manifest_encode(const struct index_manifest *manifest, struct
 /* LH_DAMAGED, LH_FORMAT. `what` names the file. */
 enum lh_code index_manifest_decode(struct lh_str bytes, struct lh_str what,
                                    struct index_manifest **ret, struct lh_error *err) LH_MUST_USE;
+bool index_is_language(struct lh_str name);
 static inline const struct index_part *index_parts(const struct index_manifest *manifest)
 {
     return manifest->parts.items;

@@ -48,6 +48,7 @@ static const struct lh_field manifest_rows[] = {
     LH_STR(struct index_manifest, id_type, .required = true, .doc = "SQL."),
     LH_BOOL(struct index_manifest, is_deleted, .doc = "The index is gone."),
     LH_STR(struct index_manifest, job_id, .doc = "That wrote it."),
+    LH_STR(struct index_manifest, language, .doc = "Of the stems; absent: english."),
     LH_STR(struct index_manifest, model, .doc = "Absent: vectors were given."),
     LH_OBJECT(struct index_manifest, model_file, const struct index_object *,
               .fields = &object_fields, .doc = "What the model learned."),
@@ -91,9 +92,9 @@ void index_manifest_unref(struct index_manifest *manifest)
 static void copy_texts(struct lh_arena *arena, struct index_manifest *to)
 {
     struct lh_str *const texts[] = {
-        &to->dataset_data, &to->dataset_id, &to->dataset_name,  &to->id,    &to->id_column,
-        &to->id_prefix,    &to->id_type,    &to->job_id,        &to->model, &to->model_version,
-        &to->name,         &to->result,     &to->vector_column,
+        &to->dataset_data, &to->dataset_id, &to->dataset_name,  &to->id,       &to->id_column,
+        &to->id_prefix,    &to->id_type,    &to->job_id,        &to->model,    &to->model_version,
+        &to->name,         &to->result,     &to->vector_column, &to->language,
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         *texts[i] = lh_arena_str(arena, *texts[i]);
@@ -186,13 +187,29 @@ static enum lh_code check_sum(struct lh_str bytes, struct lh_str what, struct lh
     return LH_OK;
 }
 
+const char *const search_languages[] = {
+    "none",      "arabic",     "basque",   "catalan", "danish",     "dutch",
+    "english",   "finnish",    "french",   "german",  "greek",      "hindi",
+    "hungarian", "indonesian", "irish",    "italian", "lithuanian", "nepali",
+    "norwegian", "portuguese", "romanian", "russian", "serbian",    "spanish",
+    "swedish",   "tamil",      "turkish",  "yiddish", NULL};
+
+bool index_is_language(struct lh_str name)
+{
+    for (size_t i = 0; search_languages[i]; i++)
+        if (lh_str_equal(name, lh_str_of(search_languages[i])))
+            return true;
+    return false;
+}
+
 /* Sound as a file; is it so as an index? */
 static enum lh_code check_members(const struct index_manifest *manifest, struct lh_str what,
                                   struct lh_error *err)
 {
     bool is_sound = lh_uuid_is_valid(manifest->id) && lh_uuid_is_valid(manifest->dataset_id) &&
                     manifest->version > 0 && manifest->state >= 0 && manifest->dimensions >= 0 &&
-                    manifest->dimensions <= SEARCH_DIMENSIONS_MAX;
+                    manifest->dimensions <= SEARCH_DIMENSIONS_MAX &&
+                    index_is_language(manifest->language);
     const struct index_part *parts = manifest->parts.items;
     for (size_t i = 0; i < manifest->parts.count && is_sound; i++)
         is_sound = parts[i].bytes > 0 && parts[i].entries > 0 &&
@@ -221,6 +238,8 @@ static enum lh_code bind(json_t *root, struct lh_str what, struct index_manifest
         code = lh_fields_check(&manifest_fields, manifest, &why);
     manifest->arena = arena;
     atomic_init(&manifest->refs, 1);
+    if (!manifest->language.len) /* written before there was a choice */
+        manifest->language = lh_lit("english");
     if (code)
         return lh_fail(err, LH_DAMAGED, "%.*s: %s", LH_ARG(what), why.message);
     return check_members(manifest, what, err);

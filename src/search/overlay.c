@@ -168,9 +168,10 @@ static enum lh_code load(struct search_index *index, const struct catalog_datase
     if (code)
         goto out;
     pthread_mutex_lock(&search->lock);
-    overlay_unref(index->overlay);
+    struct overlay *old = index->overlay;
     index->overlay = overlay_ref(overlay);
     pthread_mutex_unlock(&search->lock);
+    overlay_unref(old); /* may end a keyword file, which takes a while */
 out:
     pthread_mutex_unlock(&index->load_lock);
     view_unref(view);

@@ -447,8 +447,7 @@ static enum lh_code look_for_orphan(void *context, const struct storage_entry *e
             return LH_OK; /* nobody can say what it names */
     for (const struct search_index *index = walk->search->indexes; index; index = index->next)
         if (lh_str_equal(lh_uuid_str(&index->id), id) &&
-            (lh_str_starts_with(rest, lh_lit(SEARCH_WORDS_NAME)) ||
-             index_names(index->head, entry->key)))
+            (words_is_file_of(index->head, entry->key) || index_names(index->head, entry->key)))
             return LH_OK;
     add_key(&walk->keys, entry->key);
     return LH_OK;

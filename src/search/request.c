@@ -27,6 +27,8 @@ static const struct lh_field request_rows[] = {
            .max = CHUNK_SIZE_MAX / 2, .doc = "Characters that neighbouring chunks share."),
     LH_STR(struct search_build_request, id_prefix, .max = 64,
            .doc = "Put before ids in replies; absent: raw ids."),
+    LH_STR(struct search_build_request, language, .max = 32,
+           .doc = "Whose stems words are found by; absent: english."),
     LH_BOOL(struct search_build_request, from_scratch, .doc = "A refresh makes everything anew."),
 };
 const struct lh_fields search_build_request_fields =
@@ -163,8 +165,13 @@ static enum lh_code take_vectors(struct search *search, const struct catalog_dat
     return LH_OK;
 }
 
-static enum lh_code check_sizes(const struct search_build_request *request, struct lh_error *err)
+static enum lh_code check_settings(const struct search_build_request *request, struct lh_error *err)
 {
+    if (request->language.len && !index_is_language(request->language)) {
+        lh_fail(err, LH_INVALID, "No stems of the language '%.*s' are known.",
+                LH_ARG(request->language));
+        return fail_field(err, "language");
+    }
     if (request->chunk_size < CHUNK_SIZE_MIN || request->chunk_size > CHUNK_SIZE_MAX) {
         lh_fail(err, LH_INVALID, "chunk_size is from %d to %d characters.", CHUNK_SIZE_MIN,
                 CHUNK_SIZE_MAX);
@@ -189,7 +196,7 @@ enum lh_code request_manifest(struct search *search, const struct search_build_r
     if (code)
         fail_field(err, "index_name");
     if (!code)
-        code = check_sizes(request, err);
+        code = check_settings(request, err);
     if (!code)
         code = catalog_find(snapshot, request->dataset, &dataset, err);
     if (!code)
@@ -206,6 +213,8 @@ enum lh_code request_manifest(struct search *search, const struct search_build_r
         manifest->dataset_version = dataset->version;
         manifest->dataset_data = dataset_fingerprint(dataset, manifest->arena);
         manifest->id_prefix = lh_arena_str(manifest->arena, request->id_prefix);
+        manifest->language = lh_arena_str(
+            manifest->arena, request->language.len ? request->language : lh_lit("english"));
         manifest->chunk_size = request->chunk_size;
         manifest->overlap = request->overlap;
         manifest->generation = 1;
@@ -253,6 +262,8 @@ enum lh_code request_fits(const struct search_build_request *request,
     else if (request->vector_column.len &&
              !lh_str_equal_nocase(request->vector_column, manifest->vector_column))
         field = "vector_column";
+    else if (request->language.len && !lh_str_equal(request->language, manifest->language))
+        field = "language";
     else if (request->model.len && !lh_str_equal(request->model, manifest->model))
         field = "model";
     if (!field)

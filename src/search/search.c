@@ -234,17 +234,15 @@ enum lh_code leg_by_meaning(struct asking *asking, size_t want, struct found_lis
 {
     size_t dimensions = (size_t)asking->pin.overlay->view->manifest->dimensions;
     /* As the rows of the matrix: aligned for the kernels. */
-    size_t bytes = (dimensions * sizeof(float) + 63) / 64 * 64;
-    float *query = aligned_alloc(64, bytes ? bytes : 64);
-    if (!query)
-        return lh_fail(err, LH_BUSY, "There is no memory for the search.");
+    uint64_t *room = lh_arena_alloc(asking->arena, dimensions * sizeof(float) + 128);
+    float *query = (float *)(void *)((char *)room + (64 - (uintptr_t)room % 64));
     enum lh_code code = query_vector(asking, query, err);
     *ret = (struct found_list){0};
     /* Nothing that the model knows: then nothing is near. */
-    if (!code && want && entry_count(asking) && !is_zero(query, dimensions))
-        code = scan_rows(asking, query, want, ret, err);
-    free(query);
-    return code;
+    if (code || !want || !entry_count(asking) || is_zero(query, dimensions))
+        return code;
+    asking->vector = query;
+    return scan_rows(asking, query, want, ret, err);
 }
 
 /* --- the request */
@@ -369,6 +367,8 @@ static struct search_hit hit_of(const struct asking *asking, const struct fused 
                                .chunk = part->chunks[at],
                                .vector = fused->vector,
                                .keyword = fused->keyword,
+                               .coverage = fused->evidence.coverage,
+                               .pairs = fused->evidence.pairs,
                                .is_fresh = fused->found.layer > 0};
 }
 
@@ -402,14 +402,14 @@ static enum lh_code find(struct asking *asking, struct search_answer *answer, st
     if (ask->mode != SEARCH_KEYWORD)
         code = leg_by_meaning(asking, want, &meaning, err);
     if (!code && ask->mode != SEARCH_VECTOR)
-        code = leg_by_words(asking, want, &words, err);
+        code = leg_by_words(asking, want, &meaning, &words, err);
     if (code)
         return code;
     struct fused *fused =
         lh_arena_array(asking->arena, meaning.count + words.count + 1, sizeof *fused);
     size_t count = meaning.count + words.count;
     if (ask->mode == SEARCH_HYBRID)
-        count = fuse(asking, &meaning, &words, want, fused);
+        count = fuse(asking, &meaning, &words, fused);
     else
         take_leg(fused, ask->mode == SEARCH_VECTOR ? &meaning : &words, ask->mode);
     if (count > (size_t)ask->k)

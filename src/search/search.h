@@ -107,6 +107,9 @@ uint64_t search_definitions(const struct search *search);
 
 /* --- the registry ------------------------------------------------------------------------------*/
 
+/* Whose stems the keyword leg knows; "none": words as they are. Ends with NULL. */
+extern const char *const search_languages[];
+
 enum search_state { SEARCH_BUILDING, SEARCH_READY };
 extern const char *const search_state_names[];
 
@@ -129,6 +132,7 @@ struct search_index_info {
     struct lh_str vector_column;
     int64_t chunk_size;
     int64_t overlap;
+    struct lh_str language;
     double recall;
     int64_t version;         /* of the index */
     int64_t generation;      /* of its vectors */
@@ -175,7 +179,8 @@ struct search_build_request {
     int64_t chunk_size;
     int64_t overlap;
     struct lh_str id_prefix;
-    bool from_scratch; /* of a refresh: everything is made anew, as a new generation */
+    struct lh_str language; /* absent: english, or what the index has */
+    bool from_scratch;      /* of a refresh: everything is made anew, as a new generation */
 };
 extern const struct lh_fields search_build_request_fields;
 

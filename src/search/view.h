@@ -220,5 +220,7 @@ struct lh_str search_id_json(const struct index_manifest *manifest, struct lh_st
 enum lh_code words_catch_up(struct search_index *index, struct overlay *overlay,
                             const struct lh_cancel *cancel, struct lh_error *err) LH_MUST_USE;
 void words_unref(struct words *words); /* NULL is fine */
+/* Is the object the keyword file that belongs to this manifest? */
+bool words_is_file_of(const struct index_manifest *manifest, struct lh_str key);
 
 #endif

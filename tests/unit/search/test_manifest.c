@@ -22,6 +22,7 @@ static struct index_manifest *given(void)
     manifest->id_type = lh_lit("VARCHAR");
     manifest->text_columns = (struct lh_str_list){columns, 2};
     manifest->model = lh_lit("built-in");
+    manifest->language = lh_lit("english");
     manifest->model_file = &model;
     manifest->dimensions = 384;
     manifest->version = 17;
