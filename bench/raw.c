@@ -27,6 +27,20 @@ void raw_run(struct raw_engine *raw, const char *sql)
     duckdb_destroy_result(&result);
 }
 
+void raw_compare(struct raw_engine *raw, struct bench_http *http, const char *sql,
+                 const char *raw_sql)
+{
+    duckdb_result result;
+    if (duckdb_query(raw->connection, raw_sql, &result) != DuckDBSuccess)
+        bench_die("%s", duckdb_result_error(&result));
+    char *expected = duckdb_value_varchar(&result, 0, 0);
+    bench_http_sql(http, sql);
+    if (!expected || !expected[0] || !strstr(http->body, expected))
+        bench_die("the sides do not agree: %s against %s", expected, http->body);
+    duckdb_free(expected);
+    duckdb_destroy_result(&result);
+}
+
 void raw_prepare(struct raw_engine *raw, const char *sql, struct raw_statement *ret)
 {
     if (duckdb_prepare(raw->connection, sql, &ret->prepared) != DuckDBSuccess)

@@ -14,6 +14,10 @@ void raw_open(struct raw_engine *raw);
 void raw_close(struct raw_engine *raw);
 void raw_run(struct raw_engine *raw, const char *sql); /* drops the result; dies on an error */
 
+/* Dies unless the server and the engine answer `sql` (one row, one text) alike. */
+void raw_compare(struct raw_engine *raw, struct bench_http *http, const char *sql,
+                 const char *raw_sql);
+
 struct raw_statement {
     duckdb_prepared_statement prepared;
 };

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -57,6 +58,17 @@ double bench_median(double *values, size_t count)
     return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
+/* The first run of a side in a round against its second: the same thing against itself. */
+static void print_noise(const double *times, int rounds, const char *name)
+{
+    double ratios[64];
+    for (int round = 0; round < rounds; round++)
+        ratios[round] = times[2 * round] / times[2 * round + 1];
+    double median = bench_median(ratios, (size_t)rounds);
+    printf("     %s against itself %.3f [%.3f … %.3f]\n", name, median, ratios[1],
+           ratios[rounds - 2]);
+}
+
 struct bench_ratio bench_compare(struct bench_side a, struct bench_side b, int rounds)
 {
     double ratios[64];
@@ -77,6 +89,8 @@ struct bench_ratio bench_compare(struct bench_side a, struct bench_side b, int r
         b_times[2 * round] = b1;
         b_times[2 * round + 1] = b2;
     }
+    print_noise(a_times, rounds, a.name);
+    print_noise(b_times, rounds, b.name);
     struct bench_ratio ratio = {
         .a_seconds = bench_median(a_times, (size_t)rounds * 2),
         .b_seconds = bench_median(b_times, (size_t)rounds * 2),
@@ -99,6 +113,50 @@ bool bench_report(const char *id, const char *what, double value, double low, do
     return is_met;
 }
 
+/* Ticks of all processors since the machine started: all, idle, taken by other machines. */
+static void read_ticks(unsigned long long ret[3])
+{
+    unsigned long long ticks[8] = {0};
+    FILE *file = fopen("/proc/stat", "r");
+    if (file) {
+        if (fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &ticks[0], &ticks[1],
+                   &ticks[2], &ticks[3], &ticks[4], &ticks[5], &ticks[6], &ticks[7]) != 8)
+            memset(ticks, 0, sizeof(ticks));
+        fclose(file);
+    }
+    ret[0] = 0;
+    for (int at = 0; at < 8; at++)
+        ret[0] += ticks[at];
+    ret[1] = ticks[3] + ticks[4];
+    ret[2] = ticks[7];
+}
+
+static unsigned long long first_ticks[3];
+static double started;
+
+static void print_end(void)
+{
+    unsigned long long ticks[3];
+    struct rusage own = {0};
+    struct rusage children = {0};
+    read_ticks(ticks);
+    getrusage(RUSAGE_SELF, &own);
+    getrusage(RUSAGE_CHILDREN, &children);
+    double all = (double)(ticks[0] - first_ticks[0]);
+    double cpu = (double)(own.ru_utime.tv_sec + own.ru_stime.tv_sec + children.ru_utime.tv_sec +
+                          children.ru_stime.tv_sec) +
+                 (double)(own.ru_utime.tv_usec + own.ru_stime.tv_usec + children.ru_utime.tv_usec +
+                          children.ru_stime.tv_usec) /
+                     1e6;
+    double seconds = bench_now() - started;
+    double busy = all > 0 ? (all - (double)(ticks[1] - first_ticks[1])) / all : 0;
+    double used = busy * seconds * (double)sysconf(_SC_NPROCESSORS_ONLN);
+    printf("     %.1f s; processors: %.1f s by this benchmark and its server, %.1f s by others, "
+           "steal %.2f %%\n",
+           seconds, cpu, used > cpu ? used - cpu : 0,
+           all > 0 ? 100 * (double)(ticks[2] - first_ticks[2]) / all : 0);
+}
+
 void bench_machine(void)
 {
     char line[512] = "";
@@ -108,19 +166,10 @@ void bench_machine(void)
             line[strcspn(line, "\n")] = '\0';
         fclose(file);
     }
-    unsigned long long ticks[8] = {0};
-    file = fopen("/proc/stat", "r");
-    if (file) {
-        if (fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &ticks[0], &ticks[1],
-                   &ticks[2], &ticks[3], &ticks[4], &ticks[5], &ticks[6], &ticks[7]) != 8)
-            ticks[7] = 0;
-        fclose(file);
-    }
-    unsigned long long all = 0;
-    for (int at = 0; at < 8; at++)
-        all += ticks[at];
-    printf("machine: %ld processors, load %s, steal %.2f %% since boot\n",
-           sysconf(_SC_NPROCESSORS_ONLN), line, all ? 100.0 * (double)ticks[7] / (double)all : 0);
+    printf("machine: %ld processors, load %s\n", sysconf(_SC_NPROCESSORS_ONLN), line);
+    read_ticks(first_ticks);
+    started = bench_now();
+    atexit(print_end);
 }
 
 static const char *program(void)

@@ -1,7 +1,8 @@
 /* What the benchmarks share: interleaved comparison, a raw HTTP client, a server process, noise.
  *
  * Method: A B B A per round, at least 7 rounds, medians and the interval between the second-lowest
- * and second-highest round; an A/A comparison first says how far apart equal things are here. */
+ * and second-highest round; each side's first run of a round against its second says how far apart
+ * equal things are here. */
 #ifndef LAKEHOUSE_BENCH_SUPPORT_H
 #define LAKEHOUSE_BENCH_SUPPORT_H
 
@@ -32,14 +33,15 @@ struct bench_ratio {
 
 #define BENCH_ROUNDS 9
 
-/* a's time divided by b's. */
+/* a's time divided by b's; prints how far each side is from itself. */
 struct bench_ratio bench_compare(struct bench_side a, struct bench_side b, int rounds);
 
 /* Prints one claim: id, what, figure with interval, target, verdict. Returns whether it is met. */
 bool bench_report(const char *id, const char *what, double value, double low, double high,
                   const char *unit, double target, bool is_at_most, const char *detail);
 
-/* Load average, steal and frequency: printed at the start of every program. */
+/* Prints the load now, and at the program's end what it and others took of the processors
+ * meanwhile. The first call of every program. */
 void bench_machine(void);
 
 double bench_median(double *values, size_t count); /* sorts */
