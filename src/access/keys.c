@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "storage/findings.h"
 #include "storage/storage.h"
 
 #define KEYS_FOLDER "_access/keys"
@@ -518,4 +519,69 @@ bool access_keys_has_admin(struct access_keys *keys)
                                 state_of(&keys->entries[i]) == STATE_ACTIVE);
     pthread_rwlock_unlock(&keys->lock);
     return is_there;
+}
+
+/* --- offline ---------------------------------------------------------------------------------- */
+
+static void find_twins(const struct access_keys *keys, struct storage_findings *findings)
+{
+    char path[PATH_BYTES];
+    for (size_t i = 0; i < keys->count; i++)
+        for (size_t other = 0; other < i && state_of(&keys->entries[i]) == STATE_ACTIVE; other++)
+            if (state_of(&keys->entries[other]) == STATE_ACTIVE &&
+                lh_str_equal_nocase(keys->entries[i].shown.name, keys->entries[other].shown.name))
+                storage_find(findings, true, path_of(keys->entries[i].shown.id, ".json", path),
+                             "Its name '%.*s' is also that of the key %.*s, and both are in force.",
+                             LH_ARG(keys->entries[i].shown.name),
+                             LH_ARG(keys->entries[other].shown.id));
+}
+
+static void verify_revocation(struct access_keys *keys, const struct storage_entry *file,
+                              struct lh_str id, struct storage_findings *findings)
+{
+    struct revocation record;
+    struct lh_error err = LH_ERROR_NONE;
+    if (!entry_of(keys, id))
+        storage_find(findings, false, file->key, "It takes back a key that is not there.");
+    else if (read_record(keys, file->key, &revocation_fields, &record, &err))
+        storage_find(findings, true, file->key, "The key stays revoked, but: %s", err.message);
+    load_revocation(keys, file->key, id);
+}
+
+static void verify_files(struct access_keys *keys, const struct storage_entry *files, size_t count,
+                         struct storage_findings *findings)
+{
+    struct lh_str id;
+    for (size_t i = 0; i < count; i++) {
+        struct lh_error err = LH_ERROR_NONE;
+        bool is_key = id_before(files[i].name, ".json", &id);
+        if (files[i].is_special)
+            storage_find(findings, true, files[i].key, "It is a link or a device, not a file.");
+        else if (files[i].is_folder || (!is_key && !id_before(files[i].name, ".revoked.json", &id)))
+            storage_find(findings, false, files[i].key, "It is not a key's record.");
+        else if (is_key && load_key(keys, files[i].key, id, &err))
+            storage_find(findings, true, files[i].key, "%s", err.message);
+    }
+    for (size_t i = 0; i < count; i++)
+        if (!files[i].is_special && id_before(files[i].name, ".revoked.json", &id))
+            verify_revocation(keys, &files[i], id, findings);
+}
+
+enum lh_code access_keys_verify(struct storage *storage, struct storage_findings *findings,
+                                int64_t *ret_count, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct access_keys keys = {.storage = storage, .arena = arena};
+    struct storage_entry *files = NULL;
+    size_t count = 0;
+    enum lh_code code =
+        storage_list(storage, STORAGE_PRIMARY, lh_lit(KEYS_FOLDER), arena, &files, &count, err);
+    if (!code) {
+        verify_files(&keys, files, count, findings);
+        find_twins(&keys, findings);
+        *ret_count = (int64_t)keys.count;
+    }
+    free(keys.entries);
+    lh_arena_free(arena);
+    return code;
 }

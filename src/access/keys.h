@@ -17,6 +17,7 @@
 #include "base/field.h"
 
 struct storage;
+struct storage_findings;
 struct access_keys; /* opaque; made by access_keys_open, ended by access_keys_close */
 
 #define ACCESS_KEYS_MAX 10000
@@ -85,5 +86,12 @@ enum lh_code access_keys_find(struct access_keys *keys, struct lh_str text, stru
 
 /* True if a key of the role admin is in force. */
 bool access_keys_has_admin(struct access_keys *keys);
+
+/* --- offline */
+
+/* Looks at every record of a lake that nobody has open, and changes nothing; *ret_count is how many
+ * keys there are, revoked ones included. Findings are the result, not a failure. */
+enum lh_code access_keys_verify(struct storage *storage, struct storage_findings *findings,
+                                int64_t *ret_count, struct lh_error *err) LH_MUST_USE;
 
 #endif

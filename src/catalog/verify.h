@@ -10,6 +10,7 @@
 #include "catalog/dataset.h"
 
 struct storage;
+struct storage_findings;
 
 enum catalog_severity { CATALOG_INFO, CATALOG_ERROR };
 
@@ -46,5 +47,9 @@ struct catalog_verify_options {
 enum lh_code catalog_verify(struct storage *storage, const struct catalog_verify_options *options,
                             struct lh_arena *arena, struct catalog_report *ret,
                             struct lh_error *err) LH_MUST_USE;
+
+/* The epochs' files beside them; *ret_count is how many epochs there were. */
+enum lh_code catalog_verify_epochs(struct storage *storage, struct storage_findings *findings,
+                                   int64_t *ret_count, struct lh_error *err) LH_MUST_USE;
 
 #endif

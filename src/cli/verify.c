@@ -1,13 +1,9 @@
-#include "catalog/verify.h"
+#include "lake/verify.h"
 
 #include <stdio.h>
 
 #include "base/json.h"
 #include "cli/internal.h"
-#include "engine/engine.h"
-#include "lake/lake.h"
-#include "search/verify.h"
-#include "storage/objects.h"
 
 struct finding_view {
     int severity;
@@ -33,6 +29,9 @@ struct report_view {
     int64_t object_bytes;
     int64_t orphans;
     int64_t indexes;
+    int64_t jobs;
+    int64_t keys;
+    int64_t epochs;
     struct lh_list findings;
 };
 static const struct lh_field report_rows[] = {
@@ -45,124 +44,34 @@ static const struct lh_field report_rows[] = {
     LH_INT(struct report_view, object_bytes, .doc = "Their size."),
     LH_INT(struct report_view, orphans, .doc = "Files that no commit names: harmless."),
     LH_INT(struct report_view, indexes, .doc = "Looked at."),
+    LH_INT(struct report_view, jobs, .doc = "Looked at."),
+    LH_INT(struct report_view, keys, .doc = "Looked at."),
+    LH_INT(struct report_view, epochs, .doc = "Looked at."),
     LH_LIST(struct report_view, findings, .fields = &finding_fields, .doc = "Errors first."),
 };
 static const struct lh_fields report_fields =
     LH_FIELDS_OF(struct report_view, "VerifyReport", report_rows);
 
-struct looker {
-    struct storage *storage;
-    struct engine *engine;
-};
-
-/* The footer must say what the manifest says: a checksum alone proves only that nothing changed
- * since. */
-static enum lh_code inspect(void *context, const struct catalog_object *object,
-                            struct lh_error *err)
+static void show(const struct lake_report *report, struct finding_view *findings,
+                 struct report_view *ret)
 {
-    struct looker *looker = context;
-    struct lh_arena *arena = lh_arena_new(0);
-    struct engine_connection *connection = NULL;
-    struct engine_columns columns;
-    struct lh_str path;
-    int64_t rows = 0;
-    enum lh_code code =
-        storage_object_path(looker->storage, object->bucket, object->key, arena, &path, err);
-    if (!code)
-        code = engine_acquire(looker->engine, (struct lh_str){0}, NULL, &connection, err);
-    if (!code)
-        code = engine_parquet_schema(connection, path, arena, &columns, &rows, err);
-    if (!code && rows != object->rows)
-        code = lh_fail(err, LH_DAMAGED, "The file has %lld rows, the manifest says %lld.",
-                       (long long)rows, (long long)object->rows);
-    engine_release(connection);
-    lh_arena_free(arena);
-    return code;
-}
-
-/* What the verifiers found, each of its own part. */
-struct reports {
-    struct catalog_report catalog;
-    struct search_report indexes;
-    struct objects_report objects;
-};
-
-static size_t count_errors(const struct reports *reports)
-{
-    return reports->catalog.error_count + reports->indexes.error_count +
-           reports->objects.error_count;
-}
-
-static enum lh_code look(const struct settings *settings, struct lh_arena *arena,
-                         struct reports *ret, struct lh_error *err)
-{
-    struct looker looker = {0};
-    struct lake_holder holder = {0};
-    const struct storage_options storage = {.path = settings_root(settings),
-                                            .access = STORAGE_READ};
-    const struct engine_options engine = {.thread_count = 1, .connection_max = 1};
-    const struct catalog_verify_options options = {.inspect = inspect, .context = &looker};
-    enum lh_code code = lake_holder(settings_root(settings), arena, &holder, err);
-    if (!code && holder.is_running) {
-        code = lh_fail(err, LH_LOCKED, "The lake is open in process %lld, which may write to it.",
-                       (long long)holder.pid);
-        lh_error_hint(err, "Stop that server first; verify looks at a lake that is at rest.");
-    }
-    if (!code)
-        code = storage_open(&storage, &looker.storage, err);
-    if (!code)
-        code = engine_open(&engine, &looker.engine, err);
-    if (!code)
-        code = catalog_verify(looker.storage, &options, arena, &ret->catalog, err);
-    if (!code)
-        code = search_verify(looker.storage, NULL, arena, &ret->indexes, err);
-    if (!code)
-        code = objects_verify(looker.storage, NULL, arena, &ret->objects, err);
-    engine_close(looker.engine);
-    storage_close(looker.storage);
-    return code;
-}
-
-/* What all verifiers found, errors first. */
-static size_t gather(const struct reports *reports, struct finding_view *findings)
-{
-    const struct catalog_report *catalog = &reports->catalog;
-    const struct search_report *indexes = &reports->indexes;
-    const struct objects_report *objects = &reports->objects;
-    size_t count = 0;
-    for (int severity = CATALOG_ERROR; severity >= CATALOG_INFO; severity--) {
-        bool is_error = severity == CATALOG_ERROR;
-        for (size_t i = 0; i < catalog->finding_count; i++)
-            if ((int)catalog->findings[i].severity == severity)
-                findings[count++] = (struct finding_view){severity, catalog->findings[i].object,
-                                                          catalog->findings[i].what};
-        for (size_t i = 0; i < indexes->finding_count; i++)
-            if (indexes->findings[i].is_error == is_error)
-                findings[count++] = (struct finding_view){severity, indexes->findings[i].object,
-                                                          indexes->findings[i].what};
-        for (size_t i = 0; i < objects->finding_count; i++)
-            if (objects->findings[i].is_error == is_error)
-                findings[count++] = (struct finding_view){severity, objects->findings[i].object,
-                                                          objects->findings[i].what};
-    }
-    return count;
-}
-
-static void sum_up(const struct reports *reports, const struct finding_view *findings,
-                   size_t finding_count, struct report_view *ret)
-{
+    for (size_t i = 0; i < report->finding_count; i++)
+        findings[i] = (struct finding_view){report->findings[i].is_error,
+                                            report->findings[i].object, report->findings[i].what};
     *ret = (struct report_view){
-        .is_sound = count_errors(reports) == 0,
-        .errors = (int64_t)count_errors(reports),
-        .datasets = reports->catalog.datasets,
-        .versions = reports->catalog.versions,
-        .checkpoints = reports->catalog.checkpoints,
-        .objects = reports->catalog.objects + reports->indexes.objects + reports->objects.objects,
-        .object_bytes = reports->catalog.object_bytes + reports->indexes.object_bytes +
-                        reports->objects.object_bytes,
-        .orphans = reports->catalog.orphans + reports->indexes.orphans + reports->objects.orphans,
-        .indexes = reports->indexes.indexes,
-        .findings = {findings, finding_count},
+        .is_sound = report->errors == 0,
+        .errors = report->errors,
+        .datasets = report->datasets,
+        .versions = report->versions,
+        .checkpoints = report->checkpoints,
+        .objects = report->objects,
+        .object_bytes = report->object_bytes,
+        .orphans = report->orphans,
+        .indexes = report->indexes,
+        .jobs = report->jobs,
+        .keys = report->keys,
+        .epochs = report->epochs,
+        .findings = {findings, report->finding_count},
     };
 }
 
@@ -187,9 +96,11 @@ static void print_words(const struct report_view *view)
     for (size_t i = 0; i < view->findings.count; i++)
         printf("%s  %.*s: %.*s\n", severities[findings[i].severity], LH_ARG(findings[i].object),
                LH_ARG(findings[i].what));
-    printf("%lld datasets, %lld versions, %lld indexes, %lld files (%lld bytes): ",
+    printf("%lld datasets, %lld versions, %lld indexes, %lld jobs, %lld keys, %lld files (%lld "
+           "bytes): ",
            (long long)view->datasets, (long long)view->versions, (long long)view->indexes,
-           (long long)view->objects, (long long)view->object_bytes);
+           (long long)view->jobs, (long long)view->keys, (long long)view->objects,
+           (long long)view->object_bytes);
     if (view->errors)
         printf("%lld errors.\n", (long long)view->errors);
     else
@@ -202,22 +113,20 @@ static int run(const struct cli_command *command, int word_count, char *const *w
     const struct cli_flag flags[] = {{"--json", &is_json, NULL}};
     struct lh_arena *arena = lh_arena_new(0);
     struct lh_error err = LH_ERROR_NONE;
-    struct reports reports = {0};
+    struct lake_verify_options options = {0};
+    struct lake_report report = {0};
     struct report_view view;
-    struct finding_view *findings = NULL;
     struct settings settings;
     int status = CLI_DONE;
     if (!cli_read_settings(command, word_count, words, flags, 1, arena, &settings, &status))
         goto out;
-    if (look(&settings, arena, &reports, &err)) {
+    options.root = settings_root(&settings);
+    if (lake_verify(&options, arena, &report, &err)) {
         status = cli_fail(&err);
         goto out;
     }
-    findings = lh_arena_array(arena,
-                              reports.catalog.finding_count + reports.indexes.finding_count +
-                                  reports.objects.finding_count + 1,
-                              sizeof(*findings));
-    sum_up(&reports, findings, gather(&reports, findings), &view);
+    show(&report, lh_arena_array(arena, report.finding_count + 1, sizeof(struct finding_view)),
+         &view);
     if (!is_json)
         print_words(&view);
     else if (print_report(&view, &err))

@@ -187,7 +187,11 @@ struct engine_copy_options {
     int64_t row_max;         /* only so many of the rows; 0: all */
     bool has_distinct_names; /* columns are stored under engine_distinct_names */
     /* Called about ten times a second on another thread, with the rows that went in so far. The
-     * library's own progress is not asked: keeping it costs a tenth of a copy. May be NULL. */
+     * library's own progress is not asked: keeping it costs a tenth of a copy. A lock of the
+     * connection is held meanwhile, so that no call comes after the copy has returned: it takes no
+     * lock under which the engine is called, calls nothing of the engine, and is quick. May be
+     * NULL.
+     */
     void (*progress)(void *context, int64_t rows);
     void *progress_context;
 };

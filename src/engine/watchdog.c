@@ -5,8 +5,9 @@
  * The library forgets an interrupt that comes before execution starts, so one is not enough: it is
  * repeated until the statement has ended. The look is a poll because a deadline passes without an
  * event; it goes on for a while after the last statement, so that short statements, one after the
- * other, never pay for a wake-up. A connection's watch_lock is held while it is struck: after
- * watchdog_unwatch no late interrupt can hit the next statement, and the token may go away.
+ * other, never pay for a wake-up. A connection's watch_lock is held while it is struck and while
+ * its progress is told: after watchdog_unwatch no late interrupt can hit the next statement, and
+ * the token and the context of the callback may go away.
  */
 #include "engine/internal.h"
 

@@ -9,21 +9,18 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/fault.h"
+#include "support/killed_child.h"
 #include "support/op_house.h"
 
 #ifdef LH_FAULTS
 
 #define STRIDE 3
 #define POINTS_MAX 4000
-#define NAMES_MAX 64
-#define LINE_BYTES_MAX 128
+#define PLAN_BYTES (KILLED_LINE_BYTES + 16)
 
 /* --- the life of a child */
 
@@ -49,89 +46,24 @@ static const struct step steps[] = {
 };
 #define STEP_COUNT (sizeof(steps) / sizeof(steps[0]))
 
-/* Tells one byte per step that was acknowledged, and at the end the names of all points passed. */
 static int live(const char *folder, bool only_open)
 {
     struct op_house house = {0};
-    const char *trace[LH_FAULT_TRACE_MAX];
     op_house_open(&house, lh_str_of(folder));
     for (size_t i = 0; i < STEP_COUNT && !only_open; i++) {
         const struct step *step = &steps[i];
         enum lh_code code = step->csv ? op_house_try_file(&house, step->op, step->args, "f.csv",
                                                           step->csv, strlen(step->csv))
                                       : op_house_try(&house, step->op, step->args);
-        if (code || write(STDOUT_FILENO, "+", 1) != 1)
+        if (code || !killed_child_acknowledge())
             return 1;
     }
     lake_close(house.lake);
     lh_arena_free(house.arena);
-    size_t count = lh_fault_trace(trace, LH_FAULT_TRACE_MAX);
-    printf("\n");
-    for (size_t i = 0; i < count; i++)
-        printf("%s\n", trace[i]);
-    return fflush(stdout) != 0;
+    return killed_child_end();
 }
 
 /* --- the parent */
-
-struct ending {
-    bool was_killed;
-    size_t acknowledged;
-    /* Of the points that were passed, each once; at a good end. */
-    char names[NAMES_MAX][LINE_BYTES_MAX];
-    size_t name_count;
-    size_t point_count;
-};
-
-static void note_name(struct ending *ending, const char *name)
-{
-    ending->point_count++;
-    for (size_t i = 0; i < ending->name_count; i++)
-        if (strcmp(ending->names[i], name) == 0)
-            return;
-    assert_true(ending->name_count < NAMES_MAX);
-    snprintf(ending->names[ending->name_count++], LINE_BYTES_MAX, "%s", name);
-}
-
-static void read_story(FILE *story, struct ending *ret)
-{
-    char line[LINE_BYTES_MAX];
-    int c;
-    while ((c = fgetc(story)) == '+')
-        ret->acknowledged++;
-    while (c != EOF && fgets(line, sizeof(line), story)) {
-        line[strcspn(line, "\n")] = '\0';
-        note_name(ret, line);
-    }
-}
-
-static struct ending run_child(const char *folder, const char *plan, bool only_open)
-{
-    struct ending ending = {0};
-    int ends[2];
-    int status = 0;
-    assert_int_equal(pipe(ends), 0);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        dup2(ends[1], STDOUT_FILENO);
-        close(ends[0]);
-        close(ends[1]);
-        setenv("LAKEHOUSE_FAULT", plan, 1);
-        execl("/proc/self/exe", "life", only_open ? "--open" : "--live", folder, (char *)NULL);
-        _exit(127);
-    }
-    close(ends[1]);
-    FILE *story = fdopen(ends[0], "r");
-    assert_non_null(story);
-    read_story(story, &ending);
-    fclose(story);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    ending.was_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-    if (!ending.was_killed && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
-        fail_msg("%s: the child ended with %d", plan, status);
-    return ending;
-}
 
 /* What the lake holds, in the words of the steps. */
 static const char *state_of(struct op_house *house)
@@ -172,13 +104,13 @@ static void check_lake(const char *folder, const char *plan, size_t acknowledged
     op_house_close(&house);
 }
 
-static struct ending one_life(const char *plan)
+static struct killed_ending one_life(const char *plan)
 {
     struct temp_lake folder;
     char lake[4200];
     temp_lake_make(&folder);
     snprintf(lake, sizeof(lake), "%s/lake", folder.path);
-    struct ending ending = run_child(lake, plan, false);
+    struct killed_ending ending = killed_child_run("--live", lake, plan);
     check_lake(lake, plan, ending.acknowledged);
     temp_lake_remove(&folder);
     return ending;
@@ -191,10 +123,10 @@ static unsigned stride(void)
 
 static void a_kill_at_any_point_loses_nothing(void **state)
 {
-    char plan[LINE_BYTES_MAX + 16];
+    char plan[PLAN_BYTES];
     unsigned kills = 0;
     (void)state;
-    struct ending peace = one_life("");
+    struct killed_ending peace = one_life("");
     assert_false(peace.was_killed);
     assert_int_equal(peace.acknowledged, STEP_COUNT);
     for (size_t i = 0; i < peace.name_count; i++) {
@@ -219,17 +151,17 @@ static unsigned kill_recovery(unsigned first)
 {
     struct temp_lake folder;
     char lake[4200];
-    char plan[LINE_BYTES_MAX + 16];
+    char plan[PLAN_BYTES];
     unsigned kills = 0;
     bool is_through = false;
     temp_lake_make(&folder);
     snprintf(lake, sizeof(lake), "%s/lake", folder.path);
     snprintf(plan, sizeof(plan), "*=%u:kill", first);
-    struct ending ending = run_child(lake, plan, false);
+    struct killed_ending ending = killed_child_run("--live", lake, plan);
     assert_true(ending.was_killed);
     for (unsigned at = 1; !is_through && at < POINTS_MAX; at += stride()) {
         snprintf(plan, sizeof(plan), "*=%u:kill", at);
-        is_through = !run_child(lake, plan, true).was_killed;
+        is_through = !killed_child_run("--open", lake, plan).was_killed;
         kills += !is_through;
     }
     assert_true(is_through);

@@ -15,9 +15,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/uuid.h"
-#include "catalog/verify.h"
-#include "search/verify.h"
-#include "storage/objects.h"
+#include "lake/verify.h"
 
 static void open_lake(struct op_house *house)
 {
@@ -28,30 +26,14 @@ static void open_lake(struct op_house *house)
 
 static void verify(struct op_house *house)
 {
-    const struct storage_options options = {.path = house->settings.server.data,
-                                            .access = STORAGE_READ};
-    const struct catalog_verify_options all = {0};
-    struct storage *storage = NULL;
-    struct catalog_report report = {0};
-    struct search_report indexes = {0};
-    struct objects_report objects = {0};
+    const struct lake_verify_options options = {.root = settings_root(&house->settings),
+                                                .skip_footers = true};
+    struct lake_report report;
     struct lh_error err = LH_ERROR_NONE;
-    if (storage_open(&options, &storage, &err) ||
-        catalog_verify(storage, &all, house->arena, &report, &err) ||
-        search_verify(storage, NULL, house->arena, &indexes, &err) ||
-        objects_verify(storage, NULL, house->arena, &objects, &err))
+    if (lake_verify(&options, house->arena, &report, &err))
         fail_msg("the lake cannot be verified: %s", err.message);
-    if (report.error_count)
+    if (report.errors)
         fail_msg("%.*s: %.*s", LH_ARG(report.findings[0].object), LH_ARG(report.findings[0].what));
-    for (size_t i = 0; i < indexes.finding_count; i++)
-        if (indexes.findings[i].is_error)
-            fail_msg("%.*s: %.*s", LH_ARG(indexes.findings[i].object),
-                     LH_ARG(indexes.findings[i].what));
-    for (size_t i = 0; i < objects.finding_count; i++)
-        if (objects.findings[i].is_error)
-            fail_msg("%.*s: %.*s", LH_ARG(objects.findings[i].object),
-                     LH_ARG(objects.findings[i].what));
-    storage_close(storage);
 }
 
 void op_house_open(struct op_house *house, struct lh_str path)
