@@ -117,38 +117,20 @@ static struct engine_type_info *make_type(struct input *input, unsigned depth)
 /* Bytes of one value; 0: there is no data. */
 static size_t size_of(enum engine_type type)
 {
-    switch (type) {
-    case ENGINE_BOOL:
-    case ENGINE_INT8:
-    case ENGINE_UINT8:
-    case ENGINE_UNION:
-        return 1;
-    case ENGINE_INT16:
-    case ENGINE_UINT16:
-        return 2;
-    case ENGINE_INT32:
-    case ENGINE_UINT32:
-    case ENGINE_FLOAT:
-    case ENGINE_DATE:
-        return 4;
-    case ENGINE_NULL:
-    case ENGINE_ARRAY:
-    case ENGINE_STRUCT:
-        return 0;
-    case ENGINE_INT128:
-    case ENGINE_UINT128:
-    case ENGINE_INTERVAL:
-    case ENGINE_UUID:
-    case ENGINE_TEXT:
-    case ENGINE_BLOB:
-    case ENGINE_BIT:
-    case ENGINE_BIGNUM:
-    case ENGINE_LIST:
-    case ENGINE_MAP:
-        return 16;
-    default:
-        return 8;
-    }
+    static const uint8_t sizes[ENGINE_TYPE_COUNT] = {
+        [ENGINE_BOOL] = 1,         [ENGINE_INT8] = 1,         [ENGINE_UINT8] = 1,
+        [ENGINE_UNION] = 1,        [ENGINE_INT16] = 2,        [ENGINE_UINT16] = 2,
+        [ENGINE_INT32] = 4,        [ENGINE_UINT32] = 4,       [ENGINE_FLOAT] = 4,
+        [ENGINE_DATE] = 4,         [ENGINE_INT128] = 16,      [ENGINE_UINT128] = 16,
+        [ENGINE_INTERVAL] = 16,    [ENGINE_UUID] = 16,        [ENGINE_TEXT] = 16,
+        [ENGINE_BLOB] = 16,        [ENGINE_BIT] = 16,         [ENGINE_BIGNUM] = 16,
+        [ENGINE_LIST] = 16,        [ENGINE_MAP] = 16,         [ENGINE_INT64] = 8,
+        [ENGINE_UINT64] = 8,       [ENGINE_DOUBLE] = 8,       [ENGINE_TIME] = 8,
+        [ENGINE_TIME_NS] = 8,      [ENGINE_TIME_TZ] = 8,      [ENGINE_TIMESTAMP] = 8,
+        [ENGINE_TIMESTAMP_S] = 8,  [ENGINE_TIMESTAMP_MS] = 8, [ENGINE_TIMESTAMP_NS] = 8,
+        [ENGINE_TIMESTAMP_TZ] = 8,
+    };
+    return sizes[type];
 }
 
 static int64_t within(int64_t value, int64_t limit)
@@ -179,9 +161,6 @@ static void take_string(struct input *input, enum engine_type type, void *cell)
         *first = (char)(*first & 7);
     put_string(cell, text);
 }
-
-static struct engine_vector *make_vector(struct input *input, const struct engine_type_info *info,
-                                         size_t rows);
 
 /* Lists lie behind each other in their child; *ret_rows is how long that is. */
 static void take_lists(struct input *input, struct engine_list_entry *entries, size_t rows,
