@@ -250,8 +250,13 @@ static enum lh_code make_columns(struct task *task, const struct dialect *dialec
     task->column_count = dialect->column_count;
     task->columns = lh_arena_array(task->arena, task->column_count + 1, sizeof(*task->columns));
     task->head_lines = dialect->skip + dialect->has_header;
-    for (size_t at = 0; at < task->column_count; at++)
+    task->name_breaks = 0;
+    task->comment = dialect->comment.len ? dialect->comment.data[0] : 0;
+    for (size_t at = 0; at < task->column_count; at++) {
         task->columns[at].name = dialect->names[at];
+        for (size_t i = 0; dialect->has_header && i < dialect->names[at].len; i++)
+            task->name_breaks += dialect->names[at].data[i] == '\n';
+    }
     enum lh_code code = columns_clean(task, err);
     if (!code)
         code = columns_check_types(task, err);
@@ -270,10 +275,23 @@ static enum lh_code make_columns(struct task *task, const struct dialect *dialec
     return code;
 }
 
+void csv_close(struct task *task)
+{
+    static const char *const suffixes[] = {"", "_scan"};
+    for (size_t at = 0; task->connection && task->reject_table.len && at < 2; at++) {
+        struct lh_str sql = lh_arena_printf(task->arena, "DROP TABLE IF EXISTS %.*s%s",
+                                            LH_ARG(task->reject_table), suffixes[at]);
+        if (engine_execute(task->connection, sql, NULL, NULL, NULL, NULL) != LH_OK)
+            break;
+    }
+    task->reject_table = lh_str_of(NULL);
+}
+
 enum lh_code csv_open(struct task *task, struct lh_error *err)
 {
     struct dialect dialect;
     struct lh_buf sql;
+    csv_close(task); /* of the reading before */
     enum lh_code code = sniff(task, &dialect, err);
     if (!code)
         code = make_columns(task, &dialect, err);

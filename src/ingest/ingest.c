@@ -206,6 +206,18 @@ struct lh_str stored_type(struct lh_arena *arena, const struct engine_type_info 
     return text;
 }
 
+/* While a caller's file is read, what goes wrong is the file's, but for these. The engine calls
+ * damaged Parquet by many names, defects of its own among them. */
+static bool is_files_fault(enum lh_code code)
+{
+    static const enum lh_code others[] = {LH_BUSY,    LH_FULL,      LH_CANCELLED, LH_STOPPING,
+                                          LH_TIMEOUT, LH_TOO_LARGE, LH_LOCKED,    LH_UNKNOWN};
+    for (size_t at = 0; at < sizeof(others) / sizeof(others[0]); at++)
+        if (code == others[at])
+            return false;
+    return true;
+}
+
 enum lh_code fail_unreadable(struct task *task, enum lh_code code, struct lh_error *err)
 {
     static const struct {
@@ -218,8 +230,7 @@ enum lh_code fail_unreadable(struct task *task, enum lh_code code, struct lh_err
                  {FORMAT_PARQUET, "Parquet"}};
     struct lh_str why = err ? lh_str_of(err->message) : lh_lit("");
     const char *name = "text";
-    if (code != LH_SQL && code != LH_SYNTAX && code != LH_UNREADABLE && code != LH_IO &&
-        code != LH_INVALID)
+    if (!is_files_fault(code))
         return code;
     for (size_t at = 0; at < sizeof(names) / sizeof(names[0]); at++)
         if (names[at].format == task->source->format)
@@ -407,17 +418,7 @@ static enum lh_code find_done(struct task *task, bool *ret_done, struct ingest_r
 
 static void task_close(struct task *task)
 {
-    if (task->connection && !lh_str_empty(task->reject_table)) {
-        /* Temporary tables of the connection; it goes back to the pool without them. */
-        struct lh_str names[] = {task->reject_table, lh_arena_printf(task->arena, "%.*s_scan",
-                                                                     LH_ARG(task->reject_table))};
-        for (size_t at = 0; at < 2; at++) {
-            struct lh_str sql =
-                lh_arena_printf(task->arena, "DROP TABLE IF EXISTS %.*s", LH_ARG(names[at]));
-            if (engine_execute(task->connection, sql, NULL, NULL, NULL, NULL) != LH_OK)
-                break;
-        }
-    }
+    csv_close(task);
     engine_release(task->connection);
     catalog_snapshot_unref(task->snapshot);
     lh_arena_free(task->arena);

@@ -69,6 +69,8 @@ struct ingest_source {
 extern const struct ingest_source ingest_sources[];
 extern const size_t ingest_source_count;
 
+/* Drops the reader's temporary tables: the connection goes back to the pool without them. */
+void csv_close(struct task *task);
 enum lh_code csv_open(struct task *task, struct lh_error *err);
 enum lh_code json_open(struct task *task, struct lh_error *err);
 enum lh_code parquet_open(struct task *task, struct lh_error *err);
@@ -113,6 +115,8 @@ struct task {
         rejects; /* SELECT line, reason, raw of the rows not taken; absent = none can be */
     struct lh_str reject_table; /* CSV: the engine's temporary table behind it */
     int64_t head_lines;         /* CSV: before the first row */
+    int64_t name_breaks;        /* CSV: line breaks inside the header's names */
+    char comment;               /* CSV: what comments begin with; 0 = there are none */
 
     /* set by fit: what is written */
     struct catalog_column *stored;
@@ -163,6 +167,11 @@ enum lh_code types_check(struct ingest *ingest, const json_t *types, struct lh_a
 /* A type that was checked, as the engine writes it and as it will be stored. */
 enum lh_code types_settle(struct task *task, struct lh_str type, struct lh_str *ret,
                           struct lh_error *err) LH_MUST_USE;
+
+/* lines.c: LH_UNREADABLE if lines of a CSV became neither rows nor rejected ones; `path` is the
+ * file of the rows. */
+enum lh_code lines_check(struct task *task, struct lh_str path, int64_t rows, int64_t rejected,
+                         struct lh_error *err) LH_MUST_USE;
 
 /* columns.c */
 /* Makes `count` names unique (ASCII case ignored), not empty, printable; notes what it changed. */

@@ -37,7 +37,7 @@ static enum lh_code write_file(struct task *task, struct lh_str select, struct o
     code = engine_copy(task->connection, select, path, &options, NULL, task->cancel, &ret->content,
                        err);
     if (code)
-        return code == LH_SQL || code == LH_UNREADABLE ? fail_unreadable(task, code, err) : code;
+        return code == LH_IO ? code : fail_unreadable(task, code, err); /* the disk's fault */
     code = storage_staged_seal(ret->staged, &ret->sum, err);
     if (!code)
         code = engine_parquet_check(task->connection, path, task->cancel, &again, err);
@@ -180,6 +180,9 @@ static enum lh_code write_rows(struct task *task, struct output *data, struct ou
     if (!code)
         code = count_rejects(task, &result->rejected_rows, result, err);
     result->rows = (int64_t)data->content.rows;
+    if (!code)
+        code = lines_check(task, storage_staged_path(data->staged), result->rows,
+                           result->rejected_rows, err);
     if (!code)
         code = check_ratio(task, result->rejected_rows, result->rows, result, err);
     if (!code && result->rejected_rows)
