@@ -33,8 +33,8 @@ void catalog_stop_writing(struct catalog *catalog, enum lh_code why)
 static bool is_vital(const struct manifest *manifest)
 {
     return !manifest->is_checkpoint && !manifest->added.count &&
-           (manifest->set_bits & MANIFEST_SET_DELETED || manifest->removes_all ||
-            manifest->removed.count || manifest->tombstones_added.count);
+           (manifest->set_bits & (MANIFEST_SET_DELETED | MANIFEST_SET_RETAINED) ||
+            manifest->removes_all || manifest->removed.count || manifest->tombstones_added.count);
 }
 
 static enum lh_code put_manifest(struct catalog *catalog, struct manifest *manifest,
