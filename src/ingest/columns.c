@@ -320,6 +320,15 @@ static void leave_out(struct task *task, struct lh_buf *sql, const struct misfit
         LH_ARG(lh_buf_str(&misfits->reasons)), LH_ARG(task->relation), LH_ARG(condition));
 }
 
+enum lh_code columns_refuse_types(const struct task *task, struct lh_error *err)
+{
+    if (!json_object_size(task->options.types.value))
+        return LH_OK;
+    lh_fail(err, LH_INVALID, "options.types is for CSV: this file says itself what its types are.");
+    lh_error_field(err, lh_lit("options.types"));
+    return lh_error_hint(err, "Take it in as it is, and cast in SQL.");
+}
+
 enum lh_code columns_check_types(const struct task *task, struct lh_error *err)
 {
     const char *key = NULL;

@@ -106,6 +106,7 @@ struct task {
     const struct catalog_dataset *dataset; /* that there is now; NULL = none */
     enum catalog_action action;
     bool is_thorough; /* types from every row instead of a sample */
+    bool is_wary;     /* NDJSON: a first reading failed midway, so bad lines are looked for */
 
     /* set by the source */
     struct lh_str relation; /* goes behind FROM */
@@ -178,6 +179,8 @@ enum lh_code lines_check(struct task *task, struct lh_str path, int64_t rows, in
 enum lh_code columns_clean(struct task *task, struct lh_error *err) LH_MUST_USE;
 /* LH_INVALID if options.types names a column that the file has not. */
 enum lh_code columns_check_types(const struct task *task, struct lh_error *err) LH_MUST_USE;
+/* LH_INVALID if options.types names any: for formats that have types of their own. */
+enum lh_code columns_refuse_types(const struct task *task, struct lh_error *err) LH_MUST_USE;
 /* Settles what is stored, and the SELECT that gives it; LH_SCHEMA with the differences. */
 enum lh_code columns_fit(struct task *task, struct lh_error *err) LH_MUST_USE;
 /* True for TINYINT to HUGEINT and the unsigned ones. */

@@ -1,6 +1,6 @@
 /* JSON arrays and NDJSON: structure and types from every value of the file, nested objects
- * flattened into parent_child columns, lists kept. Lines of NDJSON that are no JSON are kept aside.
- */
+ * flattened into parent_child columns, lists kept. Lines of NDJSON that are no objects are kept
+ * aside: one of them must not make a column of texts of all the others. */
 #include "ingest/internal.h"
 
 #include "engine/vector.h"
@@ -12,7 +12,7 @@
 static struct lh_str reader(const struct task *task, const char *format, struct lh_str columns)
 {
     return lh_arena_printf(task->arena,
-                           "read_json(%.*s, hive_partitioning=false, format='%s', records='auto', "
+                           "read_json(%.*s, hive_partitioning=false, format='%s', records='true', "
                            "sample_size=-1, map_inference_threshold=-1, "
                            "field_appearance_threshold=0, maximum_object_size=%d%s%.*s)",
                            LH_ARG(sql_path(task->arena, task->path)), format, INGEST_LINE_BYTES_MAX,
@@ -204,10 +204,15 @@ static void add_column(struct task *task, struct lh_str name, struct lh_str expr
                        const struct engine_type_info *info)
 {
     bool is_json = lh_str_equal(info->alias, lh_lit("JSON"));
+    /* What differs from row to row is text; a text among it is itself, without its quotes. */
+    struct lh_str as_text =
+        lh_arena_printf(task->arena,
+                        "CASE json_type(%.*s) WHEN 'VARCHAR' THEN %.*s->>'$' WHEN 'NULL' THEN NULL "
+                        "ELSE CAST(%.*s AS VARCHAR) END",
+                        LH_ARG(expr), LH_ARG(expr), LH_ARG(expr));
     task->columns[task->column_count++] = (struct source_column){
         .name = name,
-        .expr =
-            is_json ? lh_arena_printf(task->arena, "CAST(%.*s AS VARCHAR)", LH_ARG(expr)) : expr,
+        .expr = is_json ? as_text : expr,
         .type = is_json ? lh_lit("VARCHAR") : stored_type(task->arena, info),
         .is_null_only = is_json || info->type == ENGINE_NULL,
     };
@@ -285,7 +290,17 @@ static struct lh_str lines_of(const struct task *task)
                            task->scan.is_gzip ? ", compression='gzip'" : "");
 }
 
-/* The lines that are JSON go to a file of their own; the others are what `rejects` selects. */
+/* A line that is one object, each of whose keys is there once: two values of one name would be one
+ * too many. */
+#define IS_OBJECT                                                                                  \
+    "(json_valid(text) AND json_type(CASE WHEN json_valid(text) THEN text END) = 'OBJECT' AND "    \
+    "len(json_keys(CASE WHEN json_valid(text) THEN text END)) = "                                  \
+    "len(list_distinct(json_keys(CASE WHEN json_valid(text) THEN text END))))"
+#define REASON                                                                                     \
+    "CASE WHEN NOT json_valid(text) THEN 'not valid JSON' "                                        \
+    "WHEN json_type(text) <> 'OBJECT' THEN 'not an object' ELSE 'a key is there twice' END"
+
+/* The lines that are objects go to a file of their own; the others are what `rejects` selects. */
 static enum lh_code set_bad_lines_aside(struct task *task, struct lh_error *err)
 {
     int64_t rows = 0;
@@ -296,19 +311,19 @@ static enum lh_code set_bad_lines_aside(struct task *task, struct lh_error *err)
         return code;
     struct lh_str copy = lh_arena_printf(
         task->arena,
-        "COPY (SELECT text FROM %.*s WHERE json_valid(text)) TO %.*s (FORMAT csv, HEADER false, "
+        "COPY (SELECT text FROM %.*s WHERE " IS_OBJECT ") TO %.*s (FORMAT csv, HEADER false, "
         "DELIMITER '\x01', QUOTE '', ESCAPE '')",
         LH_ARG(lines), LH_ARG(sql_literal(task->arena, storage_staged_path(good))));
     code = engine_execute(task->connection, copy, NULL, task->cancel, &rows, err);
     if (!code && rows == 0)
-        code = lh_fail(err, LH_UNREADABLE, "No line of the file is valid JSON.");
+        code = lh_fail(err, LH_UNREADABLE, "No line of the file is a JSON object.");
     if (code)
         return code;
-    task->rejects = lh_arena_printf(
-        task->arena,
-        "SELECT line::BIGINT AS line, 'not valid JSON' AS reason, text AS raw FROM %.*s "
-        "WHERE NOT json_valid(text) ORDER BY line",
-        LH_ARG(lines));
+    task->rejects =
+        lh_arena_printf(task->arena,
+                        "SELECT line::BIGINT AS line, " REASON " AS reason, text AS raw FROM %.*s "
+                        "WHERE NOT coalesce(" IS_OBJECT ", false) ORDER BY line",
+                        LH_ARG(lines));
     task->path = storage_staged_path(good);
     task->scan.is_gzip = false;
     return describe(task, "newline_delimited", err);
@@ -322,12 +337,18 @@ static bool is_of_the_file(enum lh_code code)
 enum lh_code json_open(struct task *task, struct lh_error *err)
 {
     bool is_array = task->source->format == FORMAT_JSON;
-    enum lh_code code = LH_OK;
+    enum lh_code code = columns_refuse_types(task, err);
+    if (code)
+        return code;
     /* The reader takes a byte order mark for a broken value. */
     if (task->scan.has_mark)
         code = encoding_convert(task, ENCODING_UTF8, err);
     if (code)
         return code;
+    if (task->is_wary) {
+        code = set_bad_lines_aside(task, err);
+        return code ? fail_unreadable(task, code, err) : columns_clean(task, err);
+    }
     code = describe(task, is_array ? "array" : "newline_delimited", err);
     /* Objects over several lines each are no NDJSON, but what many a tool writes. */
     if (is_of_the_file(code) && !is_array && task->scan.depth <= INGEST_JSON_DEPTH_MAX)

@@ -5,7 +5,10 @@ enum lh_code parquet_open(struct task *task, struct lh_error *err)
 {
     struct engine_columns columns = {0};
     int64_t rows = 0;
-    enum lh_code code = task->scan.is_gzip ? encoding_convert(task, ENCODING_UTF8, err) : LH_OK;
+    enum lh_code code = columns_refuse_types(task, err);
+    if (code)
+        return code;
+    code = task->scan.is_gzip ? encoding_convert(task, ENCODING_UTF8, err) : LH_OK;
     if (code)
         return code;
     code = engine_parquet_schema(task->connection, task->path, task->arena, &columns, &rows, err);

@@ -147,13 +147,29 @@ static enum lh_code check_ratio(struct task *task, int64_t rejected, int64_t row
                          "or allow more with options.max_rejected_ratio.");
 }
 
-/* COPY; once more with types from every row if the sample misled. */
+/* COPY. What describing the file did not meet may still be in its lines: then once more without
+ * those that are bad. */
+static enum lh_code write_first(struct task *task, struct output *data, struct lh_error *err)
+{
+    enum lh_code code = write_file(task, task->select, data, err);
+    if (code != LH_UNREADABLE || task->source->format != FORMAT_NDJSON || task->rejects.len)
+        return code;
+    storage_staged_discard(data->staged);
+    *data = (struct output){0};
+    task->is_wary = true;
+    code = task->source->open(task, err);
+    if (!code)
+        code = columns_fit(task, err);
+    return code ? code : write_file(task, task->select, data, err);
+}
+
+/* Once more with types from every row if the sample misled. */
 static enum lh_code write_rows(struct task *task, struct output *data, struct output *rejects,
                                struct ingest_result *result, struct lh_error *err)
 {
     bool is_misled = false;
     bool is_left_out = false;
-    enum lh_code code = write_file(task, task->select, data, err);
+    enum lh_code code = write_first(task, data, err);
     if (!code)
         code = has_misled_types(task, &is_misled, err);
     if (!code && !is_misled)
