@@ -6,7 +6,6 @@
  * digits>.closed.json` as its last. Both are made exclusively and never changed. */
 
 #define EPOCHS_KEPT 64
-#define EPOCH_BYTES_MAX ((size_t)64 << 20) /* of a million datasets */
 
 static struct lh_str epoch_key(uint64_t epoch, bool is_closed, struct lh_arena *arena)
 {

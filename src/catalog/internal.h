@@ -21,6 +21,7 @@
 #include "catalog/versions.h"
 
 #define CATALOG_EPOCH_FOLDER "_catalog/epochs"
+#define EPOCH_BYTES_MAX ((size_t)64 << 20) /* its file names a million datasets */
 #define CATALOG_DATA_FOLDER "datasets"
 #define CATALOG_CHECKPOINT_EVERY 16
 #define CATALOG_FULFILLED_KEEP_MS ((int64_t)24 * 3600 * 1000)

@@ -5,7 +5,6 @@
 #include "catalog/verify.h"
 #include "storage/findings.h"
 
-#define EPOCH_BYTES_MAX ((size_t)4096)
 #define DIGITS 20
 
 struct epochs {
@@ -43,6 +42,9 @@ static void check_members(struct epochs *epochs, struct lh_str key, const json_t
         storage_find(epochs->findings, true, key, "It does not say the sequence of its time.");
     if (!lh_time_parse(lh_json_text(json_object_get(root, "time")), &time_ms))
         storage_find(epochs->findings, true, key, "It does not say when it was written.");
+    const json_t *heads = json_object_get(root, "heads");
+    if (heads && !json_is_object(heads))
+        storage_find(epochs->findings, true, key, "Its list of datasets cannot be read.");
     if (is_closed && sequence >= 0 && sequence < epochs->sequence)
         storage_find(epochs->findings, true, key,
                      "Its sequence %lld is below that of an earlier epoch's end, %lld.",

@@ -32,6 +32,7 @@ struct report_view {
     int64_t jobs;
     int64_t keys;
     int64_t epochs;
+    int64_t idempotency_keys;
     struct lh_list findings;
 };
 static const struct lh_field report_rows[] = {
@@ -47,6 +48,7 @@ static const struct lh_field report_rows[] = {
     LH_INT(struct report_view, jobs, .doc = "Looked at."),
     LH_INT(struct report_view, keys, .doc = "Looked at."),
     LH_INT(struct report_view, epochs, .doc = "Looked at."),
+    LH_INT(struct report_view, idempotency_keys, .doc = "Whose kept answers were looked at."),
     LH_LIST(struct report_view, findings, .fields = &finding_fields, .doc = "Errors first."),
 };
 static const struct lh_fields report_fields =
@@ -71,6 +73,7 @@ static void show(const struct lake_report *report, struct finding_view *findings
         .jobs = report->jobs,
         .keys = report->keys,
         .epochs = report->epochs,
+        .idempotency_keys = report->repeats,
         .findings = {findings, report->finding_count},
     };
 }

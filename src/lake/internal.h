@@ -81,6 +81,10 @@ enum lh_code repeats_begin(struct repeats *repeats, struct lh_str key, struct lh
 void repeats_end(struct repeats *repeats, struct lh_str key, const struct lake_answer *answer);
 /* Moves records of more than a day ago to the trash. */
 enum lh_code repeats_sweep(struct repeats *repeats, struct lh_error *err) LH_MUST_USE;
+/* Over a lake that nobody has open; *ret_count is how many records there are. */
+struct storage_findings;
+enum lh_code repeats_verify(struct storage *storage, struct storage_findings *findings,
+                            int64_t *ret_count, struct lh_error *err) LH_MUST_USE;
 
 /* "4GB", "512 MiB", "1000000" as bytes; empty = 0. LH_INVALID. */
 enum lh_code settings_bytes(struct lh_str text, int64_t *ret, struct lh_error *err) LH_MUST_USE;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "lake/internal.h"
+#include "storage/findings.h"
 #include "storage/storage.h"
 
 #define FOLDER "_idempotency"
@@ -281,6 +282,57 @@ void repeats_end(struct repeats *repeats, struct lh_str key, const struct lake_a
         (void)!add(repeats, sum, true, answer->body);
     }
     pthread_mutex_unlock(&repeats->lock);
+}
+
+/* --- offline */
+
+struct look {
+    struct storage *storage;
+    struct storage_findings *findings;
+    int64_t count;
+};
+
+static bool is_record(struct lh_str name)
+{
+    uint8_t sum[LH_SHA256_BYTES];
+    return name.len == LH_SHA256_HEX_BYTES + strlen(".json") &&
+           lh_str_ends_with(name, lh_lit(".json")) &&
+           lh_hex_parse(lh_str_slice(name, 0, LH_SHA256_HEX_BYTES), sum, sizeof(sum));
+}
+
+static enum lh_code verify_file(void *context, const struct storage_entry *entry,
+                                struct lh_error *err)
+{
+    struct look *look = context;
+    struct lh_error found = LH_ERROR_NONE;
+    struct lake_answer answer;
+    struct lh_str text;
+    (void)err; /* what is wrong is a finding */
+    if (entry->is_special || !is_record(entry->name)) {
+        storage_find(look->findings, entry->is_special, entry->key,
+                     entry->is_special ? "It is a link or a device, not a file."
+                                       : "It is not the record of a request.");
+        return LH_OK;
+    }
+    struct lh_arena *arena = lh_arena_new(0);
+    look->count++;
+    if (storage_get(look->storage, STORAGE_PRIMARY, entry->key, RECORD_BYTES_MAX, arena, &text,
+                    &found) ||
+        parse(text, arena, &answer, &found))
+        storage_find(look->findings, true, entry->key, "%s", found.message);
+    lh_arena_free(arena);
+    return LH_OK;
+}
+
+enum lh_code repeats_verify(struct storage *storage, struct storage_findings *findings,
+                            int64_t *ret_count, struct lh_error *err)
+{
+    struct look look = {.storage = storage, .findings = findings};
+    enum lh_code code =
+        storage_walk(storage, STORAGE_PRIMARY, lh_lit(FOLDER), verify_file, &look, err);
+    if (!code)
+        *ret_count = look.count;
+    return code;
 }
 
 /* --- old ones */

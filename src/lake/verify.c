@@ -4,6 +4,7 @@
 #include "catalog/verify.h"
 #include "engine/engine.h"
 #include "jobs/verify.h"
+#include "lake/internal.h"
 #include "lake/lake.h"
 #include "search/verify.h"
 #include "storage/objects.h"
@@ -43,10 +44,11 @@ struct reports {
     struct catalog_report catalog;
     struct search_report indexes;
     struct objects_report objects;
-    struct storage_findings others; /* of jobs, keys and epochs */
+    struct storage_findings others; /* of the following */
     int64_t jobs;
     int64_t keys;
     int64_t epochs;
+    int64_t repeats;
 };
 
 static enum lh_code look(struct looker *looker, const struct lake_verify_options *options,
@@ -66,6 +68,8 @@ static enum lh_code look(struct looker *looker, const struct lake_verify_options
         code = jobs_verify(looker->storage, &ret->others, &ret->jobs, err);
     if (!code)
         code = access_keys_verify(looker->storage, &ret->others, &ret->keys, err);
+    if (!code)
+        code = repeats_verify(looker->storage, &ret->others, &ret->repeats, err);
     return code;
 }
 
@@ -116,6 +120,7 @@ static void sum_up(const struct reports *reports, struct lh_arena *arena, struct
         .jobs = reports->jobs,
         .keys = reports->keys,
         .epochs = reports->epochs,
+        .repeats = reports->repeats,
     };
     (void)gather(reports, false, ret->findings, gather(reports, true, ret->findings, 0));
 }

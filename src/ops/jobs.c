@@ -170,7 +170,8 @@ static enum lh_code follow(struct op_call *call, struct lh_str id, struct op_rep
         } else if (!code) {
             code = send_event(reply, &info, err);
             seen = info.change;
-            is_over = info.state >= JOB_SUCCEEDED;
+            /* One that is left to the next start does not change before that. */
+            is_over = info.state >= JOB_SUCCEEDED || (info.state == JOB_QUEUED && info.error);
         }
         lh_arena_free(arena);
     }
@@ -204,7 +205,8 @@ const struct op op_jobs_events = {
     .summary = "A job's changes as server-sent events, until it has ended.",
     .description =
         "The first event tells how the job stands; `progress` events follow, `end` is "
-        "the last. When many follow jobs at once, the stream ends early and `retry` says "
+        "the last; a job that waits for the server's next start (it says why) ends the stream "
+        "without one. When many follow jobs at once, the stream ends early and `retry` says "
         "when to come back.",
     .http = {OP_GET, "/jobs/{id}/events"},
     .effect = OP_READ,

@@ -41,6 +41,32 @@ for (const delay of [0, 5, 30, 120, 300]) {
   });
 }
 
+test('the end does not wait for ever for a job: it is named, and run by the next start', { timeout: 120000 }, async (context) => {
+  const folder = temporaryFolder('drain');
+  context.after(folder.remove);
+  let left = 0;
+  for (let turn = 0; turn < 5 && !left; turn++) {
+    const data = join(folder.path, `lake-${turn}`);
+    // No time at all: the job is told to stop, and is not waited for.
+    const first = await startServer({ data, args: ['--server-drain-ms', '0'] });
+    context.after(() => first.kill());
+    const { body } = await (await connect(first)).ingest('big', big(), { mode: 'create', wait: 'false' });
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    const end = await first.stop();
+    assert.equal(end.signal, null);
+    left += end.code === 1;
+    if (end.code === 1) assert.match(first.log(), new RegExp(`jobs\\.left.*${body.job_id}.*stays queued`));
+    else assert.equal(end.code, 0);
+    const second = await startServer({ data });
+    context.after(() => second.kill());
+    const job = await ended(await connect(second), body.job_id);
+    assert.equal(job.state, 'succeeded', JSON.stringify(job));
+    assert.deepEqual(await second.stop(), { code: 0, signal: null });
+    assert.equal((await run(['verify', '--data', data])).code, 0);
+  }
+  assert.ok(left, 'no job was ever left behind');
+});
+
 test('a cancelled job leaves nothing behind', { timeout: 60000 }, async (context) => {
   const server = await startServer();
   context.after(() => server.kill());

@@ -71,6 +71,19 @@ static const json_t *wait_for(struct op_house *house, const char *id)
     return NULL;
 }
 
+/* Who looks after the server learns of jobs that wait for its next start, and of none else. */
+static void check_health(struct op_house *house, bool is_held, const char *id)
+{
+    struct lake_health health;
+    bool is_told = false;
+    lake_check_health(house->lake, house->arena, &health);
+    for (size_t i = 0; i < health.problem_count; i++)
+        is_told = is_told || lh_str_equal(health.problems[i].name, lh_lit("held"));
+    if (is_told != is_held)
+        fail_msg("the job %s %s, and /health says %s of it", id,
+                 is_held ? "waits for the next start" : "has ended", is_told ? "so" : "nothing");
+}
+
 static void append(struct op_house *house, struct told *ret)
 {
     static const char args[] = "{\"dataset\": \"fresh\", \"mode\": \"append\", \"wait\": false}";
@@ -84,6 +97,7 @@ static void append(struct op_house *house, struct told *ret)
     const json_t *job = wait_for(house, ret->id);
     const json_t *error = json_object_get(job, "error");
     ret->state = state_of(job);
+    check_health(house, ret->state < JOB_SUCCEEDED, ret->id);
     if (json_is_object(error))
         ret->error = code_of(json_string_value(json_object_get(error, "code")));
 }

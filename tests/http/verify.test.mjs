@@ -25,6 +25,8 @@ async function lakeAtRest(context) {
   const lake = await connect(server);
   const { body } = await lake.ingest('people', 'id,name\n1,a\n', { wait: 'false' });
   assert.equal((await ended(lake, body.job_id)).state, 'succeeded');
+  const repeatable = await lake.patch('/catalog/datasets/by-name/people/metadata', { description: 'd' }, { headers: { 'Idempotency-Key': 'once' } });
+  assert.equal(repeatable.status, 200, repeatable.text);
   const kept = await lake.post('/access/keys', { name: 'kept', role: 'reader' });
   const gone = await lake.post('/access/keys', { name: 'gone', role: 'reader' });
   assert.equal(kept.status, 201, kept.text);
@@ -40,6 +42,7 @@ const flip = (path) => {
 };
 const rewrite = (path, change) => writeFileSync(path, JSON.stringify(change(JSON.parse(readFileSync(path, 'utf8')))));
 const epochs = (lake) => readdirSync(join(lake, '_catalog/epochs')).map((name) => `_catalog/epochs/${name}`);
+const answers = (lake) => readdirSync(join(lake, '_idempotency'), { recursive: true }).filter((name) => name.endsWith('.json')).map((name) => `_idempotency/${name}`);
 const input = 'id\n1\n';
 const inputSum = '7cde7fb64fd82bd152710cf238e017b9ab46c0592483edc067ba4f6c75fac108';
 const unfinished = (sha256) => JSON.stringify({
@@ -70,6 +73,8 @@ const damages = [
   ['a key of no role', ({ path, kept }) => rewrite(join(path, `_access/keys/${kept}.json`), (all) => ({ ...all, role: 'queen' })), ({ kept }) => `_access/keys/${kept}.json`],
   ['a key without its sum', ({ path, kept }) => rewrite(join(path, `_access/keys/${kept}.json`), (all) => ({ ...all, secret_sha256: 'abc' })), ({ kept }) => `_access/keys/${kept}.json`],
   ['two keys of one name in force', ({ path, kept }) => cpSync(join(path, `_access/keys/${kept}.json`), join(path, '_access/keys/ffffffffffffffff.json')), () => '_access/keys/ffffffffffffffff.json'],
+  ['the answer kept for a request, garbage', ({ path }) => writeFileSync(join(path, answers(path)[0]), '{"format": 1}'), ({ path }) => answers(path)[0]],
+  ['a stranger among the answers', ({ path }) => writeFileSync(join(path, '_idempotency/notes.txt'), 'mine'), () => '_idempotency/notes.txt', 'info'],
   ['a revocation, garbage', ({ path, gone }) => writeFileSync(join(path, `_access/keys/${gone}.revoked.json`), 'x'), ({ gone }) => `_access/keys/${gone}.revoked.json`],
   ['a revocation of no key', ({ path, gone }) => rmSync(join(path, `_access/keys/${gone}.json`)), ({ gone }) => `_access/keys/${gone}.revoked.json`, 'info'],
 ];
@@ -80,7 +85,7 @@ test('a lake at rest is sound, and what was looked at is counted', { timeout: 60
   assert.equal(verdict.code, 0, verdict.out);
   const report = JSON.parse(verdict.out);
   assert.deepEqual(report.findings, []);
-  assert.deepEqual([report.is_sound, report.errors, report.jobs, report.keys, report.epochs], [true, 0, 1, 2, 1]);
+  assert.deepEqual([report.is_sound, report.errors, report.jobs, report.keys, report.epochs, report.idempotency_keys], [true, 0, 1, 2, 1, 1]);
   assert.match((await run(['verify', '--data', lake.path])).out, /1 jobs, 2 keys, .*sound/);
 });
 
@@ -103,4 +108,20 @@ test('every damage of jobs, epochs and keys is named', { timeout: 120000 }, asyn
     assert.deepEqual(readdirSync(lake.path, { recursive: true }), before, `${name}: verify changed the folder`);
     rmSync(lake.path, { recursive: true });
   }
+});
+
+// The clean end of an epoch names every dataset: its file grows with them.
+test('a lake of many datasets is sound', { timeout: 120000 }, async (context) => {
+  const folder = temporaryFolder('verify');
+  context.after(folder.remove);
+  const server = await startServer({ data: folder.path });
+  context.after(() => server.kill());
+  const lake = await connect(server);
+  for (let at = 0; at < 120; at += 4) {
+    const replies = await Promise.all([0, 1, 2, 3].map((more) => lake.ingest(`many_${at + more}`, 'id\n1\n')));
+    for (const reply of replies) assert.equal(reply.status, 200, reply.text);
+  }
+  assert.deepEqual(await server.stop(), { code: 0, signal: null });
+  const verdict = await run(['verify', '--data', folder.path, '--json']);
+  assert.deepEqual([verdict.code, JSON.parse(verdict.out).findings], [0, []]);
 });
