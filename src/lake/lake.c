@@ -207,7 +207,8 @@ static enum lh_code open_parts(struct lake *lake, struct lh_error *err)
         .on_commit = on_commit, .dependents = find_dependents, .context = lake};
     enum lh_code code = storage_open(&storage, &lake->storage, err);
     if (!code)
-        code = objects_open(lake->storage, &lake->objects, err);
+        code = objects_open(lake->storage, lake->settings->storage.objects_bytes_max,
+                            &lake->objects, err);
     if (!code)
         code = repeats_new(lake->storage, &lake->repeats, err);
     if (!code)

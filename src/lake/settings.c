@@ -40,6 +40,9 @@ static const struct lh_field server_rows[] = {
 static const struct lh_field storage_rows[] = {
     LH_STR(struct settings_storage, root, .max = 4096,
            .doc = "Folder of the lake's objects; empty = the data folder."),
+    LH_INT(struct settings_storage, objects_bytes_max, LH_PRESET(0), .min = 0,
+           .max = (int64_t)1 << 60,
+           .doc = "Most bytes of all objects of /storage together; 0 = as the disk allows."),
 };
 
 static const struct lh_field engine_rows[] = {

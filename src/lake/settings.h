@@ -24,7 +24,8 @@ struct settings_server {
 };
 
 struct settings_storage {
-    struct lh_str root; /* where the lake's objects lie; "" = the data folder */
+    struct lh_str root;        /* where the lake's objects lie; "" = the data folder */
+    int64_t objects_bytes_max; /* of all that people put there as objects; 0 = as the disk allows */
 };
 
 struct settings_engine {

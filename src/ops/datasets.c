@@ -302,7 +302,7 @@ static enum lh_code run_delete(struct op_call *call, const void *raw, struct op_
      */
     struct lh_error late = LH_ERROR_NONE;
     for (size_t i = 0; i < indexes.count && !code; i++)
-        if (search_drop(lake_search(call->lake), indexes.items[i], &late))
+        if (search_drop(lake_search(call->lake), indexes.items[i], 0, &late))
             lh_log_error(LH_LOG_WARN, "datasets.delete", &late);
     return code;
 }

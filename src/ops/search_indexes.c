@@ -402,6 +402,8 @@ static enum lh_code run_get(struct op_call *call, const void *raw, struct op_rep
     const struct name_args *args = raw;
     struct search_index_info info;
     enum lh_code code = search_get(lake_search(call->lake), args->name, call->arena, &info, err);
+    if (!code)
+        op_reply_version(reply, call, info.version);
     return code ? code : op_reply_record(reply, &info, err);
 }
 
@@ -415,6 +417,7 @@ const struct op op_vectors_get = {
     .kind = OP_RECORD,
     .result = &search_index_info_fields,
     .errors = OP_ERRORS(LH_NOT_FOUND, LH_DAMAGED),
+    .has_etag = true,
     .run = run_get,
 };
 
@@ -422,8 +425,10 @@ static enum lh_code run_delete(struct op_call *call, const void *raw, struct op_
                                struct lh_error *err)
 {
     const struct name_args *args = raw;
+    int64_t version = 0;
     (void)reply;
-    return search_drop(lake_search(call->lake), args->name, err);
+    enum lh_code code = op_if_match(call, &version, err);
+    return code ? code : search_drop(lake_search(call->lake), args->name, version, err);
 }
 
 const struct op op_vectors_delete = {
@@ -434,7 +439,9 @@ const struct op op_vectors_delete = {
     .permission = "search.write",
     .fields = &name_fields,
     .kind = OP_RESULT_NONE,
-    .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_DAMAGED, LH_UNKNOWN, LH_FULL),
+    .takes_if_match = true,
+    .errors =
+        OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_PRECONDITION, LH_DAMAGED, LH_UNKNOWN, LH_FULL),
     .run = run_delete,
 };
 

@@ -54,7 +54,7 @@ void search_forget_abandoned(struct search *search, struct jobs *jobs)
     for (size_t i = 0; i < count; i++) {
         struct lh_error ignored = LH_ERROR_NONE;
         if (heads[i]->state == SEARCH_BUILDING && !will_run(jobs, heads[i]->job_id))
-            forgive(search_drop(search, heads[i]->name, &ignored));
+            forgive(search_drop(search, heads[i]->name, 0, &ignored));
         index_manifest_unref(heads[i]);
     }
     free(heads);

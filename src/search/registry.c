@@ -317,14 +317,30 @@ enum lh_code index_remove(struct search_index *index, struct lh_error *err)
     return LH_OK;
 }
 
-enum lh_code search_drop(struct search *search, struct lh_str name, struct lh_error *err)
+/* While it is busy with us, nobody publishes another. */
+static enum lh_code check_version(struct search_index *index, int64_t version, struct lh_error *err)
+{
+    struct index_manifest *head = index_head(index);
+    int64_t now = (int64_t)head->version;
+    enum lh_code code = LH_OK;
+    if (version && version != now)
+        code = lh_fail(err, LH_PRECONDITION, "The index '%.*s' is at version %lld, not %lld.",
+                       LH_ARG(head->name), (long long)now, (long long)version);
+    index_manifest_unref(head);
+    return code;
+}
+
+enum lh_code search_drop(struct search *search, struct lh_str name, int64_t version,
+                         struct lh_error *err)
 {
     struct search_index *index = NULL;
     enum lh_code code = index_find(search, name, &index, err);
     if (!code)
         code = index_begin(index, err);
     if (!code) {
-        code = index_remove(index, err);
+        code = check_version(index, version, err);
+        if (!code)
+            code = index_remove(index, err);
         index_end(index);
     }
     index_unref(index);

@@ -13,13 +13,16 @@
 #define FREE_BYTES_KEPT ((int64_t)64 << 20)
 #define READ_ATTEMPTS 8
 
-enum lh_code objects_open(struct storage *storage, struct objects **ret, struct lh_error *err)
+enum lh_code objects_open(struct storage *storage, int64_t bytes_max, struct objects **ret,
+                          struct lh_error *err)
 {
     struct objects *objects = calloc(1, sizeof *objects);
     if (!objects)
         return lh_fail(err, LH_BUSY, "There is no memory for the objects.");
     objects->storage = storage;
     objects->opening = lh_uuid_new();
+    objects->bytes_max = bytes_max;
+    pthread_mutex_init(&objects->count_lock, NULL);
     for (size_t i = 0; i < OBJECTS_STRIPES; i++)
         pthread_mutex_init(&objects->stripes[i], NULL);
     *ret = objects;
@@ -32,6 +35,7 @@ void objects_close(struct objects *objects)
         return;
     for (size_t i = 0; i < OBJECTS_STRIPES; i++)
         pthread_mutex_destroy(&objects->stripes[i]);
+    pthread_mutex_destroy(&objects->count_lock);
     free(objects);
 }
 
@@ -58,6 +62,49 @@ static enum lh_code check_writable(struct objects *objects, struct lh_error *err
 static pthread_mutex_t *stripe_of(struct objects *objects, struct lh_str key)
 {
     return &objects->stripes[lh_str_hash(key) % OBJECTS_STRIPES];
+}
+
+/* --- what all objects may take: nothing changes before they were counted, so that the count stays
+ * right */
+
+static enum lh_code count_first(struct objects *objects, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    if (!objects->bytes_max)
+        return LH_OK;
+    pthread_mutex_lock(&objects->count_lock);
+    if (!objects->is_counted) {
+        code = objects_count_bytes(objects->storage, &objects->bytes, err);
+        objects->is_counted = code == LH_OK;
+    }
+    pthread_mutex_unlock(&objects->count_lock);
+    return code;
+}
+
+static enum lh_code reserve(struct objects *objects, int64_t bytes, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    if (!objects->bytes_max)
+        return LH_OK;
+    pthread_mutex_lock(&objects->count_lock);
+    if (bytes > objects->bytes_max - objects->bytes) {
+        lh_fail(err, LH_FULL,
+                "The objects have %lld bytes; with %lld more they are over the %lld "
+                "that are allowed.",
+                (long long)objects->bytes, (long long)bytes, (long long)objects->bytes_max);
+        code = lh_error_hint(err, "Delete objects, or raise [storage] objects_bytes_max.");
+    } else {
+        objects->bytes += bytes;
+    }
+    pthread_mutex_unlock(&objects->count_lock);
+    return code;
+}
+
+static void give_back(struct objects *objects, int64_t bytes)
+{
+    pthread_mutex_lock(&objects->count_lock);
+    objects->bytes -= objects->is_counted ? bytes : 0;
+    pthread_mutex_unlock(&objects->count_lock);
 }
 
 /* --- conditions */
@@ -304,6 +351,8 @@ enum lh_code objects_put(struct objects *objects, const struct object_put *put,
     struct lh_str type = put->content_type.data ? put->content_type : type_by_ending(put->key);
     enum lh_code code = check_put(objects, put, type, arena, err);
     if (!code)
+        code = count_first(objects, err);
+    if (!code)
         code = stage(objects, &put->content, &staged, &sum, err);
     if (code)
         return code;
@@ -318,17 +367,26 @@ enum lh_code objects_put(struct objects *objects, const struct object_put *put,
         .modified_at = {lh_clock_unix_ms()},
         .modified_by = put->actor,
     };
+    code = reserve(objects, head.bytes, err);
+    if (code) {
+        storage_staged_discard(staged);
+        return code;
+    }
     code = storage_staged_publish(staged, put->bucket, object_data_key(head.data, arena), err);
     storage_staged_discard(staged);
-    if (code)
-        return code; /* published or not, nothing names it: a sweep will find it */
-    code = replace_head(objects, put, &head, arena, &old, &had, err);
-    if (code && code != LH_UNKNOWN)
-        trash(objects, put->bucket, object_data_key(head.data, arena));
-    if (code)
+    if (!code) {
+        code = replace_head(objects, put, &head, arena, &old, &had, err);
+        if (code && code != LH_UNKNOWN)
+            trash(objects, put->bucket, object_data_key(head.data, arena));
+    } /* else, published or not, nothing names it: a sweep will find it */
+    if (code) {
+        give_back(objects, head.bytes);
         return code;
-    if (had)
+    }
+    if (had) {
+        give_back(objects, old.bytes);
         trash(objects, put->bucket, object_data_key(old.data, arena));
+    }
     object_info_of(&head, arena, ret);
     *ret_is_new = !had;
     return LH_OK;
@@ -430,6 +488,8 @@ enum lh_code objects_delete(struct objects *objects, struct lh_str bucket, struc
     struct lh_arena *arena = lh_arena_new(0);
     struct object_head head;
     enum lh_code code = check_address(objects, bucket, key, err);
+    if (!code)
+        code = count_first(objects, err);
     if (code)
         goto out;
     pthread_mutex_t *stripe = stripe_of(objects, key);
@@ -447,6 +507,8 @@ enum lh_code objects_delete(struct objects *objects, struct lh_str bucket, struc
     if (!code)
         code = trash_head(objects, bucket, key, arena, err);
     pthread_mutex_unlock(stripe);
+    if (!code && !is_damaged)
+        give_back(objects, head.bytes);
     if (!code && !is_damaged)
         trash(objects, bucket, object_data_key(head.data, arena));
 out:

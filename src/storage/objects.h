@@ -29,8 +29,9 @@
 
 struct objects; /* opaque; made by objects_open, ended by objects_close */
 
-/* `storage` is borrowed and open for writing. */
-enum lh_code objects_open(struct storage *storage, struct objects **ret,
+/* `storage` is borrowed and open for writing. `bytes_max`: of all objects together; 0 = as the disk
+ * allows. With one, the first change after the opening looks at every head. */
+enum lh_code objects_open(struct storage *storage, int64_t bytes_max, struct objects **ret,
                           struct lh_error *err) LH_MUST_USE;
 void objects_close(struct objects *objects); /* no call may be running; NULL is fine */
 
@@ -63,8 +64,9 @@ struct object_put {
 };
 /* The object is durable, and everybody's, when this returns. *ret_is_new: there was none before.
  * LH_NOT_FOUND: no such bucket; LH_INVALID: the key or the content type; LH_PRECONDITION; LH_FULL:
- * the disk has no room left for it; LH_DAMAGED: other bytes came to lie on the disk than were
- * received; LH_UNKNOWN: it may or may not last: nothing more is written until the next opening. */
+ * the disk, or what is allowed to all objects, has no room left for it; LH_DAMAGED: other bytes
+ * came to lie on the disk than were received; LH_UNKNOWN: it may or may not last: nothing more is
+ * written until the next opening. */
 enum lh_code objects_put(struct objects *objects, const struct object_put *put,
                          struct lh_arena *arena, struct object_info *ret, bool *ret_is_new,
                          struct lh_error *err) LH_MUST_USE;

@@ -17,6 +17,10 @@ struct objects {
     struct storage *storage;
     struct lh_uuid opening; /* ids of this process are above it, whatever the clock does */
     pthread_mutex_t stripes[OBJECTS_STRIPES]; /* by key: one writer of a head at a time */
+    int64_t bytes_max;
+    pthread_mutex_t count_lock; /* guards the two below; held while they are first counted */
+    bool is_counted;
+    int64_t bytes; /* of all objects, those that are being put included */
     atomic_bool is_stopped;
     atomic_size_t damaged;
 };
@@ -48,6 +52,9 @@ enum lh_code object_head_read(struct storage *storage, struct lh_str bucket, str
                               struct lh_error *err) LH_MUST_USE;
 /* The user's key of a head's own key below OBJECTS_HEADS; false: no head is called so. */
 bool object_key_of_head(struct lh_str object_head_key, struct lh_arena *arena, struct lh_str *ret);
+/* The sum of what all heads say. Damaged ones count nothing. */
+enum lh_code objects_count_bytes(struct storage *storage, int64_t *ret,
+                                 struct lh_error *err) LH_MUST_USE;
 void object_info_of(const struct object_head *head, struct lh_arena *arena,
                     struct object_info *ret);
 enum lh_code object_bucket_check(struct storage *storage, struct lh_str bucket,

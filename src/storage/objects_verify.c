@@ -170,3 +170,39 @@ enum lh_code objects_verify(struct storage *storage, const struct lh_cancel *can
     ret->findings = look.findings;
     return LH_OK;
 }
+
+/* --- how much there is */
+
+struct sum {
+    struct storage *storage;
+    int64_t bytes;
+};
+
+static enum lh_code add_bytes(void *context, const struct storage_entry *entry,
+                              struct lh_error *err)
+{
+    struct sum *sum = context;
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_str key = {0};
+    struct object_head head;
+    enum lh_code code = LH_OK;
+    if (!entry->is_special && object_key_of_head(entry->key, arena, &key)) {
+        code = object_head_read(sum->storage, STORAGE_PRIMARY, key, arena, &head, err);
+        if (!code)
+            sum->bytes += head.bytes;
+        else if (code == LH_DAMAGED || code == LH_FORMAT)
+            code = LH_OK;
+    }
+    lh_arena_free(arena);
+    return code;
+}
+
+enum lh_code objects_count_bytes(struct storage *storage, int64_t *ret, struct lh_error *err)
+{
+    struct sum sum = {.storage = storage};
+    enum lh_code code =
+        storage_walk(storage, STORAGE_PRIMARY, lh_lit(OBJECTS_HEADS), add_bytes, &sum, err);
+    if (!code)
+        *ret = sum.bytes;
+    return code;
+}

@@ -96,7 +96,28 @@ function checkOneCommit(events, folder) {
   }
 }
 
-test('every acknowledged ingest was durable first', { timeout: 120000 }, async (context) => {
+// The same of an object: bytes durable under their name, then the head in the place of the one before.
+function checkOnePut(events) {
+  const published = find(events, 0, 'the bytes are renamed into place', (event) => isRename(event) && /\/_objects\/data\/[0-9a-f]{2}\/[0-9a-f-]{36}$/.test(namesOf(event)[1] ?? ''));
+  const [staged, data] = namesOf(events[published]);
+  const lastWrite = events.findLastIndex((event) => isWrite(event) && fileOf(event) === staged);
+  assert.ok(lastWrite >= 0, 'no write of the bytes was seen');
+  const synced = find(events, lastWrite + 1, 'fsync of the bytes after their last write', (event) => isSync(event) && fileOf(event) === staged);
+  assert.ok(synced < published, 'the bytes are renamed before their fsync');
+  assert.ok(/RENAME_NOREPLACE|^link/.test(events[published].text), 'the bytes could replace others');
+  const commit = find(events, 0, 'the head is replaced', (event) => isRename(event) && /\/_objects\/heads\/.*=[^/]+$/.test(namesOf(event)[1] ?? ''));
+  const [stagedHead, head] = namesOf(events[commit]);
+  const folderSynced = find(events, published + 1, "fsync of the bytes' folder", (event) => isSync(event) && fileOf(event) === join(data, '..'));
+  const written = find(events, 0, 'the head is written', (event) => isWrite(event) && fileOf(event) === stagedHead);
+  assert.ok(folderSynced < written, "the head is written before the bytes' folder is durable");
+  const headSynced = find(events, written + 1, 'fsync of the head', (event) => isSync(event) && fileOf(event) === stagedHead);
+  assert.ok(headSynced < commit, 'the head is put into place before its fsync');
+  const commitSynced = find(events, commit + 1, "fsync of the head's folder", (event) => isSync(event) && fileOf(event) === join(head, '..'));
+  const reply = find(events, 0, 'the reply', (event) => /^(sendto|sendmsg|write|writev)$/.test(event.call) && /HTTP\/1\.1 20[01]/.test(event.text));
+  assert.ok(commitSynced < reply, "the reply is sent before the head's folder is durable");
+}
+
+test('every acknowledged ingest and object was durable first', { timeout: 120000 }, async (context) => {
   if (!canTrace()) {
     console.log('skipped: strace may not trace processes here');
     context.skip('strace may not trace processes here');
@@ -124,6 +145,13 @@ test('every acknowledged ingest was durable first', { timeout: 120000 }, async (
     await new Promise((resolve) => setTimeout(resolve, 100));
     checkOneCommit(parse(readFileSync(logFile, 'utf8').slice(from)), lake);
   }
+  for (const text of ['first', 'second']) {
+    from = readFileSync(logFile, 'utf8').length;
+    const response = await fetch(`${server.url}/storage/buckets/primary/objects/traced/one`, { method: 'PUT', body: text });
+    assert.ok(response.ok, await response.text());
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    checkOnePut(parse(readFileSync(logFile, 'utf8').slice(from)));
+  }
   assert.deepEqual(await server.stop(), { code: 0, signal: null });
-  console.log('figure: 3 commits traced, every step in its order');
+  console.log('figure: 3 commits and 2 objects traced, every step in its order');
 });

@@ -43,6 +43,11 @@ static const struct step steps[] = {
      "another 1 9 fresh 1 6 words"},
     {"datasets.delete", "{\"name\": \"another\"}", NULL, "fresh 1 6 words"},
     {"keys.create", "{\"name\": \"k\", \"role\": \"reader\"}", NULL, "fresh 1 6 words k"},
+    {"objects.put", "{\"bucket\": \"primary\", \"key\": \"a/b\"}", "one",
+     "fresh 1 6 words k a/b=one"},
+    {"objects.put", "{\"bucket\": \"primary\", \"key\": \"a/b\"}", "two",
+     "fresh 1 6 words k a/b=two"},
+    {"objects.delete", "{\"bucket\": \"primary\", \"key\": \"a/b\"}", NULL, "fresh 1 6 words k"},
 };
 #define STEP_COUNT (sizeof(steps) / sizeof(steps[0]))
 
@@ -87,6 +92,16 @@ static const char *state_of(struct op_house *house)
     items = json_object_get(op_house_call(house, "keys.list", NULL), "items");
     for (size_t i = 0; i < json_array_size(items); i++)
         strcat(state, " k");
+    items =
+        json_object_get(op_house_call(house, "objects.list", "{\"bucket\": \"primary\"}"), "items");
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        const char *key = json_string_value(json_object_get(json_array_get(items, i), "key"));
+        char args[128];
+        snprintf(args, sizeof(args), "{\"bucket\": \"primary\", \"key\": \"%s\"}", key);
+        op_house_call(house, "objects.get", args);
+        size_t len = strlen(state);
+        snprintf(state + len, sizeof(state) - len, " %s=%.*s", key, LH_ARG(house->body));
+    }
     return state;
 }
 

@@ -366,6 +366,28 @@ test('killed at any moment: every key has what it had or what was put, and nothi
   }
 });
 
+test('one object, and all of them together, are held to their limits', async (context) => {
+  const own = await startServer({ env: { LAKEHOUSE_LOG_REQUESTS: 'false', LAKEHOUSE_STORAGE_OBJECTS_BYTES_MAX: '10000', LAKEHOUSE_SERVER_UPLOAD_BYTES_MAX: '8000' } });
+  context.after(() => own.stop());
+  const client = await connect(own);
+  const send = (key, bytes, headers) => client.send('PUT', `${at}/${key}`, { body: 'x'.repeat(bytes), headers });
+  assert.equal((await send('big', 8001)).status, 413);
+  assert.equal((await send('a', 6000)).status, 201);
+  const full = await send('b', 4001);
+  assert.deepEqual([full.status, full.body.code], [507, 'no_space']);
+  assert.match(full.body.hint, /objects_bytes_max/);
+  assert.equal((await client.get(`${at}/b`)).status, 404);
+  assert.equal((await send('b', 4000)).status, 201);
+  assert.equal((await send('b', 1)).status, 507, 'what replaces another needs its room beside it');
+  assert.equal((await client.delete(`${at}/a`)).status, 204);
+  assert.equal((await send('b', 10, { 'if-none-match': '*' })).status, 412);
+  assert.equal((await send('b', 5)).status, 200);
+  const replies = await Promise.all(Array.from({ length: 12 }, (_, i) => send(`many/${i}`, 2000)));
+  assert.deepEqual(replies.map((one) => one.status).sort(), [...Array(4).fill(201), ...Array(8).fill(507)]);
+  const { items } = (await client.get(at)).body;
+  assert.ok(items.reduce((sum, one) => sum + one.bytes, 0) <= 10000);
+});
+
 test('the command line puts, gets, lists and deletes, on a server and on the folder alone', async (context) => {
   const here = mkdtempSync(join(tmpdir(), 'lakehouse-cli-'));
   context.after(() => rmSync(here, { recursive: true, force: true }));

@@ -105,3 +105,21 @@ test('the command line searches a running server', { timeout: 30000 }, async (co
   assert.equal(missing.code, 1);
   assert.match(missing.err, /There is no index 'nothing'/);
 });
+
+test('an index is removed only at the version that If-Match names', async (context) => {
+  const server = await startServer();
+  context.after(() => server.kill());
+  const lake = await connect(server);
+  await lake.ingest('matched', 'id,text\n1,one\n2,two\n');
+  await lake.post('/vectors/index', { index_name: 'matched_v1', dataset: 'matched', id_column: 'id', text_columns: ['text'] });
+  const first = await lake.get('/vectors/indexes/matched_v1');
+  const tag = first.headers.get('etag');
+  assert.equal(tag, `"${first.body.version}"`);
+  await lake.ingest('matched', 'id,text\n3,three\n', { mode: 'append' });
+  await lake.post('/vectors/refresh/matched', { index_name: 'matched_v1' });
+  assert.equal((await lake.delete('/vectors/indexes/matched_v1', { headers: { 'if-match': tag } })).status, 412);
+  const now = (await lake.get('/vectors/indexes/matched_v1')).headers.get('etag');
+  assert.notEqual(now, tag);
+  assert.equal((await lake.delete('/vectors/indexes/matched_v1', { headers: { 'if-match': now } })).status, 204);
+  assert.equal((await lake.get('/vectors/indexes/matched_v1')).status, 404);
+});
