@@ -14,7 +14,7 @@ static void put_encoded(struct lh_buf *buf, struct lh_str text)
 {
     static const char plain[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-    for (size_t i = 0; i < text.len; i++) {
+    for (size_t i = 0; text.data && i < text.len; i++) {
         char c = text.data[i];
         if (c && strchr(plain, c))
             lh_buf_append_char(buf, c);

@@ -169,7 +169,7 @@ static enum lh_code bind_raw(const struct op *op, const struct http_request *req
     enum lh_code code = LH_OK;
     upload.path =
         lh_arena_printf(request->arena, "%.*s/%.*s", LH_ARG(staging), LH_ARG(upload.path));
-    for (size_t i = 0; i < op->fields->count && !code; i++) {
+    for (size_t i = 0; op->fields && i < op->fields->count && !code; i++) {
         const struct lh_field *field = &op->fields->items[i];
         if (field->type == LH_FIELD_FILE)
             code =

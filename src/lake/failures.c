@@ -173,7 +173,7 @@ static const struct kept *look_back(const struct ring *ring, size_t *back, int64
 {
     for (; *back < LAKE_FAILURES_KEPT; ++*back) {
         const struct kept *kept =
-            ring->items[(ring->next + 2 * LAKE_FAILURES_KEPT - 1 - *back) % LAKE_FAILURES_KEPT];
+            ring->items[(ring->next + LAKE_FAILURES_KEPT - 1 - *back) % LAKE_FAILURES_KEPT];
         if (!kept)
             return NULL;
         if ((!before || kept->failure.number < before) && fits(&kept->failure, filter))

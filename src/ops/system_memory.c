@@ -15,7 +15,7 @@ static const struct lh_field process_rows[] = {
     LH_INT(struct lh_process_memory, address_space, .required = true, .doc = "Reserved, not used."),
     LH_INT(struct lh_process_memory, swapped, .required = true, .doc = "Moved out of RAM."),
     LH_INT(struct lh_process_memory, heap_used, .required = true,
-           .doc = "Handed out by the allocator, the engine's share of it included."),
+           .doc = "Handed out by the allocator, the engine's share of it included; 0 = not told."),
     LH_INT(struct lh_process_memory, heap_free, .required = true,
            .doc = "Kept by the allocator for later."),
 };

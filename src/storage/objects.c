@@ -486,7 +486,7 @@ enum lh_code objects_delete(struct objects *objects, struct lh_str bucket, struc
                             const struct object_condition *condition, struct lh_error *err)
 {
     struct lh_arena *arena = lh_arena_new(0);
-    struct object_head head;
+    struct object_head head = {0};
     enum lh_code code = check_address(objects, bucket, key, err);
     if (!code)
         code = count_first(objects, err);
@@ -507,10 +507,10 @@ enum lh_code objects_delete(struct objects *objects, struct lh_str bucket, struc
     if (!code)
         code = trash_head(objects, bucket, key, arena, err);
     pthread_mutex_unlock(stripe);
-    if (!code && !is_damaged)
+    if (!code && !is_damaged) {
         give_back(objects, head.bytes);
-    if (!code && !is_damaged)
         trash(objects, bucket, object_data_key(head.data, arena));
+    }
 out:
     lh_arena_free(arena);
     return code;

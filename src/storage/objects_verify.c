@@ -88,12 +88,14 @@ static enum lh_code look_at_head(void *context, const struct storage_entry *entr
     struct lh_arena *arena = lh_arena_new(0);
     struct lh_error why = LH_ERROR_NONE;
     struct lh_str key = {0};
-    struct object_head head;
+    struct object_head head = {0};
     enum lh_code code = LH_OK;
-    if (entry->is_special || !object_key_of_head(entry->key, arena, &key))
-        code = lh_fail(&why, LH_DAMAGED, "It is no file that a lakehouse makes.");
-    else
+    if (entry->is_special || !object_key_of_head(entry->key, arena, &key)) {
+        lh_fail(&why, LH_DAMAGED, "It is no file that a lakehouse makes.");
+        code = LH_DAMAGED;
+    } else {
         code = object_head_read(look->storage, STORAGE_PRIMARY, key, arena, &head, &why);
+    }
     if (!code) {
         code = names_add(&look->names, head.data, err);
         if (!code && look->findings)

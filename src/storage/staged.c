@@ -1,5 +1,6 @@
 #include "storage/internal.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define SUFFIX_BYTES_MAX 64
@@ -263,6 +264,7 @@ static enum lh_code stage_bytes(struct storage *storage, struct lh_str bytes,
     struct storage_staged *staged = NULL;
     struct storage_sum sum;
     enum lh_code code = storage_stage(storage, lh_lit(".new"), &staged, err);
+    assert(code || staged);
     if (!code)
         code = storage_staged_write(staged, bytes.data, bytes.len, err);
     if (!code)

