@@ -162,7 +162,8 @@ enum lh_code search_list(struct search *search, const struct search_list_filter 
                          struct lh_error *err) LH_MUST_USE;
 enum lh_code search_get(struct search *search, struct lh_str name, struct lh_arena *arena,
                         struct search_index_info *ret, struct lh_error *err) LH_MUST_USE;
-/* LH_CONFLICT: it is being built. LH_PRECONDITION: it is not (any more) that `version` (0 = any). */
+/* LH_CONFLICT: it is being built. LH_PRECONDITION: it is not (any more) that `version` (0 = any).
+ */
 enum lh_code search_drop(struct search *search, struct lh_str name, int64_t version,
                          struct lh_error *err) LH_MUST_USE;
 
