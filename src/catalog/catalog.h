@@ -156,6 +156,8 @@ struct catalog_change {
     size_t object_count;
     const struct lh_str *removed; /* REWRITE: keys; LH_RACE if one is no longer live */
     size_t removed_count;
+    bool
+        once; /* APPEND: LH_RACE if a live object came from the same source with the same options */
     bool cascade;
     int64_t retain_from; /* EXPIRE: the oldest version that stays readable */
     struct lh_str actor;

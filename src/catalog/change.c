@@ -227,6 +227,28 @@ static enum lh_code check_files(const struct dataset_state *state,
     return LH_OK;
 }
 
+/* The caller looked before it did the work; meanwhile another may have brought the same file. */
+static enum lh_code check_once(const struct dataset_state *state,
+                               const struct catalog_change *change, const struct manifest *manifest,
+                               struct lh_error *err)
+{
+    for (size_t i = 0; change->once && i < change->object_count; i++) {
+        const struct catalog_object *object = &change->objects[i];
+        bool is_there =
+            state && object->source_sha256.len &&
+            catalog_dataset_source(&state->view, object->source_sha256, object->source_options);
+        for (size_t k = 0; k < manifest->added.count && !is_there; k++)
+            is_there =
+                object->source_sha256.len &&
+                lh_str_equal(manifest->added.items[k].source_sha256, object->source_sha256) &&
+                lh_str_equal(manifest->added.items[k].source_options, object->source_options);
+        if (is_there)
+            return lh_fail(err, LH_RACE, "The same file came into '%.*s' a moment ago.",
+                           LH_ARG(state ? state->view.name : change->name));
+    }
+    return LH_OK;
+}
+
 static struct lh_str schema_of_files(const struct dataset_state *state,
                                      const struct catalog_change *change, struct lh_arena *arena)
 {
@@ -334,6 +356,8 @@ enum lh_code change_merge(const struct catalog_snapshot *snapshot,
         code = check_expiry(state, change, err);
     if (!code)
         code = check_files(state, change, manifest, err);
+    if (!code)
+        code = check_once(state, change, manifest, err);
     struct lh_str schema = schema_of_files(state, change, arena);
     if (!code)
         code = check_schemas(state, change, schema, err);

@@ -4,6 +4,7 @@
 #include "ingest/internal.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 
 #define REASONS_SHOWN 5
 #define RESULT_BYTES_MAX ((size_t)65536)
@@ -296,6 +297,7 @@ static enum lh_code commit(struct task *task, struct lh_str dataset_id, const st
                             .timestamp_ms = lh_clock_unix_ms()}},
         .objects = &object,
         .object_count = 1,
+        .once = !task->options.allow_duplicate,
         .actor = task->args.actor,
         .reason = task->args.reason,
         .job_id = job_id(task->job),
@@ -308,10 +310,19 @@ static enum lh_code commit(struct task *task, struct lh_str dataset_id, const st
     change.result = json_of(task, result);
     enum lh_code code =
         catalog_commit(task->ingest->catalog, &change, task->arena, &committed, err);
-    if (code)
-        return code;
-    result->version = committed.version;
-    return LH_OK;
+    if (code == LH_EXISTS && task->args.mode != INGEST_CREATE)
+        code = err ? (err->code = LH_RACE) : LH_RACE; /* made by another since we looked */
+    if (!code)
+        result->version = committed.version;
+    /* Where it is sure that nothing names them, the files go now; else the next opening decides. */
+    if (committed.is_repeat || (code && code != LH_UNKNOWN && code != LH_LOCKED)) {
+        const struct lh_str keys[] = {data->key, rejects->key};
+        struct lh_error late = LH_ERROR_NONE;
+        if (storage_trash(task->ingest->storage, STORAGE_PRIMARY, keys, rejects->key.len ? 2 : 1,
+                          &late))
+            lh_log_error(LH_LOG_WARN, "ingest.trash", &late);
+    }
+    return code;
 }
 
 enum lh_code write_dataset(struct task *task, struct ingest_result *result, struct lh_error *err)

@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '../support/client.mjs';
-import { startServer } from '../support/server.mjs';
+import { run, startServer, temporaryFolder } from '../support/server.mjs';
 
 let server;
 let lake;
@@ -228,4 +228,30 @@ test('sixteen writers append to one dataset at once and none is lost', async () 
     lake.ingest('busy', `writer,n\n${writer},1\n`, { mode: 'append' })));
   assert.deepEqual(answers.map(({ status }) => status), Array(16).fill(200));
   assert.deepEqual(await lake.rows('SELECT count(*), count(DISTINCT writer) FROM busy'), [[17, 17]]);
+});
+
+test('the same file sent several times at once comes in once, and a new name is made once', { timeout: 60000 }, async (context) => {
+  const folder = temporaryFolder();
+  context.after(() => folder.remove());
+  const own = await startServer({ data: folder.path });
+  context.after(() => own.kill());
+  const house = await connect(own);
+  const csv = `id,name\n${Array.from({ length: 20000 }, (_, at) => `${at},name ${at}\n`).join('')}`;
+  const made = await Promise.all([0, 1, 2, 3].map((at) => house.ingest('fresh', `id\n${at}\n`, {})));
+  for (const reply of made) assert.equal(reply.status, 200, reply.text);
+  assert.equal((await house.get('/catalog/datasets')).body.items.length, 1);
+  await house.ingest('target', 'id,name\n-1,x\n', {});
+  const sent = await Promise.all([0, 1, 2, 3].map(() => house.ingest('target', csv, { mode: 'append' })));
+  for (const reply of sent) assert.equal(reply.status, 200, reply.text);
+  assert.equal(sent.filter((reply) => reply.body.deduplicated).length, 3);
+  assert.deepEqual(await house.rows('SELECT count(*) FROM target'), [[20001]]);
+
+  const dataset = (await house.get('/catalog/datasets/by-name/target')).body;
+  const files = () => readdirSync(join(folder.path, 'datasets', dataset.id)).length;
+  const before = files();
+  const stale = await house.ingest('target', 'id,name\n-2,y\n', { mode: 'append', headers: { 'if-match': '"1"' } });
+  assert.equal(stale.status, 412, stale.text);
+  assert.equal(files(), before, 'a refused ingest left a file');
+  await own.stop();
+  assert.equal((await run(['verify', '--data', folder.path])).code, 0);
 });
