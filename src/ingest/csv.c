@@ -180,8 +180,9 @@ static void put_read(struct lh_buf *sql, const struct task *task, const struct d
     put_option(sql, "comment", dialect->comment);
     lh_buf_printf(sql, ", skip=%lld, header=%s", (long long)dialect->skip,
                   dialect->has_header ? "true" : "false");
-    if (dialect->date_format.len)
-        put_option(sql, "dateformat", dialect->date_format);
+    /* Without a form the reader takes the beginning of a text for a date and drops the rest. */
+    put_option(sql, "dateformat",
+               dialect->date_format.len ? dialect->date_format : lh_lit("%Y-%m-%d"));
     if (dialect->timestamp_format.len)
         put_option(sql, "timestampformat", dialect->timestamp_format);
     put_common(sql, task);
@@ -293,6 +294,9 @@ enum lh_code csv_open(struct task *task, struct lh_error *err)
     struct lh_buf sql;
     csv_close(task); /* of the reading before */
     enum lh_code code = sniff(task, &dialect, err);
+    enum lh_code seen = scan_end(task, err); /* says more about a bad file than the engine */
+    if (seen)
+        return seen;
     if (!code)
         code = make_columns(task, &dialect, err);
     if (code)

@@ -376,7 +376,7 @@ static enum lh_code take_in(struct task *task, struct ingest_result *result, str
 {
     enum lh_code code = check_space(task, err);
     if (!code)
-        code = scan_file(task, err);
+        code = scan_begin(task, err);
     if (!code)
         code = engine_acquire(task->ingest->engine, lh_str_of(NULL), task->cancel,
                               &task->connection, err);

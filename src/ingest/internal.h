@@ -58,8 +58,8 @@ struct source_column {
 
 struct task;
 
-/* One format. `open` gives task->relation and task->columns, and may be asked again with
- * task->is_thorough when types turned out to be wrong. */
+/* One format. `open` waits for the scan, gives task->relation and task->columns, and may be asked
+ * again with task->is_thorough when types turned out to be wrong. */
 struct ingest_source {
     const char *name;
     enum ingest_format format;
@@ -102,6 +102,7 @@ struct task {
     struct lh_str path;           /* what the engine reads */
     const struct ingest_source *source;
     struct scan scan;
+    struct scanning *scanning; /* NULL: the scan has ended */
     struct catalog_snapshot *snapshot;
     const struct catalog_dataset *dataset; /* that there is now; NULL = none */
     enum catalog_action action;
@@ -128,8 +129,11 @@ struct task {
     struct lh_str_list warnings;
 };
 
-/* scan.c: format, encoding, NUL bytes, nesting; LH_UNREADABLE names what and where. */
-enum lh_code scan_file(struct task *task, struct lh_error *err) LH_MUST_USE;
+/* scan.c: format, encoding, NUL bytes, nesting; LH_UNREADABLE names what and where. The first tells
+ * the source and begins; of a big CSV the rest is looked at beside what the caller does next, and
+ * task->scan is whole only after the second (which may be called again). */
+enum lh_code scan_begin(struct task *task, struct lh_error *err) LH_MUST_USE;
+enum lh_code scan_end(struct task *task, struct lh_error *err) LH_MUST_USE;
 
 /* encoding.c */
 enum encoding {

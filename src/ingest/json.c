@@ -337,11 +337,11 @@ static bool is_of_the_file(enum lh_code code)
 enum lh_code json_open(struct task *task, struct lh_error *err)
 {
     bool is_array = task->source->format == FORMAT_JSON;
-    enum lh_code code = columns_refuse_types(task, err);
-    if (code)
-        return code;
+    enum lh_code code = scan_end(task, err);
+    if (!code)
+        code = columns_refuse_types(task, err);
     /* The reader takes a byte order mark for a broken value. */
-    if (task->scan.has_mark)
+    if (!code && task->scan.has_mark)
         code = encoding_convert(task, ENCODING_UTF8, err);
     if (code)
         return code;

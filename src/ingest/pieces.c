@@ -17,7 +17,7 @@ void pieces_close(struct pieces *pieces)
 
 enum lh_code pieces_open(struct lh_str path, struct pieces *ret, struct lh_error *err)
 {
-    *ret = (struct pieces){.fd = -1};
+    *ret = (struct pieces){.fd = -1, .end = INT64_MAX};
     struct lh_arena *arena = lh_arena_new(0);
     unsigned char magic[2] = {0};
     size_t got = 0;
@@ -102,7 +102,9 @@ enum lh_code pieces_next(struct pieces *pieces, unsigned char *space, size_t *re
     if (pieces->is_gzip) {
         code = inflate_some(pieces, space, ret_count, err);
     } else {
-        code = lh_file_read_at(pieces->fd, space, PIECE_BYTES, pieces->offset, ret_count, err);
+        int64_t left = pieces->end - pieces->offset;
+        size_t wanted = left < (int64_t)PIECE_BYTES ? (size_t)left : PIECE_BYTES;
+        code = lh_file_read_at(pieces->fd, space, wanted, pieces->offset, ret_count, err);
         pieces->offset += code ? 0 : (int64_t)*ret_count;
     }
     if (code)

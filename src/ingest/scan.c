@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include "ingest/beside.h"
 #include "ingest/pieces.h"
 
 #define UTF8_MARK "\xEF\xBB\xBF"
@@ -442,11 +443,27 @@ static bool is_odd_mark(struct lh_str mark)
     return mark.len && !memchr(",;|\t\"'", mark.data[mark.len - 1], 6);
 }
 
+/* --- the look --------------------------------------------------------------------------------
+ */
+
+struct scanning {
+    const struct task *task;
+    struct pieces pieces;
+    unsigned char *space; /* a piece, and a cut character before it */
+    size_t got;           /* of the first piece, which told the source */
+    struct text_scan text;
+    struct scan found;
+    struct beside beside;
+    bool is_beside;
+};
+
 /* One piece of a text file, the tail of the one before already in front of it. */
-static enum lh_code scan_piece(struct task *task, struct text_scan *text, unsigned char *bytes,
-                               size_t count, bool is_last, struct lh_error *err)
+static enum lh_code scan_piece(struct scanning *scanning, size_t count, bool is_last,
+                               struct lh_error *err)
 {
-    enum ingest_format format = task->source->format;
+    struct text_scan *text = &scanning->text;
+    unsigned char *bytes = scanning->space;
+    enum ingest_format format = scanning->task->source->format;
     bool is_csv = format == FORMAT_CSV || format == FORMAT_TSV;
     enum lh_code code = LH_OK;
     for (size_t at = 0; at < count && !text->has_content; at++)
@@ -457,48 +474,52 @@ static enum lh_code scan_piece(struct task *task, struct text_scan *text, unsign
     memcpy(text->tail, bytes + count - text->tail_len, text->tail_len);
     count -= text->tail_len;
     if (is_csv)
-        note_csv(&task->scan, text, bytes, count);
+        note_csv(&scanning->found, text, bytes, count);
     if (format != FORMAT_JSON)
         code = check_line(text, bytes, count, err);
     if (!code && !is_csv)
-        code = check_depth(text, bytes, count, format == FORMAT_NDJSON, &task->scan, err);
+        code = check_depth(text, bytes, count, format == FORMAT_NDJSON, &scanning->found, err);
     if (!code)
         code = check_text(text, bytes, count, err);
     text->at += (int64_t)count;
     return code;
 }
 
-static enum lh_code scan_pieces(struct task *task, struct pieces *pieces, unsigned char *space,
-                                struct lh_error *err)
+/* From the first piece, which is there, to the end. */
+static enum lh_code scan_pieces(void *context, struct lh_error *err)
 {
-    struct text_scan text = {.line = 1, .last = {'\n', '\n'}};
+    struct scanning *scanning = context;
+    struct text_scan *text = &scanning->text;
+    struct scan *found = &scanning->found;
+    size_t got = scanning->got;
     enum lh_code code = LH_OK;
-    task->scan.has_zeros = is_odd_mark(task->options.delimiter) || is_odd_mark(task->options.quote);
-    for (bool is_first = true; !code; is_first = false) {
-        size_t got = 0;
-        memcpy(space, text.tail, text.tail_len);
-        code = pieces_next(pieces, space + text.tail_len, &got, err);
+    while (!code && (got || text->tail_len)) {
+        code = scan_piece(scanning, text->tail_len + got, got == 0, err);
+        if (code || got == 0)
+            break;
+        memcpy(scanning->space, text->tail, text->tail_len);
+        code = pieces_next(&scanning->pieces, scanning->space + text->tail_len, &got, err);
         if (!code)
-            code = lh_cancel_fail(task->cancel, "The ingest", err);
-        if (!code && is_first && got == 0)
-            code = fail_empty(err);
-        if (!code && is_first)
-            code = choose_source(task, space, got, err);
-        if (code || !task->source->is_text || (got == 0 && text.tail_len == 0))
-            break;
-        code = scan_piece(task, &text, space, text.tail_len + got, got == 0, err);
-        if (got == 0)
-            break;
+            code = lh_cancel_fail(scanning->task->cancel, "The ingest", err);
     }
-    if (!code && task->source->is_text && !text.has_content)
+    if (!code && !text->has_content)
         code = fail_empty(err);
-    task->scan.rows_max = text.line;
-    task->scan.lines = text.is_mac ? 0 : text.line - !text.is_line_open;
+    found->bytes = scanning->pieces.given;
+    found->rows_max = text->line;
+    found->lines = text->is_mac ? 0 : text->line - !text->is_line_open;
     return code;
 }
 
-static enum lh_code scan_open(struct task *task, unsigned char *space, enum encoding *ret,
-                              struct lh_error *err)
+static void scanning_end(void *context)
+{
+    struct scanning *scanning = context;
+    beside_wait(&scanning->beside);
+    pieces_close(&scanning->pieces);
+    free(scanning->space);
+}
+
+static enum lh_code find_encoding(struct task *task, unsigned char *space, enum encoding *ret,
+                                  struct lh_error *err)
 {
     struct pieces pieces;
     size_t got = 0;
@@ -511,25 +532,67 @@ static enum lh_code scan_open(struct task *task, unsigned char *space, enum enco
     return code;
 }
 
-enum lh_code scan_file(struct task *task, struct lh_error *err)
+static enum lh_code scanning_open(struct task *task, struct scanning **ret, struct lh_error *err)
 {
-    struct pieces pieces;
     enum encoding encoding = ENCODING_UTF8;
-    unsigned char *space = malloc(PIECE_BYTES + sizeof(((struct text_scan *)0)->tail));
-    enum lh_code code = space ? scan_open(task, space, &encoding, err)
-                              : lh_fail(err, LH_BUSY, "There is no memory to read the file.");
+    struct scanning *scanning = lh_arena_array(task->arena, 1, sizeof(*scanning));
+    *scanning = (struct scanning){.task = task, .text = {.line = 1, .last = {'\n', '\n'}}};
+    scanning->space = malloc(PIECE_BYTES + sizeof(scanning->text.tail));
+    enum lh_code code = scanning->space
+                            ? find_encoding(task, scanning->space, &encoding, err)
+                            : lh_fail(err, LH_BUSY, "There is no memory to read the file.");
     if (!code && encoding != ENCODING_UTF8 && task->options.format != FORMAT_PARQUET)
         code = encoding_convert(task, encoding, err);
     if (!code)
-        code = pieces_open(task->path, &pieces, err);
+        code = pieces_open(task->path, &scanning->pieces, err);
     if (code) {
-        free(space);
+        free(scanning->space);
         return code;
     }
-    code = scan_pieces(task, &pieces, space, err);
-    task->scan.is_gzip = pieces.is_gzip;
-    task->scan.bytes = pieces.given;
-    free(space);
-    pieces_close(&pieces);
+    lh_arena_defer(task->arena, scanning_end, scanning);
+    *ret = scanning;
+    return LH_OK;
+}
+
+enum lh_code scan_begin(struct task *task, struct lh_error *err)
+{
+    struct scanning *scanning = NULL;
+    enum lh_code code = scanning_open(task, &scanning, err);
+    if (!code)
+        code = pieces_next(&scanning->pieces, scanning->space, &scanning->got, err);
+    if (!code && scanning->got == 0)
+        code = fail_empty(err);
+    if (!code)
+        code = choose_source(task, scanning->space, scanning->got, err);
+    if (code)
+        return code;
+    task->scan.is_gzip = scanning->pieces.is_gzip;
+    task->scan.bytes = scanning->pieces.given;
+    scanning->found = task->scan;
+    scanning->found.has_zeros =
+        is_odd_mark(task->options.delimiter) || is_odd_mark(task->options.quote);
+    if (!task->source->is_text)
+        return LH_OK;
+    task->scanning = scanning;
+    bool is_csv = task->source->format == FORMAT_CSV || task->source->format == FORMAT_TSV;
+    scanning->is_beside = is_csv && scanning->pieces.file_bytes >= BESIDE_BYTES_MIN;
+    if (scanning->is_beside)
+        beside_start(&scanning->beside, scan_pieces, scanning);
+    else
+        code = scan_pieces(scanning, err);
+    return code;
+}
+
+enum lh_code scan_end(struct task *task, struct lh_error *err)
+{
+    struct scanning *scanning = task->scanning;
+    enum lh_code code = LH_OK;
+    if (!scanning)
+        return LH_OK;
+    task->scanning = NULL;
+    if (scanning->is_beside)
+        code = beside_end(&scanning->beside, err);
+    if (!code)
+        task->scan = scanning->found;
     return code;
 }

@@ -149,6 +149,10 @@ static const struct file csv_files[] = {
      "SELECT file_row_number, file_index, filename FROM t", "[[1,2,\"x\"]]", 0, 0},
     {"names with quotes and emoji", "a.csv", BYTES("\"a\"\"b\",\xf0\x9f\x98\x80\n1,2\n"), NULL,
      "SELECT \"a\"\"b\", \"\xf0\x9f\x98\x80\" FROM t", "[[1,2]]", 0, 0},
+    {"a time of day is not cut off a date", "a.csv",
+     BYTES("d,e\n2024-01-02,1\n2024-01-03 15:00:00,2\n2024-01-04x,3\n"),
+     "{\"types\": {\"d\": \"DATE\"}, \"max_rejected_ratio\": 1}", "SELECT d::VARCHAR, e FROM t",
+     "[[\"2024-01-02\",1]]", 2, 0},
     {"dates and times have their types", "a.csv", BYTES("d,s\n2024-02-29,2024-02-29 12:00:00\n"),
      NULL, TYPES, "[[\"DATE\",\"TIMESTAMP\"]]", 0, 0},
     {"fractions in other columns leave whole numbers whole", "a.csv",
@@ -385,6 +389,110 @@ static void numbers_across_pieces_are_seen(void **state)
     }
 }
 
+/* Two threads look through big files for numbers, each through a half. */
+static void a_row_over_the_middle_of_a_file_is_one_row(void **state)
+{
+    enum { ROWS = 750000 };
+    static const char row[] = "1,2,x\n";
+    (void)state;
+    struct lh_buf csv;
+    lh_buf_init(&csv, 16 << 20);
+    lh_buf_append_str(&csv, lh_lit("a,b,c\n"));
+    for (int i = 0; i < ROWS; i++)
+        lh_buf_append_str(&csv, lh_str_of(row));
+    lh_buf_append_str(&csv, lh_lit("3,4,\""));
+    for (int i = 0; i < ROWS / 10; i++)
+        lh_buf_append_str(&csv, lh_lit("1,007,z\n"));
+    lh_buf_append_str(&csv, lh_lit("\"\n"));
+    for (int i = 0; i < ROWS; i++)
+        lh_buf_append_str(&csv, lh_str_of(row));
+    struct file file = {"zeros inside of quotes over the middle",
+                        "a.csv",
+                        csv.data,
+                        csv.len,
+                        NULL,
+                        "SELECT count(*)::INT, sum(a)::INT, any_value(typeof(b)) FROM t",
+                        "[[1500001,1500003,\"BIGINT\"]]",
+                        0,
+                        0};
+    take(&file);
+    lh_buf_append_str(&csv, lh_lit("5,06,y\n"));
+    file.what = "zeros in the second half";
+    file.bytes = csv.data;
+    file.count = csv.len;
+    file.sql = "SELECT b FROM t WHERE a = 5";
+    file.rows = "[[\"06\"]]";
+    take(&file);
+    lh_buf_release(&csv);
+}
+
+/* Fields of text that could be taken for rows, by somebody who loses count of the quotes. */
+static void numbers_inside_of_texts_are_not_numbers_of_columns(void **state)
+{
+    enum { FILES = 12, ROWS = 9000 };
+    static const char *const texts[] = {"plain",
+                                        "\"q,1.5\"",
+                                        "\"x\"\"007\"\",007,\"",
+                                        "\"line\n007,1.5,\n\"",
+                                        "\"\"",
+                                        "in\"ch 007",
+                                        "\"\"\"\"",
+                                        "\"a\"\"\n\"\"09\"",
+                                        " 07",
+                                        "",
+                                        "\"01\n02\"",
+                                        "\"c\"\"\"\"\n5.5,\""};
+    unsigned seed = 20240229;
+    (void)state;
+    for (int number = 0; number < FILES; number++) {
+        struct lh_buf csv;
+        char rows[64];
+        bool has_last = number % 2; /* a second column of numbers, behind the texts */
+        int odd = number % 3 ? -1 : (int)(seed % ROWS);
+        lh_buf_init(&csv, 4 << 20);
+        lh_buf_append_str(&csv, has_last ? lh_lit("a,b,c,d\n") : lh_lit("a,b,c\n"));
+        for (int i = 0; i < ROWS; i++) {
+            const char *parts[2];
+            for (int part = 0; part < 2; part++) {
+                seed = seed * 1103515245 + 12345;
+                parts[part] = texts[(seed >> 16) % (sizeof(texts) / sizeof(texts[0]))];
+            }
+            lh_buf_printf(&csv, "%s,%s,%s%s\n", i == odd ? "\"07\"" : "12", parts[0], parts[1],
+                          has_last ? ",3" : "");
+        }
+        snprintf(rows, sizeof(rows), "[[%d,\"%s\"]]", ROWS, odd >= 0 ? "VARCHAR" : "BIGINT");
+        struct file file = {"texts with quotes",
+                            "a.csv",
+                            csv.data,
+                            csv.len,
+                            "{\"delimiter\": \",\", \"quote\": \"\\\"\", \"escape\": \"\\\"\", "
+                            "\"header\": \"present\"}",
+                            "SELECT count(*)::INT, any_value(typeof(a)) FROM t",
+                            rows,
+                            0,
+                            0};
+        take(&file);
+        lh_buf_release(&csv);
+    }
+}
+
+static void a_bad_byte_late_in_a_big_file_is_told_with_its_line(void **state)
+{
+    enum { ROWS = 1000000 };
+    (void)state;
+    struct lh_buf csv;
+    lh_buf_init(&csv, 16 << 20);
+    lh_buf_append_str(&csv, lh_lit("a,b,c\n"));
+    for (int i = 0; i < ROWS; i++)
+        lh_buf_append_str(&csv, lh_lit("1,2,x\n"));
+    lh_buf_append_str(&csv, lh_lit("1,2,\xff\n"));
+    struct file file = {
+        "Latin-1 in the last line", "a.csv", csv.data, csv.len, NULL, NULL, NULL, 0, LH_UNREADABLE};
+    take(&file);
+    assert_non_null(strstr(house.err.message, "Line 1000002 "));
+    lh_buf_release(&csv);
+}
+
 static void a_value_of_fifteen_megabytes_comes_in(void **state)
 {
     size_t count = (size_t)15 << 20;
@@ -560,6 +668,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_comes_after_any_sample_is_not_lost, make,
                                         remove_house),
         cmocka_unit_test_setup_teardown(numbers_across_pieces_are_seen, make, remove_house),
+        cmocka_unit_test_setup_teardown(a_row_over_the_middle_of_a_file_is_one_row, make,
+                                        remove_house),
+        cmocka_unit_test_setup_teardown(numbers_inside_of_texts_are_not_numbers_of_columns, make,
+                                        remove_house),
+        cmocka_unit_test_setup_teardown(a_bad_byte_late_in_a_big_file_is_told_with_its_line, make,
+                                        remove_house),
         cmocka_unit_test_setup_teardown(a_value_of_fifteen_megabytes_comes_in, make, remove_house),
         cmocka_unit_test_setup_teardown(an_append_never_changes_what_values_mean, make,
                                         remove_house),
