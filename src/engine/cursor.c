@@ -12,10 +12,48 @@ static struct lh_str text_of(const struct engine_cursor *cursor)
     return lh_buf_str(&cursor->statement->text);
 }
 
+static bool is_interrupt(const char *message)
+{
+    return message && (strstr(message, "INTERRUPT") || strstr(message, "Interrupted"));
+}
+
+/* When one of its threads fails, the library interrupts the others, and at times it is that which
+ * it tells instead of the failure. Nobody else interrupts a statement whose token has not fired, so
+ * the statement is run again, without its rows, for what it really has to say. NULL: nothing this
+ * time.
+ */
+#define REASON_TRIES 3
+static const char *ask_again(struct engine_cursor *cursor)
+{
+    duckdb_prepared_statement prepared = cursor->statement->prepared;
+    const char *message = NULL;
+    if (duckdb_prepared_statement_type(prepared) != DUCKDB_STATEMENT_TYPE_SELECT)
+        return NULL;
+    for (int i = 0; i < REASON_TRIES && !lh_cancel_check(cursor->cancel); i++) {
+        duckdb_data_chunk chunk = NULL;
+        if (cursor->has_result)
+            duckdb_destroy_result(&cursor->result);
+        cursor->has_result = true;
+        if (duckdb_execute_prepared_streaming(prepared, &cursor->result) == DuckDBSuccess)
+            while ((chunk = duckdb_fetch_chunk(cursor->result)) != NULL)
+                duckdb_destroy_data_chunk(&chunk);
+        message = duckdb_result_error(&cursor->result);
+        if (!message || !*message)
+            return NULL; /* it went well: the failure was no property of the statement */
+        if (!is_interrupt(message))
+            return message;
+    }
+    return message;
+}
+
 static enum lh_code fail_cursor(struct engine_cursor *cursor, const char *message,
                                 struct lh_error *err)
 {
     struct engine *engine = cursor->connection->engine;
+    if (is_interrupt(message) && !lh_cancel_check(cursor->cancel)) {
+        const char *reason = ask_again(cursor);
+        message = reason ? reason : message;
+    }
     enum lh_code code = connection_take_error(cursor->connection, err);
     if (!code)
         code = engine_fail(message, text_of(cursor), statement_offset(cursor->statement),
