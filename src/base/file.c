@@ -239,6 +239,11 @@ enum lh_code lh_file_resize(int fd, int64_t bytes, struct lh_error *err)
     return LH_OK;
 }
 
+void lh_file_forget_before(int fd, int64_t offset)
+{
+    (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, offset);
+}
+
 enum lh_code lh_file_sync(int fd, struct lh_error *err)
 {
     /* Never again after a failure, EINTR included: the kernel may have dropped the pages it could

@@ -76,6 +76,9 @@ enum lh_code lh_file_read_at(int fd, void *bytes, size_t count, int64_t offset, 
 /* The file is `bytes` long afterwards: cut, or longer with room that is taken now, not when it is
  * written to. LH_FULL: there is not so much; the file may then be longer than it was. */
 enum lh_code lh_file_resize(int fd, int64_t bytes, struct lh_error *err) LH_MUST_USE;
+/* Gives back the disk space of what stands before `offset` and was read; later bytes keep their
+ * place. Where the file system cannot, nothing happens. */
+void lh_file_forget_before(int fd, int64_t offset);
 enum lh_code lh_file_sync(int fd, struct lh_error *err)
     LH_MUST_USE; /* fsync; on failure abandon the file for good */
 enum lh_code lh_file_close(int fd, struct lh_error *err) LH_MUST_USE;

@@ -11,6 +11,7 @@
 
 #define TAP "__lh_tap"
 #define ROW "__lh_row"
+#define PLACE "__lh_place"
 #define COPY_TEXT_BYTES_MAX ((size_t)16 * 1024 * 1024)
 #define ROW_GROUP_ROWS 61440
 
@@ -89,19 +90,35 @@ static struct engine_content end_sums(struct engine_connection *connection)
 /* --- writing
  * -------------------------------------------------------------------------------------------- */
 
+/* Keeping the order of rows, the library's writer holds back whole batches of several threads, some
+ * 200 MB. Rows that are numbered as they come run through one thread, in order by themselves: then
+ * there is nothing to keep, and one row group at a time is held. A small LIMIT the library
+ * materialises, and its rows are few. */
+#define STREAMED_ROWS_MIN 100000
+static bool is_streamed(const struct engine_copy_options *options)
+{
+    return options && options->has_no_sums && options->row_max >= STREAMED_ROWS_MIN;
+}
+
 /* SELECT the columns under their own names, in the types that are stored, past the tap. Inside they
  * are called c0, c1, …, so that no name of the caller's can meet one of ours. */
 static size_t write_tapped(const struct engine_columns *columns, const struct lh_str *names,
-                           size_t connection_index, int64_t row_max, struct lh_str select,
-                           struct lh_buf *buf)
+                           size_t connection_index, const struct engine_copy_options *options,
+                           struct lh_str select, struct lh_buf *buf)
 {
+    bool has_sums = !options || !options->has_no_sums;
     lh_buf_append_str(buf, lh_lit("SELECT "));
     for (size_t i = 0; i < columns->count; i++) {
         lh_buf_printf(buf, "%sc%zu AS ", i ? ", " : "", i);
         engine_quote_ident(buf, names ? names[i] : columns->items[i].name);
     }
-    lh_buf_printf(buf, " FROM (SELECT *, " TAP "(%zu, hash(" ROW ")) AS __lh_ok FROM (SELECT ",
-                  connection_index);
+    lh_buf_append_str(buf, lh_lit(" FROM ("));
+    if (has_sums)
+        lh_buf_printf(buf, "SELECT *, " TAP "(%zu, hash(" ROW ")) AS __lh_ok FROM (",
+                      connection_index);
+    else if (is_streamed(options))
+        lh_buf_append_str(buf, lh_lit("SELECT *, row_number() OVER () AS " PLACE " FROM ("));
+    lh_buf_append_str(buf, lh_lit("SELECT "));
     for (size_t i = 0; i < columns->count; i++) {
         size_t start = buf->len;
         lh_buf_printf(buf, "%sCAST(c%zu AS ", i ? ", " : "", i);
@@ -121,9 +138,15 @@ static size_t write_tapped(const struct engine_columns *columns, const struct lh
     for (size_t i = 0; i < columns->count; i++)
         lh_buf_printf(buf, "%sc%zu", i ? ", " : "", i);
     lh_buf_append_char(buf, ')');
+    long long row_max = options ? options->row_max : 0;
+    if (is_streamed(options))
+        lh_buf_printf(buf, ")) WHERE " PLACE " <= %lld", row_max);
     if (row_max)
-        lh_buf_printf(buf, " LIMIT %lld", (long long)row_max);
-    lh_buf_append_str(buf, lh_lit(") AS " ROW ") WHERE __lh_ok"));
+        lh_buf_printf(buf, " LIMIT %lld", row_max);
+    if (has_sums)
+        lh_buf_append_str(buf, lh_lit(") AS " ROW ") WHERE __lh_ok"));
+    else if (!is_streamed(options))
+        lh_buf_append_char(buf, ')');
     return prefix;
 }
 
@@ -165,6 +188,7 @@ enum lh_code engine_copy(struct engine_connection *connection, struct lh_str sel
     struct lh_arena *arena = lh_arena_new(0);
     struct engine_columns columns;
     struct engine_progress progress = {0};
+    struct engine_step step = {0};
     struct lh_str codec;
     struct lh_buf text;
     int64_t rows, written = 0;
@@ -180,25 +204,30 @@ enum lh_code engine_copy(struct engine_connection *connection, struct lh_str sel
                                      : NULL;
     lh_buf_append_str(&text, lh_lit("COPY ("));
     struct lh_str body = statement_body(select);
-    size_t prefix = write_tapped(&columns, names, connection->index, options ? options->row_max : 0,
-                                 body, &text);
+    size_t prefix = write_tapped(&columns, names, connection->index, options, body, &text);
     prefix -= (size_t)(body.data - select.data);
     lh_buf_append_str(&text, lh_lit(") TO "));
     engine_quote_literal(&text, path);
-    lh_buf_printf(&text, " (FORMAT parquet, CODEC '%.*s', ROW_GROUP_SIZE %lld, USE_TMP_FILE false)",
-                  LH_ARG(codec), (long long)rows);
+    lh_buf_printf(
+        &text, " (FORMAT parquet, CODEC '%.*s', ROW_GROUP_SIZE %lld, USE_TMP_FILE false%s)",
+        LH_ARG(codec), (long long)rows, is_streamed(options) ? ", PRESERVE_ORDER false" : "");
     code = lh_buf_check(&text, "The statement to store", err);
     if (code)
         goto out;
     if (options && options->progress)
         progress = (struct engine_progress){options->progress, options->progress_context, 0};
+    if (options && options->step)
+        step = (struct engine_step){options->step, options->step_context};
     begin_sums(connection);
-    code = execute_once(connection, lh_buf_str(&text), params, cancel, &progress, &written, err);
+    code = execute_once(connection, lh_buf_str(&text), params, cancel, &progress,
+                        step.call ? &step : NULL, &written, err);
     if (code) {
         place(code, prefix, select, err);
         goto out;
     }
     struct engine_content content = end_sums(connection);
+    if (options && options->has_no_sums)
+        content = (struct engine_content){.rows = (uint64_t)written};
     if (content.rows != (uint64_t)written) {
         code = lh_fail(err, LH_INTERNAL, "The SQL engine wrote %lld rows of the %llu that it read.",
                        (long long)written, (unsigned long long)content.rows);
@@ -239,7 +268,7 @@ enum lh_code engine_parquet_check(struct engine_connection *connection, struct l
     if (code)
         goto out;
     begin_sums(connection);
-    code = execute_once(connection, lh_buf_str(&text), NULL, cancel, NULL, NULL, err);
+    code = execute_once(connection, lh_buf_str(&text), NULL, cancel, NULL, NULL, NULL, err);
     if (code) {
         place(code, text.len, (struct lh_str){0}, err);
         goto out;

@@ -7,6 +7,8 @@
  */
 #include "engine/internal.h"
 
+#include <time.h>
+
 static struct lh_str text_of(const struct engine_cursor *cursor)
 {
     return lh_buf_str(&cursor->statement->text);
@@ -64,6 +66,43 @@ static enum lh_code fail_cursor(struct engine_cursor *cursor, const char *messag
     return code;
 }
 
+/* Nothing of the statement runs any more when this returns. */
+static void stop_pending(struct engine_cursor *cursor, duckdb_pending_result pending)
+{
+    duckdb_pending_state state;
+    do {
+        duckdb_interrupt(cursor->connection->handle);
+        state = duckdb_pending_execute_task(pending);
+    } while (state == DUCKDB_PENDING_RESULT_NOT_READY ||
+             state == DUCKDB_PENDING_NO_TASKS_AVAILABLE);
+}
+
+/* Part by part, until the first rows are there or the statement has ended, however it did. */
+#define STEP_PAUSE_NS 200000
+static enum lh_code run_in_steps(struct engine_cursor *cursor, duckdb_pending_result pending,
+                                 struct lh_error *err)
+{
+    static const struct timespec pause = {.tv_nsec = STEP_PAUSE_NS};
+    const struct engine_step *step = cursor->step;
+    enum lh_code code = LH_OK;
+    for (;;) {
+        duckdb_pending_state state = duckdb_pending_execute_task(pending);
+        if (state == DUCKDB_PENDING_ERROR)
+            return fail_cursor(cursor, duckdb_pending_error(pending), err);
+        if (state == DUCKDB_PENDING_RESULT_READY)
+            return LH_OK;
+        code = step->call(step->context, err);
+        if (code)
+            break;
+        if (state == DUCKDB_PENDING_NO_TASKS_AVAILABLE)
+            nanosleep(&pause, NULL);
+    }
+    stop_pending(cursor, pending);
+    cursor->is_at_end = true;
+    cursor->has_failed = true;
+    return code;
+}
+
 /* Starts the prepared statement and waits until its first rows are there or it has ended. */
 static enum lh_code start(struct engine_cursor *cursor, struct lh_error *err)
 {
@@ -74,6 +113,11 @@ static enum lh_code start(struct engine_cursor *cursor, struct lh_error *err)
         return code;
     if (duckdb_pending_prepared_streaming(prepared, &pending) == DuckDBError) {
         code = fail_cursor(cursor, duckdb_pending_error(pending), err);
+        duckdb_destroy_pending(&pending);
+        return code;
+    }
+    code = cursor->step ? run_in_steps(cursor, pending, err) : LH_OK;
+    if (code) {
         duckdb_destroy_pending(&pending);
         return code;
     }
@@ -137,12 +181,14 @@ static enum lh_code run(struct engine_cursor *cursor, struct lh_str sql, bool ke
 
 static enum lh_code run_watched(struct engine_connection *connection, struct lh_str sql, bool keep,
                                 const struct engine_params *params, const struct lh_cancel *cancel,
-                                const struct engine_progress *progress, struct engine_cursor **ret,
+                                const struct engine_progress *progress,
+                                const struct engine_step *step, struct engine_cursor **ret,
                                 struct lh_error *err)
 {
     struct engine_cursor *cursor = &connection->cursor;
     assert(!cursor->is_open);
-    *cursor = (struct engine_cursor){.connection = connection, .cancel = cancel, .is_open = true};
+    *cursor = (struct engine_cursor){
+        .connection = connection, .step = step, .cancel = cancel, .is_open = true};
     atomic_fetch_add(&connection->engine->run, 1);
     (void)connection_take_error(connection, NULL); /* none of an earlier statement's */
     watchdog_watch(connection, cancel, progress);
@@ -159,7 +205,7 @@ enum lh_code engine_run(struct engine_connection *connection, struct lh_str sql,
                         const struct engine_params *params, const struct lh_cancel *cancel,
                         struct engine_cursor **ret, struct lh_error *err)
 {
-    return run_watched(connection, sql, true, params, cancel, NULL, ret, err);
+    return run_watched(connection, sql, true, params, cancel, NULL, NULL, ret, err);
 }
 
 enum lh_code engine_query(struct engine *engine, struct lh_str sql,
@@ -271,10 +317,11 @@ enum lh_code engine_execute(struct engine_connection *connection, struct lh_str 
 
 enum lh_code execute_once(struct engine_connection *connection, struct lh_str sql,
                           const struct engine_params *params, const struct lh_cancel *cancel,
-                          const struct engine_progress *progress, int64_t *ret_rows,
-                          struct lh_error *err)
+                          const struct engine_progress *progress, const struct engine_step *step,
+                          int64_t *ret_rows, struct lh_error *err)
 {
     struct engine_cursor *cursor = NULL;
-    enum lh_code code = run_watched(connection, sql, false, params, cancel, progress, &cursor, err);
+    enum lh_code code =
+        run_watched(connection, sql, false, params, cancel, progress, step, &cursor, err);
     return code ? code : drain(cursor, ret_rows, err);
 }

@@ -186,6 +186,12 @@ struct engine_copy_options {
     int64_t row_group_rows;  /* 0: 61440, so that 100,000 rows keep two threads busy */
     int64_t row_max;         /* only so many of the rows; 0: all */
     bool has_distinct_names; /* columns are stored under engine_distinct_names */
+    bool has_no_sums;        /* nobody will compare: *ret has rows only */
+    /* Called on this thread whenever it has done a part of the work, or waits for others who do;
+     * may read what the file has grown by, which the library only appends to. An error ends the
+     * copy. May be NULL. */
+    enum lh_code (*step)(void *context, struct lh_error *err);
+    void *step_context;
     /* Called about ten times a second on another thread, with the rows that went in so far. The
      * library's own progress is not asked: keeping it costs a tenth of a copy. A lock of the
      * connection is held meanwhile, so that no call comes after the copy has returned: it takes no

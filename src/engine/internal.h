@@ -48,8 +48,14 @@ struct engine_progress {
     int64_t next_us;
 };
 
+struct engine_step { /* see engine_copy_options */
+    enum lh_code (*call)(void *context, struct lh_error *err);
+    void *context;
+};
+
 struct engine_cursor {
     struct engine_connection *connection;
+    const struct engine_step *step; /* while the statement starts; NULL: none */
     struct engine_statement *statement;
     const struct lh_cancel *cancel;
     duckdb_result result;
@@ -185,11 +191,12 @@ enum lh_code params_bind(struct engine_statement *statement, const struct engine
 /* --- cursor.c, describe.c
  * ------------------------------------------------------------------------------- */
 
-/* Runs a statement that will not come again, with a report of progress; it is not remembered. */
+/* Runs a statement that will not come again, with a report of progress, and in steps (both may be
+ * NULL); it is not remembered. */
 enum lh_code execute_once(struct engine_connection *connection, struct lh_str sql,
                           const struct engine_params *params, const struct lh_cancel *cancel,
-                          const struct engine_progress *progress, int64_t *ret_rows,
-                          struct lh_error *err);
+                          const struct engine_progress *progress, const struct engine_step *step,
+                          int64_t *ret_rows, struct lh_error *err);
 /* engine_describe of a statement with parameters. */
 enum lh_code describe_columns(struct engine_connection *connection, struct lh_str sql,
                               const struct engine_params *params, const struct lh_cancel *cancel,

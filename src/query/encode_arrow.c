@@ -84,7 +84,7 @@ static void release(void *state)
 }
 
 /* The dictionaries are sent with the first piece, whether rows follow or not. */
-static enum lh_code begin(const struct query *query, const struct query_encode_options *options,
+static enum lh_code begin(struct query *query, const struct query_encode_options *options,
                           struct lh_arena *arena, struct query_output *output, void **ret_state,
                           struct lh_error *err)
 {

@@ -146,7 +146,7 @@ static void release_nested(void *buf)
     lh_buf_release(buf);
 }
 
-static enum lh_code begin(const struct query *query, const struct query_encode_options *options,
+static enum lh_code begin(struct query *query, const struct query_encode_options *options,
                           struct lh_arena *arena, struct query_output *output, void **ret_state,
                           struct lh_error *err)
 {

@@ -12,7 +12,7 @@ struct state {
     bool has_rows;
 };
 
-static enum lh_code begin(const struct query *query, const struct query_encode_options *options,
+static enum lh_code begin(struct query *query, const struct query_encode_options *options,
                           struct lh_arena *arena, struct query_output *output, void **ret_state,
                           struct lh_error *err)
 {

@@ -9,7 +9,7 @@ struct state {
     query_json_cell *cells;
 };
 
-static enum lh_code begin(const struct query *query, const struct query_encode_options *options,
+static enum lh_code begin(struct query *query, const struct query_encode_options *options,
                           struct lh_arena *arena, struct query_output *output, void **ret_state,
                           struct lh_error *err)
 {

@@ -4,8 +4,8 @@
  * so that a result of any size is written with flat memory; a sink that waits holds back the
  * engine. Once bytes have left, an error is part of the output: formats that can (JSON, NDJSON) end
  * with it and are complete; the others are cut, and the door aborts the body (query_encode then
- * returns the error). Parquet has its directory at its end: its rows stand in a nameless file first
- * (query_request.encoder), which is then sent.
+ * returns the error). Parquet is written by the engine into a nameless file
+ * (query_request.encoder), which is sent as it grows.
  */
 #ifndef LAKEHOUSE_QUERY_ENCODER_H
 #define LAKEHOUSE_QUERY_ENCODER_H
@@ -47,7 +47,7 @@ struct query_encoder {
     /* The state is made by begin in `arena`. Each appends to output->buf; besides what lending
      * says, they fail with LH_TOO_LARGE (a single piece), LH_SQL (a value that the format cannot
      * hold) and LH_BUSY (memory). */
-    enum lh_code (*begin)(const struct query *query, const struct query_encode_options *options,
+    enum lh_code (*begin)(struct query *query, const struct query_encode_options *options,
                           struct lh_arena *arena, struct query_output *output, void **ret_state,
                           struct lh_error *err);
     enum lh_code (*chunk)(void *state, const struct engine_chunk *chunk,

@@ -37,7 +37,9 @@ struct query {
     int64_t limit;
     int64_t row_count;
     int64_t started_us;
-    int file; /* -1: the rows come from the cursor */
+    int file;                 /* -1: the rows come from the cursor */
+    struct lh_str file_sql;   /* what is copied to the file */
+    bool is_file_sql_spliced; /* it is the plan's, so its errors are rewritten */
     bool is_truncated;
     bool is_at_end;
 };
@@ -298,38 +300,59 @@ static enum lh_code explain(struct query *query, bool is_analyzed, struct lh_buf
     return code;
 }
 
-/* Runs the statement into a nameless file, which the library opens anew by its descriptor. */
-static enum lh_code run_to_file(struct query *query, struct lh_str sql,
-                                const struct engine_params *params, struct lh_error *err)
-{
-    const struct engine_copy_options options = {.row_max = query->limit,
-                                                .has_distinct_names = true};
-    struct engine_content content;
-    enum lh_code code = lh_file_nameless(query->engine->scratch_path, &query->file, err);
-    if (!code && !query->connection)
-        code = engine_acquire(query->engine->engine, sql, &query->cancel, &query->connection, err);
-    if (code)
-        return code;
-    struct lh_str path = lh_arena_printf(query->arena, "/proc/self/fd/%d", query->file);
-    code =
-        engine_copy(query->connection, sql, path, &options, params, &query->cancel, &content, err);
-    if (!code)
-        query->row_count = (int64_t)content.rows;
-    query->is_at_end = true;
-    return code;
-}
-
 int query_file(const struct query *query)
 {
     return query->file;
+}
+
+/* The library opens the nameless file anew by its descriptor. Its row groups are small, so that the
+ * first is sent soon. */
+#define FILE_GROUP_ROWS 20480
+enum lh_code query_copy(struct query *query,
+                        enum lh_code (*step)(void *context, struct lh_error *err), void *context,
+                        struct lh_error *err)
+{
+    const struct engine_copy_options options = {.row_max = query->limit,
+                                                .row_group_rows = FILE_GROUP_ROWS,
+                                                .has_distinct_names = true,
+                                                .has_no_sums = true,
+                                                .step = step,
+                                                .step_context = context};
+    struct engine_content content;
+    struct lh_error own = LH_ERROR_NONE;
+    struct lh_str path = lh_arena_printf(query->arena, "/proc/self/fd/%d", query->file);
+    const struct engine_params *params = query->is_file_sql_spliced ? &query->params : NULL;
+    enum lh_code code = engine_copy(query->connection, query->file_sql, path, &options, params,
+                                    &query->cancel, &content, &own);
+    query->is_at_end = true;
+    if (!code) {
+        query->row_count = (int64_t)content.rows;
+        return LH_OK;
+    }
+    code = query->is_file_sql_spliced ? query_message(query->plan, &own) : code;
+    if (err)
+        *err = own;
+    return code;
+}
+
+static enum lh_code prepare_file(struct query *query, struct lh_str sql, bool is_spliced,
+                                 struct lh_error *err)
+{
+    enum lh_code code = lh_file_nameless(query->engine->scratch_path, &query->file, err);
+    if (!code && !query->connection)
+        code = engine_acquire(query->engine->engine, sql, &query->cancel, &query->connection, err);
+    query->file_sql = lh_arena_str(query->arena, sql);
+    query->is_file_sql_spliced = is_spliced;
+    return code;
 }
 
 static enum lh_code start(struct query *query, const struct query_request *request,
                           struct lh_str sql, const struct engine_params *params,
                           struct lh_error *err)
 {
-    return request->encoder && request->encoder->is_file ? run_to_file(query, sql, params, err)
-                                                         : run(query, sql, params, err);
+    return request->encoder && request->encoder->is_file
+               ? prepare_file(query, sql, params != NULL, err)
+               : run(query, sql, params, err);
 }
 
 /* EXPLAIN in the text answers with rows, as the engine's own does. */

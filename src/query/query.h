@@ -94,8 +94,8 @@ struct query_request {
     int64_t limit;            /* rows returned at most; 0: QUERY_ROWS_PRESET */
     int64_t timeout_ms;       /* 0: QUERY_TIMEOUT_MS_PRESET */
     int64_t received_us;      /* monotonic: where the time limit counts from; 0: query_open */
-    /* What query_encode will write; NULL: anything but a format that is a file. For such a one the
-     * statement runs to its end before query_open returns, and query_next has no rows. */
+    /* What query_encode will write; NULL: anything but a format that is a file. Such a statement is
+     * run by query_encode, and query_next has no rows. */
     const struct query_encoder *encoder;
 };
 

@@ -178,11 +178,9 @@ static void tells_late_errors(const struct query_encoder *encoder)
                   "CASE WHEN range = 150000 THEN error('late') END AS e FROM range(200000)",
                   1000000, &taken, &is_failed, &err);
     assert_int_equal(err.code, LH_SQL);
-    assert_true(lh_str_find(lh_str_of(err.message), lh_lit("late"), &(size_t){0}));
-    if (encoder->is_file) { /* nothing has left */
-        assert_int_equal(code, LH_SQL);
-        assert_int_equal(taken.pieces, 0);
-    } else if (encoder->fail) { /* the output says it, behind whole rows */
+    if (!lh_str_find(lh_str_of(err.message), lh_lit("late"), &(size_t){0}))
+        fail_msg("%s: %s", encoder->name, err.message);
+    if (encoder->fail) { /* the output says it, behind whole rows */
         assert_int_equal(code, LH_OK);
         assert_true(is_failed && taken.pieces > 1);
         assert_true(

@@ -259,9 +259,9 @@ test('an error after the first byte ends the text formats and cuts the others', 
   const lines = (await whole('ndjson')).bytes.toString().trimEnd().split('\n');
   assert.equal(JSON.parse(lines.pop()).error.detail, 'late');
   assert.equal(JSON.parse(lines[10]).id, 10);
-  for (const format of ['csv', 'arrow']) await assert.rejects(whole(format), /terminated|aborted|closed|fetch failed/, format);
-  const parquet = await whole('parquet');
-  assert.deepEqual([parquet.status, JSON.parse(parquet.bytes).detail], [400, 'late']);
+  for (const format of ['csv', 'arrow', 'parquet']) await assert.rejects(whole(format), /terminated|aborted|closed|fetch failed/, format);
+  const early = await ask("SELECT error('early') FROM range(10)", { format: 'parquet' });
+  assert.deepEqual([early.status, JSON.parse(early.bytes).detail], [400, 'early']);
 });
 
 test('no file of a result is left behind, nor open', async () => {
@@ -335,4 +335,24 @@ test('a packed body that fails late says so as an unpacked one does', async () =
   const { bytes } = await raw(late, { format: 'ndjson', limit: 1000000 }, { 'accept-encoding': 'gzip' });
   assert.equal(JSON.parse(gunzipSync(bytes).toString().trimEnd().split('\n').pop()).error.detail, 'late');
   await assert.rejects(raw(late, { format: 'csv', limit: 1000000 }, { 'accept-encoding': 'zstd' }), /aborted|hang up|reset/);
+});
+
+test('Parquet: many rows come in the order of the statement, up to the limit', async () => {
+  const { parquetReadObjects } = await import(pathToFileURL(join(root, 'deps/test/node_modules/hyparquet/src/index.js')).href);
+  const { compressors } = await import(pathToFileURL(join(root, 'deps/test/node_modules/hyparquet-compressors/src/index.js')).href);
+  const lines = ['id,grp'];
+  for (let id = 0; id < 400000; id++) lines.push(`${id},${(id * 7919) % 1000}`);
+  assert.equal((await lake.ingest('many', lines.join('\n'))).status, 200);
+  for (const [sql, limit] of [
+    ['SELECT id FROM many', 1000000], ['SELECT id FROM many', 150000], ['SELECT id FROM many', 30000], ['SELECT id FROM many ORDER BY grp, id DESC', 1000000],
+    ['SELECT id FROM many WHERE grp < 500 UNION ALL SELECT -id FROM many WHERE grp >= 500', 1000000], ['SELECT id FROM many LIMIT 120000 OFFSET 200000', 500000],
+    ['SELECT a.id FROM many a JOIN many b ON a.id = b.id - 1 ORDER BY a.id', 200000]]) {
+    const { status, bytes } = await ask(sql, { format: 'parquet', limit });
+    assert.equal(status, 200, sql);
+    const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length);
+    const got = (await parquetReadObjects({ file, compressors })).map((row) => Number(row.id));
+    const { rows } = JSON.parse((await ask(sql, { limit })).bytes);
+    assert.equal(got.length, rows.length, sql);
+    assert.ok(rows.every(([id], at) => id === got[at]), `${sql}: another order`);
+  }
 });
