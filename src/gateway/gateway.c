@@ -456,6 +456,7 @@ static enum lh_code listen_on(struct gateway *gateway, struct lh_error *err)
         .port = port,
         .io_threads = (unsigned)settings->io_threads,
         .connections_max = connections_allowed(settings->connections_max),
+        .write_timeout_ms = settings->write_timeout_ms,
         .pool = lake_pool(gateway->lake),
         .staging = gateway->staging,
         .staging_prefix = "",

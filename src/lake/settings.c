@@ -29,6 +29,8 @@ static const struct lh_field server_rows[] = {
            .doc = "Operations that may wait for a worker; more are refused with 503."),
     LH_INT(struct settings_server, connections_max, LH_PRESET(1024), .min = 1, .max = 100000,
            .doc = "Open connections; beyond, silent ones go, else newcomers get 503."),
+    LH_INT(struct settings_server, write_timeout_ms, LH_PRESET(30000), .min = 100, .max = 3600000,
+           .doc = "A client that reads nothing of its reply for so long is cut off."),
     LH_INT(struct settings_server, json_bytes_max, LH_PRESET(8 << 20), .min = 1024, .max = 1 << 30,
            .doc = "Most bytes of a JSON body."),
     LH_INT(struct settings_server, upload_bytes_max, LH_PRESET((int64_t)64 << 30), .min = 1024,

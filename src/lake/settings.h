@@ -18,6 +18,7 @@ struct settings_server {
     int64_t worker_threads; /* 0 = two per processor, at least 4 */
     int64_t queue_max;
     int64_t connections_max;
+    int64_t write_timeout_ms;
     int64_t json_bytes_max;   /* of a JSON body */
     int64_t upload_bytes_max; /* of a multipart body */
     int64_t drain_ms;         /* how long running requests may go on after a signal */
