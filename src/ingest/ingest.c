@@ -474,14 +474,21 @@ static enum lh_code run_once(struct ingest *ingest, struct job *job, int64_t sta
 }
 
 /* Somebody else was first, with a dataset of that name, with other columns or with the same file:
- * looked at again, there is another thing to do, or nothing. */
-#define TRIES_MAX 4
+ * looked at again, there is another thing to do, or nothing. And a file whose fsync failed is given
+ * up for good; the rows may still go into another one. */
+#define RACES_MAX 4
+#define DISK_TRIES_MAX 2
 
 enum lh_code ingest_job_run(void *context, struct job *job, struct lh_error *err)
 {
     int64_t start_us = lh_clock_monotonic_us();
     enum lh_code code = LH_RACE;
-    for (int i = 0; i < TRIES_MAX && code == LH_RACE; i++)
+    int races = 0;
+    int failures = 0;
+    while ((code == LH_RACE && races < RACES_MAX) || (code == LH_IO && failures < DISK_TRIES_MAX)) {
         code = run_once(context, job, start_us, err);
+        races += code == LH_RACE;
+        failures += code == LH_IO;
+    }
     return code;
 }

@@ -88,9 +88,13 @@ static void run_way(const char *what, const struct way *way, fault_session sessi
            stride, sessions, errors);
     assert_true(is_through);
     assert_true(sessions * stride >= points_min);
-    /* How many calls are not made again after an interruption is the session's affair. */
-    if (way->demand != RETRY)
-        assert_true(way->demand == BEAR ? errors == 0 : errors > sessions / 4);
+    /* What fails once may be done again in another file, and interrupted calls are made again: how
+     * much of that there is, is the session's affair. What fails for good must be told. */
+    bool is_for_good = strchr(way->plan, '+') != NULL;
+    if (way->demand == BEAR)
+        assert_int_equal(errors, 0);
+    else if (is_for_good)
+        assert_true(errors > sessions / 4);
 }
 
 void fault_ways_run(const char *what, fault_session session, unsigned points_min,
