@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
 #include "storage/storage.h"
 #include "support/temp_lake.h"
 
@@ -88,6 +89,35 @@ static void a_second_put_of_a_key_loses_and_changes_nothing(void **state)
     assert_int_equal(put(*state, "a/1", "first"), LH_OK);
     assert_int_equal(put(*state, "a/1", "second"), LH_EXISTS);
     then_holds(*state, "a/1", "first");
+}
+
+static void a_replacing_put_takes_the_place_of_the_other_and_readers_keep_theirs(void **state)
+{
+    struct fixture *fixture = *state;
+    char bytes[16];
+    size_t count = 0;
+    int fd = -1;
+    const char *const texts[] = {"first", "second and longer", ""};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        assert_int_equal(storage_put_replacing(fixture->storage, STORAGE_PRIMARY, lh_lit("r/head"),
+                                               lh_str_of(texts[i]), NULL),
+                         LH_OK);
+        then_holds(fixture, "r/head", texts[i]);
+        if (i == 0)
+            assert_int_equal(
+                storage_open_file(fixture->storage, STORAGE_PRIMARY, lh_lit("r/head"), &fd, NULL),
+                LH_OK);
+    }
+    assert_int_equal(lh_file_read_at(fd, bytes, sizeof bytes, 0, &count, NULL), LH_OK);
+    assert_int_equal(count, 5);
+    assert_memory_equal(bytes, "first", 5);
+    lh_file_abandon(fd);
+    assert_int_equal(
+        storage_open_file(fixture->storage, STORAGE_PRIMARY, lh_lit("r/nosuch"), &fd, NULL),
+        LH_NOT_FOUND);
+    assert_int_equal(storage_put_replacing(fixture->storage, STORAGE_PRIMARY, lh_lit("_lock"),
+                                           lh_lit("x"), NULL),
+                     LH_INVALID);
 }
 
 static void a_missing_object_is_not_found(void **state)
@@ -329,6 +359,9 @@ int main(void)
             cmocka_unit_test_setup_teardown(what_is_put_can_be_got, set_up, tear_down),
             cmocka_unit_test_setup_teardown(a_second_put_of_a_key_loses_and_changes_nothing, set_up,
                                             tear_down),
+            cmocka_unit_test_setup_teardown(
+                a_replacing_put_takes_the_place_of_the_other_and_readers_keep_theirs, set_up,
+                tear_down),
             cmocka_unit_test_setup_teardown(a_missing_object_is_not_found, set_up, tear_down),
             cmocka_unit_test_setup_teardown(an_object_over_the_callers_limit_is_refused, set_up,
                                             tear_down),

@@ -23,6 +23,9 @@ before(async () => {
     query: (one.parameters ?? []).map(parameterOf).filter((each) => each.in === 'query'),
     json: resolve(one.requestBody?.content?.['application/json']?.schema),
     form: resolve(one.requestBody?.content?.['multipart/form-data']?.schema),
+    isRaw: Boolean(one.requestBody?.content?.['*/*']),
+    takesSlashes: (one.parameters ?? []).some((each) => each['x-takes-slashes']),
+    takesIfMatch: (one.parameters ?? []).map(parameterOf).some((each) => each.name === 'If-Match'),
     methods: Object.keys(methods).map((each) => each.toUpperCase()),
   })));
 });
@@ -79,6 +82,9 @@ const classes = {
   'an Idempotency-Key that is too long': (one) => (!one.isRead && one.method === 'DELETE' ? [[at(one.path), { headers: { 'idempotency-key': 'x'.repeat(300) } }, [400]]] : []),
   'an object that is not there': (one) => (one.path.includes('{') && one.method !== 'POST' && one.method !== 'PATCH' && one.method !== 'PUT' ? [[at(one.path), {}, [404]]] : []),
   'a path parameter that is no UTF-8': (one) => (one.path.includes('{') && !one.json ? [[one.path.replace(/\{[^}]+\}/g, '%ff%fe'), {}, [400, 404]]] : []),
+  'a path that leads elsewhere': (one) => (one.takesSlashes ? ['b%2f%2e%2e', '..%2fx', 'a%2f..%2fb', 'a%00', '_catalog/x', 'a//b', 'a/', 'x%5cy', 'x'.repeat(300), `${'y/'.repeat(100)}z`].map((key) => [one.path.replace('{bucket}', 'primary').replace('{key}', key), one.isRaw ? { body: 'x' } : {}, [400]]) : []),
+  'a body as it is, with a type that is none': (one) => (one.isRaw ? ['nonsense', '/', 'text/\u00e9', 'x'.repeat(400)].map((type) => [`${one.path.replace('{bucket}', 'primary').replace('{key}', 'typed')}?content_type=${encodeURIComponent(type)}`, { body: 'x' }, [400]]) : []),
+  'an If-Match where nothing has a version': (one) => (!one.isRead && !one.takesIfMatch && one.method === 'DELETE' ? [[at(one.path), { headers: { 'if-match': '"1"' } }, [400]]] : []),
   'a method that the path does not take': (one) => ['PUT', 'PATCH', 'DELETE', 'POST', 'GET'].filter((each) => !one.methods.includes(each)).slice(0, 1).map((method) => [at(one.path), { method }, [405]]),
 };
 

@@ -71,6 +71,17 @@ static void a_parameter_takes_one_part_whatever_it_is(void **state)
                         "datasets.versions");
 }
 
+static void the_rest_of_a_path_is_one_parameter_and_never_nothing(void **state)
+{
+    (void)state;
+    assert_string_equal(op_at(HTTP_PUT, "/storage/buckets/b/objects/a"), "objects.put");
+    assert_string_equal(op_at(HTTP_GET, "/storage/buckets/b/objects/a/b//c/objects"),
+                        "objects.get");
+    assert_string_equal(op_at(HTTP_GET, "/storage/buckets/b/objects"), "objects.list");
+    assert_null(find("/storage/buckets/b/nothing/a"));
+    assert_null(find("/storage/buckets//objects/a"));
+}
+
 static void head_is_get(void **state)
 {
     (void)state;
@@ -200,6 +211,7 @@ int main(void)
         cmocka_unit_test(where_keys_are_asked_for_any_name_is_answered_but_no_other_page),
         cmocka_unit_test(every_operation_is_found_at_its_own_path),
         cmocka_unit_test(a_parameter_takes_one_part_whatever_it_is),
+        cmocka_unit_test(the_rest_of_a_path_is_one_parameter_and_never_nothing),
         cmocka_unit_test(head_is_get),
         cmocka_unit_test(no_prefix_and_no_longer_path_is_a_route),
         cmocka_unit_test(allow_lists_what_a_path_takes),

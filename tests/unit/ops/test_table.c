@@ -101,9 +101,15 @@ static void a_row_that_lacks_something_is_named(void **state)
     then_refused(&op, "path parameter");
     op.http.path = "/things//{id}";
     then_refused(&op, "empty part");
+    op.http.path = "/things/{*id}/more";
+    then_refused(&op, "goes on behind the rest");
+    op.http.path = "/things/{*size}";
+    then_refused(&op, "path parameter");
     op = good;
     op.body = OP_BODY_JSON;
     then_refused(&op, "method that has none");
+    op.body = OP_BODY_RAW;
+    then_refused(&op, "not one file");
 }
 
 static void two_rows_may_not_share_a_name_or_a_route(void **state)
