@@ -8,6 +8,7 @@
 #include "access/keys.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "catalog/catalog.h"
 #include "engine/engine.h"
 #include "ingest/ingest.h"
@@ -112,8 +113,26 @@ static uint64_t search_stamp(void *context)
     return search_definitions(((struct lake *)context)->search);
 }
 
+/* Of loaded indexes: a quarter of what there is, as the engine takes three. */
+static enum lh_code search_memory_max(const struct lake *lake, int64_t *ret, struct lh_error *err)
+{
+    struct lh_process_memory memory;
+    enum lh_code code = settings_bytes(lake->settings->search.memory_limit, ret, err);
+    if (code)
+        return lh_error_field(err, lh_lit("search.memory_limit"));
+    if (*ret)
+        return LH_OK;
+    lh_process_memory(&memory);
+    *ret = memory.limit && memory.limit < memory.machine ? memory.limit / 4 : memory.machine / 4;
+    return LH_OK;
+}
+
 static enum lh_code open_search(struct lake *lake, struct lh_error *err)
 {
+    int64_t memory_max = 0;
+    enum lh_code code = search_memory_max(lake, &memory_max, err);
+    if (code)
+        return code;
     const struct search_options options = {
         .engine = lake->engine,
         .storage = lake->storage,
@@ -121,8 +140,9 @@ static enum lh_code open_search(struct lake *lake, struct lh_error *err)
         .embedders = searching_embedders,
         .embedder_count = searching_embedder_count,
         .source = searching_source(&lake->query),
+        .memory_max = memory_max,
     };
-    enum lh_code code = search_open(&options, &lake->search, err);
+    code = search_open(&options, &lake->search, err);
     if (!code)
         search_forget_abandoned(lake->search, lake->jobs);
     return code;

@@ -63,6 +63,13 @@ static const struct lh_field query_rows[] = {
            .doc = "Resolved statements that are kept."),
 };
 
+static const struct lh_field search_rows[] = {
+    LH_STR(struct settings_search, memory_limit, .max = 32,
+           .doc =
+               "Memory of all loaded indexes together, such as \"4GB\"; those that were not asked "
+               "for longest make room. Empty = a quarter of the machine's."),
+};
+
 static const struct lh_field catalog_rows[] = {
     LH_INT(struct settings_catalog, version_retention_s, LH_PRESET((int64_t)7 * 86400), .min = 0,
            .max = (int64_t)3650 * 86400, .doc = "How long older versions stay readable."),
@@ -88,6 +95,8 @@ static const struct lh_fields engine_fields =
     LH_FIELDS_OF(struct settings_engine, "SettingsEngine", engine_rows);
 static const struct lh_fields query_fields =
     LH_FIELDS_OF(struct settings_query, "SettingsQuery", query_rows);
+static const struct lh_fields search_fields =
+    LH_FIELDS_OF(struct settings_search, "SettingsSearch", search_rows);
 static const struct lh_fields catalog_fields =
     LH_FIELDS_OF(struct settings_catalog, "SettingsCatalog", catalog_rows);
 static const struct lh_fields auth_fields =
@@ -102,6 +111,7 @@ static void list_sections(struct settings *settings)
         {.name = "storage", .fields = &storage_fields, .target = &settings->storage},
         {.name = "engine", .fields = &engine_fields, .target = &settings->engine},
         {.name = "query", .fields = &query_fields, .target = &settings->query},
+        {.name = "search", .fields = &search_fields, .target = &settings->search},
         {.name = "catalog", .fields = &catalog_fields, .target = &settings->catalog},
         {.name = "auth", .fields = &auth_fields, .target = &settings->auth},
         {.name = "log", .fields = &log_fields, .target = &settings->log},
@@ -237,6 +247,8 @@ enum lh_code settings_load(struct lh_str config_path, const struct settings_flag
     int64_t bytes;
     if (!code && (code = settings_bytes(ret->engine.memory_limit, &bytes, err)))
         return lh_error_field(err, lh_lit("engine.memory_limit"));
+    if (!code && (code = settings_bytes(ret->search.memory_limit, &bytes, err)))
+        return lh_error_field(err, lh_lit("search.memory_limit"));
     return code ? code : check_listen(ret->server.listen, ret->auth.enabled, err);
 }
 

@@ -40,6 +40,10 @@ struct settings_query {
     int64_t plan_cache_entries;
 };
 
+struct settings_search {
+    struct lh_str memory_limit; /* "4GB"; "" = a quarter of the machine's memory */
+};
+
 struct settings_catalog {
     int64_t version_retention_s; /* how long old versions stay readable */
 };
@@ -53,13 +57,14 @@ struct settings_log {
     bool requests;
 };
 
-#define SETTINGS_SECTION_COUNT 7
+#define SETTINGS_SECTION_COUNT 8
 
 struct settings {
     struct settings_server server;
     struct settings_storage storage;
     struct settings_engine engine;
     struct settings_query query;
+    struct settings_search search;
     struct settings_catalog catalog;
     struct settings_auth auth;
     struct settings_log log;

@@ -478,6 +478,6 @@ const struct op op_vectors_doc = {
     .fields = &doc_fields,
     .kind = OP_RECORD,
     .result = &search_doc_fields,
-    .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_DAMAGED),
+    .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_DAMAGED, LH_TOO_LARGE),
     .run = run_doc,
 };

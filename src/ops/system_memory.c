@@ -74,6 +74,7 @@ struct limits_view {
     int64_t available;
     struct lh_opt_int control_group;
     int64_t engine;
+    int64_t search;
 };
 static const struct lh_field limits_rows[] = {
     LH_INT(struct limits_view, machine, .required = true, .doc = "RAM of the machine."),
@@ -81,6 +82,8 @@ static const struct lh_field limits_rows[] = {
            .doc = "Of the machine, to whom asks now."),
     LH_OPT_INT(struct limits_view, control_group, .doc = "Of the control group; absent: none."),
     LH_INT(struct limits_view, engine, .required = true, .doc = "[engine] memory_limit."),
+    LH_INT(struct limits_view, search, .required = true,
+           .doc = "[search] memory_limit, of loaded indexes."),
 };
 static const struct lh_fields limits_fields =
     LH_FIELDS_OF(struct limits_view, "MemoryLimits", limits_rows);
@@ -133,6 +136,7 @@ static enum lh_code run_memory(struct op_call *call, const void *args, struct op
         .available = process.available,
         .control_group = {process.limit > 0, process.limit},
         .engine = engine.limit_bytes,
+        .search = search_memory_limit(lake_search(call->lake)),
     };
     const struct memory_view view = {
         .process = &process,

@@ -292,8 +292,8 @@ static enum lh_code prepare(struct build *build, struct view **ret_view, struct 
     if (!code)
         code = ensure_model(build, err);
     if (!code)
-        code = view_load(build->search, build->manifest, false, NULL, build->pass.cancel, ret_view,
-                         err);
+        code = view_load(build->search, build->manifest, false, NULL, NULL, build->pass.cancel,
+                         ret_view, err);
     if (!code && build->manifest->model.len)
         code = model_load(build->search, build->manifest, &build->pass.model, err);
     for (size_t i = 0; i < build->manifest->parts.count && !code; i++)

@@ -122,6 +122,8 @@ struct search_index {
     bool is_doubtful; /* an unknown outcome: nothing more is written before the next opening */
     struct view *view;
     struct overlay *overlay;
+    int64_t claimed_bytes; /* of the memory that loaded indexes may take */
+    uint64_t used_at;      /* by search->clock */
     /* one thread at a time loads; taken before search->lock, never after */
     pthread_mutex_t load_lock;
     struct words *words; /* guarded by load_lock */
@@ -136,6 +138,7 @@ struct search {
     struct search_options options;
     pthread_mutex_t lock; /* guards the list, heads, views, overlays, orphans */
     struct search_index *indexes;
+    uint64_t clock; /* counts searches */
     struct damaged_index *damaged;
     struct lh_arena *arena; /* of the two below */
     struct lh_str *orphans;

@@ -103,19 +103,37 @@ static struct overlay *current(struct search_index *index, const struct catalog_
     return overlay_ref(overlay);
 }
 
+/* Locked: takes away what is loaded of another generation, which no new search uses and no part can
+ * be borrowed from. The caller ends both. */
+static void put_away(struct search_index *index, const struct index_manifest *head,
+                     struct view **ret_view, struct overlay **ret_overlay)
+{
+    if (!index->view || index->view->manifest->generation == head->generation)
+        return;
+    *ret_view = index->view;
+    *ret_overlay = index->overlay;
+    index->view = NULL;
+    index->overlay = NULL;
+}
+
 static enum lh_code load_newest(struct search_index *index, const struct lh_cancel *cancel,
                                 struct view **ret, bool *ret_is_newest, struct lh_error *err)
 {
     struct search *search = index->search;
+    struct view *replaced = NULL;
+    struct overlay *replaced_overlay = NULL;
     pthread_mutex_lock(&search->lock);
     struct index_manifest *head = index_manifest_ref(index->head);
+    put_away(index, head, &replaced, &replaced_overlay);
     struct view *old = index->view ? view_ref(index->view) : NULL;
     pthread_mutex_unlock(&search->lock);
+    overlay_unref(replaced_overlay);
+    view_unref(replaced);
     enum lh_code code = LH_OK;
     if (old && old->manifest == head) {
         *ret = view_ref(old);
     } else {
-        code = view_load(search, head, true, old, cancel, ret, err);
+        code = view_load(search, head, true, old, index, cancel, ret, err);
         if (!code) {
             pthread_mutex_lock(&search->lock);
             view_unref(index->view);
@@ -163,6 +181,9 @@ static enum lh_code load(struct search_index *index, const struct catalog_datase
     overlay = overlay_new(view, dataset);
     if (!lh_str_equal(overlay->data, view->manifest->dataset_data))
         code = compare(search, overlay, dataset, cancel, err);
+    if (!code && overlay->fresh)
+        code = memory_claim(index, view->manifest->name,
+                            view_bytes(view) + view_bytes(overlay->fresh), err);
     if (!code)
         code = words_catch_up(index, overlay, cancel, err);
     if (code)
@@ -173,6 +194,8 @@ static enum lh_code load(struct search_index *index, const struct catalog_datase
     pthread_mutex_unlock(&search->lock);
     overlay_unref(old); /* may end a keyword file, which takes a while */
 out:
+    if (view || code)
+        memory_settle(index);
     pthread_mutex_unlock(&index->load_lock);
     view_unref(view);
     if (code)
@@ -242,6 +265,7 @@ enum lh_code pin_open(struct search *search, struct lh_str name, const struct lh
     if (!code) {
         pthread_mutex_lock(&search->lock);
         pin.overlay = current(pin.index, pin.dataset, arena);
+        pin.index->used_at = ++search->clock;
         pthread_mutex_unlock(&search->lock);
         if (!pin.overlay)
             code = load(pin.index, pin.dataset, cancel, arena, &pin.overlay, err);

@@ -365,7 +365,7 @@ static enum lh_code count_waiting(struct search *search, struct index_manifest *
                                   struct lh_error *err)
 {
     struct view *view = NULL;
-    enum lh_code code = view_load(search, head, false, NULL, cancel, &view, err);
+    enum lh_code code = view_load(search, head, false, NULL, NULL, cancel, &view, err);
     if (code)
         return code;
     struct pass pass = {.search = search,

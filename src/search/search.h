@@ -63,6 +63,7 @@ struct search_options {
     const struct search_embedder *const *embedders; /* the first is the default */
     size_t embedder_count;
     struct search_source source;
+    int64_t memory_max; /* of all loaded indexes together; 0: no limit */
 };
 
 /* Reads the registry, finishes what a crash left, registers the table functions with the engine. A
@@ -95,6 +96,7 @@ struct search_memory {
 };
 void search_memory_list(struct search *search, struct lh_arena *arena, struct search_memory **ret,
                         size_t *ret_count);
+int64_t search_memory_limit(const struct search *search); /* 0: none */
 /* Names of the indexes that rest on a dataset. */
 void search_dependents(struct search *search, struct lh_str dataset_id, struct lh_arena *arena,
                        struct lh_str_list *ret);

@@ -211,8 +211,19 @@ static struct entries *borrow_part(const struct view *old, const struct index_pa
     return entries_ref(old->parts[at]);
 }
 
+/* What the index takes with the parts that are read, and those that are not yet. */
+static int64_t bytes_expected(const struct view *view)
+{
+    const struct index_part *parts = index_parts(view->manifest);
+    int64_t bytes = view_bytes(view);
+    for (size_t i = view->part_count; i < view->manifest->parts.count; i++)
+        bytes += part_bytes_expected(view->manifest, &parts[i]);
+    return bytes;
+}
+
 static enum lh_code load_parts(struct search *search, struct view *view, const struct view *old,
-                               const struct lh_cancel *cancel, struct lh_error *err)
+                               struct search_index *owner, const struct lh_cancel *cancel,
+                               struct lh_error *err)
 {
     const struct index_part *parts = index_parts(view->manifest);
     size_t count = view->manifest->parts.count;
@@ -221,24 +232,28 @@ static enum lh_code load_parts(struct search *search, struct view *view, const s
     view->bases = lh_allocate(count + 1, sizeof *view->bases);
     for (size_t i = 0; i < count && !code; i++) {
         view->parts[i] = borrow_part(old, &parts[i], i, view->has_vectors);
-        if (!view->parts[i])
+        if (owner)
+            code = memory_claim(owner, view->manifest->name, bytes_expected(view), err);
+        if (!code && !view->parts[i])
             code = part_read(search, view->manifest, &parts[i], view->has_vectors, cancel,
                              &view->parts[i], err);
         if (!code)
             view->part_count++;
+        else
+            entries_unref(view->parts[i]);
     }
-    return code;
+    return code || !owner ? code : memory_claim(owner, view->manifest->name, view_bytes(view), err);
 }
 
 enum lh_code view_load(struct search *search, struct index_manifest *manifest, bool has_vectors,
-                       struct view *old, const struct lh_cancel *cancel, struct view **ret,
-                       struct lh_error *err)
+                       struct view *old, struct search_index *owner, const struct lh_cancel *cancel,
+                       struct view **ret, struct lh_error *err)
 {
     struct view *view = lh_allocate(1, sizeof *view);
     atomic_init(&view->refs, 1);
     view->manifest = index_manifest_ref(manifest);
     view->has_vectors = has_vectors;
-    enum lh_code code = load_parts(search, view, old, cancel, err);
+    enum lh_code code = load_parts(search, view, old, owner, cancel, err);
     if (!code)
         code = index_rows(view, err);
     if (!code && has_vectors && manifest->model.len) {

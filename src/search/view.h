@@ -113,10 +113,11 @@ struct view { /* immutable once made, but for what grows while a build adds to i
     struct model *model; /* NULL: vectors were given */
 };
 
-/* `old` (may be NULL) lends the parts and the model that it has already. */
+/* `old` (may be NULL) lends the parts and the model that it has already. `owner`: whose claim on
+ * memory grows with what is read; NULL: nobody's. */
 enum lh_code view_load(struct search *search, struct index_manifest *manifest, bool has_vectors,
-                       struct view *old, const struct lh_cancel *cancel, struct view **ret,
-                       struct lh_error *err) LH_MUST_USE;
+                       struct view *old, struct search_index *owner, const struct lh_cancel *cancel,
+                       struct view **ret, struct lh_error *err) LH_MUST_USE;
 /* A view of these entries alone, with the model of `like`. */
 enum lh_code view_of_entries(const struct view *like, struct entries *entries, struct view **ret,
                              struct lh_error *err) LH_MUST_USE;
@@ -130,6 +131,18 @@ size_t view_find(const struct view *view, struct lh_str id);
 const struct entries *view_entry(const struct view *view, size_t ordinal, size_t *ret_at);
 /* Entries of the row that begins at `ordinal`, side by side. */
 size_t view_row_length(const struct view *view, size_t ordinal);
+
+/* --- memory.c: what loaded indexes may take ----------------------------------------------------*/
+
+int64_t view_bytes(const struct view *view);
+int64_t part_bytes_expected(const struct index_manifest *manifest, const struct index_part *part);
+/* Makes room for so many bytes of the index, in place of what it has claimed before, by unloading
+ * others that nobody searches, those first that were not asked for longest. Under the index's
+ * load_lock. LH_TOO_LARGE: more than there may be; LH_BUSY: the others are being searched. */
+enum lh_code memory_claim(struct search_index *index, struct lh_str name, int64_t bytes,
+                          struct lh_error *err) LH_MUST_USE;
+/* Claims what the index has in fact. */
+void memory_settle(struct search_index *index);
 
 /* --- pass.c: the dataset's rows against what is indexed ----------------------------------------*/
 
