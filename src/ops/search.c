@@ -82,7 +82,7 @@ static const struct lh_field answer_rows[] = {
     LH_INT(struct answer_view, fresh_rows, .doc = "Newer rows, searched from memory."),
     LH_INT(struct answer_view, hidden_rows, .doc = "Indexed rows that are gone or changed."),
     LH_INT(struct answer_view, pending_rows,
-           .doc = "Newer rows that were not searched, because they are many: refresh the index."),
+           .doc = "Newer rows that were not searched, being many or large: refresh the index."),
     LH_DOUBLE(struct answer_view, elapsed_ms, .doc = "Of the search."),
 };
 static const struct lh_fields answer_fields =

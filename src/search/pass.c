@@ -15,6 +15,11 @@
 #define WINDOW_ROWS                                                                                \
     INT64_C(4000000) /* of one statement: below the limit of rows that it may return */
 #define FLUSH_TEXT_BYTES ((size_t)128 << 20)
+/* The chunks of a row stand in one part, so they are in memory together. */
+#define ROW_VECTOR_BYTES_MAX ((size_t)256 << 20)
+/* What a search keeps of rows that are not indexed yet. */
+#define FRESH_TEXT_BYTES_MAX ((size_t)64 << 20)
+#define FRESH_VECTOR_BYTES_MAX ((size_t)128 << 20)
 #define SQL_BYTES_MAX ((size_t)1 << 20)
 
 /* --- ids that were met and are not in the view */
@@ -162,12 +167,35 @@ static enum lh_code read_dataset(struct reading *reading, struct lh_error *err)
     return code;
 }
 
+static enum lh_code fail_text(const struct engine_chunk *chunk, size_t row, struct lh_error *err)
+{
+    struct lh_str id = lh_lit("NULL");
+    if (!engine_vector_is_null(&chunk->columns[0], row))
+        id = lh_str_head(engine_vector_str(&chunk->columns[0], row), 200);
+    lh_fail(err, LH_TOO_LARGE,
+            "The row with the id '%.*s' has a text of more than %zu MB, the most that is indexed.",
+            LH_ARG(id), SEARCH_DOCUMENT_BYTES_MAX >> 20);
+    return lh_error_hint(err, "Cut such texts into several rows.");
+}
+
+static size_t text_bytes(const struct reading *reading, const struct engine_chunk *chunk,
+                         size_t row)
+{
+    size_t count = reading->manifest->text_columns.count, bytes = count ? count - 1 : 0;
+    for (size_t i = 1; i <= count; i++)
+        if (!engine_vector_is_null(&chunk->columns[i], row))
+            bytes += engine_vector_str(&chunk->columns[i], row).len;
+    return bytes;
+}
+
 /* The text columns of a row, those that have a value, each on a line of its own. */
 static enum lh_code join_texts(struct reading *reading, const struct engine_chunk *chunk,
                                size_t row, struct lh_str *ret, struct lh_error *err)
 {
     size_t count = reading->manifest->text_columns.count, given = 0;
     struct lh_str only = {0};
+    if (text_bytes(reading, chunk, row) > SEARCH_DOCUMENT_BYTES_MAX)
+        return fail_text(chunk, row, err);
     for (size_t i = 1; i <= count; i++) {
         if (engine_vector_is_null(&chunk->columns[i], row))
             continue;
@@ -205,6 +233,7 @@ struct row {
     struct lh_str text;
     const float *vector; /* NULL: none is given */
     size_t vector_count;
+    bool is_too_large; /* its text was not read */
     uint8_t hash[SEARCH_HASH_BYTES];
 };
 
@@ -277,18 +306,70 @@ static enum lh_code add_chunks(struct pass *pass, const struct row *row, struct 
     return code;
 }
 
+/* Whether its chunks have more vectors than that; only what may be too long is counted. */
+static bool has_more_chunks(const struct pass *pass, const struct row *row, size_t most)
+{
+    const struct index_manifest *manifest = pass->manifest;
+    size_t size = (size_t)manifest->chunk_size, count = 0;
+    struct search_pieces pieces;
+    struct search_piece piece;
+    /* A piece ends in its last third and the next one begins at most half a size before; where
+     * marks belong to letters, one in two may be shorter. */
+    if (row->vector || row->text.len / (size / 16 + 1) < most)
+        return false;
+    search_pieces_init(&pieces, row->text, size, (size_t)manifest->overlap);
+    while (count <= most && search_pieces_next(&pieces, &piece))
+        count++;
+    return count > most;
+}
+
+static size_t vector_bytes(const struct pass *pass)
+{
+    size_t dimensions = pass->model ? pass->model->embedder->dimensions : pass->dimensions;
+    return (dimensions ? dimensions : 1) * sizeof(float);
+}
+
+/* Whether a search has no room for one more row that is not indexed. */
+static bool is_full(const struct pass *pass, const struct row *row)
+{
+    const struct entries *fresh = pass->fresh;
+    size_t vectors = FRESH_VECTOR_BYTES_MAX / vector_bytes(pass);
+    if (pass->new_rows + pass->changed - pass->pending > pass->rows_max || row->is_too_large)
+        return true;
+    size_t texts = fresh ? fresh->text_bytes : 0, chunks = fresh ? fresh->count : 0;
+    return texts + row->text.len > FRESH_TEXT_BYTES_MAX || chunks >= vectors ||
+           has_more_chunks(pass, row, vectors - chunks);
+}
+
+static enum lh_code check_chunks(const struct pass *pass, const struct row *row,
+                                 struct lh_error *err)
+{
+    size_t most = ROW_VECTOR_BYTES_MAX / vector_bytes(pass);
+    if (!has_more_chunks(pass, row, most))
+        return LH_OK;
+    lh_fail(
+        err, LH_TOO_LARGE,
+        "The row with the id '%.*s' has a text of %zu MB: more than %zu chunks, the most of one "
+        "row.",
+        LH_ARG(lh_str_head(row->id, 200)), row->text.len >> 20, most);
+    return lh_error_hint(err, "Take a larger chunk_size, or cut such texts into several rows.");
+}
+
 static enum lh_code collect(struct pass *pass, const struct row *row, struct lh_error *err)
 {
+    enum lh_code code = LH_OK;
     if (pass->is_count_only)
         return LH_OK;
-    if (!pass->flush && pass->new_rows + pass->changed - pass->pending > pass->rows_max) {
+    if (!pass->flush && is_full(pass, row)) {
         pass->pending++;
         return LH_OK;
     }
+    if (pass->flush && (code = check_chunks(pass, row, err)))
+        return code;
     if (!pass->fresh)
         pass->fresh =
             entries_new(pass->model ? pass->model->embedder->dimensions : pass->dimensions, true);
-    enum lh_code code = add_chunks(pass, row, err);
+    code = add_chunks(pass, row, err);
     if (!code && pass->flush &&
         (pass->fresh->count >= pass->flush_entries || pass->fresh->text_bytes >= FLUSH_TEXT_BYTES))
         code = pass->flush(pass, err);
@@ -314,13 +395,13 @@ static enum lh_code judge(struct pass *pass, const struct row *row, struct lh_er
         return LH_OK;
     }
     pass->rows++;
-    pass->empty_rows += !row->text.len && !row->vector;
+    pass->empty_rows += !row->text.len && !row->vector && !row->is_too_large;
     if (ordinal == VIEW_NONE) {
         pass->new_rows++;
         return collect(pass, row, err);
     }
     const struct entries *part = view_entry(pass->view, ordinal, &at);
-    if (memcmp(part->hashes[at], row->hash, SEARCH_HASH_BYTES) == 0)
+    if (!row->is_too_large && memcmp(part->hashes[at], row->hash, SEARCH_HASH_BYTES) == 0)
         return LH_OK;
     bit_set(pass->stale, ordinal);
     pass->changed++;
@@ -340,7 +421,13 @@ static enum lh_code walk_row(void *context, const struct engine_chunk *chunk, si
         return LH_OK;
     }
     row.id = engine_vector_str(&chunk->columns[0], at);
-    enum lh_code code = join_texts(&walk->reading, chunk, at, &row.text, err);
+    enum lh_code code = LH_OK;
+    /* A build refuses it; for a search it is one that is not indexed, and its earlier text was
+     * another one. */
+    row.is_too_large =
+        !pass->flush && text_bytes(&walk->reading, chunk, at) > SEARCH_DOCUMENT_BYTES_MAX;
+    if (!row.is_too_large)
+        code = join_texts(&walk->reading, chunk, at, &row.text, err);
     if (!code && pass->manifest->vector_column.len)
         code = read_given(pass, &chunk->columns[chunk->column_count - 1], at, &row, err);
     if (code)

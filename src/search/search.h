@@ -44,7 +44,7 @@ struct search; /* made by search_open, ended by search_close */
 #define SEARCH_QUERY_BYTES_MAX 65536
 #define SEARCH_CHUNK_SIZE_PRESET 1000
 #define SEARCH_OVERLAP_PRESET 150
-#define SEARCH_DOCUMENT_BYTES_MAX ((size_t)1 << 30)
+#define SEARCH_DOCUMENT_BYTES_MAX ((size_t)256 << 20) /* the text of one row */
 
 /* Rows of a SELECT over the lake, as a trusted reader sees it. */
 struct search_source {

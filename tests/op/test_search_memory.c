@@ -147,6 +147,74 @@ static void rows_that_came_since_count_too(void **state)
     op_house_remove(&house);
 }
 
+/* --- large texts */
+
+static void given_large(struct op_house *house, const char *mode, size_t bytes, int id)
+{
+    static const char sentence[] = "A river runs by the stone market where windows open. ";
+    struct lh_buf csv;
+    lh_buf_init(&csv, bytes + 4096);
+    lh_buf_printf(&csv, "id,text\n%d,", id);
+    while (csv.len < bytes)
+        lh_buf_append(&csv, sentence, sizeof sentence - 1);
+    lh_buf_printf(&csv, "The last word is zebra%d.\n", id);
+    op_house_rows(house, "large", csv.data, mode);
+    lh_buf_release(&csv);
+}
+
+static json_int_t number_of(struct op_house *house, const char *args, const char *member)
+{
+    return json_integer_value(
+        json_object_get(op_house_call(house, "vectors.search", args), member));
+}
+
+static void a_row_of_more_chunks_than_fit_in_memory_is_told_by_its_id(void **state)
+{
+    struct op_house house;
+    (void)state;
+    op_house_make(&house);
+    op_house_rows(&house, "large", "id,text\n1,a small one\n", "create");
+    given_large(&house, "append", (size_t)6 << 20, 77);
+    op_house_refuses(&house, "vectors.index",
+                     "{\"index_name\": \"fine\", \"dataset\": \"large\", \"id_column\": \"id\", "
+                     "\"text_columns\": [\"text\"], \"chunk_size\": 50, \"overlap\": 25}",
+                     LH_TOO_LARGE);
+    assert_non_null(strstr(house.err.message, "'77'"));
+    assert_non_null(strstr(house.err.message, "chunks"));
+    assert_non_null(strstr(house.err.hint, "chunk_size"));
+    op_house_refuses(&house, "vectors.get", "{\"name\": \"fine\"}", LH_NOT_FOUND);
+    /* In larger ones it is found, by its last word too. */
+    op_house_call(&house, "vectors.index",
+                  "{\"index_name\": \"coarse\", \"dataset\": \"large\", \"id_column\": \"id\", "
+                  "\"text_columns\": [\"text\"], \"chunk_size\": 2000}");
+    const json_t *reply =
+        op_house_call(&house, "vectors.search", "{\"index\": \"coarse\", \"query\": \"zebra77\"}");
+    const json_t *item = json_array_get(json_object_get(reply, "items"), 0);
+    assert_int_equal(json_integer_value(json_object_get(item, "id")), 77);
+    assert_true(json_integer_value(json_object_get(item, "chunk")) > 3000);
+    op_house_remove(&house);
+}
+
+/* Rows that are not indexed yet are searched from memory, as far as it goes. */
+static void large_rows_that_came_since_are_counted_and_not_searched(void **state)
+{
+    struct op_house house;
+    const char *ask = "{\"index\": \"large_v1\", \"query\": \"zebra5\"}";
+    (void)state;
+    op_house_make(&house);
+    op_house_rows(&house, "large", "id,text\n1,a small one\n", "create");
+    op_house_call(&house, "vectors.index",
+                  "{\"index_name\": \"large_v1\", \"dataset\": \"large\", \"id_column\": \"id\", "
+                  "\"text_columns\": [\"text\"], \"chunk_size\": 50, \"overlap\": 25}");
+    op_house_rows(&house, "large", "id,text\n5,with zebra5\n", "append");
+    assert_int_equal(number_of(&house, ask, "pending_rows"), 0);
+    assert_int_equal(number_of(&house, ask, "fresh_rows"), 1);
+    given_large(&house, "append", (size_t)3 << 20, 6); /* more than 87381 chunks */
+    assert_int_equal(number_of(&house, ask, "pending_rows"), 1);
+    assert_int_equal(number_of(&house, ask, "fresh_rows"), 1);
+    op_house_remove(&house);
+}
+
 /* --- many at once */
 
 struct run {
@@ -211,6 +279,8 @@ int main(void)
         cmocka_unit_test(the_index_that_was_not_asked_for_longest_makes_room),
         cmocka_unit_test(an_index_that_is_too_large_alone_is_told_with_both_sizes),
         cmocka_unit_test(rows_that_came_since_count_too),
+        cmocka_unit_test(a_row_of_more_chunks_than_fit_in_memory_is_told_by_its_id),
+        cmocka_unit_test(large_rows_that_came_since_are_counted_and_not_searched),
         cmocka_unit_test(many_searches_stay_below_the_limit_and_find_what_they_ask_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
