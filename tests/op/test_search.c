@@ -266,13 +266,13 @@ static void ids_are_any_integer_or_text_and_joins_just_work(void **state)
                          : i == 7 ? "-170141183460469231731687303715884105727"
                                   : "127";
         snprintf(name, sizeof name, "t%zu", i);
-        snprintf(csv, sizeof csv, "{\"id\": \"%s\", \"text\": \"hello world\"}\n", id);
+        snprintf(csv, sizeof csv, "id,text\n%s,hello world\n", id);
         snprintf(args, sizeof args,
-                 "{\"dataset\": \"%s\", \"mode\": \"create\", \"options\": {\"format\": "
-                 "\"ndjson\", \"types\": {\"id\": \"%s\"}}}",
+                 "{\"dataset\": \"%s\", \"mode\": \"create\", \"options\": {\"types\": "
+                 "{\"id\": \"%s\"}}}",
                  name, types[i]);
-        assert_int_equal(
-            op_house_try_file(house, "ingest.file", args, "a.ndjson", csv, strlen(csv)), LH_OK);
+        assert_int_equal(op_house_try_file(house, "ingest.file", args, "a.csv", csv, strlen(csv)),
+                         LH_OK);
         snprintf(args, sizeof args,
                  "{\"index_name\": \"i%zu\", \"dataset\": \"%s\", \"id_column\": \"id\", "
                  "\"text_columns\": [\"text\"]}",
