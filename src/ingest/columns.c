@@ -47,14 +47,17 @@ static bool is_taken(const struct task *task, size_t count, struct lh_str name)
     return false;
 }
 
+enum lh_code columns_fail_width(size_t count, struct lh_error *err)
+{
+    lh_fail(err, LH_TOO_LARGE, "The file has at least %zu columns; a dataset has at most %d.",
+            count, INGEST_COLUMNS_MAX);
+    return lh_error_hint(err, "Turn groups of columns into rows (name, value) or split the file.");
+}
+
 enum lh_code columns_clean(struct task *task, struct lh_error *err)
 {
-    if (task->column_count > INGEST_COLUMNS_MAX) {
-        lh_fail(err, LH_TOO_LARGE, "The file has %zu columns; a dataset has at most %d columns.",
-                task->column_count, INGEST_COLUMNS_MAX);
-        return lh_error_hint(err,
-                             "Turn groups of columns into rows (name, value) or split the file.");
-    }
+    if (task->column_count > INGEST_COLUMNS_MAX)
+        return columns_fail_width(task->column_count, err);
     if (!task->column_count)
         return lh_fail(err, LH_UNREADABLE, "The file has no columns.");
     for (size_t at = 0; at < task->column_count; at++) {

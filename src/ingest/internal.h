@@ -180,6 +180,7 @@ enum lh_code lines_check(struct task *task, struct lh_str path, int64_t rows, in
 
 /* columns.c */
 /* Makes `count` names unique (ASCII case ignored), not empty, printable; notes what it changed. */
+enum lh_code columns_fail_width(size_t count, struct lh_error *err); /* LH_TOO_LARGE */
 enum lh_code columns_clean(struct task *task, struct lh_error *err) LH_MUST_USE;
 /* LH_INVALID if options.types names a column that the file has not. */
 enum lh_code columns_check_types(const struct task *task, struct lh_error *err) LH_MUST_USE;

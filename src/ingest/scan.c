@@ -437,6 +437,26 @@ static enum lh_code choose_source(struct task *task, const unsigned char *head, 
     return code;
 }
 
+/* Sniffing takes time with the square of the columns: what cannot become a dataset is refused by
+ * the marks in its first line, as far as they stand in the first piece. */
+static enum lh_code check_width(const struct task *task, const unsigned char *head, size_t count,
+                                struct lh_error *err)
+{
+    static const unsigned char usual[] = {',', ';', '\t', '|'};
+    struct lh_str told = task->options.delimiter;
+    const unsigned char *end = memchr(head, '\n', count);
+    size_t line = end ? (size_t)(end - head) : count, most = 0;
+    for (size_t i = 0; i < sizeof(usual); i++) {
+        size_t marks = 0;
+        if (told.len && (told.len > 1 || (unsigned char)told.data[0] != usual[i]))
+            continue;
+        for (size_t at = 0; at < line; at++)
+            marks += head[at] == usual[i];
+        most = marks > most ? marks : most;
+    }
+    return most < INGEST_COLUMNS_MAX ? LH_OK : columns_fail_width(most + 1, err);
+}
+
 /* Marks that the look for leading zeros does not know. */
 static bool is_odd_mark(struct lh_str mark)
 {
@@ -566,6 +586,9 @@ enum lh_code scan_begin(struct task *task, struct lh_error *err)
         code = choose_source(task, scanning->space, scanning->got, err);
     if (code)
         return code;
+    bool is_csv = task->source->format == FORMAT_CSV || task->source->format == FORMAT_TSV;
+    if (is_csv && (code = check_width(task, scanning->space, scanning->got, err)))
+        return code;
     task->scan.is_gzip = scanning->pieces.is_gzip;
     task->scan.bytes = scanning->pieces.given;
     scanning->found = task->scan;
@@ -574,7 +597,6 @@ enum lh_code scan_begin(struct task *task, struct lh_error *err)
     if (!task->source->is_text)
         return LH_OK;
     task->scanning = scanning;
-    bool is_csv = task->source->format == FORMAT_CSV || task->source->format == FORMAT_TSV;
     scanning->is_beside = is_csv && scanning->pieces.file_bytes >= BESIDE_BYTES_MIN;
     if (scanning->is_beside)
         beside_start(&scanning->beside, scan_pieces, scanning);
