@@ -162,7 +162,30 @@ const work = [
     await client.must([200, 409], 'POST', '/ingest/file', client.upload('kept', 'replace', rows(300, 0, client.next)));
     await client.must([200, 202, 409], 'POST', '/vectors/refresh/kept', { json: {} });
   }],
-  ['lists', 8, (client) => client.must(200, 'GET', ['/health', '/metrics', '/jobs', '/catalog/datasets', '/catalog/datasets/by-name/notes/versions', '/vectors/indexes', '/vectors/stale', '/docs', '/'][number(client, 9)])],
+  ['lists', 8, (client) => client.must(200, 'GET', ['/health', '/metrics', '/jobs', '/catalog/datasets', '/catalog/datasets/by-name/notes/versions', '/vectors/indexes', '/vectors/stale', '/docs', '/', '/system/errors', '/system/memory', '/storage/buckets/primary/objects'][number(client, 12)])],
+  ['ingest.repeated', 2, async (client) => {
+    const headers = { 'idempotency-key': `soak-${client.next()}` };
+    const content = rows(5, 1000 + number(client, 1e6), client.next);
+    for (let turn = 0; turn < 2; turn++) await client.must([200, 409], 'POST', '/ingest/file', { ...client.upload('notes', 'append', content), headers });
+  }],
+  ['packed', 6, (client) => client.must(200, 'POST', '/query/sql', { json: { sql: 'SELECT * FROM notes LIMIT 2000', format: ['json', 'csv'][number(client, 2)] }, headers: { 'accept-encoding': ['gzip', 'zstd', 'identity'][number(client, 3)] } })],
+  ['explain', 4, (client) => client.must(200, 'POST', '/query/explain', { json: { sql: `SELECT count(*) FROM notes WHERE amount > ${number(client, 1e6)}` } })],
+  ['objects', 8, async (client) => {
+    const at = `/storage/buckets/primary/objects/soak/${number(client, 20)}`;
+    const method = ['PUT', 'GET', 'GET', 'DELETE'][number(client, 4)];
+    await client.must([200, 201, 204, 206, 404, 416], method, at, method === 'PUT'
+      ? { body: Buffer.alloc(number(client, 100000), 7), headers: { 'content-type': 'application/octet-stream' } }
+      : { headers: method === 'GET' && number(client, 2) ? { range: `bytes=${number(client, 5000)}-` } : {} });
+  }],
+  ['keys', 1, async (client) => {
+    const text = await client.must([201, 409, 413], 'POST', '/access/keys', { json: { name: `k${number(client, 1e9)}`, role: 'reader' } });
+    if (text && JSON.parse(text).id) await client.must([200, 204], 'DELETE', `/access/keys/${JSON.parse(text).id}`);
+  }],
+  ['expire', 1, (client) => client.must([200, 409], 'POST', '/catalog/expire', { json: { dataset: 'notes', older_than_s: 5 } })],
+  ['events', 2, async (client) => {
+    const { items } = JSON.parse(await client.must(200, 'GET', '/jobs') ?? '{"items": []}');
+    if (items.length) await client.must([200, 404], 'GET', `/jobs/${items[number(client, items.length)].id}/events`);
+  }],
   ['leave.sql', 4, (client) => client.leave('POST', '/query/sql', { json: { sql: `SELECT sum(range * ${number(client, 99)}) FROM range(4000000000)`, timeout_ms: 60000 } }, 5 + number(client, 60))],
   ['leave.rows', 3, (client) => client.leave('POST', '/query/sql', { json: { sql: "SELECT range, 'text ' || range FROM range(10000000)", limit: 10000000 } }, 5 + number(client, 80))],
   ['leave.upload', 2, (client) => client.leave('POST', '/ingest/file', client.upload('never', 'replace', rows(3000, 0, client.next)), number(client, 6))],
@@ -220,7 +243,11 @@ test(`mixed work for ${seconds} s leaves memory, descriptors and threads flat (s
   for (const dataset of ['notes', 'kept']) await first.must(200, 'POST', '/ingest/file', first.upload(dataset, 'create', rows(400, 0, first.next)));
   await first.must(200, 'POST', '/vectors/index', { json: { index_name: 'kept_v1', dataset: 'kept', id_column: 'id', text_columns: ['title', 'text'] } });
   const points = [];
-  const done = await soak(server.url, server.pid, points);
+  const done = await soak(server.url, server.pid, points).catch(async (error) => {
+    await sleep(1000);
+    error.message += `\n${error.cause ?? ''}\nThe server said: ${server.log().slice(-6000)}`;
+    throw error;
+  });
   for (const [name] of chosen) assert.ok(seconds < 20 || done[name], `'${name}' was never done`);
   const judged = points.filter(({ at }) => at > seconds / 2);
   const span = judged.at(-1).at - judged[0].at;
