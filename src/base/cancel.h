@@ -1,9 +1,10 @@
 /* A wish to stop, with its reason and a deadline: made by who waits for work, looked at by who does
  * it.
  *
- *                 lh_cancel_fire(reason)
- *   running ───────────────────────────────▶ stopped (LH_CANCELLED, LH_TIMEOUT, LH_BUSY or
- * LH_STOPPING; the first wins) ──────── deadline passed ──────▶
+ *             lh_cancel_fire(reason), or
+ *             the deadline has passed
+ *   running ─────────────────────────────▶ stopped: LH_CANCELLED, LH_TIMEOUT, LH_BUSY or
+ *                                          LH_STOPPING; the first wins
  *
  * Any thread may fire or look. Looking costs one atomic load, and a clock call when there is a
  * deadline. A child token (lh_cancel_init_child) is stopped too when its parent is.

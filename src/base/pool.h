@@ -7,9 +7,10 @@
  *
  * What was taken for short and is not gives its place back while others wait for one:
  *
- *            LH_POOL_LONG_MS, a long place is free                all long places are taken,
- *   short ───────────────────────────────────────▶ long      and LH_POOL_YIELD_MS: the youngest
- * that yields is stopped with LH_BUSY
+ *            LH_POOL_LONG_MS, a long place is free
+ *   short ───────────────────────────────────────▶ long
+ *     └─ all long places are taken, and LH_POOL_YIELD_MS have passed:
+ *        the youngest that yields is stopped with LH_BUSY
  *
  * so there are thread_count + long_max threads, of which thread_count are for short and slow work.
  * Threads have 8 MB stacks, because the engine parses recursively.

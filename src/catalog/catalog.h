@@ -1,8 +1,13 @@
 /* The catalog: which datasets there are, and every version they had.
  *
- *   change ─▶ queue ─▶ leader: rebase, check ─▶ manifest N+1 written, synced, published
- * exclusively, folder synced ─▶ readers' snapshot swapped ─▶ every caller of the group answered │
- * the folder's sync failed ▼ writing stopped (LH_UNKNOWN); the next open publishes the commit anew
+ *   change ─▶ queue ─▶ leader: rebase, check
+ *                        │
+ *                        ▼
+ *             manifest N+1 written, synced, published exclusively
+ *                        │
+ *                        ├─ the folder's sync failed ─▶ writing stopped (LH_UNKNOWN); the next open
+ *                        ▼                              publishes the commit anew
+ *             readers' snapshot swapped ─▶ every caller of the group answered
  *
  * A change is durable when catalog_commit returns LH_OK and never before. Readers hold a snapshot:
  * all datasets at one lake sequence, immutable. Data files are written, verified, synced and

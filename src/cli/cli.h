@@ -1,7 +1,8 @@
 /* The command line: every operation as `lakehouse <group> <verb>`, and the commands beside them.
  *
- *   words and flags ─▶ row of the table ─▶ arguments ─▶ a running server (HTTP), or the folder
- * itself (op_run) └──────────▶ a table for people, or --json
+ *   words and flags ─▶ row of the table ─▶ arguments ─┬─▶ a running server (HTTP)  ─┬─▶ a table for
+ *                                                     └─▶ the folder itself (op_run) ┘   people, or
+ *                                                                                       --json
  *
  * Exit status: see enum cli_exit. Messages go to standard error (as one JSON object each with
  * --json), results to standard output. A server is used if --server or LAKEHOUSE_SERVER names one,

@@ -1,8 +1,8 @@
 /* DuckDB behind a door: guarded in-memory instances, pooled connections, streaming cursors, Parquet
  * files. The only module that knows the library; nothing of it shows here.
  *
- *   engine_open ─▶ engine_acquire ─▶ engine_run ─▶ engine_cursor_next … ─▶ engine_cursor_close ─▶
- * engine_release
+ *   engine_open ─▶ engine_acquire ─▶ engine_run ─▶ engine_cursor_next … ─▶ engine_cursor_close
+ *                                                                              └─▶ engine_release
  *
  * Guarded: no extension is installed or loaded by itself, the time zone is UTC, the configuration
  * is locked, memory, threads and temporary space are bounded. It is not a security boundary: what

@@ -1,8 +1,8 @@
 /* The HTTP door: the table of operations as routes of a server.
  *
- *   header ─▶ route: host, origin, path, method, content type, limits ─▶ body ─▶ bind: arguments
- * from path, query, JSON or form ─▶ op_run ─▶ a whole reply, or a stream with back-pressure ─▶ one
- * log line
+ *   header ─▶ route: host, origin, path, method, content type, limits ─▶ body
+ *          ─▶ bind: arguments from path, query, JSON or form ─▶ op_run
+ *          ─▶ a whole reply, or a stream with back-pressure ─▶ one line of the log
  *
  * Every refusal is a problem document (RFC 9457) from one function. Nothing here names an
  * operation: what a row says is all there is to know.

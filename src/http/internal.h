@@ -124,8 +124,8 @@ struct http_reply {
     struct lh_buf body;
     int64_t length; /* of a stream; -1 = not known before */
     struct http_stream stream;
-    enum coding coding;  /* what the client likes, once http_reply_pack has asked */
-    struct coder *coder; /* of a stream that is packed; else NULL */
+    enum coding coding;           /* what the client likes, once http_reply_pack has asked */
+    struct coder *coder;          /* of a stream that is packed; else NULL */
     void (*after)(void *context); /* NULL: nothing */
     void *after_context;
 };

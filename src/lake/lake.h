@@ -1,8 +1,8 @@
 /* One opened lakehouse: owns the modules, wires them to each other, and ends them in order.
  *
- *   lake_open: storage + lock ─▶ keys ─▶ engine ─▶ catalog (recovery) ─▶ jobs ─▶ ingest, query,
- * search ─▶ open lake_close: the same backwards, after running jobs were told to stop and have
- * ended
+ *   lake_open:  storage + lock ─▶ keys ─▶ engine ─▶ catalog (recovery) ─▶ jobs ─▶ ingest, query,
+ *               search ─▶ open
+ *   lake_close: the same backwards, after running jobs were told to stop and have ended
  *
  * One process opens a lake for writing at a time; a second gets LH_LOCKED naming the first.
  * Threads: once open, everything here may be called by any thread. lake_open, lake_drain and

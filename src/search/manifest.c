@@ -5,9 +5,8 @@
 #include "search/internal.h"
 
 #define PREFIX "{\"_sha256\":\""
-#define HEAD_BYTES                                                                                 \
-    (sizeof PREFIX - 1 + LH_SHA256_HEX_BYTES + 2) /* with the quote and the comma                  \
-                                                   */
+/* With the quote and the comma. */
+#define HEAD_BYTES (sizeof PREFIX - 1 + LH_SHA256_HEX_BYTES + 2)
 
 static const struct lh_field object_rows[] = {
     LH_INT(struct index_object, bytes, .doc = "Its size."),

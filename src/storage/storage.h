@@ -8,15 +8,14 @@
  *   (caller) ───────────▶ _staging/ ───────────────────▶ durable ─────────────────────▶ object
  *                            │      fsync, then summed   (in _staging) exclusive, then     │
  *                            ▼                            fsync of the folder               ▼
- *                         removed by storage_staged_discard                 _trash/ by
- * storage_trash, or by the next storage_open                       gone by storage_trash_sweep
+ *              removed by storage_staged_discard,               _trash/ by storage_trash,
+ *              or by the next storage_open                      gone by storage_trash_sweep
  *
  * What fails before publication leaves nothing behind, and a file whose fsync failed is never tried
  * again: start anew with a fresh name. In the data folder stand `_lake.json` (which says that it is
- * one), `_lock` and
- * `_owner.json`, `_reserve`, `_staging/`, `_scratch/` and `_trash/`, and the objects of the bucket
- * "primary" under their keys. What a backend can do is one row in the table of backends
- * (internal.h).
+ * one), `_lock` and `_owner.json`, `_reserve`, `_staging/`, `_scratch/` and `_trash/`, and the
+ * objects of the bucket "primary" under their keys. What a backend can do is one row in the table
+ * of backends (internal.h).
  *
  * Keys: 1 to 1024 bytes of UTF-8 in parts divided by "/", each 1 to 255 bytes, none "." or "..",
  * without backslash or control characters; the first part is none of the names above. Anything else
