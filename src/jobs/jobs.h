@@ -89,7 +89,7 @@ void job_set_result(struct job *job, struct lh_str json);
 struct jobs_options {
     struct storage *storage; /* borrowed, outlives the jobs; open for writing */
     struct lh_pool *pool;    /* borrowed, outlives the jobs; its slow lane runs them */
-    unsigned queue_max;      /* waiting jobs; 0: 1000 */
+    unsigned queue_max;      /* waiting jobs, those for the next start too; 0: 1000 */
     unsigned running_max;    /* at one time; 0: 4 */
     unsigned keep_max;       /* ended jobs that are remembered; 0: 1000 */
     int64_t keep_ms;         /* how long they are; 0: seven days */

@@ -48,7 +48,7 @@ enum lh_code jobs_submit(struct jobs *jobs, const struct job_spec *spec, struct 
     if (code)
         return code;
     pthread_mutex_lock(&jobs->lock);
-    bool is_full = jobs->queued >= jobs->options.queue_max;
+    bool is_full = jobs->queued + jobs->counts.held >= jobs->options.queue_max;
     pthread_mutex_unlock(&jobs->lock);
     if (is_full) {
         (void)lh_fail(err, LH_BUSY, "%u jobs wait already.", jobs->options.queue_max);

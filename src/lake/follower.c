@@ -1,7 +1,8 @@
 /* Follows commits: indexes of datasets whose policy says so are refreshed after every change.
  *
  * One thread, woken by commits. What it starts are jobs like any other, one at a time; a refresh
- * that fails is not tried again before the next commit. */
+ * that fails is not tried again before the next commit, one that waits for the next start not at
+ * all. */
 #include "lake/internal.h"
 
 #include <pthread.h>
@@ -15,6 +16,7 @@
 
 #define INDEXES_MAX 10000
 #define ARGS_BYTES 4096
+#define HELD_MAX 64 /* beyond it, every commit may leave one more job of an index */
 
 struct follower {
     struct catalog *catalog;
@@ -22,11 +24,23 @@ struct follower {
     struct search *search;
     struct lh_cancel cancel; /* fired at the end */
     pthread_t thread;
+    struct lh_arena *arena;       /* of the list below; only the thread uses them */
+    struct lh_str held[HELD_MAX]; /* names of indexes whose refresh waits for the next start */
+    size_t held_count;
     pthread_mutex_t lock; /* guards the two below */
     pthread_cond_t wake;
     bool has_news;
     bool is_ending;
 };
+
+/* Its refresh is queued already, and cannot be run by this process. */
+static bool is_held(const struct follower *follower, struct lh_str name)
+{
+    for (size_t i = 0; i < follower->held_count; i++)
+        if (lh_str_equal_nocase(follower->held[i], name))
+            return true;
+    return false;
+}
 
 static bool is_followed(const struct catalog_snapshot *snapshot,
                         const struct search_index_info *index)
@@ -69,6 +83,8 @@ static void refresh(struct follower *follower, const struct search_index_info *i
         code = jobs_wait(follower->jobs, lh_uuid_str(&id), &follower->cancel, arena, &info, &err);
     if (code && code != LH_STOPPING)
         lh_log_error(LH_LOG_WARN, "lake.follower", &err);
+    if (!code && info.state == JOB_QUEUED && follower->held_count < HELD_MAX)
+        follower->held[follower->held_count++] = lh_arena_str(follower->arena, index->name);
 }
 
 static void look(struct follower *follower)
@@ -83,7 +99,7 @@ static void look(struct follower *follower)
                     &next, &err))
         lh_log_error(LH_LOG_WARN, "lake.follower", &err);
     for (size_t i = 0; i < count && !lh_cancel_check(&follower->cancel); i++)
-        if (is_followed(snapshot, &items[i]))
+        if (is_followed(snapshot, &items[i]) && !is_held(follower, items[i].name))
             refresh(follower, &items[i], arena);
     catalog_snapshot_unref(snapshot);
     lh_arena_free(arena);
@@ -114,6 +130,7 @@ enum lh_code follower_start(struct catalog *catalog, struct jobs *jobs, struct s
     follower->catalog = catalog;
     follower->jobs = jobs;
     follower->search = search;
+    follower->arena = lh_arena_new(0);
     follower->has_news = true; /* what was committed before the last end is looked at */
     lh_cancel_init(&follower->cancel);
     pthread_mutex_init(&follower->lock, NULL);
@@ -152,5 +169,6 @@ void follower_free(struct follower *follower)
         return;
     pthread_cond_destroy(&follower->wake);
     pthread_mutex_destroy(&follower->lock);
+    lh_arena_free(follower->arena);
     free(follower);
 }

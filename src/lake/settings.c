@@ -36,7 +36,8 @@ static const struct lh_field server_rows[] = {
     LH_INT(struct settings_server, upload_bytes_max, LH_PRESET((int64_t)64 << 30), .min = 1024,
            .max = (int64_t)1 << 50, .doc = "Most bytes of an uploaded form, its files included."),
     LH_INT(struct settings_server, drain_ms, LH_PRESET(10000), .min = 0, .max = 600000,
-           .doc = "How long running requests may go on after the first signal to end."),
+           .doc = "How long running requests, and then jobs that were told to stop, may go on "
+                  "after the first signal to end."),
 };
 
 static const struct lh_field storage_rows[] = {

@@ -21,7 +21,7 @@ struct settings_server {
     int64_t write_timeout_ms;
     int64_t json_bytes_max;   /* of a JSON body */
     int64_t upload_bytes_max; /* of a multipart body */
-    int64_t drain_ms;         /* how long running requests may go on after a signal */
+    int64_t drain_ms;         /* how long running requests, then jobs, may go on after a signal */
 };
 
 struct settings_storage {

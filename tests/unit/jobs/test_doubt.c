@@ -95,6 +95,20 @@ static void who_waits_for_a_job_of_unknown_outcome_is_answered(void **state)
     assert_int_equal(jobs_house_ended(&house, id).state, JOB_QUEUED);
 }
 
+static void jobs_that_wait_for_the_next_start_fill_the_queue_like_others(void **state)
+{
+    struct lh_uuid id;
+    const struct job_spec spec = {.kind = lh_lit("echo")};
+    (void)state;
+    house.options.queue_max = 2;
+    reopen();
+    atomic_store(&house.ends_with, LH_UNKNOWN);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(jobs_house_ended(&house, jobs_house_submit(&house, "told", "{}")).state,
+                         JOB_QUEUED);
+    assert_int_equal(jobs_submit(house.jobs, &spec, &id, &house.err), LH_BUSY);
+}
+
 static void a_job_of_unknown_outcome_is_not_told_cancelled_before_that_is_known(void **state)
 {
     (void)state;
@@ -480,6 +494,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_job_of_unknown_outcome_is_left_to_the_next_process),
         TEST(who_waits_for_a_job_of_unknown_outcome_is_answered),
+        TEST(jobs_that_wait_for_the_next_start_fill_the_queue_like_others),
         TEST(a_job_of_unknown_outcome_is_not_told_cancelled_before_that_is_known),
         TEST(a_job_that_was_begun_before_looks_for_its_effect_before_it_is_cancelled),
         TEST(a_job_that_is_not_run_again_has_succeeded_if_its_effect_is_there),
