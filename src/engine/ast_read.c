@@ -7,6 +7,8 @@
  */
 #include "engine/ast.h"
 
+#define NODES_PER_NAME 12 /* a name or a number is so many values of the JSON */
+
 struct reader {
     struct lh_str json;
     size_t at;
@@ -239,12 +241,18 @@ static enum lh_code read_scalar(struct reader *reader, struct ast_node *node)
 
 static enum lh_code read_value(struct reader *reader, unsigned depth, struct ast_node **ret)
 {
-    if (depth > AST_DEPTH_MAX)
-        return lh_fail(reader->err, LH_TOO_LARGE,
-                       "The statement nests its expressions too deeply.");
-    if (++reader->node_count > AST_NODES_MAX)
-        return lh_fail(reader->err, LH_TOO_LARGE,
-                       "The statement has too many names and operators.");
+    if (depth > AST_DEPTH_MAX) {
+        lh_fail(reader->err, LH_TOO_LARGE, "The statement nests its expressions too deeply.");
+        return lh_error_hint(reader->err, "At most about %d levels can be read.",
+                             AST_DEPTH_MAX / 2);
+    }
+    if (++reader->node_count > AST_NODES_MAX) {
+        lh_fail(reader->err, LH_TOO_LARGE,
+                "The statement has too many names and operators; at most about %d are read.",
+                AST_NODES_MAX / NODES_PER_NAME);
+        return lh_error_hint(reader->err,
+                             "Send values as parameters: a list of any length is one of them.");
+    }
     struct ast_node *node = lh_arena_try(reader->arena, sizeof *node);
     if (!node)
         return lh_fail(reader->err, LH_TOO_LARGE, "The statement's tree needs too much memory.");

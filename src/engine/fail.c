@@ -108,9 +108,20 @@ static bool starts_path(struct lh_str text, size_t at)
     return is_name && (at == 0 || strchr(before, text.data[at - 1]));
 }
 
+/* Whether the statement has it as a name in quotes: then the caller wrote it. The server's own
+ * paths stand in statements as texts, never as names. */
+static bool is_quoted_name(struct lh_str sql, struct lh_str path)
+{
+    for (size_t at = 1; at + path.len < sql.len; at++)
+        if (sql.data[at - 1] == '"' && sql.data[at + path.len] == '"' &&
+            lh_str_equal(lh_str_slice(sql, at, path.len), path))
+            return true;
+    return false;
+}
+
 /* Appends text with every absolute path replaced: a message never tells how the machine is laid
  * out. */
-static bool append_redacted(struct lh_buf *buf, struct lh_str text)
+static bool append_redacted(struct lh_buf *buf, struct lh_str text, struct lh_str sql)
 {
     bool has_path = false;
     size_t at = 0;
@@ -122,8 +133,14 @@ static bool append_redacted(struct lh_buf *buf, struct lh_str text)
         /* A quoted path ends at its quote, blanks included; a bare one at a blank. */
         char quote = at ? text.data[at - 1] : ' ';
         const char *ends = quote == '"' ? "\"\n" : quote == '\'' ? "'\n" : " \t\n\"'),;";
+        size_t from = at;
         while (at < text.len && text.data[at] && !strchr(ends, text.data[at]))
             at++;
+        struct lh_str path = lh_str_slice(text, from, at - from);
+        if (is_quoted_name(sql, path)) {
+            lh_buf_append_str(buf, path);
+            continue;
+        }
         lh_buf_append(buf, "<file>", 6);
         has_path = true;
     }
@@ -132,7 +149,8 @@ static bool append_redacted(struct lh_buf *buf, struct lh_str text)
 
 /* The first line says what is wrong, later ones what might be done; advice about settings is not
  * the caller's to follow. */
-static bool split_message(struct lh_str text, struct lh_buf *message, struct lh_buf *hint)
+static bool split_message(struct lh_str text, struct lh_str sql, struct lh_buf *message,
+                          struct lh_buf *hint)
 {
     size_t end;
     if (lh_str_find(text, lh_lit("Possible solutions:"), &end))
@@ -140,27 +158,27 @@ static bool split_message(struct lh_str text, struct lh_buf *message, struct lh_
     if (lh_str_find(text, lh_lit("\nLINE "), &end))
         text = lh_str_slice(text, 0, end);
     struct lh_str rest = lh_str_trim(text);
-    bool has_path = append_redacted(message, lh_str_cut(&rest, '\n'));
+    bool has_path = append_redacted(message, lh_str_cut(&rest, '\n'), sql);
     while (!lh_str_empty(rest)) {
         struct lh_str line = lh_str_trim(lh_str_cut(&rest, '\n'));
         if (lh_str_empty(line) || lh_str_starts_with(line, lh_lit("*")))
             continue;
         if (hint->len)
             lh_buf_append_char(hint, ' ');
-        has_path |= append_redacted(hint, line);
+        has_path |= append_redacted(hint, line, sql);
     }
     return has_path;
 }
 
 /* What the caller is told beyond the library's words, by code. */
-static enum lh_code write_error(const struct report *report, enum lh_code code,
+static enum lh_code write_error(const struct report *report, struct lh_str sql, enum lh_code code,
                                 const struct lh_cancel *cancel, struct lh_error *err)
 {
     struct lh_buf message, hint;
     size_t at;
     lh_buf_init(&message, (size_t)LH_ERROR_MESSAGE_BYTES * 2);
     lh_buf_init(&hint, (size_t)LH_ERROR_HINT_BYTES * 2);
-    bool has_path = split_message(report->message, &message, &hint);
+    bool has_path = split_message(report->message, sql, &message, &hint);
     bool is_space = lh_str_find(report->message, lh_lit("max_temp_directory_size"), &at) ||
                     lh_str_find(report->message, lh_lit("No space left"), &at);
     if (code == LH_CANCELLED && lh_cancel_check(cancel)) {
@@ -206,6 +224,20 @@ static void place_error(const struct report *report, struct lh_str sql, size_t p
         err->position = position;
 }
 
+/* The grammar's stack and the planner's are bounded each in its own words. */
+static bool is_too_deep(struct lh_str message)
+{
+    size_t at;
+    return lh_str_find(message, lh_lit("expression depth"), &at) ||
+           lh_str_starts_with(message, lh_lit("memory exhausted"));
+}
+
+static enum lh_code fail_depth(struct lh_error *err)
+{
+    lh_fail(err, LH_TOO_LARGE, "The statement nests its expressions too deeply.");
+    return lh_error_hint(err, "At most about %d levels can be read.", AST_DEPTH_MAX / 2);
+}
+
 enum lh_code engine_fail(const char *message, struct lh_str sql, size_t prefix,
                          const struct lh_cancel *cancel, struct lh_error *err)
 {
@@ -213,7 +245,9 @@ enum lh_code engine_fail(const char *message, struct lh_str sql, size_t prefix,
     json_t *json = NULL;
     read_report(message ? lh_str_of(message) : lh_lit("The SQL engine gave no reason."), &json,
                 &report);
-    enum lh_code code = write_error(&report, code_of(report.kind), cancel, err);
+    enum lh_code code = is_too_deep(report.message)
+                            ? fail_depth(err)
+                            : write_error(&report, sql, code_of(report.kind), cancel, err);
     place_error(&report, sql, prefix, err);
     json_decref(json);
     return code;
@@ -232,11 +266,9 @@ enum lh_code engine_fail_parse(const struct ast_node *root, struct lh_str sql, s
         lh_fail(err, LH_REFUSED, "Only SELECT statements can run here.");
         return lh_error_hint(err, "Data changes through its own operations, not by SQL.");
     }
-    if (lh_str_find(report.message, lh_lit("expression depth"), &at)) {
-        lh_fail(err, LH_TOO_LARGE, "The statement nests its expressions too deeply.");
-        return lh_error_hint(err, "At most about %d levels can be read.", AST_DEPTH_MAX / 2);
-    }
-    enum lh_code code = write_error(&report, is_missing ? LH_SQL : LH_SYNTAX, NULL, err);
+    if (is_too_deep(report.message))
+        return fail_depth(err);
+    enum lh_code code = write_error(&report, sql, is_missing ? LH_SQL : LH_SYNTAX, NULL, err);
     place_error(&report, sql, 0, err);
     return code;
 }

@@ -189,8 +189,15 @@ struct walk {
     bool is_named; /* inside an expression whose text becomes the name of a column */
     int64_t near;  /* the last location seen, for nodes without one */
     unsigned depth;
+    unsigned operators;  /* that the expression stands in */
+    unsigned subqueries; /* that it stands in, as an expression */
     struct lh_error *err;
 };
+
+/* What the engine's planner does with them grows with the cube of the one and doubles with each of
+ * the other, and no deadline reaches it: at these it is done within a second or so. */
+#define OPERATORS_MAX 200
+#define SUBQUERIES_MAX 16
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -324,6 +331,24 @@ static enum lh_code check_cast(const struct walk *walk, const struct ast_node *n
     return LH_OK;
 }
 
+static enum lh_code check_nesting(const struct walk *walk)
+{
+    bool is_query = walk->subqueries > SUBQUERIES_MAX;
+    if (!is_query && walk->operators <= OPERATORS_MAX)
+        return LH_OK;
+    query_fail_at(walk->err, LH_TOO_LARGE, walk->near, "The statement nests its %s too deeply.",
+                  is_query ? "subqueries" : "expressions");
+    if (is_query)
+        return lh_error_hint(walk->err,
+                             "At most %d subqueries stand within each other as values; write them "
+                             "as tables, with FROM or WITH.",
+                             SUBQUERIES_MAX);
+    return lh_error_hint(walk->err,
+                         "At most %d operators and calls stand within each other; long sums can be "
+                         "written as list_sum([…]), long texts as concat(…).",
+                         OPERATORS_MAX);
+}
+
 static enum lh_code walk_expression(struct walk *walk, const struct ast_node *node)
 {
     struct lh_str class = ast_text(node, "class");
@@ -332,12 +357,23 @@ static enum lh_code walk_expression(struct walk *walk, const struct ast_node *no
         return refuse(walk, node, "an expression of the kind", class);
     if (ast_location(node) >= 0)
         walk->near = ast_location(node);
-    enum lh_code code = LH_OK;
+    bool is_query = lh_str_equal(class, lh_lit("SUBQUERY"));
+    walk->operators++;
+    walk->subqueries += is_query;
+    enum lh_code code = check_nesting(walk);
+    if (code)
+        return code;
     if (lh_str_equal(class, lh_lit("FUNCTION")) || lh_str_equal(class, lh_lit("WINDOW")))
         code = check_function(walk, node, QUERY_FUNCTION_SCALAR);
     else if (lh_str_equal(class, lh_lit("CAST")))
         code = check_cast(walk, node);
-    return code ? code : walk_members(walk, node, kind);
+    if (!code && lh_str_equal(class, lh_lit("FUNCTION")))
+        code = query_check_size(node, walk->err);
+    if (!code)
+        code = walk_members(walk, node, kind);
+    walk->operators--;
+    walk->subqueries -= is_query;
+    return code;
 }
 
 /* An expression without an alias names its column by its own text, subqueries included. */

@@ -55,6 +55,11 @@ enum query_function_verdict query_function_verdict(struct lh_str name,
 const char *
 query_function_reason(enum query_function_verdict verdict); /* "reads or writes files" */
 
+/* --- sizes.c: what a call makes of constants --------------------------------------------------*/
+
+/* LH_TOO_LARGE when a scalar call makes more of its constants than one value may hold. */
+enum lh_code query_check_size(const struct ast_node *call, struct lh_error *err) LH_MUST_USE;
+
 /* --- check.c: the allow-list, and the table references that it meets ---------------------------*/
 
 /* How a reference is written, and so what takes its place. */

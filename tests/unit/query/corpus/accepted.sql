@@ -369,3 +369,9 @@ SELECT count(*) FROM packages a JOIN packages b USING (id) JOIN packages c USING
 SELECT * FROM (SELECT * FROM (SELECT * FROM (SELECT id, name FROM packages WHERE id < 9) a WHERE id > 2) b WHERE id < 6) c ORDER BY id
 SELECT min(x), max(x) FROM (SELECT unnest(list_concat(list(src), list(dst))) AS x FROM edges)
 SELECT (SELECT max(id) FROM packages WHERE section = p.section), p.section, p.id FROM packages p WHERE p.id < 4 ORDER BY p.id
+# --- what is large, and small enough
+SELECT length(repeat('x', 1000000)), len(range(1000000)), len(range(10, 0, -1)), length(lpad('x', 1000, '-'))
+SELECT repeat(name, 3), lpad(name, id::INTEGER + 10, '.') FROM packages ORDER BY id LIMIT 3
+SELECT levenshtein('kitten', 'sitting'), format('{:10}|', 7), printf('%05d', 42), len([x * 2 FOR x IN range(1000)])
+SELECT (SELECT (SELECT (SELECT (SELECT (SELECT (SELECT (SELECT (SELECT (SELECT (SELECT (SELECT (SELECT (SELECT (SELECT (SELECT (SELECT 1)))))))))))))))) AS deep
+SELECT 1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1 AS sum
