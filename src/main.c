@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/process.h"
 #include "cli/cli.h"
 #include "demo/demo.h"
+#include "engine/engine.h"
 #include "gateway/gateway.h"
 #include "lake/lake.h"
 
@@ -30,14 +32,31 @@ static void wait_for_end(const sigset_t *signals)
     (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 }
 
+#define MEMORY_ROOM_BYTES ((int64_t)2 << 30) /* stacks, indexes, caches, replies */
+
+/* A function of the engine may allocate past the engine's own limit in one go; then its allocation
+ * fails and the statement with it, not the process. Half as much again, because address space that
+ * was given back inside the process still counts. */
+static void limit_memory(struct lake *lake)
+{
+    struct engine_memory memory = {0};
+    struct lh_arena *arena = lh_arena_new(0);
+    if (!engine_memory(lake_engine(lake), arena, &memory, NULL) && memory.limit_bytes > 0)
+        (void)lh_process_limit_memory(memory.limit_bytes / 2 * 3 + MEMORY_ROOM_BYTES);
+    lh_arena_free(arena);
+}
+
 static enum lh_code serve(const struct settings *settings, const sigset_t *signals,
                           struct lh_error *err)
 {
     struct lake *lake = NULL;
     struct gateway *gateway = NULL;
-    enum lh_code code = lake_open(settings, &lake, err);
+    enum lh_code code = gateway_check(settings, err);
+    if (!code)
+        code = lake_open(settings, &lake, err);
     if (code)
         return code;
+    limit_memory(lake);
     code = gateway_start(lake, &gateway, err);
     if (!code) {
         struct lh_str url = gateway_url(gateway);

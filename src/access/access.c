@@ -105,9 +105,12 @@ enum lh_code access_check(const struct principal *principal, const char *permiss
                        permission ? permission : "");
     if (row->bit == 0)
         return LH_OK;
-    if (!principal)
-        return lh_fail(err, LH_UNAUTHENTICATED, "This needs a key with the permission '%s'.",
-                       row->name);
+    if (!principal) {
+        lh_fail(err, LH_UNAUTHENTICATED, "This needs a key with the permission '%s'.", row->name);
+        return lh_error_hint(err, "Send it as X-API-Key or as Authorization: Bearer; the command "
+                                  "line takes it from LAKEHOUSE_KEY. An administrator makes keys "
+                                  "with `lakehouse keys create`.");
+    }
     if (principal->permissions & row->bit)
         return LH_OK;
     lh_fail(err, LH_FORBIDDEN, "The role '%.*s' does not have the permission '%s'.",

@@ -44,4 +44,9 @@ struct lh_process_memory {
 };
 void lh_process_memory(struct lh_process_memory *ret);
 
+/* From now on this process may have so much memory of its own (RLIMIT_DATA: address space, which is
+ * more than what is used); an allocation beyond fails. Never raises a limit. Under sanitizers,
+ * whose shadow memory counts, nothing is changed. False: the limit is as it was. */
+bool lh_process_limit_memory(int64_t bytes);
+
 #endif

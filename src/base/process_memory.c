@@ -1,4 +1,5 @@
 #include <malloc.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -59,4 +60,18 @@ void lh_process_memory(struct lh_process_memory *ret)
     memory.heap_used = (int64_t)(heap.uordblks + heap.hblkhd);
     memory.heap_free = (int64_t)heap.fordblks;
     *ret = memory;
+}
+
+bool lh_process_limit_memory(int64_t bytes)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    (void)bytes;
+    return false;
+#else
+    struct rlimit limit;
+    if (bytes <= 0 || getrlimit(RLIMIT_DATA, &limit) || limit.rlim_cur <= (rlim_t)bytes)
+        return false;
+    limit.rlim_cur = (rlim_t)bytes;
+    return setrlimit(RLIMIT_DATA, &limit) == 0;
+#endif
 }

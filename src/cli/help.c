@@ -38,6 +38,9 @@ void cli_help_all(const struct cli_command *const *commands, size_t command_coun
     printf("\nOperations, on a running server or on the folder itself:\n");
     for (size_t i = 0; i < op_table_count; i++)
         put_op(op_table[i]);
+    printf("\nIn the environment: LAKEHOUSE_SERVER, a server's address; LAKEHOUSE_KEY, the key "
+           "that is\n"
+           "sent to it; LAKEHOUSE_SECTION_KEY, a setting, such as LAKEHOUSE_SERVER_LISTEN.\n");
     printf("\nExit status: 0 done, 1 failed, 2 wrong usage, 3 failed for now (a limit, a race, no\n"
            "connection: the same may succeed later), 130 interrupted. With --json, errors are one\n"
            "JSON object on standard error.\n");
@@ -79,6 +82,34 @@ static void put_usage(const struct op *op)
     printf(" [FLAGS]\n");
 }
 
+/* What is taken when it is not given, and between which limits, as the documents say it. */
+static void put_limits(const struct lh_field *field)
+{
+    struct lh_buf buf;
+    lh_buf_init(&buf, 1024);
+    op_put_limits(&buf, field);
+    struct lh_str text = lh_buf_str(&buf);
+    if (text.len)
+        printf("%26s%s%.*s\n", "", field->has_preset ? "default " : "", LH_ARG(text));
+    lh_buf_release(&buf);
+}
+
+static void put_field(const struct lh_field *field);
+
+/* The members of a JSON argument, as one writes them. */
+static void put_members(const struct lh_field *field)
+{
+    printf("%26sa JSON object, --%s '{…}', of:\n", "", field->name);
+    for (size_t i = 0; i < field->fields->count; i++) {
+        struct lh_field member = field->fields->items[i];
+        char name[96];
+        snprintf(name, sizeof(name), "  %s", member.name);
+        member.name = name;
+        member.positional = true; /* without the dashes of a flag */
+        put_field(&member);
+    }
+}
+
 static void put_field(const struct lh_field *field)
 {
     char name[128];
@@ -97,6 +128,9 @@ static void put_field(const struct lh_field *field)
             printf("%s%s", i ? ", " : "one of: ", field->choices[i]);
         putchar('\n');
     }
+    put_limits(field);
+    if (field->fields && field->fields->count)
+        put_members(field);
 }
 
 void cli_help_op(const struct op *op)
@@ -114,6 +148,7 @@ void cli_help_op(const struct op *op)
     put_pair("--json", "Print the reply as it is instead of a table.");
     put_pair("--data", "The lake's folder (./data); a server that has it open is asked.");
     put_pair("--server", "A server's address (also LAKEHOUSE_SERVER).");
+    put_pair("LAKEHOUSE_KEY", "In the environment: the key that is sent to a server.");
     put_pair("--progress",
              "auto (on a terminal), always, never: how far it is, on standard error.");
     put_pair("--config", "A settings file, when the folder is opened here.");

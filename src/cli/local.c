@@ -135,6 +135,9 @@ enum lh_code cli_run_local(struct cli_call *call, const struct settings *setting
         code = cli_print(lh_buf_str(&reply.body), err);
     else if (!code)
         lh_buf_append_str(body, lh_buf_str(&reply.body));
+    if (!code && reply.is_failed &&
+        cli_is_raw(call)) /* after its first rows: the reply says so too */
+        code = err->code;
 out:
     op_reply_release(&reply);
     lh_arena_free(arena);

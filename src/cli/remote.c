@@ -173,11 +173,56 @@ enum lh_code cli_fail_as_told(struct lh_str body, int status, struct lh_arena *a
     return code;
 }
 
+/* What goes through while a request is sent and answered. */
+struct relay {
+    struct cli_progress *shown;
+    char tail[16384]; /* the last of what was passed on: an error may stand there */
+    size_t tail_len;
+};
+
+static void keep_tail(struct relay *relay, struct lh_str bytes)
+{
+    const size_t max = sizeof(relay->tail);
+    if (bytes.len > max)
+        bytes = lh_str_slice(bytes, bytes.len - max, max);
+    size_t over = relay->tail_len + bytes.len > max ? relay->tail_len + bytes.len - max : 0;
+    memmove(relay->tail, relay->tail + over, relay->tail_len - over);
+    memcpy(relay->tail + relay->tail_len - over, bytes.data, bytes.len);
+    relay->tail_len += bytes.len - over;
+}
+
 static enum lh_code pass_on(void *context, int status, struct lh_str bytes, struct lh_error *err)
 {
-    (void)context;
     (void)status;
+    keep_tail(context, bytes);
     return cli_print(bytes, err);
+}
+
+/* A reply that failed after its first rows has the status of a success and says so at its end: in
+ * JSON by a last member "error", in NDJSON by a last line of it. The name with its quotes cannot
+ * stand inside a text, and what follows it must be the end. */
+static enum lh_code failed_at_its_end(const struct relay *relay, struct lh_arena *arena,
+                                      struct lh_error *err)
+{
+    static const struct lh_str name = LH_LIT("\"error\":{");
+    struct lh_str tail = lh_str_trim((struct lh_str){relay->tail, relay->tail_len});
+    size_t from = tail.len, at = 0;
+    for (size_t start = 0; lh_str_find(lh_str_slice(tail, start, tail.len - start), name, &at);
+         start = from + 1)
+        from = start + at;
+    if (from == tail.len)
+        return LH_OK;
+    struct cli_value *last = NULL;
+    struct lh_str text =
+        lh_arena_printf(arena, "{%.*s", LH_ARG(lh_str_slice(tail, from, tail.len - from)));
+    if (cli_parse(text, arena, &last, NULL))
+        return LH_OK;
+    const struct cli_value *error = cli_get(last, "error");
+    const struct cli_value *id = error ? cli_get(error, "code") : NULL;
+    const struct cli_value *detail = error ? cli_get(error, "detail") : NULL;
+    if (!id || !detail)
+        return LH_OK;
+    return lh_fail(err, cli_code_of(id->text), "%.*s", LH_ARG(detail->text));
 }
 
 static size_t put_headers(const struct cli_call *call, struct http_pair *headers)
@@ -204,7 +249,7 @@ static void on_sent(void *context, int64_t sent, int64_t total)
     const struct cli_step step = {
         .phase = lh_lit("sending"), .done = sent, .total = total, .is_bytes = true, .eta_s = -1};
     if (total > 0)
-        cli_progress_show(context, &step);
+        cli_progress_show(((struct relay *)context)->shown, &step);
 }
 
 /* What an accepted job gives, in the place of the answer that named it. */
@@ -231,6 +276,7 @@ enum lh_code cli_run_remote(struct cli_call *call, struct lh_str url, struct lh_
     struct http_client *client = NULL;
     struct http_client_response response = {0};
     struct http_pair headers[6];
+    struct relay relay = {.shown = &call->shown};
     struct lh_buf target;
     struct lh_buf json;
     lh_buf_init(&target, HTTP_TARGET_BYTES_MAX + url.len);
@@ -250,7 +296,7 @@ enum lh_code cli_run_remote(struct cli_call *call, struct lh_str url, struct lh_
         .response_bytes_max = CLI_BODY_BYTES_MAX,
         .sink = cli_is_raw(call) && !call->is_followed ? pass_on : NULL,
         .progress = on_sent,
-        .context = &call->shown,
+        .context = &relay,
     };
     for (size_t i = 0; i < call->given_count && call->op->body == OP_BODY_RAW; i++)
         if (call->given[i].field->type == LH_FIELD_FILE)
@@ -269,6 +315,8 @@ enum lh_code cli_run_remote(struct cli_call *call, struct lh_str url, struct lh_
     if (!code && response.status >= 400)
         code = cli_fail_as_told(lh_buf_str(&response.body), response.status, call->arena, err);
     cli_progress_clear(&call->shown);
+    if (!code && request.sink && call->op->kind == OP_ROWS)
+        code = failed_at_its_end(&relay, call->arena, err);
     if (!code && call->is_followed && response.status == 202)
         code = follow(call, client, url, lh_buf_str(&response.body), body, err);
     else if (!code && !request.sink)

@@ -93,19 +93,26 @@ static enum lh_code print_report(const struct report_view *view, struct lh_error
     return code;
 }
 
+static void print_count(int64_t count, const char *one, const char *many, const char *end)
+{
+    printf("%lld %s%s", (long long)count, count == 1 ? one : many, end);
+}
+
 static void print_words(const struct report_view *view)
 {
     const struct finding_view *findings = view->findings.items;
     for (size_t i = 0; i < view->findings.count; i++)
         printf("%s  %.*s: %.*s\n", severities[findings[i].severity], LH_ARG(findings[i].object),
                LH_ARG(findings[i].what));
-    printf("%lld datasets, %lld versions, %lld indexes, %lld jobs, %lld keys, %lld files (%lld "
-           "bytes): ",
-           (long long)view->datasets, (long long)view->versions, (long long)view->indexes,
-           (long long)view->jobs, (long long)view->keys, (long long)view->objects,
-           (long long)view->object_bytes);
+    print_count(view->datasets, "dataset", "datasets", ", ");
+    print_count(view->versions, "version", "versions", ", ");
+    print_count(view->indexes, "index", "indexes", ", ");
+    print_count(view->jobs, "job", "jobs", ", ");
+    print_count(view->keys, "key", "keys", ", ");
+    print_count(view->objects, "file", "files", " (");
+    print_count(view->object_bytes, "byte", "bytes", "): ");
     if (view->errors)
-        printf("%lld errors.\n", (long long)view->errors);
+        print_count(view->errors, "error", "errors", ".\n");
     else
         printf("sound.\n");
 }

@@ -10,7 +10,13 @@ enum lh_code bind_check_type(const struct op *op, const struct http_request *req
 {
     struct lh_str type = http_request_content_type(request);
     struct lh_str length = http_request_header(request, "Content-Length");
+    struct lh_str encoding = http_request_header(request, "Content-Encoding");
     const char *wanted = op->body == OP_BODY_JSON ? JSON_TYPE : FORM_TYPE;
+    if (encoding.len && !lh_str_equal_nocase(encoding, lh_lit("identity"))) {
+        lh_fail(err, LH_UNSUPPORTED, "The body is packed as '%.*s', which is not unpacked here.",
+                LH_ARG(lh_str_head(encoding, 100)));
+        return lh_error_hint(err, "Send it without Content-Encoding; files may be gzipped inside.");
+    }
     if (op->body == OP_BODY_NONE || op->body == OP_BODY_RAW ||
         lh_str_equal_nocase(type, lh_str_of(wanted)))
         return LH_OK;

@@ -442,6 +442,19 @@ static unsigned connections_allowed(int64_t wanted)
     return (unsigned)allowed;
 }
 
+enum lh_code gateway_check(const struct settings *settings, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lake_holder holder = {0};
+    struct lh_str host;
+    uint16_t port;
+    enum lh_code code = settings_address(settings->server.listen, &host, &port, err);
+    if (!code && (lake_holder(settings_root(settings), arena, &holder, NULL) || !holder.is_running))
+        code = http_server_check(host, port, err);
+    lh_arena_free(arena);
+    return code;
+}
+
 static enum lh_code listen_on(struct gateway *gateway, struct lh_error *err)
 {
     const struct settings_server *settings = &lake_settings(gateway->lake)->server;

@@ -15,7 +15,12 @@
 #include "base/error.h"
 
 struct lake;
+struct settings;
 struct gateway; /* opaque; made by gateway_start, ended by gateway_stop */
+
+/* Before a lake is made or opened: LH_BUSY or LH_INVALID as gateway_start would answer for the
+ * address. A folder that a server has open is left to lake_open, which tells whose it is. */
+enum lh_code gateway_check(const struct settings *settings, struct lh_error *err) LH_MUST_USE;
 
 /* Listens as the lake's settings say, serves, and announces the address in the lake's lock.
  * LH_BUSY: the port is taken; LH_INVALID: not an address of this machine. The lake outlives the

@@ -64,7 +64,7 @@ enum lh_code body_add(struct exchange *exchange, struct lh_str bytes, struct lh_
             lh_buf_append(&body->memory, bytes.data, bytes.len);
         break;
     case HTTP_BODY_SPOOL:
-        code = spool_add(&body->spool, bytes, err);
+        code = spool_add(exchange->server, &body->spool, bytes, err);
         break;
     case HTTP_BODY_MULTIPART:
         code = multipart_feed(body->multipart, bytes, err);

@@ -8,6 +8,7 @@
 #include "http/multipart.h"
 
 struct exchange;
+struct http_server;
 
 /* A file in the staging folder that is being written. */
 struct spool {
@@ -45,7 +46,8 @@ void body_release(struct exchange *exchange);
 
 enum lh_code spool_open(struct exchange *exchange, struct spool *spool,
                         struct lh_error *err) LH_MUST_USE;
-enum lh_code spool_add(struct spool *spool, struct lh_str bytes, struct lh_error *err) LH_MUST_USE;
+enum lh_code spool_add(const struct http_server *server, struct spool *spool, struct lh_str bytes,
+                       struct lh_error *err) LH_MUST_USE;
 enum lh_code spool_end(struct spool *spool, struct lh_upload *ret,
                        struct lh_error *err) LH_MUST_USE;
 void spool_release(struct spool *spool);

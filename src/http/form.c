@@ -34,7 +34,7 @@ static enum lh_code take_data(void *context, struct lh_str bytes, struct lh_erro
     struct exchange *exchange = context;
     struct body *body = &exchange->body;
     if (body->is_file)
-        return spool_add(&body->spool, bytes, err);
+        return spool_add(exchange->server, &body->spool, bytes, err);
     body->form_bytes += bytes.len;
     if (body->form_bytes > exchange->server->options.form_bytes_max) {
         lh_fail(err, LH_TOO_LARGE,

@@ -9,7 +9,8 @@ struct head_scan {
     size_t count_max;
     size_t bytes;
     bool is_over;
-    size_t length_count; /* Content-Length headers */
+    size_t length_count;
+    size_t host_count; /* Content-Length headers */
     bool is_bad;
 };
 
@@ -65,6 +66,8 @@ static enum MHD_Result scan_header(void *context, enum MHD_ValueKind kind, const
     scan->is_bad = scan->is_bad || !is_token(pair->name) || has_control(pair->value);
     if (lh_str_equal_nocase(pair->name, lh_lit("Content-Length")))
         scan->length_count++;
+    if (lh_str_equal_nocase(pair->name, lh_lit("Host")))
+        scan->host_count++;
     return MHD_YES;
 }
 
@@ -121,6 +124,8 @@ enum lh_code head_read(struct exchange *exchange, const char *method, const char
         return lh_fail(err, LH_INVALID, "A header field of the request has forbidden characters.");
     if (strcmp(version, "HTTP/1.1") == 0 && !http_request_header(request, "Host").data)
         return lh_fail(err, LH_INVALID, "The request has no Host header, which HTTP/1.1 demands.");
+    if (scan.host_count > 1)
+        return lh_fail(err, LH_INVALID, "The request has more than one Host header.");
     if (!is_token(lh_str_of(method)))
         return lh_fail(err, LH_INVALID, "The request's method has forbidden characters.");
     return target_parse(request, err);

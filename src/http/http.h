@@ -128,6 +128,7 @@ struct http_server_options {
     int64_t body_rate_min;    /* [1024] bytes per second, over the body's whole time; 408 and end */
     int64_t write_timeout_ms; /* [30000] a client that reads nothing for so long is cut off */
     size_t stream_buffer_bytes; /* [512 KB] of one streamed reply; then http_reply_write waits */
+    int64_t disk_reserve_bytes; /* [16 MB] that uploads leave free; more is 507 */
     size_t body_memory_max;     /* [256 MB] of all bodies held in memory at once; more is 503 */
     size_t form_bytes_max;      /* [1 MB] of all parts in memory of one form */
     unsigned form_parts_max;    /* [100] */
@@ -135,6 +136,11 @@ struct http_server_options {
     struct lh_dir *staging;     /* takes the spooled bodies; NULL: such routes answer 503 */
     const char *staging_prefix; /* "staging/": put before the file names; its folder exists */
 };
+
+/* Whether a server could listen there now: LH_BUSY, the port is taken; LH_INVALID, not an address
+ * of this machine. Asked before much is begun; http_server_start may still find it taken. */
+enum lh_code http_server_check(struct lh_str address, uint16_t port,
+                               struct lh_error *err) LH_MUST_USE;
 
 /* Listens and serves from here on. LH_BUSY: the port is taken; LH_INVALID: not an address of this
  * machine; LH_IO else. `options` and `handlers` are copied; the pool, the folder and the context

@@ -24,6 +24,7 @@ static void fill_options(struct http_server_options *options)
         .body_rate_min = 1024,
         .write_timeout_ms = 30000,
         .stream_buffer_bytes = (size_t)512 * 1024,
+        .disk_reserve_bytes = INT64_C(16) << 20,
         .body_memory_max = (size_t)256 * 1024 * 1024,
         .form_bytes_max = (size_t)1024 * 1024,
         .form_parts_max = 100,
@@ -41,6 +42,7 @@ static void fill_options(struct http_server_options *options)
     FILL(body_rate_min);
     FILL(write_timeout_ms);
     FILL(stream_buffer_bytes);
+    FILL(disk_reserve_bytes);
     FILL(body_memory_max);
     FILL(form_bytes_max);
     FILL(form_parts_max);
@@ -112,6 +114,16 @@ static struct http_server *server_new(const struct http_server_options *options,
     pthread_cond_init(&server->changed, &attributes);
     pthread_condattr_destroy(&attributes);
     return server;
+}
+
+enum lh_code http_server_check(struct lh_str address, uint16_t port, struct lh_error *err)
+{
+    int fd = -1;
+    uint16_t taken = 0;
+    enum lh_code code = listen_open(address, port, &fd, &taken, err);
+    if (!code)
+        close(fd);
+    return code;
 }
 
 enum lh_code http_server_start(const struct http_server_options *options,

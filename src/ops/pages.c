@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "ops/describe.h"
 
 /* The pages of docs/ that are generated: Markdown tables made from the rows. */
@@ -71,18 +73,28 @@ void op_put_limits(struct lh_buf *buf, const struct lh_field *field)
                       (long long)field->min, (long long)field->max);
 }
 
+/* A row each; the members of an object follow it, by their path: `options.delimiter`. */
+static void put_rows(struct lh_buf *buf, const struct lh_fields *fields, const char *within)
+{
+    for (size_t i = 0; i < fields->count; i++) {
+        const struct lh_field *field = &fields->items[i];
+        char path[128];
+        snprintf(path, sizeof(path), "%s%s.", within, field->name);
+        lh_buf_printf(buf, "| `%s%s` | %s | ", within, field->name, op_type_name(field));
+        op_put_limits(buf, field);
+        lh_buf_append_str(buf, lh_lit(" | "));
+        put_cell(buf, lh_str_of(field->doc ? field->doc : ""));
+        lh_buf_append_str(buf, lh_lit(" |\n"));
+        if (field->fields && !*within)
+            put_rows(buf, field->fields, path);
+    }
+}
+
 static void put_fields(struct lh_buf *buf, const struct lh_fields *fields)
 {
     lh_buf_append_str(buf, lh_lit("\n| argument | type | default; limits | meaning |\n"
                                   "|---|---|---|---|\n"));
-    for (size_t i = 0; i < fields->count; i++) {
-        const struct lh_field *field = &fields->items[i];
-        lh_buf_printf(buf, "| `%s` | %s | ", field->name, op_type_name(field));
-        op_put_limits(buf, field);
-        lh_buf_append_str(buf, lh_lit(" | "));
-        put_cell(buf, lh_str_of(field->doc));
-        lh_buf_append_str(buf, lh_lit(" |\n"));
-    }
+    put_rows(buf, fields, "");
 }
 
 static void put_operation(struct lh_buf *buf, const struct op *op)

@@ -1,5 +1,7 @@
 /* The pages that the server shows to people with a browser: where to go, and the reference of the
  * API. Made from the table of operations; nothing is fetched from anywhere. */
+#include <stdio.h>
+
 #include "lake/lake.h"
 #include "ops/internal.h"
 
@@ -115,22 +117,34 @@ static void put_cell(struct lh_buf *buf, const char *text)
     lh_buf_append_str(buf, lh_lit("</td>"));
 }
 
-static void put_fields(struct lh_buf *buf, const struct lh_fields *fields, const char *title)
+/* The members of an object follow it, by their path. */
+static void put_rows(struct lh_buf *buf, const struct lh_fields *fields, const char *within)
 {
-    lh_buf_printf(buf, "<table><tr><th>%s</th><th></th><th></th></tr>", title);
     for (size_t i = 0; i < fields->count; i++) {
         const struct lh_field *field = &fields->items[i];
         struct lh_buf limits;
         lh_buf_init(&limits, 1024);
         op_put_limits(&limits, field);
-        lh_buf_printf(buf, "<tr><td><code>%s</code><br>%s", field->name, op_type_name(field));
+        lh_buf_printf(buf, "<tr><td><code>%s%s</code><br>%s", within, field->name,
+                      op_type_name(field));
         lh_buf_append_str(buf, lh_lit("</td><td>"));
         put_text(buf, lh_buf_str(&limits));
         lh_buf_append_str(buf, lh_lit("</td>"));
         put_cell(buf, field->doc ? field->doc : "");
         lh_buf_append_str(buf, lh_lit("</tr>"));
         lh_buf_release(&limits);
+        if (field->fields && !*within) {
+            char path[128];
+            snprintf(path, sizeof(path), "%s.", field->name);
+            put_rows(buf, field->fields, path);
+        }
     }
+}
+
+static void put_fields(struct lh_buf *buf, const struct lh_fields *fields, const char *title)
+{
+    lh_buf_printf(buf, "<table><tr><th>%s</th><th></th><th></th></tr>", title);
+    put_rows(buf, fields, "");
     lh_buf_append_str(buf, lh_lit("</table>"));
 }
 

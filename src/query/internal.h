@@ -124,6 +124,8 @@ size_t query_plans_bytes(struct query_plans *plans);
 /* Makes an engine's error speak of the caller's text only. */
 enum lh_code query_message(const struct query_plan *plan, struct lh_error *err);
 /* The same for a statement that was parsed as it came. */
+/* Adds the line of the error's position. */
+void query_place_line(struct lh_str sql, struct lh_error *err);
 enum lh_code query_message_plain(struct lh_str sql, struct lh_error *err);
 
 /* --- request.c ---------------------------------------------------------------------------------*/

@@ -14,9 +14,9 @@ static bool tells_internals(struct lh_str sql, struct lh_str message)
     return false;
 }
 
-static void place_line(struct lh_str sql, struct lh_error *err)
+void query_place_line(struct lh_str sql, struct lh_error *err)
 {
-    if (err->position < 0 || (size_t)err->position > sql.len)
+    if (!err || err->position < 0 || (size_t)err->position > sql.len)
         return;
     int64_t line = 1;
     for (size_t i = 0; i < (size_t)err->position; i++)
@@ -41,7 +41,7 @@ static enum lh_code rewrite(struct lh_str sql, const struct query_splice *splice
         err->hint[0] = 0;
     }
     err->position = position;
-    place_line(sql, err);
+    query_place_line(sql, err);
     return err->code;
 }
 

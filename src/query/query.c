@@ -385,6 +385,8 @@ enum lh_code query_open(struct query_engine *engine, const struct query_principa
     struct query *query = NULL;
     struct lh_error own = LH_ERROR_NONE; /* err may be NULL, and messages are rewritten */
     enum lh_code code = prepare(engine, principal, request, cancel, &query, &own);
+    if (code)
+        query_place_line(request->sql, &own);
     if (!code && query->plan->kind != QUERY_PLAN_ROWS) {
         code = open_explained(query, request, &own);
     } else if (!code) {
@@ -412,6 +414,8 @@ enum lh_code query_explain(struct query_engine *engine, const struct query_princ
     struct lh_buf plan;
     lh_buf_init(&plan, (size_t)1 << 20);
     enum lh_code code = prepare(engine, principal, request, cancel, &query, &own);
+    if (code)
+        query_place_line(request->sql, &own);
     if (!code)
         code = explain(query, is_analyzed || query->plan->kind == QUERY_PLAN_ANALYZE, &plan, &own);
     if (!code && !lh_arena_try_str(arena, lh_buf_str(&plan), ret_plan))

@@ -31,6 +31,45 @@ test('config show tells every setting and where it came from, and can be kept as
   assert.equal((await run(['config'])).code, 2);
 });
 
+test('a statement that fails after its first rows ends the command with 1, also as JSON', async (context) => {
+  const server = await startServer();
+  context.after(() => server.kill());
+  const late = "SELECT CASE WHEN range = 3000000 THEN CAST('x' || range AS INT) ELSE range END FROM range(3100000)";
+  const where = ['--server', server.url, '--limit', '10000000'];
+  // CSV has no place for an error: the reply is cut, which may as well be the network.
+  for (const [how, wanted] of [[['--json'], 1], [['--format', 'ndjson'], 1], [['--format', 'csv'], 3]]) {
+    const { code, out, err } = await run(['sql', late, ...how, ...where]);
+    assert.equal(code, wanted, `${how}: ${err}`);
+    assert.ok(out.length > 1000000, `${how}: no rows came`);
+    if (how[1] !== 'csv') assert.match(err, /x3000000/);
+  }
+  const told = "SELECT {'code': 'sql_failed', 'detail': 'no'} AS error FROM range(200000)";
+  for (const how of [['--json'], ['--format', 'csv']]) {
+    assert.equal((await run(['sql', told, ...how, ...where])).code, 0, `${how}: a row was taken for an error`);
+  }
+  assert.deepEqual(await server.stop(), { code: 0, signal: null });
+  const folder = temporaryFolder('late');
+  context.after(folder.remove);
+  const rows = join(folder.path, 'one.csv');
+  writeFileSync(rows, 'id\n1\n');
+  const data = ['--data', join(folder.path, 'lake')];
+  assert.equal((await run(['ingest', 'file', rows, '--dataset', 'one', ...data])).code, 0);
+  const local = await run(['sql', late, '--json', '--limit', '10000000', ...data]);
+  assert.equal(local.code, 1, local.err);
+  assert.equal(JSON.parse(local.out).error.code, 'sql_failed');
+  const verified = await run(['verify', ...data]);
+  assert.match(verified.out, /^1 dataset, 1 version, 0 indexes, \d+ jobs?, 0 keys, \d+ files? \(\d+ bytes\): sound\.$/m);
+});
+
+test('help tells defaults, limits, members of objects and the environment', async () => {
+  const ingest = (await run(['ingest', 'file', '--help'])).out;
+  for (const words of ['delimiter', 'types', 'allow_duplicate', 'max_rejected_ratio', 'default `auto`', "--options '{", 'LAKEHOUSE_KEY']) assert.ok(ingest.includes(words), words);
+  const sql = (await run(['sql', '--help'])).out;
+  assert.match(sql, /--timeout-ms[^\n]*\n\s+default 30000; 1–3600000/);
+  assert.match(sql, /--limit[^\n]*\n\s+default 10000; 1–10000000/);
+  assert.match((await run(['--help'])).out, /LAKEHOUSE_KEY/);
+});
+
 test('completions complete groups, verbs and flags', async () => {
   const { out, code } = await run(['completions', 'bash']);
   assert.equal(code, 0);

@@ -2,7 +2,7 @@
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { connect as openSocket } from 'node:net';
-import { readFileSync, renameSync, writeFileSync, mkdirSync } from 'node:fs';
+import { readFileSync, readdirSync, renameSync, writeFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '../support/client.mjs';
 import { run, startServer, temporaryFolder } from '../support/server.mjs';
@@ -141,6 +141,26 @@ test('a second server on the same folder is told who has it', async () => {
   assert.match(second.err, new RegExp(String(server.pid)));
 });
 
+test('a name or a page that is not let in is told so, whatever its key', async () => {
+  for (const head of ['Host: lake.example', 'Host: 127.0.0.1\r\nOrigin: https://evil.example']) {
+    const answer = await raw(`GET /health HTTP/1.1\r\n${head}\r\nConnection: close\r\n\r\n`);
+    assert.match(answer, /^HTTP\/1\.1 403/);
+    const problem = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n')));
+    assert.match(problem.title, /site/);
+    assert.match(problem.detail, /lake\.example|evil\.example/);
+  }
+});
+
+test('a body that is packed is 415, not read as it is', async () => {
+  for (const encoding of ['gzip', 'br', 'GZIP, identity']) {
+    const reply = await lake.send('POST', '/query/sql', { body: '{"sql": "SELECT 1"}', headers: { 'content-type': 'application/json', 'content-encoding': encoding } });
+    assert.equal(reply.status, 415, reply.text);
+    assert.match(`${reply.body.detail} ${reply.body.hint}`, /Content-Encoding/);
+  }
+  const plain = await lake.send('POST', '/query/sql', { body: '{"sql": "SELECT 1"}', headers: { 'content-type': 'application/json', 'content-encoding': 'identity' } });
+  assert.equal(plain.status, 200, plain.text);
+});
+
 test('a port in use is named', async () => {
   const folder = temporaryFolder();
   const { host, hostname, port } = new URL(server.url);
@@ -148,6 +168,7 @@ test('a port in use is named', async () => {
   assert.notEqual(second.code, 0);
   assert.ok(second.err.includes(hostname) && second.err.includes(port), second.err);
   assert.match(second.err, /--listen/, 'the way out is not told');
+  assert.deepEqual(readdirSync(folder.path), [], 'a lake was made for a server that cannot be');
   folder.remove();
 });
 

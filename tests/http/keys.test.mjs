@@ -111,6 +111,8 @@ test('forged, doubled, revoked, expired and malformed keys open nothing and say 
   const unknown = `lh_${'0'.repeat(16)}_${'0'.repeat(64)}`;
   const [a, b] = await Promise.all([sql(forged), sql(unknown)]);
   assert.equal(a.status, 401);
+  const nobody = await (await fetch(`${server.url}/catalog/datasets`)).json();
+  assert.match(nobody.hint, /X-API-Key.*LAKEHOUSE_KEY/);
   assert.equal(a.body.detail, b.body.detail, 'a known id is not told from an unknown one');
   assert.doesNotMatch(a.text, new RegExp(forged.slice(3, 19)));
   for (const text of ['', 'x', 'lh_', admin.toUpperCase(), `${admin} `.repeat(2), '🔑', admin.slice(3)]) {

@@ -2,7 +2,7 @@
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { connect } from '../support/client.mjs';
-import { startServer } from '../support/server.mjs';
+import { program, startServer } from '../support/server.mjs';
 
 let server;
 let lake;
@@ -204,6 +204,10 @@ test("errors speak of the caller's own text", async () => {
   assert.doesNotMatch(name.detail, /parquet|read_/);
   const table = await refused('SELECT * FROM pepole', 404, 'not_found', /people/);
   assert.equal(table.position, 14);
+  const refusal = await refused("SELECT 1,\n  2 AS b\nFROM read_csv('/etc/passwd')", 403, 'statement_refused');
+  assert.deepEqual([refusal.line, refusal.position], [3, 24]);
+  const deep = await refused(`SELECT ${'('.repeat(20000)}1${')'.repeat(20000)}`, 413, 'too_large', /nests .* 512 levels/);
+  assert.equal(deep.retryable, false);
   await refused("SELECT 'x'::INT", 400, 'sql_failed', /'x'|INT/);
   await refused("SELECT error('boom')", 400, 'sql_failed', /boom/);
 });
@@ -220,6 +224,28 @@ test('a statement is stopped at its time limit', async () => {
   const started = performance.now();
   await refused('SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range * b.range = 7', 504, 'deadline_exceeded', null, { timeout_ms: 300 });
   assert.ok(performance.now() - started < 3000);
+});
+
+test('what no time limit would reach is refused at once', async () => {
+  const started = performance.now();
+  for (const sql of ['SELECT len(range(200000000))', "SELECT levenshtein(repeat('a', 50000), repeat('b', 50000))", "SELECT length(repeat('x', 1500000000))",
+    'SELECT len(list_transform(range(20000000), x -> x + 1))', `SELECT ${'1+'.repeat(400)}1`, `SELECT ${'(SELECT '.repeat(40)}1${')'.repeat(40)}`]) {
+    const { hint } = await refused(sql, 413, 'too_large', /at most/i, { timeout_ms: 300 });
+    assert.ok(hint, sql.slice(0, 60));
+  }
+  assert.ok(performance.now() - started < 6000);
+});
+
+test('a value that is larger than the process may have fails its statement alone', async (context) => {
+  if (/[at]san/.test(program)) return context.skip('the shadow memory of sanitizers counts: there is no such limit');
+  const small = await startServer({ env: { LAKEHOUSE_ENGINE_MEMORY_LIMIT: '256MB' } });
+  context.after(() => small.kill());
+  const other = await connect(small);
+  const { status, body, text } = await other.sql("SELECT length(repeat('x', n)) FROM (SELECT 3000000000 + range AS n FROM range(1))");
+  assert.equal(status, 503, text);
+  assert.equal(body.code, 'busy');
+  assert.deepEqual(await other.rows('SELECT 1'), [[1]]);
+  assert.deepEqual(await small.stop(), { code: 0, signal: null });
 });
 
 test('a client that hangs up stops its statement', async () => {

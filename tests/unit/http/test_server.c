@@ -83,6 +83,10 @@ static void heads_that_could_be_read_in_two_ways_are_400(void **state)
     }
     expect(state, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 3x\r\n\r\n", "HTTP/1.1 400", "");
     expect(state, "GET /show HTTP/1.1\r\n\r\n", "HTTP/1.1 400", "no Host header");
+    expect(state, "GET /show HTTP/1.1\r\n" HOST "hOST: y\r\n\r\n", "HTTP/1.1 400",
+           "more than one Host header");
+    expect(state, "GET /show HTTP/1.1\r\n" HOST HOST "\r\n", "HTTP/1.1 400",
+           "more than one Host header");
 }
 
 static char *filled(const char *prefix, const char *unit, int count, const char *suffix)
@@ -248,6 +252,21 @@ static void a_small_refused_body_keeps_the_connection(void **state)
     close(fd);
 }
 
+static void an_upload_without_room_is_507_before_it_is_read(void **state)
+{
+    http_house_free(*state);
+    const struct http_server_options options = {.disk_reserve_bytes = (int64_t)1 << 60};
+    struct http_house *house = http_house_new(&options, 1, 1);
+    *state = house;
+    expect(state, "POST /spool HTTP/1.1\r\n" HOST "Content-Length: 900000000\r\n\r\n",
+           "HTTP/1.1 507", "There is no room for the upload");
+    expect(state,
+           "POST /spool HTTP/1.1\r\n" HOST
+           "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+           "HTTP/1.1 507", "kept");
+    assert_int_equal(http_house_staged(house), 0);
+}
+
 static void a_full_queue_is_503_with_retry_after(void **state)
 {
     http_house_free(*state);
@@ -394,6 +413,7 @@ int main(void)
         HOUSE_TEST(refused_bodies_are_not_asked_for),
         HOUSE_TEST(a_client_that_sends_too_much_still_reads_its_413),
         HOUSE_TEST(a_small_refused_body_keeps_the_connection),
+        HOUSE_TEST(an_upload_without_room_is_507_before_it_is_read),
         HOUSE_TEST(a_full_queue_is_503_with_retry_after),
         HOUSE_TEST(a_hang_up_cancels_the_handler_within_milliseconds),
         HOUSE_TEST(what_comes_after_a_reply_keeps_nobody_waiting),
