@@ -50,7 +50,14 @@ static enum lh_code replace(struct storage_bucket *bucket, const char *staged, c
                             bool *ret_is_unknown, struct lh_error *err)
 {
     struct lh_dir *dir = bucket->state;
+    struct lh_file_info info;
     enum lh_code code = lh_file_replace(dir, staged, key, err);
+    if (code == LH_NOT_FOUND && lh_file_info(dir, staged, &info, NULL) == LH_OK) {
+        folders_forget(bucket->storage); /* as in publish */
+        code = prepare(bucket, key, err);
+        if (!code)
+            code = lh_file_replace(dir, staged, key, err);
+    }
     *ret_is_unknown = code && may_be_there(dir, staged, key);
     return code;
 }

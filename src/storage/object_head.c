@@ -16,6 +16,8 @@ static const struct lh_field rows[] = {
            .max = OBJECT_TYPE_BYTES_MAX, .doc = "What they are said to be."),
     LH_TIME(struct object_head, modified_at, .required = true, .doc = "When they came."),
     LH_STR(struct object_head, modified_by, .doc = "Who brought them."),
+    LH_STR(struct object_head, request, .max = 128, .doc = "By which request, if it had a name."),
+    LH_BOOL(struct object_head, was_new, .doc = "There was no such object before."),
 };
 static const struct lh_fields fields = LH_FIELDS_OF(struct object_head, "ObjectHead", rows);
 

@@ -287,10 +287,18 @@ static void trash(struct objects *objects, struct lh_str bucket, struct lh_str k
         lh_log_error(LH_LOG_WARN, "objects.trash", &err); /* the next sweep finds it */
 }
 
-/* Under the key's lock: what the key has is looked at once more, then replaced. */
+/* True if `head` is there because of this very request. */
+static bool is_of_request(const struct object_put *put, const struct object_head *head)
+{
+    return put->request.len && lh_str_equal(put->request, head->request);
+}
+
+/* Under the key's lock: what the key has is looked at once more, then replaced. `head` becomes what
+ * the key had if that came by the same request with the same bytes: *ret_is_done. */
 static enum lh_code replace_head(struct objects *objects, const struct object_put *put,
-                                 const struct object_head *head, struct lh_arena *arena,
-                                 struct object_head *ret_old, bool *ret_had, struct lh_error *err)
+                                 struct object_head *head, struct lh_arena *arena,
+                                 struct object_head *ret_old, bool *ret_had, bool *ret_is_done,
+                                 struct lh_error *err)
 {
     struct lh_buf buf = {0};
     pthread_mutex_t *stripe = stripe_of(objects, put->key);
@@ -302,17 +310,22 @@ static enum lh_code replace_head(struct objects *objects, const struct object_pu
         *ret_had = false; /* a damaged head is mended by putting the object again */
         code = LH_OK;
     }
-    if (!code)
+    *ret_is_done = !code && *ret_had && is_of_request(put, ret_old) &&
+                   lh_str_equal(ret_old->sha256, head->sha256);
+    if (!code && !*ret_is_done)
         code = check_head(&put->condition, *ret_had ? ret_old : NULL, arena, err);
-    if (!code)
+    head->was_new = !*ret_had;
+    if (!code && !*ret_is_done)
         code = object_head_write(head, &buf, err);
-    if (!code)
+    if (!code && !*ret_is_done)
         code = storage_put_replacing(objects->storage, put->bucket,
                                      object_head_key(put->key, arena), lh_buf_str(&buf), err);
     if (code == LH_UNKNOWN)
         atomic_store(&objects->is_stopped, true);
     pthread_mutex_unlock(stripe);
     lh_buf_release(&buf);
+    if (!code && *ret_is_done)
+        *head = *ret_old;
     return code;
 }
 
@@ -332,8 +345,35 @@ static enum lh_code check_put(struct objects *objects, const struct object_put *
     /* Asked again under the lock: here it only saves the work. */
     if (!code && (put->condition.if_match.data || put->condition.if_none_match.data)) {
         code = current(objects, put->bucket, put->key, arena, &head, &has, err);
-        if (!code)
+        if (!code && !(has && is_of_request(put, &head)))
             code = check_head(&put->condition, has ? &head : NULL, arena, err);
+    }
+    return code;
+}
+
+/* Sealed bytes become the key's: `head` is what the key has then. */
+static enum lh_code place(struct objects *objects, const struct object_put *put,
+                          struct storage_staged *staged, struct object_head *head,
+                          struct lh_arena *arena, struct lh_error *err)
+{
+    struct lh_str data = object_data_key(head->data, arena);
+    const int64_t bytes = head->bytes;
+    struct object_head old = {0};
+    bool had = false, is_done = false;
+    enum lh_code code = reserve(objects, bytes, err);
+    if (code)
+        return code;
+    code = storage_staged_publish(staged, put->bucket, data, err);
+    if (!code) {
+        code = replace_head(objects, put, head, arena, &old, &had, &is_done, err);
+        if ((code && code != LH_UNKNOWN) || is_done)
+            trash(objects, put->bucket, data);
+    } /* else, published or not, nothing names it: a sweep will find it */
+    if (code || is_done) {
+        give_back(objects, bytes);
+    } else if (had) {
+        give_back(objects, old.bytes);
+        trash(objects, put->bucket, object_data_key(old.data, arena));
     }
     return code;
 }
@@ -345,8 +385,6 @@ enum lh_code objects_put(struct objects *objects, const struct object_put *put,
     struct storage_staged *staged = NULL;
     struct storage_sum sum;
     struct lh_uuid uuid = lh_uuid_new();
-    struct object_head old;
-    bool had = false;
     char hex[LH_SHA256_HEX_BYTES + 1];
     struct lh_str type = put->content_type.data ? put->content_type : type_by_ending(put->key);
     enum lh_code code = check_put(objects, put, type, arena, err);
@@ -357,7 +395,7 @@ enum lh_code objects_put(struct objects *objects, const struct object_put *put,
     if (code)
         return code;
     lh_hex(sum.sha256, sizeof sum.sha256, hex);
-    const struct object_head head = {
+    struct object_head head = {
         .format = OBJECTS_FORMAT,
         .key = put->key,
         .data = lh_arena_str(arena, lh_uuid_str(&uuid)),
@@ -366,29 +404,14 @@ enum lh_code objects_put(struct objects *objects, const struct object_put *put,
         .content_type = lh_arena_str(arena, type),
         .modified_at = {lh_clock_unix_ms()},
         .modified_by = put->actor,
+        .request = put->request,
     };
-    code = reserve(objects, head.bytes, err);
-    if (code) {
-        storage_staged_discard(staged);
-        return code;
-    }
-    code = storage_staged_publish(staged, put->bucket, object_data_key(head.data, arena), err);
+    code = place(objects, put, staged, &head, arena, err);
     storage_staged_discard(staged);
-    if (!code) {
-        code = replace_head(objects, put, &head, arena, &old, &had, err);
-        if (code && code != LH_UNKNOWN)
-            trash(objects, put->bucket, object_data_key(head.data, arena));
-    } /* else, published or not, nothing names it: a sweep will find it */
-    if (code) {
-        give_back(objects, head.bytes);
+    if (code)
         return code;
-    }
-    if (had) {
-        give_back(objects, old.bytes);
-        trash(objects, put->bucket, object_data_key(old.data, arena));
-    }
     object_info_of(&head, arena, ret);
-    *ret_is_new = !had;
+    *ret_is_new = head.was_new;
     return LH_OK;
 }
 

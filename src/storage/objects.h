@@ -61,6 +61,9 @@ struct object_put {
     struct lh_str content_type; /* absent = by the key's ending */
     struct lh_str actor;
     struct object_condition condition;
+    /* Names the request, if it may be repeated: when the key's object came by that very request,
+     * and has these bytes, it was done already, and the first result is given. Absent = no name. */
+    struct lh_str request;
 };
 /* The object is durable, and everybody's, when this returns. *ret_is_new: there was none before.
  * LH_NOT_FOUND: no such bucket; LH_INVALID: the key or the content type; LH_PRECONDITION; LH_FULL:

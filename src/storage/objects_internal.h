@@ -34,6 +34,8 @@ struct object_head {
     struct lh_str content_type;
     struct lh_time modified_at;
     struct lh_str modified_by;
+    struct lh_str request; /* that brought it, if it had a name */
+    bool was_new;          /* there was none before it */
 };
 
 /* The head's own object key. */

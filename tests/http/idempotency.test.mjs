@@ -3,6 +3,8 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { connect } from '../support/client.mjs';
 import { startServer, temporaryFolder } from '../support/server.mjs';
 
@@ -181,4 +183,25 @@ test('a key is of its caller alone, and a failure does not use it up', { timeout
     const reply = await lake.send('PUT', `${objects}/k`, { body: 'x', headers: key(encodeURI(text)) });
     assert.ok([200, 201].includes(reply.status), `${text}: ${reply.text}`);
   }
+});
+
+test('an object that came by a request is known by it even when that was never noted', { timeout: 60000 }, async (context) => {
+  const folder = temporaryFolder('unnoted');
+  const server = await startServer({ data: folder.path });
+  context.after(async () => { await server.kill(); folder.remove(); });
+  const lake = await connect(server);
+  const put = (text, body = 'one', more = { 'if-none-match': '*' }) => lake.send('PUT', `${objects}/u`, { body, headers: { ...key(text), ...more } });
+  const first = await put('u1');
+  assert.equal(first.status, 201);
+  rmSync(join(folder.path, '_idempotency'), { recursive: true }); // as if the server had died before it wrote it
+  const again = await put('u1');
+  assert.deepEqual([again.status, again.text], [201, first.text]);
+  rmSync(join(folder.path, '_idempotency'), { recursive: true });
+  assert.equal((await put('u2')).status, 412);
+  assert.equal((await put('u1', 'two')).status, 412, 'another content is another request');
+  const swapped = await put('u3', 'three', { 'if-match': first.headers.get('etag') });
+  assert.equal(swapped.status, 200);
+  rmSync(join(folder.path, '_idempotency'), { recursive: true });
+  assert.deepEqual([(await put('u3', 'three', { 'if-match': first.headers.get('etag') })).text, (await put('u1')).status], [swapped.text, 412]);
+  assert.equal((await lake.get(`${objects}/u`)).text, 'three');
 });

@@ -278,6 +278,23 @@ test('what is left of a client that hangs up in the middle is nothing', async ()
   assert.equal((await get('hang')).text, 'before');
 });
 
+test('readers that do not read hold nobody else up', async (context) => {
+  const { hostname, port } = new URL(server.url);
+  await put('slow/big', randomBytes(40_000_000));
+  const sockets = Array.from({ length: 10 }, () => {
+    const socket = dial(port, hostname, () => socket.write(`GET ${at}/slow/big HTTP/1.1\r\nHost: localhost\r\n\r\n`));
+    socket.on('error', () => {});
+    return socket.pause();
+  });
+  context.after(() => sockets.forEach((socket) => socket.destroy()));
+  await new Promise((resolve) => { setTimeout(resolve, 700); });
+  const from = Date.now();
+  assert.equal((await put('slow/small', 'x')).status, 201);
+  assert.equal((await get('slow/small')).text, 'x');
+  assert.deepEqual(await lake.rows('SELECT 1'), [[1]]);
+  assert.ok(Date.now() - from < 5000, `${Date.now() - from} ms`);
+});
+
 test('bytes that changed on the disk never pass for the object', async (context) => {
   const folder = temporaryFolder('damaged');
   const own = await startServer({ data: folder.path, env: { LAKEHOUSE_LOG_REQUESTS: 'false' } });
