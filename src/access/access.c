@@ -15,6 +15,7 @@ enum {
     BIT_SEARCH_WRITE = 1 << 9,
     BIT_STORAGE_READ = 1 << 10,
     BIT_STORAGE_WRITE = 1 << 11,
+    BIT_QUERY_SAVE = 1 << 12,
 };
 
 const struct access_permission access_permissions[] = {
@@ -24,6 +25,7 @@ const struct access_permission access_permissions[] = {
     {"catalog.write", BIT_CATALOG_WRITE, "Describe, rename and delete datasets."},
     {"ingest", BIT_INGEST, "Bring rows in: make datasets, replace them, append to them."},
     {"query", BIT_QUERY, "Run SQL over the datasets that the caller may see."},
+    {"query.save", BIT_QUERY_SAVE, "Save queries under a name, replace and delete them."},
     {"search.read", BIT_SEARCH_READ, "Search in indexes, list them, read what they hold."},
     {"search.write", BIT_SEARCH_WRITE, "Make, refresh and remove indexes."},
     {"storage.read", BIT_STORAGE_READ, "List and read objects."},

@@ -31,6 +31,7 @@ struct report_view {
     int64_t indexes;
     int64_t jobs;
     int64_t keys;
+    int64_t saved_queries;
     int64_t epochs;
     int64_t idempotency_keys;
     struct lh_list findings;
@@ -47,6 +48,7 @@ static const struct lh_field report_rows[] = {
     LH_INT(struct report_view, indexes, .doc = "Looked at."),
     LH_INT(struct report_view, jobs, .doc = "Looked at."),
     LH_INT(struct report_view, keys, .doc = "Looked at."),
+    LH_INT(struct report_view, saved_queries, .doc = "Looked at."),
     LH_INT(struct report_view, epochs, .doc = "Looked at."),
     LH_INT(struct report_view, idempotency_keys, .doc = "Whose kept answers were looked at."),
     LH_LIST(struct report_view, findings, .fields = &finding_fields, .doc = "Errors first."),
@@ -72,6 +74,7 @@ static void show(const struct lake_report *report, struct finding_view *findings
         .indexes = report->indexes,
         .jobs = report->jobs,
         .keys = report->keys,
+        .saved_queries = report->saved,
         .epochs = report->epochs,
         .idempotency_keys = report->repeats,
         .findings = {findings, report->finding_count},

@@ -125,6 +125,13 @@ enum lh_code engine_execute(struct engine_connection *connection, struct lh_str 
                             const struct engine_params *params, const struct lh_cancel *cancel,
                             int64_t *ret_rows, struct lh_error *err) LH_MUST_USE;
 
+/* The names of a statement's parameters ("1" for $1 and the first ?, "city" for $city), which is
+ * prepared and not run; in `arena`. */
+enum lh_code engine_param_names(struct engine_connection *connection, struct lh_str sql,
+                                const struct lh_cancel *cancel, struct lh_arena *arena,
+                                struct lh_str **ret, size_t *ret_count,
+                                struct lh_error *err) LH_MUST_USE;
+
 /* Live as long as the cursor. */
 size_t engine_cursor_column_count(const struct engine_cursor *cursor);
 const struct engine_column *engine_cursor_columns(const struct engine_cursor *cursor);

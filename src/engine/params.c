@@ -261,3 +261,24 @@ enum lh_code params_bind(struct engine_statement *statement, const struct engine
     }
     return LH_OK;
 }
+
+enum lh_code engine_param_names(struct engine_connection *connection, struct lh_str sql,
+                                const struct lh_cancel *cancel, struct lh_arena *arena,
+                                struct lh_str **ret, size_t *ret_count, struct lh_error *err)
+{
+    struct engine_statement *statement = NULL;
+    (void)connection_take_error(connection, NULL); /* none of an earlier statement's */
+    watchdog_watch(connection, cancel, NULL);
+    enum lh_code code = statement_get(connection, sql, true, cancel, &statement, err);
+    watchdog_unwatch(connection);
+    if (code)
+        return code;
+    *ret_count = statement->param_count;
+    *ret = lh_arena_array(arena, statement->param_count + 1, sizeof **ret);
+    for (size_t i = 0; i < statement->param_count; i++) {
+        const char *name = duckdb_parameter_name(statement->prepared, i + 1);
+        (*ret)[i] = lh_arena_str(arena, lh_str_of(name ? name : ""));
+        duckdb_free((void *)(uintptr_t)name);
+    }
+    return LH_OK;
+}

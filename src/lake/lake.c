@@ -15,6 +15,7 @@
 #include "jobs/jobs.h"
 #include "lake/internal.h"
 #include "query/query.h"
+#include "query/saved.h"
 #include "search/search.h"
 #include "storage/objects.h"
 
@@ -34,6 +35,7 @@ struct lake {
     struct ingest *ingest;
     struct query_engine *query;
     struct access_keys *keys;
+    struct query_saved *saved;
     struct search *search;
     struct keeper *keeper;
     _Atomic(struct follower *) follower; /* commits of the opening find none */
@@ -233,6 +235,8 @@ static enum lh_code open_parts(struct lake *lake, struct lh_error *err)
         code = repeats_new(lake->storage, &lake->repeats, err);
     if (!code)
         code = access_keys_open(lake->storage, &lake->keys, err);
+    if (!code)
+        code = query_saved_open(lake->storage, &lake->saved, err);
     if (!code && lake->settings->auth.enabled)
         code = admin_key_ensure(lake->keys, settings_root(lake->settings), err);
     if (!code)
@@ -299,6 +303,7 @@ void lake_close(struct lake *lake)
     ingest_free(lake->ingest);
     catalog_close(lake->catalog);
     engine_close(lake->engine);
+    query_saved_close(lake->saved);
     access_keys_close(lake->keys);
     repeats_free(lake->repeats);
     objects_close(lake->objects);
@@ -364,6 +369,11 @@ struct query_engine *lake_query(struct lake *lake)
 struct access_keys *lake_keys(struct lake *lake)
 {
     return lake->keys;
+}
+
+struct query_saved *lake_saved(struct lake *lake)
+{
+    return lake->saved;
 }
 
 struct search *lake_search(struct lake *lake)
@@ -450,7 +460,7 @@ void lake_write_meter(struct lake *lake, struct lh_buf *buf)
     pthread_mutex_unlock(&lake->meter_lock);
 }
 
-#define OWN_PROBLEMS_MAX 7
+#define OWN_PROBLEMS_MAX 9
 
 static size_t own_problems(struct lake *lake, struct lh_arena *arena, struct lake_problem *ret)
 {
@@ -500,6 +510,11 @@ static size_t own_problems(struct lake *lake, struct lh_arena *arena, struct lak
         ret[count++] = (struct lake_problem){
             lh_lit("access"), lh_lit("keys"),
             lh_arena_printf(arena, "%zu keys cannot be read and open nothing.", damaged)};
+    damaged = query_saved_damaged(lake->saved);
+    if (damaged)
+        ret[count++] = (struct lake_problem){
+            lh_lit("query"), lh_lit("saved"),
+            lh_arena_printf(arena, "%zu saved queries cannot be read; save them anew.", damaged)};
     return count;
 }
 

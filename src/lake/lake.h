@@ -23,6 +23,7 @@ struct ingest;
 struct query_engine;
 struct search;
 struct access_keys;
+struct query_saved;
 
 struct lake; /* opaque; made by lake_open, ended by lake_close */
 
@@ -52,6 +53,7 @@ struct catalog *lake_catalog(struct lake *lake);
 struct jobs *lake_jobs(struct lake *lake);
 struct ingest *lake_ingest(struct lake *lake);
 struct query_engine *lake_query(struct lake *lake);
+struct query_saved *lake_saved(struct lake *lake); /* queries by name */
 struct search *lake_search(struct lake *lake);
 struct access_keys *
 lake_keys(struct lake *lake);                    /* of callers, whether they are asked for or not */

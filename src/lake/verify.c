@@ -6,6 +6,7 @@
 #include "jobs/verify.h"
 #include "lake/internal.h"
 #include "lake/lake.h"
+#include "query/saved.h"
 #include "search/verify.h"
 #include "storage/objects.h"
 
@@ -47,6 +48,7 @@ struct reports {
     struct storage_findings others; /* of the following */
     int64_t jobs;
     int64_t keys;
+    int64_t saved;
     int64_t epochs;
     int64_t repeats;
 };
@@ -68,6 +70,8 @@ static enum lh_code look(struct looker *looker, const struct lake_verify_options
         code = jobs_verify(looker->storage, &ret->others, &ret->jobs, err);
     if (!code)
         code = access_keys_verify(looker->storage, &ret->others, &ret->keys, err);
+    if (!code)
+        code = query_saved_verify(looker->storage, &ret->others, &ret->saved, err);
     if (!code)
         code = repeats_verify(looker->storage, &ret->others, &ret->repeats, err);
     return code;
@@ -119,6 +123,7 @@ static void sum_up(const struct reports *reports, struct lh_arena *arena, struct
         .indexes = indexes->indexes,
         .jobs = reports->jobs,
         .keys = reports->keys,
+        .saved = reports->saved,
         .epochs = reports->epochs,
         .repeats = reports->repeats,
     };

@@ -7,6 +7,7 @@
 
 #include "ops/describe.h"
 #include "ops/op.h"
+#include "query/query.h"
 
 #define OP_LIST_PRESET 100
 #define OP_LIST_MAX 1000
@@ -17,6 +18,35 @@
            .doc = "Most items of a page.")
 #define OP_LIST_AFTER(struct_type)                                                                 \
     LH_STR(struct_type, after, .max = 256, .doc = "The `next` of the page before this one.")
+
+/* The rows that say how a statement is run, and how its rows come. */
+#define OP_QUERY_OPTIONS(struct_type)                                                              \
+    LH_JSON(struct_type, as_of,                                                                    \
+            .doc = "Read the past: a time for all datasets, or {\"dataset\": version}."),          \
+        LH_INT(struct_type, timeout_ms, LH_PRESET(QUERY_TIMEOUT_MS_PRESET), .min = 1,              \
+               .max = QUERY_TIMEOUT_MS_MAX, .doc = "When to give up.")
+#define OP_ROWS_OPTIONS(struct_type)                                                               \
+    LH_INT(struct_type, limit, LH_PRESET(QUERY_ROWS_PRESET), .min = 1, .max = QUERY_ROWS_MAX,      \
+           .doc = "Most rows to return."),                                                         \
+        LH_STR(struct_type, format, .min = 1, .max = 32,                                           \
+               .doc = "How the rows are written: json, ndjson, csv, arrow or parquet; absent: "    \
+                      "what Accept says, else json."),                                             \
+        LH_BOOL(struct_type, escape_formulas,                                                      \
+                .doc = "CSV: put an apostrophe before texts that a spreadsheet would calculate.")
+
+struct op_statement {
+    struct lh_str sql;
+    const json_t *parameters; /* NULL: none */
+    const json_t *as_of;      /* NULL: now */
+    int64_t limit;
+    int64_t timeout_ms;
+    struct lh_str format; /* absent: what the caller accepts */
+    bool escapes_formulas;
+};
+/* query.c: runs it with the caller's rights and writes its rows. */
+enum lh_code op_run_statement(struct op_call *call, const struct op_statement *statement,
+                              struct op_reply *reply, struct lh_error *err) LH_MUST_USE;
+extern const struct lh_fields op_query_result_fields; /* what JSON rows look like */
 
 extern const struct op op_system_home;
 extern const struct op op_system_docs;
@@ -36,6 +66,12 @@ extern const struct op op_catalog_expire;
 extern const struct op op_ingest_file;
 extern const struct op op_query_sql;
 extern const struct op op_query_explain;
+extern const struct op op_queries_list;
+extern const struct op op_queries_get;
+extern const struct op op_queries_create;
+extern const struct op op_queries_replace;
+extern const struct op op_queries_delete;
+extern const struct op op_queries_run;
 extern const struct op op_objects_list;
 extern const struct op op_objects_get;
 extern const struct op op_objects_put;

@@ -536,6 +536,7 @@ static const struct {
     {"catalog", "What concerns all datasets at once."},
     {"ingest", "Bringing data in."},
     {"query", "Asking in SQL."},
+    {"queries", "Statements that were saved under a name, and running them."},
     {"objects", "Bytes under keys of your own choosing."},
     {"vectors", "Indexes, and searching them by meaning and by words."},
     {"jobs", "Work that goes on in the background."},

@@ -39,7 +39,7 @@ static const struct lh_field result_rows[] = {
             .doc = "Only when the statement failed after the first rows had left: a problem with "
                    "code and detail. The rows before it are not the whole answer."),
 };
-static const struct lh_fields result_fields =
+const struct lh_fields op_query_result_fields =
     LH_FIELDS_OF(struct query_result, "QueryResult", result_rows);
 
 /* --- POST /query/sql */
@@ -61,20 +61,11 @@ struct sql_args {
         LH_JSON(struct_type, parameters,                                                           \
                 .doc = "Values of the statement's parameters: a list for ? and $1, an object for " \
                        "$name."),                                                                  \
-        LH_JSON(struct_type, as_of,                                                                \
-                .doc = "Read the past: a time for all datasets, or {\"dataset\": version}."),      \
-        LH_INT(struct_type, timeout_ms, LH_PRESET(QUERY_TIMEOUT_MS_PRESET), .min = 1,              \
-               .max = QUERY_TIMEOUT_MS_MAX, .doc = "When to give up.")
+        OP_QUERY_OPTIONS(struct_type)
 
 static const struct lh_field sql_rows[] = {
     SQL_ROWS(struct sql_args),
-    LH_INT(struct sql_args, limit, LH_PRESET(QUERY_ROWS_PRESET), .min = 1, .max = QUERY_ROWS_MAX,
-           .doc = "Most rows to return."),
-    LH_STR(struct sql_args, format, .min = 1, .max = 32,
-           .doc = "How the rows are written: json, ndjson, csv, arrow or parquet; absent: what "
-                  "Accept says, else json."),
-    LH_BOOL(struct sql_args, escape_formulas,
-            .doc = "CSV: put an apostrophe before texts that a spreadsheet would calculate."),
+    OP_ROWS_OPTIONS(struct sql_args),
 };
 static const struct lh_fields sql_fields = LH_FIELDS_OF(struct sql_args, "QuerySqlArgs", sql_rows);
 
@@ -92,29 +83,44 @@ static int64_t at_most(int64_t value, int64_t max)
     return value < max ? value : max;
 }
 
-static enum lh_code run_sql(struct op_call *call, const void *raw, struct op_reply *reply,
-                            struct lh_error *err)
+enum lh_code op_run_statement(struct op_call *call, const struct op_statement *statement,
+                              struct op_reply *reply, struct lh_error *err)
 {
-    const struct sql_args *args = raw;
     const struct settings_query *limits = &lake_settings(call->lake)->query;
     const struct query_principal principal = principal_of(call);
-    const struct query_encode_options options = {.escapes_formulas = args->escape_formulas};
+    const struct query_encode_options options = {.escapes_formulas = statement->escapes_formulas};
     struct query_request request = {
-        .sql = args->sql,
-        .parameters = args->parameters.value,
-        .as_of = args->as_of.value,
-        .limit = at_most(args->limit, limits->rows_max),
-        .timeout_ms = at_most(args->timeout_ms, limits->timeout_max_ms),
+        .sql = statement->sql,
+        .parameters = statement->parameters,
+        .as_of = statement->as_of,
+        .limit = at_most(statement->limit, limits->rows_max),
+        .timeout_ms = at_most(statement->timeout_ms, limits->timeout_max_ms),
         .received_us = call->received_us,
     };
     struct query *query = NULL;
-    enum lh_code code = op_choose_encoder(call, args->format, &request.encoder, err);
+    enum lh_code code = op_choose_encoder(call, statement->format, &request.encoder, err);
     if (!code)
         code = query_open(lake_query(call->lake), &principal, &request, call->cancel, &query, err);
     if (!code)
         code = op_reply_rows(reply, query, request.encoder, &options, err);
     query_close(query);
     return code;
+}
+
+static enum lh_code run_sql(struct op_call *call, const void *raw, struct op_reply *reply,
+                            struct lh_error *err)
+{
+    const struct sql_args *args = raw;
+    const struct op_statement statement = {
+        .sql = args->sql,
+        .parameters = args->parameters.value,
+        .as_of = args->as_of.value,
+        .limit = args->limit,
+        .timeout_ms = args->timeout_ms,
+        .format = args->format,
+        .escapes_formulas = args->escape_formulas,
+    };
+    return op_run_statement(call, &statement, reply, err);
 }
 
 static const struct op_example sql_examples[] = {
@@ -141,7 +147,7 @@ const struct op op_query_sql = {
     .body = OP_BODY_JSON,
     .fields = &sql_fields,
     .kind = OP_ROWS,
-    .result = &result_fields,
+    .result = &op_query_result_fields,
     .errors = OP_ERRORS(LH_SYNTAX, LH_SQL, LH_FORBIDDEN, LH_REFUSED, LH_NOT_FOUND,
                         LH_NOT_ACCEPTABLE, LH_DAMAGED, LH_TIMEOUT),
     OP_EXAMPLES(sql_examples),

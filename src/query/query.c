@@ -427,6 +427,29 @@ enum lh_code query_explain(struct query_engine *engine, const struct query_princ
     return code;
 }
 
+enum lh_code query_parameters(struct query_engine *engine, const struct query_principal *principal,
+                              const struct query_request *request, const struct lh_cancel *cancel,
+                              struct lh_arena *arena, struct lh_str **ret, size_t *ret_count,
+                              struct lh_error *err)
+{
+    struct query *query = NULL;
+    struct lh_error own = LH_ERROR_NONE;
+    enum lh_code code = prepare(engine, principal, request, cancel, &query, &own);
+    if (!code && !query->connection)
+        code = engine_acquire(engine->engine, query->plan->splice.text, &query->cancel,
+                              &query->connection, &own);
+    if (!code) {
+        code = engine_param_names(query->connection, query->plan->splice.text, &query->cancel,
+                                  arena, ret, ret_count, &own);
+        if (code)
+            code = query_message(query->plan, &own);
+    }
+    if (code && err)
+        *err = own;
+    query_close(query);
+    return code;
+}
+
 const struct engine_column *query_columns(const struct query *query, size_t *ret_count)
 {
     *ret_count = query->cursor ? engine_cursor_column_count(query->cursor) : 0;

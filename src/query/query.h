@@ -127,6 +127,13 @@ int64_t query_elapsed_us(const struct query *query);
 
 void query_close(struct query *query); /* stops the statement if it still runs; NULL is fine */
 
+/* The names of a statement's parameters, in `arena`. The statement is resolved and prepared as for
+ * query_open, without values, and not run: LH_OK says that it could be. */
+enum lh_code query_parameters(struct query_engine *engine, const struct query_principal *principal,
+                              const struct query_request *request, const struct lh_cancel *cancel,
+                              struct lh_arena *arena, struct lh_str **ret, size_t *ret_count,
+                              struct lh_error *err) LH_MUST_USE;
+
 /* The plan of a statement as text, free of paths and of what was spliced in. With `is_analyzed` it
  * is run to its end first and the plan carries times and rows. */
 enum lh_code query_explain(struct query_engine *engine, const struct query_principal *principal,
