@@ -61,6 +61,12 @@ enum lh_code cli_print(struct lh_str text, struct lh_error *err)
     return LH_OK;
 }
 
+bool cli_tells_events(const struct op *op)
+{
+    return op->kind == OP_TEXT &&
+           lh_str_starts_with(lh_str_of(op->media_type), lh_lit("text/event-stream"));
+}
+
 bool cli_is_raw(const struct cli_call *call)
 {
     if (call->is_json || call->op->kind == OP_TEXT || call->op->kind == OP_BYTES)

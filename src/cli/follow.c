@@ -118,10 +118,12 @@ static enum lh_code stop_job(struct cli_call *call, struct http_client *client, 
                              struct lh_str id, struct lh_error *err)
 {
     struct cli_value *job = NULL;
+    call->was_interrupted = true;
+    if (cli_tells_events(call->op)) /* who only looks on has no wish to stop it */
+        return lh_fail(err, LH_CANCELLED, "Interrupted; the job %.*s goes on.", LH_ARG(id));
     enum lh_code code = ask(call, client, "DELETE", url, call->arena, &job, err);
     if (code && code != LH_CONFLICT)
         return code;
-    call->was_interrupted = true;
     lh_fail(err, LH_CANCELLED, "Interrupted; the job %.*s was told to stop.", LH_ARG(id));
     return LH_CANCELLED;
 }

@@ -42,6 +42,8 @@ struct cli_call {
 enum lh_code cli_read_call(int word_count, char *const *words, struct cli_call *call,
                            struct lh_error *err) LH_MUST_USE;
 
+/* A stream of a job's events, which may be followed instead of printed. */
+bool cli_tells_events(const struct op *op);
 /* True if the reply is to be passed on as it comes instead of shown as a table. */
 bool cli_is_raw(const struct cli_call *call);
 

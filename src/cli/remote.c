@@ -270,6 +270,23 @@ static enum lh_code follow(struct cli_call *call, struct http_client *client, st
     return code;
 }
 
+/* A job that somebody began: until it ends, then what it gave. */
+static enum lh_code follow_events(struct cli_call *call, struct lh_str url, struct lh_error *err)
+{
+    struct http_client *client = NULL;
+    struct lh_buf result;
+    lh_buf_init(&result, CLI_BODY_BYTES_MAX);
+    enum lh_code code = http_client_new(&client, err);
+    if (!code)
+        code = cli_follow_job(call, client, url, given_of(call, lh_lit("id"))->text, &call->shown,
+                              &result, err);
+    if (!code)
+        code = cli_print(lh_buf_str(&result), err);
+    http_client_free(client);
+    lh_buf_release(&result);
+    return code;
+}
+
 enum lh_code cli_run_remote(struct cli_call *call, struct lh_str url, struct lh_buf *body,
                             struct lh_error *err)
 {
@@ -283,6 +300,8 @@ enum lh_code cli_run_remote(struct cli_call *call, struct lh_str url, struct lh_
     lh_buf_init(&json, (size_t)64 << 20);
     if (lh_str_ends_with(url, lh_lit("/")))
         url = lh_str_slice(url, 0, url.len - 1);
+    if (call->is_followed && cli_tells_events(call->op))
+        return follow_events(call, url, err);
     lh_buf_append_str(&target, url);
     put_target(call, &target);
     if (call->op->body == OP_BODY_JSON)

@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "cli/internal.h"
@@ -148,6 +149,10 @@ static const struct lh_field *next_positional(const struct cli_call *call, uint6
 static void choose_following(struct cli_call *call, uint64_t bound)
 {
     const struct lh_fields *fields = call->op->fields;
+    bool is_asked = lh_str_equal(call->progress, lh_lit("always"));
+    /* Events are shown as what they tell, unless somebody reads them. */
+    if (cli_tells_events(call->op) && !call->is_json)
+        call->is_followed = call->shown.is_shown && (is_asked || isatty(STDOUT_FILENO));
     for (size_t i = 0; fields && call->op->other_status == 202 && i < fields->count; i++) {
         const struct lh_field *field = &fields->items[i];
         if (strcmp(field->name, "wait") != 0 || field->type != LH_FIELD_BOOL || bound >> i & 1)

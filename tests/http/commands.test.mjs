@@ -126,6 +126,23 @@ test('on a terminal a line is drawn over and over, and taken away', async (conte
   assert.doesNotMatch(dumb, /\u001b/);
 });
 
+test('a job that somebody began is followed, and its events are printed where they are read', { timeout: 60000 }, async (context) => {
+  const { server, file } = await given(context, 4000);
+  const where = ['--server', server.url];
+  const begin = async () => JSON.parse((await run(['ingest', 'file', file, '--dataset', 'a', '--wait=false', '--json', ...where])).out).job_id;
+  const id = await begin();
+  const shown = await run(['jobs', 'events', id, '--progress', 'always', ...where]);
+  assert.equal(shown.code, 0, shown.err);
+  assert.equal(JSON.parse(shown.out).rows, 4000);
+  const printed = await run(['jobs', 'events', id, ...where]);
+  assert.match(printed.out, /^event: /m);
+  assert.equal(printed.err, '');
+  const seen = execFileSync('script', ['-qefc', `'${program}' jobs events ${id} --server ${server.url}`, '/dev/null'], { encoding: 'utf8', env: { ...process.env, TERM: 'xterm' }, stdio: ['ignore', 'pipe', 'pipe'] });
+  assert.doesNotMatch(seen, /event: /);
+  assert.match(seen, /"rows":4000/);
+  assert.equal((await run(['jobs', 'events', 'nosuch', '--progress', 'always', ...where])).code, 1);
+});
+
 test('Ctrl-C stops the job that is followed', { timeout: 120000 }, async (context) => {
   const { server, file, lake } = await given(context, 60000);
   await run(['ingest', 'file', file, '--dataset', 'a', '--server', server.url]);
