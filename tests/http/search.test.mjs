@@ -123,3 +123,24 @@ test('an index is removed only at the version that If-Match names', async (conte
   assert.equal((await lake.delete('/vectors/indexes/matched_v1', { headers: { 'if-match': now } })).status, 204);
   assert.equal((await lake.get('/vectors/indexes/matched_v1')).status, 404);
 });
+
+test('indexes are listed, their entries shown, built anew, and a build is cancelled', { timeout: 60000 }, async (context) => {
+  const { lake } = await given(context);
+  assert.equal((await lake.post('/vectors/index', request)).status, 200);
+  const listed = await lake.get('/vectors/indexes?source=notes');
+  assert.deepEqual(listed.body.items.map((one) => one.name ?? one.index_name), ['notes_v1'], listed.text);
+  const entry = await lake.get('/vectors/indexes/notes_v1/docs/7');
+  assert.equal(entry.status, 200, entry.text);
+  assert.match(entry.text, /letter|number 7|title 7/);
+  const rebuilt = await lake.post('/vectors/rebuild');
+  assert.equal(rebuilt.status, 200, rebuilt.text);
+  assert.equal((await lake.post('/vectors/search', { index: 'notes_v1', query: 'river', k: 1 })).status, 200);
+  await lake.ingest('many', csv(30000), { mode: 'create' });
+  const begun = await lake.post('/vectors/index', { ...request, index_name: 'many_v1', dataset: 'many', wait: false });
+  assert.equal(begun.status, 202, begun.text);
+  const told = await lake.delete(`/jobs/${begun.body.job_id}`);
+  assert.ok([200, 202].includes(told.status), told.text); // queued: ended at once; running: told to end
+  const ended = await lake.get(`/jobs/${begun.body.job_id}?wait_ms=20000`);
+  assert.equal(ended.body.state, 'cancelled', ended.text);
+  assert.equal((await lake.get('/vectors/indexes/many_v1')).status, 404);
+});
