@@ -46,7 +46,7 @@ function fill(path) {
 function refuses(answer, what) {
   assert.equal(answer.status, 507, `${what}: ${answer.status} ${answer.text}`);
   assert.equal(answer.body.code, 'no_space', what);
-  assert.match(answer.body.hint ?? '', /[Mm]ake room/, `${what} does not say what to do: ${answer.text}`);
+  assert.match(answer.body.hint ?? '', /[Mm]ake room|[Ff]ree space/, `${what} does not say what to do: ${answer.text}`);
 }
 
 async function check(lake, isDropped) {
