@@ -73,6 +73,9 @@ test('a full disk loses nothing, is told, and is left behind', { timeout: 120000
   let lake = await connect(server);
   assert.equal((await lake.ingest('kept', 'id,name\n1,a\n2,b\n')).status, 200);
   for (const name of ['doomed', 'doomed_2']) assert.equal((await lake.ingest(name, 'id\n1\n')).status, 200);
+  const key = (await lake.post('/access/keys', { name: 'lost', role: 'reader' })).body.about;
+  const index = { index_name: 'kept_v1', dataset: 'kept', id_column: 'id', text_columns: ['name'] };
+  assert.equal((await lake.post('/vectors/index', index)).status, 200);
   const reserve = statSync(join(data, '_reserve')).size;
   assert.equal(reserve, 4 << 20);
 
@@ -93,6 +96,14 @@ test('a full disk loses nothing, is told, and is left behind', { timeout: 120000
   const left = statSync(join(data, '_reserve')).size;
   assert.ok(left < reserve, 'the delete did not need the reserve: the disk was not full');
   assert.ok(left > 0, 'one delete has eaten the whole reserve');
+
+  fill(filler);
+  const revoked = await lake.delete(`/access/keys/${key.id}`);
+  assert.ok(revoked.status < 300, `taking a key back on a full disk: ${revoked.status} ${revoked.text}`);
+  fill(filler);
+  assert.equal((await lake.post('/vectors/search', { index: 'kept_v1', query: 'a', k: 1 })).status, 200);
+  const removed = await lake.delete('/vectors/indexes/kept_v1');
+  assert.ok(removed.status < 300, `removing an index on a full disk: ${removed.status} ${removed.text}`);
 
   fill(filler);
   assert.deepEqual(await server.stop(), { code: 0, signal: null });

@@ -179,7 +179,7 @@ const work = [
   }],
   ['keys', 1, async (client) => {
     const text = await client.must([201, 409, 413], 'POST', '/access/keys', { json: { name: `k${number(client, 1e9)}`, role: 'reader' } });
-    if (text && JSON.parse(text).id) await client.must([200, 204], 'DELETE', `/access/keys/${JSON.parse(text).id}`);
+    if (text && JSON.parse(text).about) await client.must([200, 204], 'DELETE', `/access/keys/${JSON.parse(text).about.id}`);
   }],
   ['expire', 1, (client) => client.must([200, 409], 'POST', '/catalog/expire', { json: { dataset: 'notes', older_than_s: 5 } })],
   ['events', 2, async (client) => {
