@@ -127,14 +127,22 @@ static double bound_count(const struct ast_node *call)
     return fmax((last - first) / step, 0);
 }
 
-/* The widest width that stands in a format: its longest number. */
+/* The widest width that a format asks for: the longest number inside {…}, or between % and the
+ * letter that ends it. Numbers of the text around them are only text. */
 static double bound_format(const struct ast_node *call)
 {
     struct lh_str text = ast_text(ast_get(argument(call, 0), "value"), "value");
+    bool is_printf = lh_str_equal_nocase(ast_text(call, "function_name"), lh_lit("printf"));
+    bool is_inside = false;
     double widest = (double)text.len, number = 0;
     for (size_t i = 0; i < text.len; i++) {
-        bool is_digit = text.data[i] >= '0' && text.data[i] <= '9';
-        number = is_digit ? number * 10 + (text.data[i] - '0') : 0;
+        char c = text.data[i];
+        bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (c == (is_printf ? '%' : '{'))
+            is_inside = true;
+        else if (is_printf ? is_letter : c == '}')
+            is_inside = false;
+        number = is_inside && c >= '0' && c <= '9' ? number * 10 + (c - '0') : 0;
         widest = fmax(widest, number);
     }
     return widest;
