@@ -37,6 +37,7 @@ struct ingest; /* made by ingest_new, ended by ingest_free */
 /* Deflate's own limit is 1032; tables of real data stay below 50, very dull ones below 200. */
 #define INGEST_INFLATED_RATIO_MAX 250
 #define INGEST_EXACT_DIGITS 15   /* whole numbers of so many digits are exact as DOUBLE */
+#define INGEST_BIGINT_DIGITS 18  /* of so many surely fit a BIGINT, */
 #define INGEST_DECIMAL_DIGITS 38 /* and of so many as DECIMAL */
 
 struct ingest_open_options {

@@ -26,7 +26,8 @@ static struct lh_str reader(const struct task *task, const char *format, struct 
 
 struct leaf {
     struct lh_str expr;
-    struct lh_str type; /* what it shall be */
+    struct lh_str found; /* what the reader takes it for */
+    struct lh_str type;  /* what it shall be */
 };
 
 struct leaves {
@@ -35,12 +36,19 @@ struct leaves {
     size_t count;
 };
 
-static size_t count_doubles(const struct engine_type_info *info)
+/* A number beyond BIGINT makes all whole numbers of a file HUGEINT, which would be stored as text.
+ */
+static bool is_wide(const struct engine_type_info *info)
 {
-    size_t count = info->type == ENGINE_DOUBLE;
+    return info->type == ENGINE_DOUBLE || info->type == ENGINE_INT128;
+}
+
+static size_t count_wide(const struct engine_type_info *info)
+{
+    size_t count = is_wide(info);
     if (info->type == ENGINE_STRUCT)
         for (size_t at = 0; at < info->child_count; at++)
-            count += count_doubles(info->children[at]);
+            count += count_wide(info->children[at]);
     return count;
 }
 
@@ -48,8 +56,10 @@ static void find_leaves(struct leaves *leaves, struct lh_str expr,
                         const struct engine_type_info *info)
 {
     struct lh_arena *arena = leaves->task->arena;
-    if (info->type == ENGINE_DOUBLE)
-        leaves->items[leaves->count++] = (struct leaf){expr, lh_lit("VARCHAR")};
+    if (is_wide(info))
+        leaves->items[leaves->count++] =
+            (struct leaf){expr, info->type == ENGINE_DOUBLE ? lh_lit("DOUBLE") : lh_lit("HUGEINT"),
+                          lh_lit("VARCHAR")};
     if (info->type != ENGINE_STRUCT)
         return;
     for (size_t at = 0; at < info->child_count; at++)
@@ -59,11 +69,23 @@ static void find_leaves(struct leaves *leaves, struct lh_str expr,
                     info->children[at]);
 }
 
+/* Whether a value reads the same when its type is told as when the reader found it. The forms of
+ * dates and times that it found are its secret. */
+static bool reads_alike(const struct engine_type_info *info)
+{
+    bool reads = info->type <= ENGINE_DECIMAL || info->type == ENGINE_TEXT ||
+                 info->type == ENGINE_LIST || info->type == ENGINE_MAP ||
+                 info->type == ENGINE_STRUCT;
+    for (size_t at = 0; reads && at < info->child_count; at++)
+        reads = reads_alike(info->children[at]);
+    return reads;
+}
+
 /* The type as text, with what the leaves say; *next counts them. */
 static void put_type(struct lh_buf *buf, const struct leaves *leaves,
                      const struct engine_type_info *info, size_t *next)
 {
-    if (info->type == ENGINE_DOUBLE) {
+    if (is_wide(info)) {
         lh_buf_append_str(buf, leaves->items[(*next)++].type);
     } else if (lh_str_equal(info->alias, lh_lit("JSON")) || info->type == ENGINE_NULL) {
         lh_buf_append_str(buf, lh_lit("JSON"));
@@ -76,8 +98,10 @@ static void put_type(struct lh_buf *buf, const struct leaves *leaves,
             put_type(buf, leaves, info->children[at], next);
         }
         lh_buf_append_char(buf, ')');
-    } else {
+    } else if (reads_alike(info)) {
         engine_type_text(info, buf);
+    } else {
+        lh_buf_append_str(buf, info->child_count ? lh_lit("JSON") : lh_lit("VARCHAR"));
     }
 }
 
@@ -149,17 +173,56 @@ static enum lh_code settle_leaves(struct leaves *leaves, struct engine_cursor *c
         struct leaf *leaf = &leaves->items[at];
         int64_t digits = ((const int64_t *)chunk->columns[2 * at].data)[0];
         int64_t others = ((const int64_t *)chunk->columns[2 * at + 1].data)[0];
+        bool is_whole = lh_str_equal(leaf->found, lh_lit("HUGEINT"));
         bool is_exact = others == 0 && digits <= INGEST_DECIMAL_DIGITS;
-        leaf->type = digits <= INGEST_EXACT_DIGITS ? lh_lit("DOUBLE")
-                     : is_exact                    ? lh_lit("DECIMAL(38,0)")
-                                                   : lh_lit("VARCHAR");
-        if (digits <= INGEST_EXACT_DIGITS)
+        leaf->type = is_exact ? lh_lit("DECIMAL(38,0)") : lh_lit("VARCHAR");
+        if (is_whole && digits <= INGEST_BIGINT_DIGITS)
+            leaf->type = lh_lit("BIGINT");
+        if (!is_whole && digits <= INGEST_EXACT_DIGITS)
+            leaf->type = leaf->found;
+        *ret_changed = *ret_changed || !lh_str_equal(leaf->type, leaf->found);
+        if (is_whole || lh_str_equal(leaf->type, leaf->found))
             continue;
-        *ret_changed = true;
         task_warn(leaves->task, "%.*s is %.*s: as DOUBLE its %lld digits would be rounded.",
                   LH_ARG(lh_str_head(leaf->expr, 100)), LH_ARG(leaf->type), (long long)digits);
     }
     return code;
+}
+
+/* Whether a column may not be called as its key is: the engine numbers keys that differ only in
+ * upper and lower case, and finds no such key when it is told the column. */
+static bool has_other_names(const struct engine_columns *columns)
+{
+    for (size_t at = 0; at < columns->count; at++) {
+        struct lh_str name = columns->items[at].name;
+        size_t len = name.len;
+        while (len && name.data[len - 1] >= '0' && name.data[len - 1] <= '9')
+            len--;
+        if (len == name.len || len < 1 || name.data[len - 1] != '_')
+            continue;
+        for (size_t other = 0; other < columns->count; other++)
+            if (lh_str_equal_nocase(columns->items[other].name, lh_str_slice(name, 0, len - 1)))
+                return true;
+    }
+    return false;
+}
+
+static enum lh_code warn_rounding(struct task *task)
+{
+    task_warn(task, "Numbers of more than %d digits beside fractions are rounded to DOUBLE.",
+              INGEST_EXACT_DIGITS);
+    return LH_OK;
+}
+
+static void make_leaves(struct leaves *leaves, const struct engine_columns *columns)
+{
+    size_t count = 0;
+    for (size_t at = 0; at < columns->count; at++)
+        count += count_wide(columns->items[at].info);
+    leaves->items = lh_arena_array(leaves->task->arena, count + 1, sizeof(*leaves->items));
+    for (size_t at = 0; at < columns->count; at++)
+        find_leaves(leaves, sql_ident(leaves->task->arena, columns->items[at].name),
+                    columns->items[at].info);
 }
 
 /* Makes task->relation one that rounds nothing; `columns` are described again by the caller. */
@@ -170,16 +233,14 @@ static enum lh_code keep_digits(struct task *task, const char *format,
     struct leaves leaves = {.task = task};
     struct lh_str relation = {0};
     struct engine_cursor *cursor = NULL;
-    size_t count = 0;
     *ret_changed = false;
-    for (size_t at = 0; at < columns->count; at++)
-        count += count_doubles(columns->items[at].info);
-    if (!count || !task->scan.has_long_numbers)
+    if (!task->scan.has_long_numbers)
         return LH_OK;
-    leaves.items = lh_arena_array(task->arena, count, sizeof(*leaves.items));
-    for (size_t at = 0; at < columns->count; at++)
-        find_leaves(&leaves, sql_ident(task->arena, columns->items[at].name),
-                    columns->items[at].info);
+    make_leaves(&leaves, columns);
+    if (!leaves.count)
+        return LH_OK;
+    if (has_other_names(columns))
+        return warn_rounding(task);
     enum lh_code code = read_as(&leaves, format, columns, &relation, err);
     if (!code)
         code = ask_leaves(&leaves, columns, relation, &cursor, err);
@@ -188,13 +249,31 @@ static enum lh_code keep_digits(struct task *task, const char *format,
     engine_cursor_close(cursor);
     if (!code && *ret_changed)
         code = read_as(&leaves, format, columns, &task->relation, err);
+    for (size_t at = 0; !code && *ret_changed && at < columns->count; at++)
+        if (!reads_alike(columns->items[at].info))
+            task_warn(task, "Column '%.*s' is text, so that others can keep their digits.",
+                      LH_ARG(lh_str_head(columns->items[at].name, 100)));
     if (code != LH_SQL && code != LH_UNREADABLE && code != LH_INVALID)
         return code;
-    /* Dates in a form that only the engine's own detection reads. */
-    task_warn(task, "Numbers of more than %d digits beside fractions are rounded to DOUBLE.",
-              INGEST_EXACT_DIGITS);
     *ret_changed = false;
-    return LH_OK;
+    return warn_rounding(task);
+}
+
+/* Tells the reader the types that it found: it looks through the whole file for them each time that
+ * a statement with it is prepared, which takes longer than to read the rows. */
+static enum lh_code tell_types(struct task *task, const char *format,
+                               const struct engine_columns *columns, struct lh_error *err)
+{
+    struct leaves leaves = {.task = task};
+    bool reads = !has_other_names(columns);
+    for (size_t at = 0; reads && at < columns->count; at++)
+        reads = reads_alike(columns->items[at].info);
+    if (!reads)
+        return LH_OK;
+    make_leaves(&leaves, columns);
+    for (size_t at = 0; at < leaves.count; at++)
+        leaves.items[at].type = leaves.items[at].found;
+    return read_as(&leaves, format, columns, &task->relation, err);
 }
 
 /* --- columns -----------------------------------------------------------------------------------
@@ -261,8 +340,9 @@ static enum lh_code describe(struct task *task, const char *format, struct lh_er
     enum lh_code code = describe_relation(task, &columns, err);
     if (!code)
         code = keep_digits(task, format, &columns, &has_changed, err);
-    if (!code && has_changed)
-        code = describe_relation(task, &columns, err);
+    if (!code)
+        code = has_changed ? describe_relation(task, &columns, err)
+                           : tell_types(task, format, &columns, err);
     if (code)
         return code;
     for (size_t at = 0; at < columns.count; at++)
@@ -285,8 +365,9 @@ static struct lh_str lines_of(const struct task *task)
                            "(SELECT row_number() OVER () AS line, text FROM read_csv(%.*s, "
                            "columns={'text': 'VARCHAR'}, delim='\x01', quote='', escape='', "
                            "comment='', header=false, auto_detect=false, hive_partitioning=false, "
-                           "max_line_size=%d%s) WHERE trim(text) <> '')",
+                           "max_line_size=%d, buffer_size=%d%s) WHERE trim(text) <> '')",
                            LH_ARG(sql_path(task->arena, task->path)), INGEST_LINE_BYTES_MAX,
+                           2 * INGEST_LINE_BYTES_MAX,
                            task->scan.is_gzip ? ", compression='gzip'" : "");
 }
 
