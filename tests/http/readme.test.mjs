@@ -56,6 +56,8 @@ test('the commands of README.md print what it shows', { timeout: 120000 }, async
       writeFileSync(join(folder.path, sample[1]), `${text}\n`);
       continue;
     }
+    const sent = command.match(/^curl -T (\S+)/); // a file of the reader's own, as large as the answer says
+    if (sent) writeFileSync(join(folder.path, sent[1]), 'x'.repeat(Number(text.match(/"bytes":(\d+)/)[1])));
     const own = command.replaceAll('http://127.0.0.1:3100', server.url)
       .replace(/^build\/lakehouse ([\s\S]*)$/, (_, rest) => `"${program}" ${rest} --server ${server.url}`)
       .replace(/^curl /, 'curl -sS ');
