@@ -86,7 +86,7 @@ test('a lake at rest is sound, and what was looked at is counted', { timeout: 60
   const report = JSON.parse(verdict.out);
   assert.deepEqual(report.findings, []);
   assert.deepEqual([report.is_sound, report.errors, report.jobs, report.keys, report.epochs, report.idempotency_keys], [true, 0, 1, 2, 1, 1]);
-  assert.match((await run(['verify', '--data', lake.path])).out, /1 jobs, 2 keys, .*sound/);
+  assert.match((await run(['verify', '--data', lake.path])).out, /1 job, 2 keys, .*sound/);
 });
 
 test('every damage of jobs, epochs and keys is named', { timeout: 120000 }, async (context) => {
