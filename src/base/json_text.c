@@ -180,8 +180,8 @@ static int shortest_digits(double value, char *ret_digits, int *ret_point)
     return count;
 }
 
-/* Copies of a fixed size are one instruction; what they bring too much is written over. Nothing here
- * is a C string.
+/* Copies of a fixed size are one instruction; what they bring too much is written over. Nothing
+ * here is a C string.
  * NOLINTBEGIN(bugprone-not-null-terminated-result) */
 /* Writes 0.<digits> × 10^point with its point in sight, or as d.dde±x when that would take many
  * zeros. */
