@@ -88,7 +88,7 @@ struct catalog_lineage {
 
 struct catalog_refresh_policy {
     enum catalog_refresh_kind kind;
-    struct lh_str schedule; /* id; absent unless scheduled */
+    struct lh_str schedule; /* as lh_schedule_parse reads it; absent unless scheduled */
 };
 
 struct catalog_dataset {

@@ -1,22 +1,40 @@
-/* Follows commits: indexes of datasets whose policy says so are refreshed after every change.
+/* Follows commits: indexes are refreshed when their policy says so.
  *
- * One thread, woken by commits. What it starts are jobs like any other, one at a time; a refresh
- * that fails is not tried again before the next commit, one that waits for the next start not at
- * all. */
+ * on_append: after every change. scheduled: when the schedule comes due after the first change that
+ * the index does not cover; what came due while no process ran is made up for at the start. manual:
+ * never. One thread, woken by commits and by the clock. What it starts are jobs like any other, one
+ * at a time; one that fails is tried again after 30 s, 1 min, 2 min … 1 h, or by the next due time
+ * after that. One that waits for the next start is
+ * not begun twice. */
 #include "lake/internal.h"
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/pool.h"
+#include "base/schedule.h"
 #include "catalog/catalog.h"
 #include "jobs/jobs.h"
 #include "search/search.h"
 
 #define INDEXES_MAX 10000
 #define ARGS_BYTES 4096
-#define HELD_MAX 64 /* beyond it, every commit may leave one more job of an index */
+#define RETRY_MS_MIN INT64_C(30000)
+#define RETRY_MS_MAX INT64_C(3600000)
+#define REST_MS_MAX INT64_C(60000) /* the wall clock may be set: it is looked at once a minute */
+
+/* What is remembered of an index between two looks. */
+struct followed {
+    struct followed *next;
+    struct lh_uuid id;
+    int64_t tried_ms; /* when it was last refreshed, or that was tried */
+    int64_t failures; /* in a row */
+    bool is_bad_schedule_told;
+    bool is_held; /* its refresh is queued already, and cannot be run by this process */
+};
 
 struct follower {
     struct catalog *catalog;
@@ -24,31 +42,70 @@ struct follower {
     struct search *search;
     struct lh_cancel cancel; /* fired at the end */
     pthread_t thread;
-    struct lh_arena *arena;       /* of the list below; only the thread uses them */
-    struct lh_str held[HELD_MAX]; /* names of indexes whose refresh waits for the next start */
-    size_t held_count;
-    pthread_mutex_t lock; /* guards the two below */
+    struct followed *followed; /* the thread's own */
+    pthread_mutex_t lock;      /* guards the two below */
     pthread_cond_t wake;
     bool has_news;
     bool is_ending;
 };
 
-/* Its refresh is queued already, and cannot be run by this process. */
-static bool is_held(const struct follower *follower, struct lh_str name)
+static struct followed *find_followed(struct follower *follower, struct lh_str id)
 {
-    for (size_t i = 0; i < follower->held_count; i++)
-        if (lh_str_equal_nocase(follower->held[i], name))
-            return true;
-    return false;
+    struct followed *followed = follower->followed;
+    while (followed && !lh_str_equal(lh_uuid_str(&followed->id), id))
+        followed = followed->next;
+    if (followed)
+        return followed;
+    followed = lh_allocate(1, sizeof *followed);
+    memcpy(followed->id.text, id.data, LH_UUID_TEXT_BYTES);
+    followed->next = follower->followed;
+    follower->followed = followed;
+    return followed;
 }
 
-static bool is_followed(const struct catalog_snapshot *snapshot,
-                        const struct search_index_info *index)
+static int64_t retry_at(const struct followed *followed)
 {
-    const struct catalog_dataset *dataset = NULL;
-    return index->state == SEARCH_READY && index->is_stale &&
-           !catalog_find_id(snapshot, index->dataset_id, &dataset, NULL) &&
-           dataset->refresh.kind == CATALOG_REFRESH_ON_APPEND;
+    int64_t wait = RETRY_MS_MIN;
+    for (int64_t i = 1; i < followed->failures && wait < RETRY_MS_MAX; i++)
+        wait *= 2;
+    return followed->failures ? followed->tried_ms + (wait < RETRY_MS_MAX ? wait : RETRY_MS_MAX)
+                              : 0;
+}
+
+/* When the schedule of an index that lags comes due; INT64_MAX: never. */
+static int64_t scheduled_at(struct follower *follower, const struct search_index_info *index,
+                            struct followed *followed)
+{
+    struct lh_schedule schedule;
+    struct lh_error err = LH_ERROR_NONE;
+    int64_t since = 0;
+    if (lh_schedule_parse(index->refresh_policy->schedule, &schedule, &err)) {
+        lh_error_context(&err, "The refresh schedule of the index '%.*s'", LH_ARG(index->name));
+        if (!followed->is_bad_schedule_told)
+            lh_log_error(LH_LOG_WARN, "lake.follower", &err);
+        followed->is_bad_schedule_told = true;
+        return INT64_MAX;
+    }
+    followed->is_bad_schedule_told = false;
+    if (search_stale_since(follower->search, index->name, &since, &err) || !since)
+        return INT64_MAX;
+    return lh_schedule_next(&schedule, since > followed->tried_ms ? since : followed->tried_ms);
+}
+
+/* When the index is to be refreshed; INT64_MAX: not before something else happens. */
+static int64_t due_at(struct follower *follower, const struct search_index_info *index,
+                      struct followed *followed)
+{
+    if (index->state != SEARCH_READY || !index->is_stale || !index->source.len || followed->is_held)
+        return INT64_MAX;
+    switch (index->refresh_policy->kind) {
+    case CATALOG_REFRESH_ON_APPEND:
+        return retry_at(followed);
+    case CATALOG_REFRESH_SCHEDULED:
+        return followed->failures ? retry_at(followed) : scheduled_at(follower, index, followed);
+    default:
+        return INT64_MAX;
+    }
 }
 
 static struct lh_str args_of(const struct search_index_info *index, struct lh_arena *arena)
@@ -69,54 +126,83 @@ static struct lh_str args_of(const struct search_index_info *index, struct lh_ar
 
 /* Waits for the job: the next one finds the machine free. */
 static void refresh(struct follower *follower, const struct search_index_info *index,
-                    struct lh_arena *arena)
+                    struct followed *followed, struct lh_arena *arena)
 {
     struct lh_error err = LH_ERROR_NONE;
     struct lh_uuid id;
-    struct job_info info;
-    const struct job_spec spec = {.kind = lh_lit(SEARCH_REFRESH_JOB_KIND),
-                                  .dataset = index->source,
-                                  .actor = lh_lit("policy:on_append"),
-                                  .args = args_of(index, arena)};
+    struct job_info info = {.state = JOB_FAILED};
+    const struct job_spec spec = {
+        .kind = lh_lit(SEARCH_REFRESH_JOB_KIND),
+        .dataset = index->source,
+        .actor = lh_arena_printf(arena, "policy:%s",
+                                 catalog_refresh_kind_names[index->refresh_policy->kind]),
+        .args = args_of(index, arena)};
+    followed->tried_ms = lh_clock_unix_ms();
     enum lh_code code = jobs_submit(follower->jobs, &spec, &id, &err);
     if (!code)
         code = jobs_wait(follower->jobs, lh_uuid_str(&id), &follower->cancel, arena, &info, &err);
     if (code && code != LH_STOPPING)
         lh_log_error(LH_LOG_WARN, "lake.follower", &err);
-    if (!code && info.state == JOB_QUEUED && follower->held_count < HELD_MAX)
-        follower->held[follower->held_count++] = lh_arena_str(follower->arena, index->name);
+    followed->is_held = !code && info.state == JOB_QUEUED;
+    followed->failures = !code && info.state == JOB_SUCCEEDED ? 0 : followed->failures + 1;
 }
 
-static void look(struct follower *follower)
+/* Refreshes what is due; returns when the next one is. */
+static int64_t look(struct follower *follower)
 {
     struct lh_arena *arena = lh_arena_new(0);
     struct lh_error err = LH_ERROR_NONE;
     struct search_index_info *items = NULL;
     size_t count = 0;
     struct lh_str next = {0};
-    struct catalog_snapshot *snapshot = catalog_snapshot_ref(follower->catalog);
+    int64_t soonest = INT64_MAX;
     if (search_list(follower->search, NULL, (struct lh_str){0}, INDEXES_MAX, arena, &items, &count,
                     &next, &err))
         lh_log_error(LH_LOG_WARN, "lake.follower", &err);
-    for (size_t i = 0; i < count && !lh_cancel_check(&follower->cancel); i++)
-        if (is_followed(snapshot, &items[i]) && !is_held(follower, items[i].name))
-            refresh(follower, &items[i], arena);
-    catalog_snapshot_unref(snapshot);
+    for (size_t i = 0; i < count && !lh_cancel_check(&follower->cancel); i++) {
+        struct followed *followed = find_followed(follower, items[i].id);
+        int64_t due = due_at(follower, &items[i], followed);
+        if (due <= lh_clock_unix_ms()) {
+            refresh(follower, &items[i], followed, arena);
+            due = followed->failures && !followed->is_held ? retry_at(followed) : INT64_MAX;
+        }
+        soonest = due < soonest ? due : soonest;
+    }
     lh_arena_free(arena);
+    return soonest;
+}
+
+/* Locked. Until there is news, or something may be due. */
+static void rest(struct follower *follower, int64_t until_ms)
+{
+    struct timespec until;
+    int64_t ms = REST_MS_MAX;
+    if (until_ms == INT64_MAX) {
+        pthread_cond_wait(&follower->wake, &follower->lock);
+        return;
+    }
+    if (until_ms - lh_clock_unix_ms() < ms)
+        ms = until_ms > lh_clock_unix_ms() ? until_ms - lh_clock_unix_ms() : 0;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t nanos = until.tv_nsec + ms % 1000 * 1000000;
+    until.tv_sec += (time_t)(ms / 1000 + nanos / 1000000000);
+    until.tv_nsec = (long)(nanos % 1000000000);
+    pthread_cond_timedwait(&follower->wake, &follower->lock, &until);
 }
 
 static void *follow(void *context)
 {
     struct follower *follower = context;
+    int64_t until_ms = 0;
     pthread_mutex_lock(&follower->lock);
     while (!follower->is_ending) {
-        if (!follower->has_news) {
-            pthread_cond_wait(&follower->wake, &follower->lock);
+        if (!follower->has_news && until_ms > lh_clock_unix_ms()) {
+            rest(follower, until_ms);
             continue;
         }
         follower->has_news = false;
         pthread_mutex_unlock(&follower->lock);
-        look(follower);
+        until_ms = look(follower);
         pthread_mutex_lock(&follower->lock);
     }
     pthread_mutex_unlock(&follower->lock);
@@ -130,11 +216,14 @@ enum lh_code follower_start(struct catalog *catalog, struct jobs *jobs, struct s
     follower->catalog = catalog;
     follower->jobs = jobs;
     follower->search = search;
-    follower->arena = lh_arena_new(0);
     follower->has_news = true; /* what was committed before the last end is looked at */
     lh_cancel_init(&follower->cancel);
     pthread_mutex_init(&follower->lock, NULL);
-    pthread_cond_init(&follower->wake, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&follower->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
     enum lh_code code = lh_thread_start("follower", follow, follower, &follower->thread, err);
     if (code)
         follower_free(follower);
@@ -167,8 +256,12 @@ void follower_free(struct follower *follower)
 {
     if (!follower)
         return;
+    while (follower->followed) {
+        struct followed *next = follower->followed->next;
+        free(follower->followed);
+        follower->followed = next;
+    }
     pthread_cond_destroy(&follower->wake);
     pthread_mutex_destroy(&follower->lock);
-    lh_arena_free(follower->arena);
     free(follower);
 }

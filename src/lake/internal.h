@@ -37,13 +37,13 @@ void keeper_stop(struct keeper *keeper); /* waits for the piece at hand; NULL is
 enum lh_code admin_key_ensure(struct access_keys *keys, struct lh_str root,
                               struct lh_error *err) LH_MUST_USE;
 
-/* One thread that refreshes indexes after commits, where the dataset's policy is on_append.
- * Everything is borrowed. */
+/* One thread that refreshes indexes as their policies say: after commits, or when a schedule comes
+ * due. Everything is borrowed. */
 struct jobs;
 struct follower; /* made by follower_start, ended by follower_free */
 enum lh_code follower_start(struct catalog *catalog, struct jobs *jobs, struct search *search,
                             struct follower **ret, struct lh_error *err) LH_MUST_USE;
-void follower_wake(struct follower *follower); /* there was a commit; does not block */
+void follower_wake(struct follower *follower); /* a dataset or an index changed; does not block */
 /* Waits for its thread; it may still be woken, and does nothing any more. NULL is fine. */
 void follower_stop(struct follower *follower);
 void follower_free(struct follower *follower); /* after follower_stop; NULL is fine */

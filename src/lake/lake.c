@@ -129,6 +129,20 @@ static enum lh_code search_memory_max(const struct lake *lake, int64_t *ret, str
     return LH_OK;
 }
 
+static void wake_follower(void *context)
+{
+    struct lake *lake = context;
+    struct follower *follower = atomic_load(&lake->follower);
+    if (follower)
+        follower_wake(follower);
+}
+
+static void on_commit(void *context, uint64_t sequence)
+{
+    (void)sequence;
+    wake_follower(context);
+}
+
 static enum lh_code open_search(struct lake *lake, struct lh_error *err)
 {
     int64_t memory_max = 0;
@@ -143,6 +157,8 @@ static enum lh_code open_search(struct lake *lake, struct lh_error *err)
         .embedder_count = searching_embedder_count,
         .source = searching_source(&lake->query),
         .memory_max = memory_max,
+        .on_change = wake_follower,
+        .context = lake,
     };
     code = search_open(&options, &lake->search, err);
     if (!code)
@@ -182,15 +198,6 @@ static enum lh_code open_work(struct lake *lake, struct lh_error *err)
     };
     memcpy(lake->kinds, kinds, sizeof(kinds));
     return jobs_start(lake->jobs, lake->kinds, sizeof(lake->kinds) / sizeof(lake->kinds[0]), err);
-}
-
-static void on_commit(void *context, uint64_t sequence)
-{
-    struct lake *lake = context;
-    struct follower *follower = atomic_load(&lake->follower);
-    (void)sequence;
-    if (follower)
-        follower_wake(follower);
 }
 
 /* What rests on a dataset; while the lake is opened, nobody drops one. */

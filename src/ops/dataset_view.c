@@ -46,7 +46,7 @@ static const struct lh_fields freshness_fields =
 static const struct lh_field refresh_rows[] = {
     LH_CHOICE(struct refresh_view, kind, .choices = catalog_refresh_kind_names, .required = true,
               .doc = "When embeddings follow the data."),
-    LH_STR(struct refresh_view, schedule, .doc = "The schedule's id."),
+    LH_STR(struct refresh_view, schedule, .doc = "A cron pattern in UTC, or an interval."),
 };
 static const struct lh_fields refresh_fields =
     LH_FIELDS_OF(struct refresh_view, "RefreshPolicy", refresh_rows);

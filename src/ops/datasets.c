@@ -1,6 +1,7 @@
 #include "ops/internal.h"
 
 #include "base/log.h"
+#include "base/schedule.h"
 #include "lake/lake.h"
 #include "ops/dataset_view.h"
 #include "search/search.h"
@@ -359,7 +360,9 @@ struct refresh_patch {
 static const struct lh_field refresh_patch_rows[] = {
     LH_CHOICE(struct refresh_patch, kind, .choices = catalog_refresh_kind_names, .required = true,
               .doc = "When embeddings follow the data."),
-    LH_STR(struct refresh_patch, schedule, .max = 64, .doc = "The schedule's id."),
+    LH_STR(struct refresh_patch, schedule, .max = 64,
+           .doc = "Of scheduled: a cron pattern in UTC (\"30 3 * * *\") or an interval (\"every "
+                  "15m\")."),
 };
 static const struct lh_fields refresh_patch_fields =
     LH_FIELDS_OF(struct refresh_patch, "RefreshPolicyPatch", refresh_patch_rows);
@@ -453,6 +456,20 @@ static void patch_dataset(const struct update_args *args, struct catalog_change 
     }
 }
 
+static enum lh_code check_refresh(const struct refresh_patch *patch, struct lh_error *err)
+{
+    struct lh_schedule schedule;
+    enum lh_code code = LH_OK;
+    bool is_scheduled = patch && patch->kind == CATALOG_REFRESH_SCHEDULED;
+    if (patch && is_scheduled != (patch->schedule.len > 0))
+        code = lh_fail(err, LH_INVALID,
+                       is_scheduled ? "A scheduled refresh needs a `schedule`."
+                                    : "Only a scheduled refresh has a `schedule`.");
+    else if (is_scheduled)
+        code = lh_schedule_parse(patch->schedule, &schedule, err);
+    return code ? lh_error_field(err, lh_lit("embedding_refresh_policy")) : LH_OK;
+}
+
 /* One try: reads the dataset, changes what was read, commits. */
 static enum lh_code update_once(struct op_call *call, const struct update_args *args,
                                 struct op_reply *reply, struct lh_error *err)
@@ -461,6 +478,8 @@ static enum lh_code update_once(struct op_call *call, const struct update_args *
     struct catalog_change change = {.action = CATALOG_UPDATE};
     enum lh_code code = catalog_find(hold_snapshot(call), args->name, &dataset, err);
     if (code)
+        return code;
+    if ((code = check_refresh(args->embedding_refresh_policy, err)))
         return code;
     change.dataset_id = dataset->id;
     patch_dataset(args, &change);

@@ -83,6 +83,7 @@ extern const struct op op_vectors_list;
 extern const struct op op_vectors_get;
 extern const struct op op_vectors_doc;
 extern const struct op op_vectors_delete;
+extern const struct op op_vectors_update;
 extern const struct op op_vectors_refresh;
 extern const struct op op_vectors_rebuild;
 extern const struct op op_vectors_stale;

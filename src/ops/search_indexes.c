@@ -257,8 +257,34 @@ const struct op op_vectors_refresh = {
 
 /* --- POST /vectors/rebuild */
 
-static enum lh_code rebuild_one(struct op_call *call, const struct search_index_info *index,
-                                struct search_build_result *ret, struct lh_error *err)
+enum { REBUILT, REBUILD_FAILED, REBUILD_SKIPPED };
+static const char *const rebuild_states[] = {"rebuilt", "failed", "skipped", NULL};
+
+struct rebuilt {
+    struct lh_str index_name;
+    struct lh_str dataset;
+    int state;
+    struct lh_str reason;
+    struct lh_str code;
+    struct lh_str hint;
+    const struct search_build_result *result;
+};
+static const struct lh_field rebuilt_rows[] = {
+    LH_STR(struct rebuilt, index_name, .required = true, .doc = "The index."),
+    LH_STR(struct rebuilt, dataset, .nullable = true, .doc = "Its dataset; null: it is gone."),
+    LH_CHOICE(struct rebuilt, state, .choices = rebuild_states, .required = true,
+              .doc = "rebuilt, failed (the old generation is served on), or skipped."),
+    LH_STR(struct rebuilt, reason, .doc = "Why it failed or was skipped."),
+    LH_STR(struct rebuilt, code, .doc = "Of the error."),
+    LH_STR(struct rebuilt, hint, .doc = "What to do."),
+    LH_OBJECT(struct rebuilt, result, const struct search_build_result *,
+              .fields = &search_build_result_fields, .doc = "What was made."),
+};
+static const struct lh_fields rebuilt_fields =
+    LH_FIELDS_OF(struct rebuilt, "VectorsRebuilt", rebuilt_rows);
+
+static enum lh_code run_refresh_anew(struct op_call *call, const struct search_index_info *index,
+                                     struct search_build_result *ret, struct lh_error *err)
 {
     const struct search_build_request request = {
         .index_name = index->name,
@@ -283,37 +309,80 @@ static enum lh_code rebuild_one(struct op_call *call, const struct search_index_
     if (!code)
         code = lh_fields_bind_json(&search_build_result_fields, value, call->arena, ret, err);
     json_decref(value);
-    return code ? lh_error_context(err, "The index '%.*s'", LH_ARG(index->name)) : LH_OK;
+    return code;
 }
+
+/* What ends the whole and not only this index: the caller or the server gave up. */
+static bool ends_all(enum lh_code code)
+{
+    return code == LH_CANCELLED || code == LH_STOPPING || code == LH_TIMEOUT || code == LH_UNKNOWN;
+}
+
+static enum lh_code rebuild_one(struct op_call *call, const struct search_index_info *index,
+                                struct rebuilt *ret, struct lh_error *err)
+{
+    struct search_build_result *result = lh_arena_alloc(call->arena, sizeof *result);
+    struct lh_error why = LH_ERROR_NONE;
+    *ret = (struct rebuilt){.index_name = index->name, .dataset = index->source};
+    if (!index->source.len || index->state != SEARCH_READY) {
+        ret->state = REBUILD_SKIPPED;
+        ret->reason =
+            index->source.len ? lh_lit("It is being built.") : lh_lit("Its dataset is gone.");
+        return LH_OK;
+    }
+    enum lh_code code = run_refresh_anew(call, index, result, &why);
+    if (ends_all(code)) {
+        *err = why;
+        return lh_error_context(err, "The index '%.*s'", LH_ARG(index->name));
+    }
+    ret->state = code ? REBUILD_FAILED : REBUILT;
+    if (code) {
+        ret->reason = lh_arena_str(call->arena, lh_str_of(why.message));
+        ret->hint = lh_arena_str(call->arena, lh_str_of(why.hint));
+        ret->code = lh_str_of(lh_error_row(code)->id);
+    } else {
+        ret->result = result;
+    }
+    return LH_OK;
+}
+
+#define STATUS_PARTIAL 207 /* some were, some were not */
 
 static enum lh_code run_rebuild(struct op_call *call, const void *raw, struct op_reply *reply,
                                 struct lh_error *err)
 {
     struct search_index_info *items = NULL;
-    size_t count = 0, done = 0;
+    size_t count = 0, failed = 0;
     struct lh_str next = {0};
     (void)raw;
     enum lh_code code = search_list(lake_search(call->lake), NULL, (struct lh_str){0}, SIZE_MAX,
                                     call->arena, &items, &count, &next, err);
-    struct search_build_result *results = lh_arena_array(call->arena, count + 1, sizeof(*results));
-    for (size_t i = 0; i < count && !code; i++)
-        if (items[i].source.len && items[i].state == SEARCH_READY)
-            code = rebuild_one(call, &items[i], &results[done++], err);
-    return code ? code : op_reply_list(reply, results, done, (struct lh_str){0}, err);
+    struct rebuilt *results = lh_arena_array(call->arena, count + 1, sizeof(*results));
+    for (size_t i = 0; i < count && !code; i++) {
+        code = rebuild_one(call, &items[i], &results[i], err);
+        failed += !code && results[i].state == REBUILD_FAILED;
+    }
+    if (!code && failed)
+        op_reply_status(reply, STATUS_PARTIAL);
+    return code ? code : op_reply_list(reply, results, count, (struct lh_str){0}, err);
 }
 
 const struct op op_vectors_rebuild = {
     .name = "vectors.rebuild",
     .command = "rebuild",
     .summary = "Make everything that is derived from datasets anew: all indexes.",
-    .description = "One after the other; each serves its old generation until the new one is "
-                   "whole. Indexes whose dataset is gone, or that are being built, are left out.",
+    .description =
+        "One after the other; each serves its old generation until the new one is whole. One that "
+        "fails does not keep the others from being made: then the answer is 207 and says why. "
+        "Indexes whose dataset is gone, or that are being built, are skipped.",
     .http = {OP_POST, "/vectors/rebuild"},
     .effect = OP_WRITE,
     .permission = "search.write",
     .lane = LH_LANE_SLOW,
     .kind = OP_LIST,
-    .result = &search_build_result_fields,
+    .result = &rebuilt_fields,
+    .other_status = STATUS_PARTIAL,
+    .other_result = &rebuilt_fields,
     .errors = OP_ERRORS(LH_CONFLICT, LH_NOT_FOUND, LH_SQL, LH_DAMAGED, LH_UNKNOWN, LH_FULL),
     .run = run_rebuild,
 };
@@ -416,9 +485,120 @@ const struct op op_vectors_get = {
     .fields = &name_fields,
     .kind = OP_RECORD,
     .result = &search_index_info_fields,
-    .errors = OP_ERRORS(LH_NOT_FOUND, LH_DAMAGED),
     .has_etag = true,
+    .errors = OP_ERRORS(LH_NOT_FOUND, LH_DAMAGED),
     .run = run_get,
+};
+
+/* --- PATCH /vectors/indexes/{name} */
+
+static const char *const policy_kinds[] = {"dataset", "manual", "on_append", "scheduled", NULL};
+enum { POLICY_OF_DATASET };
+
+struct policy_patch {
+    int kind;
+    struct lh_str schedule;
+};
+static const struct lh_field policy_patch_rows[] = {
+    LH_CHOICE(struct policy_patch, kind, .choices = policy_kinds, .required = true,
+              .doc = "When it follows its dataset; dataset: as that says."),
+    LH_STR(struct policy_patch, schedule, .max = 64,
+           .doc = "Of scheduled: a cron pattern in UTC (\"30 3 * * *\") or an interval (\"every "
+                  "15m\")."),
+};
+static const struct lh_fields policy_patch_fields =
+    LH_FIELDS_OF(struct policy_patch, "IndexRefreshPolicyPatch", policy_patch_rows);
+
+struct change_args {
+    struct lh_str name;
+    struct lh_str new_name;
+    struct lh_str description;
+    struct lh_str id_prefix;
+    int language;
+    const struct policy_patch *refresh_policy;
+};
+static const struct lh_field change_rows[] = {
+    NAME_ROW(struct change_args),
+    LH_STR(struct change_args, new_name, .min = 1, .max = 255,
+           .doc = "Another name: [A-Za-z_][A-Za-z0-9_]{0,62}."),
+    LH_STR(struct change_args, description, .max = 10000, .doc = "In words, for people."),
+    LH_STR(struct change_args, id_prefix, .max = 64, .doc = "Put before ids in replies."),
+    LH_CHOICE(struct change_args, language, .choices = search_languages,
+              .doc = "Whose stems words are found by; the next search counts them anew."),
+    LH_OBJECT(struct change_args, refresh_policy, const struct policy_patch *,
+              .fields = &policy_patch_fields, .doc = "When it follows its dataset."),
+};
+static const struct lh_fields change_fields =
+    LH_FIELDS_OF(struct change_args, "VectorsUpdateArgs", change_rows);
+
+static struct search_change change_of(const struct change_args *args, struct search_policy *policy)
+{
+    struct search_change change = {
+        .name = args->new_name, .description = args->description, .id_prefix = args->id_prefix};
+    if (args->language >= 0)
+        change.language = lh_str_of(search_languages[args->language]);
+    if (args->refresh_policy && args->refresh_policy->kind == POLICY_OF_DATASET) {
+        change.is_policy_of_dataset = true;
+    } else if (args->refresh_policy) {
+        *policy =
+            (struct search_policy){args->refresh_policy->kind - 1, args->refresh_policy->schedule};
+        change.refresh_policy = policy;
+    }
+    return change;
+}
+
+static enum lh_code run_update(struct op_call *call, const void *raw, struct op_reply *reply,
+                               struct lh_error *err)
+{
+    const struct change_args *args = raw;
+    struct search_index_info info;
+    struct search_policy policy;
+    struct search_change change = change_of(args, &policy);
+    if (!change.name.data && !change.description.data && !change.id_prefix.data &&
+        !change.language.data && !args->refresh_policy) {
+        lh_fail(err, LH_INVALID, "There is nothing to change.");
+        return lh_error_hint(err,
+                             "Give new_name, description, id_prefix, language or refresh_policy.");
+    }
+    if (change.is_policy_of_dataset && args->refresh_policy->schedule.len) {
+        lh_fail(err, LH_INVALID, "Only a scheduled refresh has a `schedule`.");
+        return lh_error_field(err, lh_lit("refresh_policy"));
+    }
+    enum lh_code code = op_if_match(call, &change.expected_version, err);
+    if (!code)
+        code = search_change_index(lake_search(call->lake), args->name, &change, err);
+    if (!code)
+        code = search_get(lake_search(call->lake), change.name.data ? change.name : args->name,
+                          call->arena, &info, err);
+    if (code)
+        return code;
+    op_reply_version(reply, call, info.version);
+    return op_reply_record(reply, &info, err);
+}
+
+static const struct op_example update_examples[] = {
+    {.summary = "Refreshed every night",
+     .request = "{\"refresh_policy\": {\"kind\": \"scheduled\", \"schedule\": \"30 3 * * *\"}}"},
+};
+
+const struct op op_vectors_update = {
+    .name = "vectors.update",
+    .summary = "Change an index: its name, description, id prefix, language, refresh policy.",
+    .description = "Nothing is embedded anew. What is made of text (columns, chunks, the model) "
+                   "stays as it was made: for another one make another index.",
+    .http = {OP_PATCH, "/vectors/indexes/{name}"},
+    .effect = OP_WRITE,
+    .permission = "search.write",
+    .body = OP_BODY_JSON,
+    .fields = &change_fields,
+    .kind = OP_RECORD,
+    .result = &search_index_info_fields,
+    .takes_if_match = true,
+    .has_etag = true,
+    .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_EXISTS, LH_PRECONDITION, LH_DAMAGED,
+                        LH_UNKNOWN, LH_FULL),
+    OP_EXAMPLES(update_examples),
+    .run = run_update,
 };
 
 static enum lh_code run_delete(struct op_call *call, const void *raw, struct op_reply *reply,

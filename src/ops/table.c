@@ -13,8 +13,8 @@ const struct op *const op_table[] = {
     &op_keys_list,       &op_keys_create,     &op_keys_revoke,       &op_objects_list,
     &op_objects_get,     &op_objects_put,     &op_objects_delete,    &op_vectors_index,
     &op_vectors_search,  &op_vectors_hybrid,  &op_vectors_list,      &op_vectors_get,
-    &op_vectors_doc,     &op_vectors_delete,  &op_vectors_refresh,   &op_vectors_rebuild,
-    &op_vectors_stale,
+    &op_vectors_doc,     &op_vectors_update,  &op_vectors_delete,    &op_vectors_refresh,
+    &op_vectors_rebuild, &op_vectors_stale,
 };
 /* clang-format on */
 const size_t op_table_count = sizeof(op_table) / sizeof(op_table[0]);

@@ -70,11 +70,32 @@ static enum lh_code fit(struct build *build, const struct search_embedder *embed
     return code;
 }
 
+/* The old generation is served until the new one is whole; what there is of that is named beside
+ * it, so that whoever goes on after a kill finds it. */
+static enum lh_code publish_beside(struct build *build, struct lh_error *err)
+{
+    const struct index_manifest *made = build->manifest;
+    const struct index_next next = {.dimensions = made->dimensions,
+                                    .generation = made->generation,
+                                    .job_id = job_id(build->job),
+                                    .model_file = made->model_file,
+                                    .parts = made->parts};
+    struct index_manifest *head = index_head(build->index);
+    struct index_manifest *step = index_manifest_copy(head);
+    index_manifest_set_next(step, &next);
+    enum lh_code code = index_publish(build->index, step, err);
+    if (!code)
+        job_checkpoint(build->job);
+    index_manifest_unref(head);
+    index_manifest_unref(step);
+    return code;
+}
+
 static enum lh_code publish(struct build *build, struct lh_error *err)
 {
     enum lh_code code = lh_cancel_fail(build->pass.cancel, "The index", err);
     if (!code && build->is_quiet)
-        return LH_OK; /* the old generation stands until the new one is whole */
+        return publish_beside(build, err);
     if (!code)
         code = index_publish(build->index, build->manifest, err);
     if (code)
@@ -240,7 +261,7 @@ static void describe(struct build *build, int64_t removed, struct search_build_r
 {
     const struct pass *pass = &build->pass;
     struct index_manifest *manifest = build->manifest;
-    bool is_first = manifest->state == SEARCH_BUILDING;
+    bool is_first = manifest->state == SEARCH_BUILDING || build->target->from_scratch;
     int64_t elapsed_us = lh_clock_monotonic_us() - build->started_us;
     manifest->dataset_version = build->target->version;
     manifest->dataset_data = lh_arena_str(manifest->arena, build->target->data);
@@ -278,7 +299,9 @@ static enum lh_code finish(struct build *build, struct search_build_result *ret,
     if (code)
         return code;
     describe(build, removed, ret);
-    ret->version = build->manifest->version + 1;
+    struct index_manifest *head = index_head(build->index);
+    ret->version = head->version + 1;
+    index_manifest_unref(head);
     build->manifest->state = SEARCH_READY;
     build->manifest->result = result_text(ret, build->manifest->arena);
     build->is_quiet = false;
@@ -303,19 +326,25 @@ static enum lh_code prepare(struct build *build, struct view **ret_view, struct 
     return code;
 }
 
-/* Files that the new generation does not name. Whoever reads them now has them open or loads anew;
- * what cannot be moved, the next opening moves. */
-static void trash_replaced(struct search *search, const struct index_manifest *old)
+/* A new generation, or what this very job made of it before it was stopped. */
+static void begin_anew(struct build *build, const struct index_manifest *manifest)
 {
-    struct lh_error late = LH_ERROR_NONE;
-    const struct index_part *parts = index_parts(old);
-    struct lh_str *keys = lh_arena_array(old->arena, old->parts.count + 1, sizeof *keys);
-    size_t count = 0;
-    for (; count < old->parts.count; count++)
-        keys[count] = parts[count].key;
-    if (old->model_file)
-        keys[count++] = old->model_file->key;
-    forgive(storage_trash(search->options.storage, STORAGE_PRIMARY, keys, count, &late));
+    const struct index_next *next = manifest->next;
+    struct index_manifest *made = build->manifest;
+    build->is_quiet = true;
+    made->next = NULL;
+    made->parts = (struct lh_list){0};
+    made->model_file = NULL;
+    made->generation++;
+    if (!made->model.len)
+        made->dimensions = 0; /* of given vectors: as they are now */
+    if (!next || !lh_str_equal(next->job_id, job_id(build->job)))
+        return;
+    made->generation = next->generation;
+    made->dimensions = next->dimensions;
+    made->model_file = next->model_file; /* lives in `manifest`, which lives longer */
+    for (size_t i = 0; i < next->parts.count; i++)
+        index_manifest_add_part(made, (const struct index_part *)next->parts.items + i);
 }
 
 enum lh_code build_run(struct search_index *index, const struct index_manifest *manifest,
@@ -334,12 +363,8 @@ enum lh_code build_run(struct search_index *index, const struct index_manifest *
     /* Between two versions it covers none: searches compare it with the dataset row by row. */
     if (manifest->state == SEARCH_READY)
         build.manifest->dataset_data = (struct lh_str){0};
-    if (target->from_scratch) {
-        build.is_quiet = true;
-        build.manifest->parts = (struct lh_list){0};
-        build.manifest->model_file = NULL;
-        build.manifest->generation++;
-    }
+    if (target->from_scratch)
+        begin_anew(&build, manifest);
     build.pass = (struct pass){.search = index->search,
                                .manifest = build.manifest,
                                .dataset_name = target->name,
@@ -354,7 +379,7 @@ enum lh_code build_run(struct search_index *index, const struct index_manifest *
     if (!code)
         code = finish(&build, ret, err);
     if (!code && target->from_scratch)
-        trash_replaced(index->search, manifest);
+        index_trash_files(index->search, &manifest->parts, manifest->model_file);
     pass_release(&build.pass);
     model_unref(build.pass.model);
     view_unref(view);

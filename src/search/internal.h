@@ -49,6 +49,15 @@ struct index_part {
     struct lh_str sha256; /* hex */
 };
 
+/* A generation that is being made beside the one that is served. */
+struct index_next {
+    int64_t dimensions;
+    int64_t generation;
+    struct lh_str job_id;                  /* that makes it */
+    const struct index_object *model_file; /* NULL: not fitted yet */
+    struct lh_list parts;                  /* of struct index_part */
+};
+
 /* Immutable once published; everything lives in its arena. Docs: docs/formats/search.md. */
 struct index_manifest {
     struct lh_arena *arena;
@@ -60,6 +69,7 @@ struct index_manifest {
     struct lh_str dataset_id;
     struct lh_str dataset_name; /* when it was written: for people */
     int64_t dataset_version;    /* covered; of a first build: the one that it reads */
+    struct lh_str description;  /* for people */
     int64_t dimensions;         /* 0: not known yet (imported vectors) */
     int64_t duplicate_ids;
     int64_t empty_rows;
@@ -77,12 +87,14 @@ struct index_manifest {
     const struct index_object *model_file; /* NULL: not fitted yet, or none is needed */
     struct lh_str model_version;
     struct lh_str name;
+    const struct index_next *next; /* NULL: none is being made */
     int64_t null_ids;
     int64_t overlap;
-    struct lh_list parts; /* of struct index_part */
-    struct lh_str result; /* of the job that made it ready: JSON text */
-    int64_t rows;         /* of the dataset at the covered version */
-    int state;            /* enum search_state */
+    struct lh_list parts;                       /* of struct index_part */
+    const struct search_policy *refresh_policy; /* NULL: as the dataset says */
+    struct lh_str result;                       /* of the job that made it ready: JSON text */
+    int64_t rows;                               /* of the dataset at the covered version */
+    int state;                                  /* enum search_state */
     struct lh_str_list text_columns;
     struct lh_time updated_at;
     struct lh_str vector_column;
@@ -94,6 +106,11 @@ struct index_manifest *index_manifest_new(void); /* one reference, an arena, all
 struct index_manifest *index_manifest_copy(const struct index_manifest *manifest);
 struct index_manifest *index_manifest_ref(struct index_manifest *manifest);
 void index_manifest_unref(struct index_manifest *manifest); /* NULL is fine */
+/* Both are copied. */
+void index_manifest_set_next(struct index_manifest *manifest, const struct index_next *next);
+void index_manifest_set_policy(struct index_manifest *manifest, const struct search_policy *policy);
+/* Do searches find the same with both, told in the same words? */
+bool index_manifest_serves_same(const struct index_manifest *a, const struct index_manifest *b);
 /* Adds a part at the end; texts are copied. */
 void index_manifest_add_part(struct index_manifest *manifest, const struct index_part *part);
 struct lh_str index_manifest_key(struct lh_str id, int64_t version, struct lh_arena *arena);
@@ -118,8 +135,9 @@ struct search_index {
     struct lh_uuid id;
     /* guarded by search->lock */
     struct index_manifest *head;
-    bool is_busy;     /* a build or refresh writes it */
-    bool is_doubtful; /* an unknown outcome: nothing more is written before the next opening */
+    bool is_busy;          /* a build or refresh writes it */
+    struct lh_str claimed; /* a name that it is about to get; absent: none */
+    bool is_doubtful;      /* an unknown outcome: nothing more is written before the next opening */
     struct view *view;
     struct overlay *overlay;
     int64_t claimed_bytes; /* of the memory that loaded indexes may take */
@@ -164,6 +182,17 @@ enum lh_code index_publish(struct search_index *index, struct index_manifest *ma
 /* LH_CONFLICT: somebody else builds or refreshes it. */
 enum lh_code index_begin(struct search_index *index, struct lh_error *err) LH_MUST_USE;
 void index_end(struct search_index *index);
+/* Holds a name for who is busy with the index, until index_end; `name` lives as long. LH_EXISTS. */
+enum lh_code index_claim(struct search_index *index, struct lh_str name,
+                         struct lh_error *err) LH_MUST_USE;
+/* Its own policy, or its dataset's; `dataset` NULL: it is gone. Texts are borrowed. */
+struct search_policy search_policy_of(const struct index_manifest *manifest,
+                                      const struct catalog_dataset *dataset);
+/* Files that no manifest names any more. Whoever reads them has them open, or loads anew. */
+void index_trash_files(struct search *search, const struct lh_list *parts,
+                       const struct index_object *model_file);
+/* A half-made generation is given up: durably unnamed, then to the trash. Only by who is busy. */
+enum lh_code index_drop_next(struct search_index *index, struct lh_error *err) LH_MUST_USE;
 /* Its objects go to the trash, durably unnamed before. The caller is busy with it. */
 enum lh_code index_remove(struct search_index *index, struct lh_error *err) LH_MUST_USE;
 /* The embedder of that name (absent: the default) and version (absent: any); NULL: none. */

@@ -39,6 +39,11 @@ static const struct lh_field info_rows[] = {
            .doc = "Rows left out: an earlier one has their id."),
     LH_INT(struct search_index_info, parts, .doc = "Parquet files."),
     LH_INT(struct search_index_info, bytes, .doc = "Their size."),
+    LH_STR(struct search_index_info, description, .doc = "For people."),
+    LH_OBJECT(struct search_index_info, refresh_policy, const struct search_policy *,
+              .fields = &search_policy_fields, .doc = "When it follows its dataset."),
+    LH_BOOL(struct search_index_info, has_own_policy,
+            .doc = "false: the policy is the dataset's embedding_refresh_policy."),
     LH_BOOL(struct search_index_info, is_stale, .doc = "The dataset has changed since."),
     LH_TIME(struct search_index_info, created_at, .doc = "When it was begun."),
     LH_TIME(struct search_index_info, updated_at, .doc = "When it last changed."),
@@ -47,12 +52,32 @@ static const struct lh_field info_rows[] = {
 const struct lh_fields search_index_info_fields =
     LH_FIELDS_OF(struct search_index_info, "VectorsIndex", info_rows);
 
+static const struct lh_field policy_rows[] = {
+    LH_CHOICE(struct search_policy, kind, .choices = catalog_refresh_kind_names, .required = true,
+              .doc = "manual, on_append (after every change) or scheduled."),
+    LH_STR(struct search_policy, schedule, .max = 64,
+           .doc = "Of scheduled: a cron pattern in UTC (\"30 3 * * *\") or an interval (\"every "
+                  "15m\")."),
+};
+const struct lh_fields search_policy_fields =
+    LH_FIELDS_OF(struct search_policy, "IndexRefreshPolicy", policy_rows);
+
 static void copy_columns(struct lh_arena *arena, struct lh_str_list *columns)
 {
     struct lh_str *items = lh_arena_array(arena, columns->count + 1, sizeof *items);
     for (size_t i = 0; i < columns->count; i++)
         items[i] = lh_arena_str(arena, columns->items[i]);
     columns->items = items;
+}
+
+static void describe_policy(const struct index_manifest *head,
+                            const struct catalog_dataset *dataset, struct lh_arena *arena,
+                            struct search_index_info *ret)
+{
+    struct search_policy *policy = lh_arena_alloc(arena, sizeof *policy);
+    *policy = search_policy_of(head, dataset);
+    policy->schedule = lh_arena_str(arena, policy->schedule);
+    ret->refresh_policy = policy;
 }
 
 static void describe(const struct index_manifest *head, const struct catalog_snapshot *snapshot,
@@ -91,7 +116,10 @@ static void describe(const struct index_manifest *head, const struct catalog_sna
         .created_at = head->created_at,
         .updated_at = head->updated_at,
         .job_id = lh_arena_str(arena, head->job_id),
+        .description = lh_arena_str(arena, head->description),
+        .has_own_policy = head->refresh_policy != NULL,
     };
+    describe_policy(head, has_dataset ? dataset : NULL, arena, ret);
     copy_columns(arena, &ret->text_columns);
     for (size_t i = 0; i < head->parts.count; i++) {
         ret->chunks += parts[i].entries;

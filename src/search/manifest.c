@@ -24,6 +24,16 @@ static const struct lh_field part_rows[] = {
 };
 static const struct lh_fields part_fields = LH_FIELDS_OF(struct index_part, "IndexPart", part_rows);
 
+static const struct lh_field next_rows[] = {
+    LH_INT(struct index_next, dimensions, .doc = "Of a vector."),
+    LH_INT(struct index_next, generation, .doc = "That it will be."),
+    LH_STR(struct index_next, job_id, .required = true, .doc = "That makes it."),
+    LH_OBJECT(struct index_next, model_file, const struct index_object *, .fields = &object_fields,
+              .doc = "What the model learned."),
+    LH_LIST(struct index_next, parts, .fields = &part_fields, .doc = "In their order."),
+};
+static const struct lh_fields next_fields = LH_FIELDS_OF(struct index_next, "IndexNext", next_rows);
+
 const char *const search_state_names[] = {"building", "ready", NULL};
 
 /* In ascending order of names: that is what makes the text canonical. */
@@ -35,6 +45,7 @@ static const struct lh_field manifest_rows[] = {
     LH_STR(struct index_manifest, dataset_id, .required = true, .doc = "What it is made from."),
     LH_STR(struct index_manifest, dataset_name, .doc = "Its name then."),
     LH_INT(struct index_manifest, dataset_version, .doc = "That it covers."),
+    LH_STR(struct index_manifest, description, .doc = "For people."),
     LH_INT(struct index_manifest, dimensions, .doc = "Of a vector."),
     LH_INT(struct index_manifest, duplicate_ids, .doc = "Rows left out: their id came before."),
     LH_INT(struct index_manifest, empty_rows, .doc = "Rows without text."),
@@ -53,9 +64,13 @@ static const struct lh_field manifest_rows[] = {
               .fields = &object_fields, .doc = "What the model learned."),
     LH_STR(struct index_manifest, model_version, .doc = "Of the model."),
     LH_STR(struct index_manifest, name, .required = true, .doc = "Of the index."),
+    LH_OBJECT(struct index_manifest, next, const struct index_next *, .fields = &next_fields,
+              .doc = "A generation that is being made."),
     LH_INT(struct index_manifest, null_ids, .doc = "Rows left out: they have no id."),
     LH_INT(struct index_manifest, overlap, .doc = "Characters that chunks share."),
     LH_LIST(struct index_manifest, parts, .fields = &part_fields, .doc = "In their order."),
+    LH_OBJECT(struct index_manifest, refresh_policy, const struct search_policy *,
+              .fields = &search_policy_fields, .doc = "Absent: as the dataset says."),
     LH_STR(struct index_manifest, result, .doc = "Of the job."),
     LH_INT(struct index_manifest, rows, .doc = "Of the dataset at that version."),
     LH_CHOICE(struct index_manifest, state, .choices = search_state_names, .doc = "Of the index."),
@@ -91,9 +106,11 @@ void index_manifest_unref(struct index_manifest *manifest)
 static void copy_texts(struct lh_arena *arena, struct index_manifest *to)
 {
     struct lh_str *const texts[] = {
-        &to->dataset_data, &to->dataset_id, &to->dataset_name,  &to->id,       &to->id_column,
-        &to->id_prefix,    &to->id_type,    &to->job_id,        &to->model,    &to->model_version,
-        &to->name,         &to->result,     &to->vector_column, &to->language,
+        &to->dataset_data,  &to->dataset_id, &to->dataset_name,
+        &to->description,   &to->id,         &to->id_column,
+        &to->id_prefix,     &to->id_type,    &to->job_id,
+        &to->language,      &to->model,      &to->name,
+        &to->model_version, &to->result,     &to->vector_column,
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         *texts[i] = lh_arena_str(arena, *texts[i]);
@@ -101,6 +118,52 @@ static void copy_texts(struct lh_arena *arena, struct index_manifest *to)
     for (size_t i = 0; i < to->text_columns.count; i++)
         columns[i] = lh_arena_str(arena, to->text_columns.items[i]);
     to->text_columns.items = columns;
+}
+
+static const struct index_object *copy_object(const struct index_object *object,
+                                              struct lh_arena *arena)
+{
+    if (!object)
+        return NULL;
+    struct index_object *copy = lh_arena_alloc(arena, sizeof *copy);
+    *copy = (struct index_object){lh_arena_str(arena, object->key), object->bytes,
+                                  lh_arena_str(arena, object->sha256)};
+    return copy;
+}
+
+void index_manifest_set_next(struct index_manifest *manifest, const struct index_next *next)
+{
+    struct lh_arena *arena = manifest->arena;
+    const struct index_part *parts = next->parts.items;
+    struct index_next *copy = lh_arena_alloc(arena, sizeof *copy);
+    struct index_part *copies = lh_arena_array(arena, next->parts.count + 1, sizeof *copies);
+    *copy = *next;
+    copy->job_id = lh_arena_str(arena, next->job_id);
+    copy->model_file = copy_object(next->model_file, arena);
+    for (size_t i = 0; i < next->parts.count; i++) {
+        copies[i] = parts[i];
+        copies[i].key = lh_arena_str(arena, parts[i].key);
+        copies[i].sha256 = lh_arena_str(arena, parts[i].sha256);
+    }
+    copy->parts.items = copies;
+    manifest->next = copy;
+}
+
+void index_manifest_set_policy(struct index_manifest *manifest, const struct search_policy *policy)
+{
+    struct search_policy *copy = lh_arena_alloc(manifest->arena, sizeof *copy);
+    *copy = (struct search_policy){policy->kind, lh_arena_str(manifest->arena, policy->schedule)};
+    manifest->refresh_policy = copy;
+}
+
+bool index_manifest_serves_same(const struct index_manifest *a, const struct index_manifest *b)
+{
+    /* Parts are only ever added within a generation. */
+    return a == b ||
+           (a->generation == b->generation && a->parts.count == b->parts.count &&
+            a->state == b->state && a->dataset_version == b->dataset_version &&
+            lh_str_equal(a->dataset_data, b->dataset_data) && lh_str_equal(a->name, b->name) &&
+            lh_str_equal(a->id_prefix, b->id_prefix) && lh_str_equal(a->language, b->language));
 }
 
 struct index_manifest *index_manifest_copy(const struct index_manifest *manifest)
@@ -112,13 +175,11 @@ struct index_manifest *index_manifest_copy(const struct index_manifest *manifest
     copy->arena = arena;
     atomic_init(&copy->refs, 1);
     copy_texts(arena, copy);
-    if (manifest->model_file) {
-        struct index_object *file = lh_arena_alloc(arena, sizeof *file);
-        *file = (struct index_object){lh_arena_str(arena, manifest->model_file->key),
-                                      manifest->model_file->bytes,
-                                      lh_arena_str(arena, manifest->model_file->sha256)};
-        copy->model_file = file;
-    }
+    copy->model_file = copy_object(manifest->model_file, arena);
+    if (manifest->next)
+        index_manifest_set_next(copy, manifest->next);
+    if (manifest->refresh_policy)
+        index_manifest_set_policy(copy, manifest->refresh_policy);
     copy->parts = (struct lh_list){0};
     for (size_t i = 0; i < manifest->parts.count; i++)
         index_manifest_add_part(copy, &parts[i]);

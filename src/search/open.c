@@ -46,6 +46,19 @@ static bool will_run(struct jobs *jobs, struct lh_str id)
     return is_waiting;
 }
 
+static void forget_next(struct search *search, struct lh_str name)
+{
+    struct search_index *index = NULL;
+    struct lh_error ignored = LH_ERROR_NONE;
+    if (index_find(search, name, &index, &ignored))
+        return;
+    if (!index_begin(index, &ignored)) {
+        forgive(index_drop_next(index, &ignored));
+        index_end(index);
+    }
+    index_unref(index);
+}
+
 void search_forget_abandoned(struct search *search, struct jobs *jobs)
 {
     struct index_manifest **heads = NULL;
@@ -55,6 +68,8 @@ void search_forget_abandoned(struct search *search, struct jobs *jobs)
         struct lh_error ignored = LH_ERROR_NONE;
         if (heads[i]->state == SEARCH_BUILDING && !will_run(jobs, heads[i]->job_id))
             forgive(search_drop(search, heads[i]->name, 0, &ignored));
+        else if (heads[i]->next && !will_run(jobs, heads[i]->next->job_id))
+            forget_next(search, heads[i]->name);
         index_manifest_unref(heads[i]);
     }
     free(heads);

@@ -95,7 +95,7 @@ static struct overlay *current(struct search_index *index, const struct catalog_
                                struct lh_arena *arena)
 {
     struct overlay *overlay = index->overlay;
-    if (!overlay || overlay->view->manifest != index->head)
+    if (!overlay || !index_manifest_serves_same(overlay->view->manifest, index->head))
         return NULL;
     if (overlay->dataset_version != dataset->version &&
         !lh_str_equal(overlay->data, dataset_fingerprint(dataset, arena)))
@@ -130,7 +130,7 @@ static enum lh_code load_newest(struct search_index *index, const struct lh_canc
     overlay_unref(replaced_overlay);
     view_unref(replaced);
     enum lh_code code = LH_OK;
-    if (old && old->manifest == head) {
+    if (old && index_manifest_serves_same(old->manifest, head)) {
         *ret = view_ref(old);
     } else {
         code = view_load(search, head, true, old, index, cancel, ret, err);

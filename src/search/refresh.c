@@ -80,12 +80,14 @@ static struct index_manifest *take_over(struct search_index *index, struct job *
 
 /* Loads what was made, so that the first search finds it there. A search that comes too early, or
  * has no memory, is no failure of the build. */
-static void warm(struct search_index *index, struct lh_str name, const struct lh_cancel *cancel)
+static void warm(struct search_index *index, const struct lh_cancel *cancel)
 {
     struct pin pin;
+    struct index_manifest *head = index_head(index);
     struct lh_error ignored = LH_ERROR_NONE;
-    if (!pin_open(index->search, name, cancel, &pin, &ignored))
+    if (!pin_open(index->search, head->name, cancel, &pin, &ignored))
         pin_release(&pin);
+    index_manifest_unref(head);
 }
 
 static enum lh_code run_and_tell(struct search_index *index, const struct index_manifest *manifest,
@@ -100,7 +102,6 @@ static enum lh_code run_and_tell(struct search_index *index, const struct index_
     result.index_name = head->name;
     result.dataset = head->dataset_name;
     tell(job, &result);
-    warm(index, head->name, job_cancel(job));
     index_manifest_unref(head);
     return LH_OK;
 }
@@ -219,6 +220,8 @@ static enum lh_code make_index(struct search *search, const struct search_build_
     if (!code && !is_done) {
         code = build_first(index, job, arena, err);
         index_end(index);
+        if (!code)
+            warm(index, job_cancel(job));
     }
     index_unref(index);
     return code;
@@ -236,6 +239,49 @@ enum lh_code search_index_job(void *context, struct job *job, struct lh_error *e
 }
 
 /* --- vectors.refresh */
+
+/* The manifest of the last step says what the whole gave, under its own number; those of the steps
+ * before carry on what an earlier job gave. */
+static bool is_whole(const struct index_manifest *head)
+{
+    json_t *result = NULL;
+    if (head->state != SEARCH_READY || !head->result.len ||
+        lh_json_parse(head->result, "The index's result", JOBS_RESULT_BYTES_MAX, &result, NULL))
+        return false;
+    bool is_last = json_integer_value(json_object_get(result, "version")) == head->version;
+    json_decref(result);
+    return is_last;
+}
+
+/* This very job brought the index up before it was stopped. */
+static bool was_done(struct search_index *index, struct job *job)
+{
+    struct index_manifest *head = index_head(index);
+    bool is_done = lh_str_equal(head->job_id, job_id(job)) && is_whole(head);
+    if (is_done)
+        job_set_result(job, head->result);
+    index_manifest_unref(head);
+    return is_done;
+}
+
+/* What another job left half made stands in the way. */
+static enum lh_code make_room(struct search_index *index, struct job *job, struct lh_error *err)
+{
+    struct index_manifest *head = index_head(index);
+    bool is_own = !head->next || lh_str_equal(head->next->job_id, job_id(job));
+    index_manifest_unref(head);
+    return is_own ? LH_OK : index_drop_next(index, err);
+}
+
+/* A new generation that failed leaves nothing; one that was stopped goes on later. */
+static void clear_up(struct search_index *index, struct job *job, enum lh_code code)
+{
+    struct index_manifest *head = index_head(index);
+    bool is_own = head->next && lh_str_equal(head->next->job_id, job_id(job));
+    index_manifest_unref(head);
+    if (code && is_own && code != LH_STOPPING && code != LH_UNKNOWN && code != LH_LOCKED)
+        forgive(index_drop_next(index, &(struct lh_error)LH_ERROR_NONE));
+}
 
 static enum lh_code refresh(struct search *search, struct search_index *index,
                             const struct search_build_request *request, struct job *job,
@@ -291,8 +337,13 @@ enum lh_code search_refresh_job(void *context, struct job *job, struct lh_error 
                             */
             code = make_index(search, &request, job, arena, err);
         } else if (!(code = index_begin(index, err))) {
-            code = refresh(search, index, &request, job, err);
+            code = request.from_scratch ? make_room(index, job, err) : LH_OK;
+            if (!code && !was_done(index, job))
+                code = refresh(search, index, &request, job, err);
+            clear_up(index, job, code);
             index_end(index);
+            if (!code)
+                warm(index, job_cancel(job));
         }
     }
     index_unref(index);
@@ -301,19 +352,6 @@ enum lh_code search_refresh_job(void *context, struct job *job, struct lh_error 
 }
 
 /* --- what was done before */
-
-/* The manifest of the last step says what the whole gave, under its own number; those of the steps
- * before carry on what an earlier job gave. */
-static bool is_whole(const struct index_manifest *head)
-{
-    json_t *result = NULL;
-    if (head->state != SEARCH_READY || !head->result.len ||
-        lh_json_parse(head->result, "The index's result", JOBS_RESULT_BYTES_MAX, &result, NULL))
-        return false;
-    bool is_last = json_integer_value(json_object_get(result, "version")) == head->version;
-    json_decref(result);
-    return is_last;
-}
 
 enum lh_code search_find_effect(void *context, struct job *job, bool *ret_is_done,
                                 struct lh_error *err)
@@ -383,6 +421,27 @@ static enum lh_code count_waiting(struct search *search, struct index_manifest *
     return code;
 }
 
+enum lh_code search_stale_since(struct search *search, struct lh_str name, int64_t *ret_unix_ms,
+                                struct lh_error *err)
+{
+    struct search_index *index = NULL;
+    enum lh_code code = index_find(search, name, &index, err);
+    if (code)
+        return code;
+    const struct catalog_dataset *dataset = NULL;
+    struct lh_arena *arena = lh_arena_new(0);
+    struct index_manifest *head = index_head(index);
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(search->options.catalog);
+    bool is_stale = !catalog_find_id(snapshot, head->dataset_id, &dataset, NULL) &&
+                    !lh_str_equal(dataset_fingerprint(dataset, arena), head->dataset_data);
+    *ret_unix_ms = is_stale ? first_change(search, dataset, head->dataset_version, arena) : 0;
+    catalog_snapshot_unref(snapshot);
+    index_manifest_unref(head);
+    index_unref(index);
+    lh_arena_free(arena);
+    return LH_OK;
+}
+
 static enum lh_code look(struct search *search, struct index_manifest *head,
                          const struct catalog_snapshot *snapshot, const struct lh_cancel *cancel,
                          struct lh_arena *arena, struct search_stale *ret, bool *ret_is_stale,
@@ -399,7 +458,7 @@ static enum lh_code look(struct search *search, struct index_manifest *head,
         .dataset = lh_arena_str(arena, dataset->name),
         .index_name = lh_arena_str(arena, head->name),
         .stale_since = {first_change(search, dataset, head->dataset_version, arena)},
-        .policy = lh_str_of(catalog_refresh_kind_names[dataset->refresh.kind])};
+        .policy = lh_str_of(catalog_refresh_kind_names[search_policy_of(head, dataset).kind])};
     stale.age_s = (lh_clock_unix_ms() - stale.stale_since.unix_ms) / 1000;
     enum lh_code code = count_waiting(search, head, dataset, cancel, &stale, err);
     if (code)

@@ -49,6 +49,16 @@ static struct search_index *find_locked(struct search *search, struct lh_str nam
     return NULL;
 }
 
+/* Locked. Some index has that name, or is about to. */
+static bool is_taken(struct search *search, struct lh_str name, const struct search_index *but)
+{
+    for (struct search_index *index = search->indexes; index; index = index->next)
+        if (index != but && (lh_str_equal_nocase(index->head->name, name) ||
+                             lh_str_equal_nocase(index->claimed, name)))
+            return true;
+    return false;
+}
+
 static enum lh_code fail_unknown(struct search *search, struct lh_str name, struct lh_error *err)
 {
     struct lh_str names[256];
@@ -144,7 +154,7 @@ enum lh_code index_create(struct search *search, struct index_manifest *manifest
 {
     stamp(search, manifest, 1);
     pthread_mutex_lock(&search->lock);
-    if (find_locked(search, manifest->name)) {
+    if (is_taken(search, manifest->name, NULL)) {
         pthread_mutex_unlock(&search->lock);
         lh_fail(err, LH_EXISTS, "There is an index '%.*s' already.", LH_ARG(manifest->name));
         return lh_error_hint(err, "POST /vectors/refresh/{dataset} brings it up to date; DELETE "
@@ -191,6 +201,7 @@ enum lh_code index_publish(struct search_index *index, struct index_manifest *ma
 {
     struct search *search = index->search;
     struct index_manifest *old = index_head(index);
+    bool is_renamed = !lh_str_equal(old->name, manifest->name);
     enum lh_code code = LH_OK;
     stamp(search, manifest, old->version + 1);
     if (index->is_doubtful)
@@ -207,6 +218,10 @@ enum lh_code index_publish(struct search_index *index, struct index_manifest *ma
         index->head = index_manifest_ref(manifest);
     }
     pthread_mutex_unlock(&search->lock);
+    if (!code && is_renamed)
+        atomic_fetch_add(&search->definitions, 1);
+    if (!code && search->options.on_change)
+        search->options.on_change(search->options.context);
     if (!code && manifest->version > MANIFESTS_KEPT)
         trash_old_manifest(index, manifest->version - MANIFESTS_KEPT);
     index_manifest_unref(old);
@@ -217,13 +232,14 @@ enum lh_code index_begin(struct search_index *index, struct lh_error *err)
 {
     enum lh_code code = LH_OK;
     pthread_mutex_lock(&index->search->lock);
+    struct lh_str job = index->head->next ? index->head->next->job_id : index->head->job_id;
     if (index->head->is_deleted)
         code = lh_fail(err, LH_NOT_FOUND, "The index '%.*s' is gone.", LH_ARG(index->head->name));
     else if (index->is_busy)
         code = lh_fail(err, LH_CONFLICT, "The index '%.*s' is being %s%s%.*s.",
                        LH_ARG(index->head->name),
                        index->head->state == SEARCH_READY ? "refreshed" : "built",
-                       index->head->job_id.len ? " by the job " : "", LH_ARG(index->head->job_id));
+                       job.len ? " by the job " : "", LH_ARG(job));
     else
         index->is_busy = true;
     pthread_mutex_unlock(&index->search->lock);
@@ -234,7 +250,55 @@ void index_end(struct search_index *index)
 {
     pthread_mutex_lock(&index->search->lock);
     index->is_busy = false;
+    index->claimed = (struct lh_str){0};
     pthread_mutex_unlock(&index->search->lock);
+}
+
+enum lh_code index_claim(struct search_index *index, struct lh_str name, struct lh_error *err)
+{
+    struct search *search = index->search;
+    enum lh_code code = LH_OK;
+    pthread_mutex_lock(&search->lock);
+    if (is_taken(search, name, index))
+        code = lh_fail(err, LH_EXISTS, "There is an index '%.*s' already.", LH_ARG(name));
+    else
+        index->claimed = name;
+    pthread_mutex_unlock(&search->lock);
+    return code ? lh_error_field(err, lh_lit("new_name")) : LH_OK;
+}
+
+enum lh_code index_drop_next(struct search_index *index, struct lh_error *err)
+{
+    struct index_manifest *head = index_head(index);
+    const struct index_next *next = head->next;
+    enum lh_code code = LH_OK;
+    if (next) {
+        struct index_manifest *last = index_manifest_copy(head);
+        last->next = NULL;
+        code = index_publish(index, last, err);
+        index_manifest_unref(last);
+    }
+    if (next && !code)
+        index_trash_files(index->search, &next->parts, next->model_file);
+    index_manifest_unref(head);
+    return code;
+}
+
+void index_trash_files(struct search *search, const struct lh_list *parts,
+                       const struct index_object *model_file)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_str *keys = lh_arena_array(arena, parts->count + 1, sizeof *keys);
+    size_t count = 0;
+    for (; count < parts->count; count++)
+        keys[count] = ((const struct index_part *)parts->items)[count].key;
+    if (model_file)
+        keys[count++] = model_file->key;
+    /* What cannot be moved now, the next opening moves. */
+    if (count)
+        forgive(storage_trash(search->options.storage, STORAGE_PRIMARY, keys, count,
+                              &(struct lh_error)LH_ERROR_NONE));
+    lh_arena_free(arena);
 }
 
 struct keys {
@@ -293,6 +357,7 @@ enum lh_code index_remove(struct search_index *index, struct lh_error *err)
     last->is_deleted = true;
     last->parts = (struct lh_list){0};
     last->model_file = NULL;
+    last->next = NULL;
     enum lh_code code = index_publish(index, last, err);
     index_manifest_unref(head);
     index_manifest_unref(last);
@@ -435,15 +500,22 @@ static void open_one(struct search *search, struct lh_str id)
 
 /* --- what a crashed writer left */
 
-bool index_names(const struct index_manifest *manifest, struct lh_str key)
+static bool is_among(const struct lh_list *list, const struct index_object *file, struct lh_str key)
 {
-    const struct index_part *parts = manifest->parts.items;
-    if (manifest->model_file && lh_str_equal(manifest->model_file->key, key))
+    const struct index_part *parts = list->items;
+    if (file && lh_str_equal(file->key, key))
         return true;
-    for (size_t i = 0; i < manifest->parts.count; i++)
+    for (size_t i = 0; i < list->count; i++)
         if (lh_str_equal(parts[i].key, key))
             return true;
     return false;
+}
+
+bool index_names(const struct index_manifest *manifest, struct lh_str key)
+{
+    const struct index_next *next = manifest->next;
+    return is_among(&manifest->parts, manifest->model_file, key) ||
+           (next && is_among(&next->parts, next->model_file, key));
 }
 
 struct orphan_walk {

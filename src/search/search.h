@@ -64,6 +64,10 @@ struct search_options {
     size_t embedder_count;
     struct search_source source;
     int64_t memory_max; /* of all loaded indexes together; 0: no limit */
+    /* A version of an index was published; may be NULL. Called by whoever published, without locks;
+     * does not block. */
+    void (*on_change)(void *context);
+    void *context; /* of on_change */
 };
 
 /* Reads the registry, finishes what a crash left, registers the table functions with the engine. A
@@ -115,6 +119,13 @@ extern const char *const search_languages[];
 enum search_state { SEARCH_BUILDING, SEARCH_READY };
 extern const char *const search_state_names[];
 
+/* When an index follows its dataset. */
+struct search_policy {
+    int kind;               /* enum catalog_refresh_kind */
+    struct lh_str schedule; /* as lh_schedule_parse reads it; absent unless scheduled */
+};
+extern const struct lh_fields search_policy_fields;
+
 /* What is told of an index. */
 struct search_index_info {
     struct lh_str name;
@@ -146,6 +157,9 @@ struct search_index_info {
     int64_t duplicate_ids;
     int64_t parts;
     int64_t bytes;
+    struct lh_str description;
+    const struct search_policy *refresh_policy; /* its own, or its dataset's */
+    bool has_own_policy;
     bool is_stale;
     struct lh_time created_at;
     struct lh_time updated_at;
@@ -164,6 +178,24 @@ enum lh_code search_list(struct search *search, const struct search_list_filter 
                          struct lh_error *err) LH_MUST_USE;
 enum lh_code search_get(struct search *search, struct lh_str name, struct lh_arena *arena,
                         struct search_index_info *ret, struct lh_error *err) LH_MUST_USE;
+/* What is given is changed; texts with data NULL stay as they are. */
+struct search_change {
+    struct lh_str name;
+    struct lh_str description;
+    struct lh_str id_prefix;
+    struct lh_str language;
+    const struct search_policy *refresh_policy; /* NULL: stays as it is */
+    bool is_policy_of_dataset;                  /* the index has no policy of its own any more */
+    int64_t expected_version;                   /* 0: any; else LH_PRECONDITION */
+};
+/* LH_INVALID, LH_EXISTS (the name), LH_PRECONDITION; LH_CONFLICT: it is being built or refreshed.
+ * Words of another language are counted anew by the next search. */
+enum lh_code search_change_index(struct search *search, struct lh_str name,
+                                 const struct search_change *change,
+                                 struct lh_error *err) LH_MUST_USE;
+/* When the index fell behind its dataset; 0: it did not. LH_NOT_FOUND. */
+enum lh_code search_stale_since(struct search *search, struct lh_str name, int64_t *ret_unix_ms,
+                                struct lh_error *err) LH_MUST_USE;
 /* LH_CONFLICT: it is being built. LH_PRECONDITION: it is not (any more) that `version` (0 = any).
  */
 enum lh_code search_drop(struct search *search, struct lh_str name, int64_t version,

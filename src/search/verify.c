@@ -45,6 +45,19 @@ static enum lh_code check_object(struct checking *checking, const struct index_o
     return lh_cancel_fail(checking->cancel, "The verification", err);
 }
 
+static enum lh_code check_files(struct checking *checking, const struct lh_list *list,
+                                const struct index_object *model_file, struct lh_error *err)
+{
+    const struct index_part *parts = list->items;
+    enum lh_code code = model_file ? check_object(checking, model_file, err) : LH_OK;
+    for (size_t i = 0; i < list->count && !code; i++) {
+        const struct index_object object = {
+            .key = parts[i].key, .bytes = parts[i].bytes, .sha256 = parts[i].sha256};
+        code = check_object(checking, &object, err);
+    }
+    return code;
+}
+
 static enum lh_code check_index(struct checking *checking, struct lh_str id, struct lh_error *err)
 {
     struct lh_error why = LH_ERROR_NONE;
@@ -61,14 +74,9 @@ static enum lh_code check_index(struct checking *checking, struct lh_str id, str
              why.message);
         return LH_OK;
     }
-    const struct index_part *parts = index_parts(head);
-    if (head->model_file)
-        code = check_object(checking, head->model_file, err);
-    for (size_t i = 0; i < head->parts.count && !code; i++) {
-        const struct index_object object = {
-            .key = parts[i].key, .bytes = parts[i].bytes, .sha256 = parts[i].sha256};
-        code = check_object(checking, &object, err);
-    }
+    code = check_files(checking, &head->parts, head->model_file, err);
+    if (!code && head->next)
+        code = check_files(checking, &head->next->parts, head->next->model_file, err);
     checking->heads[checking->head_count++] = head;
     return code;
 }

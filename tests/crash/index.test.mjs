@@ -128,6 +128,53 @@ test(`${rowCount} rows indexed, the server killed ${killCount} times: complete, 
   war.folder.remove();
 });
 
+test(`an index is made anew while the server is killed ${killCount} times: the old one answers until the new one, equal to it, is whole`, { timeout: 540000 }, async (context) => {
+  context.diagnostic(`seed: ${seed}`);
+  const { folder, server: first, lake: at } = await given(context, 'anew');
+  const began = Date.now();
+  assert.equal((await at.post('/vectors/index', request)).status, 200);
+  const tookMs = Date.now() - began;
+  const expected = await essence(at, folder.path);
+  const answer = await at.post('/vectors/refresh/packages', { from_scratch: true, wait: false });
+  assert.equal(answer.status, 202, answer.text);
+  const job = answer.body.job_id;
+  const next = random(seed + 1);
+  let server = first;
+  let lake = at;
+  let killed = 0;
+  let resumed = 0; // kills that left a part of the new generation behind
+  for (; killed < killCount; killed++) {
+    await new Promise((resolve) => setTimeout(resolve, next() * tookMs * (next() < 0.75 ? 0.2 : 0.8)));
+    if ((await lake.get(`/jobs/${job}`)).body.state === 'succeeded') break;
+    await server.kill();
+    const [id] = readdirSync(join(folder.path, '_catalog', 'indexes'));
+    const catalog = join(folder.path, '_catalog', 'indexes', id);
+    const manifest = JSON.parse(readFileSync(join(catalog, readdirSync(catalog).sort().at(-1)), 'utf8'));
+    resumed += manifest.generation === 1 && manifest.next?.parts?.length > 0;
+    server = await startServer({ data: folder.path });
+    context.after(() => server.kill());
+    lake = await connect(server);
+    const found = await lake.post('/vectors/search', { index: 'made', query: questions[0], k: 50 });
+    assert.equal(found.status, 200, found.text);
+    assert.deepEqual(found.body.items.map(({ id: row, score, text }) => [row, score, text]), expected.answers[0]);
+  }
+  let state;
+  do {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    state = (await lake.get(`/jobs/${job}`)).body;
+  } while (['queued', 'running'].includes(state.state));
+  assert.equal(state.state, 'succeeded', JSON.stringify(state));
+  assert.equal(state.result.rows, rowCount);
+  assert.equal((await lake.get('/vectors/indexes/made')).body.generation, 2);
+  context.diagnostic(`figure: ${killed} kills, ${resumed} of them left parts of the new generation`);
+  assert.ok(killed > killCount / 3, `only ${killed} kills before it ended`);
+  assert.deepEqual(await essence(lake, folder.path), expected);
+  await server.stop();
+  const verified = await run(['verify', '--data', folder.path]);
+  assert.equal(verified.code, 0, verified.out);
+  folder.remove();
+});
+
 test('a build whose caller waited is forgotten when the server is killed', { timeout: 120000 }, async (context) => {
   const { folder, server, lake } = await given(context, 'waited');
   const answer = lake.post('/vectors/index', request).catch((error) => error);

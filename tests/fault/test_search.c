@@ -18,7 +18,7 @@
 #define POINTS_MAX 3000
 
 struct outcome {
-    enum lh_code build, refresh, ask;
+    enum lh_code build, refresh, anew, ask;
     bool was_struck;
 };
 
@@ -54,6 +54,10 @@ static struct outcome run_session(const char *plan)
     outcome.refresh = op_house_try(&house, "vectors.refresh",
                                    "{\"dataset\": \"tools\", \"index_name\": \"kept\"}");
     check_told(&house, "refresh", outcome.refresh);
+    outcome.anew = op_house_try(&house, "vectors.refresh",
+                                "{\"dataset\": \"tools\", \"index_name\": \"kept\", "
+                                "\"from_scratch\": true}");
+    check_told(&house, "refresh from scratch", outcome.anew);
     outcome.ask =
         op_house_try(&house, "vectors.hybrid", "{\"index\": \"kept\", \"query\": \"player\"}");
     check_told(&house, "search", outcome.ask);
@@ -84,10 +88,11 @@ static unsigned run_all(const char *format, unsigned step)
         if (!outcome.was_struck) {
             assert_int_equal(outcome.build, LH_OK);
             assert_int_equal(outcome.refresh, LH_OK);
+            assert_int_equal(outcome.anew, LH_OK);
             assert_int_equal(outcome.ask, LH_OK);
             return failures;
         }
-        failures += outcome.build || outcome.refresh || outcome.ask;
+        failures += outcome.build || outcome.refresh || outcome.anew || outcome.ask;
     }
     fail_msg("the session never ran clean");
     return 0;

@@ -540,7 +540,8 @@ static void everything_can_be_made_anew_from_the_datasets(void **state)
     json_t *before = search(house, "music player terminal", "");
     json_t *list = op_house_call(house, "vectors.rebuild", NULL);
     const json_t *item = json_array_get(json_object_get(list, "items"), 0);
-    assert_int_equal(count_of(item, "rows"), 7);
+    assert_string_equal(json_string_value(json_object_get(item, "state")), "rebuilt");
+    assert_int_equal(count_of(json_object_get(item, "result"), "rows"), 7);
     json_t *info = op_house_call(house, "vectors.get", "{\"name\": \"tools_v1\"}");
     assert_int_equal(count_of(info, "generation"), 2);
     assert_int_equal(count_of(info, "parts"), 1);
