@@ -4,8 +4,7 @@
  * the index does not cover; what came due while no process ran is made up for at the start. manual:
  * never. One thread, woken by commits and by the clock. What it starts are jobs like any other, one
  * at a time; one that fails is tried again after 30 s, 1 min, 2 min … 1 h, or by the next due time
- * after that. One that waits for the next start is
- * not begun twice. */
+ * after that. One that waits for the next start of the program is not begun twice. */
 #include "lake/internal.h"
 
 #include <pthread.h>

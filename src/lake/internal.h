@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "lake/failures.h"
 #include "lake/repeats.h"
-#include "search/search.h"
+#include "search/make.h"
 
 struct access_keys;
 struct catalog;

@@ -1,5 +1,6 @@
 /* Indexes: made, listed, refreshed, removed. */
 #include "search/ask.h"
+#include "search/make.h"
 
 #include "jobs/jobs.h"
 #include "lake/lake.h"

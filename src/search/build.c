@@ -75,7 +75,8 @@ static enum lh_code fit(struct build *build, const struct search_embedder *embed
 static enum lh_code publish_beside(struct build *build, struct lh_error *err)
 {
     const struct index_manifest *made = build->manifest;
-    const struct index_next next = {.dimensions = made->dimensions,
+    const struct index_next next = {.attempt = job_attempt(build->job),
+                                    .dimensions = made->dimensions,
                                     .generation = made->generation,
                                     .job_id = job_id(build->job),
                                     .model_file = made->model_file,
@@ -340,11 +341,7 @@ static void begin_anew(struct build *build, const struct index_manifest *manifes
         made->dimensions = 0; /* of given vectors: as they are now */
     if (!next || !lh_str_equal(next->job_id, job_id(build->job)))
         return;
-    made->generation = next->generation;
-    made->dimensions = next->dimensions;
-    made->model_file = next->model_file; /* lives in `manifest`, which lives longer */
-    for (size_t i = 0; i < next->parts.count; i++)
-        index_manifest_add_part(made, (const struct index_part *)next->parts.items + i);
+    index_manifest_take_next(made, next);
 }
 
 enum lh_code build_run(struct search_index *index, const struct index_manifest *manifest,

@@ -14,6 +14,7 @@
 #include "catalog/catalog.h"
 #include "engine/engine.h"
 #include "search/ask.h"
+#include "search/make.h"
 #include "storage/storage.h"
 
 #define SEARCH_HASH_BYTES 16 /* of SHA-256: tells whether a row's text is the indexed one */
@@ -51,6 +52,7 @@ struct index_part {
 
 /* A generation that is being made beside the one that is served. */
 struct index_next {
+    int64_t attempt; /* of the job, that came this far */
     int64_t dimensions;
     int64_t generation;
     struct lh_str job_id;                  /* that makes it */
@@ -106,6 +108,8 @@ struct index_manifest *index_manifest_new(void); /* one reference, an arena, all
 struct index_manifest *index_manifest_copy(const struct index_manifest *manifest);
 struct index_manifest *index_manifest_ref(struct index_manifest *manifest);
 void index_manifest_unref(struct index_manifest *manifest); /* NULL is fine */
+/* The half-made generation as what is served; copied. */
+void index_manifest_take_next(struct index_manifest *manifest, const struct index_next *next);
 /* Both are copied. */
 void index_manifest_set_next(struct index_manifest *manifest, const struct index_next *next);
 void index_manifest_set_policy(struct index_manifest *manifest, const struct search_policy *policy);

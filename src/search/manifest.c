@@ -25,6 +25,7 @@ static const struct lh_field part_rows[] = {
 static const struct lh_fields part_fields = LH_FIELDS_OF(struct index_part, "IndexPart", part_rows);
 
 static const struct lh_field next_rows[] = {
+    LH_INT(struct index_next, attempt, .doc = "Of the job, that came this far."),
     LH_INT(struct index_next, dimensions, .doc = "Of a vector."),
     LH_INT(struct index_next, generation, .doc = "That it will be."),
     LH_STR(struct index_next, job_id, .required = true, .doc = "That makes it."),
@@ -147,6 +148,17 @@ void index_manifest_set_next(struct index_manifest *manifest, const struct index
     }
     copy->parts.items = copies;
     manifest->next = copy;
+}
+
+void index_manifest_take_next(struct index_manifest *manifest, const struct index_next *next)
+{
+    const struct index_part *parts = next->parts.items;
+    manifest->generation = next->generation;
+    manifest->dimensions = next->dimensions;
+    manifest->model_file = copy_object(next->model_file, manifest->arena);
+    manifest->parts = (struct lh_list){0};
+    for (size_t i = 0; i < next->parts.count; i++)
+        index_manifest_add_part(manifest, &parts[i]);
 }
 
 void index_manifest_set_policy(struct index_manifest *manifest, const struct search_policy *policy)

@@ -132,12 +132,12 @@ static enum lh_code first_target(struct search *search, const struct index_manif
  * after so many attempts in a row that wrote nothing, the build is given up. */
 #define FRUITLESS_ATTEMPTS_MAX 25
 
-static enum lh_code check_attempts(struct search_index *index, struct job *job,
+static enum lh_code check_attempts(struct search_index *index, int64_t fruitful, struct job *job,
                                    struct lh_error *err)
 {
     struct index_manifest *head = index_head(index);
     enum lh_code code = LH_OK;
-    if (job_attempt(job) - head->attempt > FRUITLESS_ATTEMPTS_MAX)
+    if (job_attempt(job) - fruitful > FRUITLESS_ATTEMPTS_MAX)
         code = lh_fail(err, LH_INTERNAL,
                        "The server went down %d times in a row while it built the index '%.*s', so "
                        "it is not built.",
@@ -151,8 +151,10 @@ static enum lh_code build_first(struct search_index *index, struct job *job, str
                                 struct lh_error *err)
 {
     struct build_target target;
-    enum lh_code code = check_attempts(index, job, err);
+    struct index_manifest *before = index_head(index);
+    enum lh_code code = check_attempts(index, before->attempt, job, err);
     struct index_manifest *manifest = take_over(index, job);
+    index_manifest_unref(before);
     job_checkpoint(job); /* from here on the attempts are counted by the index */
     if (!code)
         code = first_target(index->search, manifest, arena, &target, err);
@@ -264,13 +266,18 @@ static bool was_done(struct search_index *index, struct job *job)
     return is_done;
 }
 
-/* What another job left half made stands in the way. */
+/* What another job left half made goes; what this one made is gone on with. */
 static enum lh_code make_room(struct search_index *index, struct job *job, struct lh_error *err)
 {
     struct index_manifest *head = index_head(index);
-    bool is_own = !head->next || lh_str_equal(head->next->job_id, job_id(job));
+    const struct index_next *next = head->next;
+    bool is_own = next && lh_str_equal(next->job_id, job_id(job));
+    enum lh_code code = check_attempts(index, is_own ? next->attempt : 0, job, err);
+    job_checkpoint(job); /* from here on the attempts are counted by the index */
+    if (!code && next && !is_own)
+        code = index_drop_next(index, err);
     index_manifest_unref(head);
-    return is_own ? LH_OK : index_drop_next(index, err);
+    return code;
 }
 
 /* A new generation that failed leaves nothing; one that was stopped goes on later. */

@@ -144,3 +144,37 @@ test('indexes are listed, their entries shown, built anew, and a build is cancel
   assert.equal(ended.body.state, 'cancelled', ended.text);
   assert.equal((await lake.get('/vectors/indexes/many_v1')).status, 404);
 });
+
+test('an index is changed by PATCH, by the version that the caller saw, and made anew', { timeout: 60000 }, async (context) => {
+  const { server, lake } = await given(context);
+  assert.equal((await lake.post('/vectors/index', { ...request, language: 'none' })).status, 200);
+  const seen = await lake.get('/vectors/indexes/notes_v1');
+  assert.equal(seen.body.language, 'none');
+  assert.deepEqual(seen.body.refresh_policy, { kind: 'manual' });
+  const tag = seen.headers.get('etag');
+  assert.equal(tag, `"${seen.body.version}"`);
+  const change = { new_name: 'notes_v2', description: 'seen', language: 'english', refresh_policy: { kind: 'scheduled', schedule: 'every 6h' } };
+  const changed = await lake.patch('/vectors/indexes/notes_v1', change, { headers: { 'if-match': tag } });
+  assert.equal(changed.status, 200, changed.text);
+  assert.equal(changed.headers.get('etag'), `"${seen.body.version + 1}"`);
+  assert.equal(changed.body.name, 'notes_v2');
+  assert.deepEqual(changed.body.refresh_policy, change.refresh_policy);
+  assert.equal((await lake.patch('/vectors/indexes/notes_v2', { description: 'again' }, { headers: { 'if-match': tag } })).status, 412);
+  assert.equal((await lake.get('/vectors/indexes/notes_v1')).status, 404);
+  const bad = await lake.patch('/vectors/indexes/notes_v2', { refresh_policy: { kind: 'scheduled', schedule: '* * *' } });
+  assert.equal(bad.status, 400);
+  assert.match(bad.body.detail, /five fields/);
+  const again = await lake.post('/vectors/rebuild');
+  assert.equal(again.status, 200, again.text);
+  assert.deepEqual(again.body.items.map(({ index_name: name, state, result }) => [name, state, result.rows]), [['notes_v2', 'rebuilt', 200]]);
+  // One fails, and the other is made all the same.
+  assert.equal((await lake.post('/vectors/index', { ...request, index_name: 'notes_v0', text_columns: ['title'] })).status, 200);
+  await lake.ingest('notes', 'id,text\n1,river\n', { mode: 'replace' });
+  await lake.ingest('others', csv(8), { mode: 'create' });
+  assert.equal((await lake.post('/vectors/index', { ...request, index_name: 'others_v1', dataset: 'others' })).status, 200);
+  const partial = await lake.post('/vectors/rebuild');
+  assert.equal(partial.status, 207, partial.text);
+  assert.deepEqual(partial.body.items.map(({ index_name: name, state, code }) => [name, state, code]),
+    [['notes_v0', 'failed', 'conflict'], ['notes_v2', 'failed', 'conflict'], ['others_v1', 'rebuilt', undefined]]);
+  assert.deepEqual(await server.stop(), { code: 0, signal: null });
+});
