@@ -156,7 +156,7 @@ static void check_meaning(const struct lexical *lexical)
 
 int main(void)
 {
-    double rates[ROUNDS], single[ROUNDS];
+    double rates[ROUNDS], single[ROUNDS], same[ROUNDS];
     char detail[128];
     bench_machine();
     read_texts();
@@ -165,10 +165,13 @@ int main(void)
     check_meaning(lexical);
     (void)seconds_by(lexical, BATCH);
     for (int round = 0; round < ROUNDS; round++) {
-        rates[round] = 1 / seconds_by(lexical, BATCH) / 1e3;
+        double seconds = seconds_by(lexical, BATCH);
+        rates[round] = 1 / seconds / 1e3;
+        same[round] = seconds / seconds_by(lexical, BATCH);
         single[round] = seconds_by(lexical, 1) * 1e6;
     }
-    double median = bench_median(rates, ROUNDS);
+    double median = bench_median(rates, ROUNDS), noise = bench_median(same, ROUNDS);
+    printf("noise: A/A %.3f [%.3f … %.3f]\n", noise, same[1], same[ROUNDS - 2]);
     snprintf(detail, sizeof detail, "one text on its own: %.2f µs", bench_median(single, ROUNDS));
     bool is_met = bench_report("E1", "built-in embedder, short texts, one core", median, rates[1],
                                rates[ROUNDS - 2], "k/s", 60, false, detail);
