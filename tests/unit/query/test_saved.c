@@ -1,4 +1,4 @@
-/* Saved queries without an engine: what is kept, what is refused, and every way that a save can fail.
+/* Saved queries without an engine: what is kept, what is refused, every way that a save can fail.
  */
 #include <setjmp.h>
 #include <stdarg.h>
