@@ -83,6 +83,9 @@ static enum lh_code look(struct catalog *catalog, const struct catalog_object *o
     enum lh_code code = storage_info(catalog->storage, object->bucket, object->key, ret, err);
     if (code == LH_NOT_FOUND)
         return lh_fail(err, LH_DAMAGED, "The data file '%.*s' is missing.", LH_ARG(object->key));
+    if (code == LH_INVALID)
+        return lh_fail(err, LH_DAMAGED, "The data file '%.*s' is no ordinary file any more.",
+                       LH_ARG(object->key));
     if (!code && ret->bytes != object->bytes)
         return lh_fail(err, LH_DAMAGED, "The data file '%.*s' has %lld bytes, not %lld.",
                        LH_ARG(object->key), (long long)ret->bytes, (long long)object->bytes);

@@ -86,6 +86,10 @@ static enum lh_code write_objects(const struct query_datasets *datasets,
             i + 1 < dataset->object_count ? dataset->objects[i + 1] : NULL;
         enum lh_code code = storage_object_path(datasets->storage, object->bucket, object->key,
                                                 arena, &paths[files.path_count], err);
+        if (code == LH_NOT_FOUND || code == LH_INVALID)
+            return lh_fail(err, LH_DAMAGED,
+                           "The data file '%.*s' of dataset '%.*s' is missing or no ordinary file.",
+                           LH_ARG(object->key), LH_ARG(dataset->name));
         if (code)
             return lh_error_context(err, "The dataset '%.*s'", LH_ARG(dataset->name));
         files.path_count++;

@@ -208,6 +208,9 @@ static void a_data_file_that_changed_is_found_before_it_is_read(void **state)
     assert_non_null(strstr(err.message, "checksum"));
     assert_int_equal(unlink(path), 0);
     assert_int_equal(catalog_ensure_verified(lake->catalog, object, NULL, &err), LH_DAMAGED);
+    assert_int_equal(symlink("/etc/hostname", path), 0);
+    assert_int_equal(catalog_ensure_verified(lake->catalog, object, NULL, &err), LH_DAMAGED);
+    assert_int_equal(unlink(path), 0);
     catalog_snapshot_unref(snapshot);
     assert_true(catalog_lake_verify(lake, NULL) == 1);
 }
