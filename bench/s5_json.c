@@ -37,7 +37,8 @@ static double run_side(void *context)
     if (side->format) {
         (void)rows_encode(&rows, side->format, side->sql, NULL);
     } else {
-        snprintf(copy, sizeof(copy), "COPY (%s) TO '/dev/null' (FORMAT json)", side->sql);
+        snprintf(copy, sizeof(copy), "COPY (%s) TO '/dev/null' (FORMAT json, USE_TMP_FILE false)",
+                 side->sql);
         (void)rows_execute(&rows, copy);
     }
     return bench_cpu_now() - start;
