@@ -60,6 +60,8 @@ static int live(const char *folder, bool only_open)
         enum lh_code code = step->csv ? op_house_try_file(&house, step->op, step->args, "f.csv",
                                                           step->csv, strlen(step->csv))
                                       : op_house_try(&house, step->op, step->args);
+        if (code)
+            fprintf(stderr, "%s: %s %s\n", step->op, house.err.message, house.err.hint);
         if (code || !killed_child_acknowledge())
             return 1;
     }
