@@ -263,3 +263,19 @@ void lh_json_parsed(struct lh_json *json, const json_t *value)
     begin_value(json);
     append_parsed(json->buf, value);
 }
+
+void lh_json_put_error(struct lh_json *json, const struct lh_error *err)
+{
+    const struct lh_error_row *row = lh_error_row(err->code);
+    lh_json_put_cstr(json, "code", row->id);
+    lh_json_put_cstr(json, "detail", err->message);
+    if (err->hint[0])
+        lh_json_put_cstr(json, "hint", err->hint);
+    if (err->field[0])
+        lh_json_put_cstr(json, "field", err->field);
+    if (err->position >= 0)
+        lh_json_put_int(json, "position", err->position);
+    if (err->line > 0)
+        lh_json_put_int(json, "line", err->line);
+    lh_json_put_bool(json, "retryable", row->retryable);
+}

@@ -60,6 +60,10 @@ void lh_json_append_double(struct lh_buf *buf, double value);
 char *lh_json_write_double(char *out, double value);
 char *lh_json_write_float(char *out, float value);
 
+/* What every door says of a failure, as members of the open object: code, detail; hint, field,
+ * position and line where there are any; retryable. */
+void lh_json_put_error(struct lh_json *json, const struct lh_error *err);
+
 /* Parses one value. The caller ends *ret with json_decref. LH_MALFORMED with line, column and byte
  * position; LH_TOO_LARGE for more than `bytes_max` bytes or LH_JSON_VALUES_MAX values. Keys may not
  * repeat; depth is at most LH_JSON_DEPTH_MAX; whole numbers must fit int64_t. Strings may hold NUL:

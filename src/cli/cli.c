@@ -19,23 +19,12 @@ bool cli_has_json_flag(void)
 
 static void print_json(const struct lh_error *err)
 {
-    const struct lh_error_row *row = lh_error_row(err->code);
     struct lh_buf buf;
     struct lh_json json;
     lh_buf_init(&buf, 65536);
     lh_json_init(&json, &buf);
     lh_json_object(&json);
-    lh_json_put_cstr(&json, "code", row->id);
-    lh_json_put_cstr(&json, "detail", err->message);
-    if (err->hint[0])
-        lh_json_put_cstr(&json, "hint", err->hint);
-    if (err->field[0])
-        lh_json_put_cstr(&json, "field", err->field);
-    if (err->position >= 0)
-        lh_json_put_int(&json, "position", err->position);
-    if (err->line > 0)
-        lh_json_put_int(&json, "line", err->line);
-    lh_json_put_bool(&json, "retryable", row->retryable);
+    lh_json_put_error(&json, err);
     lh_json_object_end(&json);
     fprintf(stderr, "%.*s\n", LH_ARG(lh_buf_str(&buf)));
     lh_buf_release(&buf);

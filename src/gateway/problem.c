@@ -40,20 +40,10 @@ void problem_write(const struct http_request *request, struct lh_str request_id,
     lh_json_str(&json, lh_arena_printf(request->arena, "urn:lakehouse:error:%s", row->id));
     lh_json_put_cstr(&json, "title", row->meaning);
     lh_json_put_int(&json, "status", row->http_status);
-    lh_json_put_cstr(&json, "detail", err->message);
-    lh_json_put_cstr(&json, "code", row->id);
-    if (err->hint[0])
-        lh_json_put_cstr(&json, "hint", err->hint);
-    if (err->field[0])
-        lh_json_put_cstr(&json, "field", err->field);
-    if (err->position >= 0)
-        lh_json_put_int(&json, "position", err->position);
-    if (err->line > 0)
-        lh_json_put_int(&json, "line", err->line);
+    lh_json_put_error(&json, err);
     if (request->path.len)
         lh_json_put_str(&json, "instance", lh_str_head(request->path, 1024));
     lh_json_put_str(&json, "request_id", request_id);
-    lh_json_put_bool(&json, "retryable", row->retryable);
     lh_json_object_end(&json);
     http_reply_status(reply, row->http_status);
     http_reply_header(reply, "Content-Type", lh_lit("application/problem+json"));
