@@ -65,14 +65,12 @@ static void check_sequences(struct verify *verify)
                         "Its time or epoch is before that of %.*s, whose sequence is lower.",
                         LH_ARG(list[i - 1]->key));
     }
-    struct epoch_note note;
-    epoch_read_note(verify->storage, verify->arena, &note);
     uint64_t newest = count ? list[count - 1]->sequence : 0;
-    if (note.sequence > newest && !verify->report.error_count)
+    if (verify->note.sequence > newest && !verify->report.error_count)
         verify_find(verify, CATALOG_ERROR, lh_lit(CATALOG_FOLDER),
                     "Commits are missing: the lake had reached sequence %llu, the newest that is "
                     "left is %llu.",
-                    (unsigned long long)note.sequence, (unsigned long long)newest);
+                    (unsigned long long)verify->note.sequence, (unsigned long long)newest);
     free(list);
 }
 
@@ -237,11 +235,9 @@ static enum lh_code check_objects(struct verify *verify, struct lh_error *err)
 /* Nothing stands above a newest version that vanished. */
 static void check_heads(struct verify *verify)
 {
-    struct epoch_note note;
     const char *id = NULL;
     const json_t *version = NULL;
-    epoch_read_note(verify->storage, verify->arena, &note);
-    json_object_foreach((json_t *)(uintptr_t)note.heads, id, version)
+    json_object_foreach((json_t *)(uintptr_t)verify->note.heads, id, version)
     {
         struct chain_file *files = NULL;
         size_t count = 0;
@@ -285,6 +281,7 @@ enum lh_code catalog_verify(struct storage *storage, const struct catalog_verify
     enum lh_code code = check_datasets(&verify, err);
     if (code)
         return code;
+    epoch_read_note(storage, arena, &verify.note);
     check_heads(&verify);
     check_sequences(&verify);
     check_uuids(&verify);

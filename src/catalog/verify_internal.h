@@ -30,6 +30,7 @@ struct verify {
     struct catalog_verify_options options;
     struct lh_arena *arena;
     struct catalog_report report;
+    struct epoch_note note; /* what the last clean end left; before datasets are compared */
     struct finding_node *first, **last;
     struct sequence_node *sequences;
     size_t sequence_count;
