@@ -8,7 +8,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -35,20 +34,6 @@ static enum lh_code ingest(struct op_house *house, const char *mode, const char 
     if (code && !house->err.message[0])
         fail_msg("a failed %s says nothing", mode);
     return code;
-}
-
-/* Files that an attempt left on the way in. */
-static int count_staged(const struct op_house *house)
-{
-    char path[4200];
-    snprintf(path, sizeof(path), "%.*s/_staging", LH_ARG(settings_root(&house->settings)));
-    DIR *folder = opendir(path);
-    int count = 0;
-    assert_non_null(folder);
-    for (struct dirent *entry; (entry = readdir(folder));)
-        count += entry->d_name[0] != '.';
-    closedir(folder);
-    return count;
 }
 
 static void check_after(struct op_house *house, const struct outcome *outcome, const char *plan)
@@ -88,7 +73,7 @@ static struct fault_outcome session(const char *plan, unsigned at)
     ret.told = outcome.create ? outcome.create : outcome.append;
     assert_true(lh_fault_plan(NULL));
     op_house_reopen(&house);
-    if (count_staged(&house))
+    if (op_house_staged_count(&house))
         fail_msg("%s: something was left in staging", plan);
     check_after(&house, &outcome, plan);
     op_house_remove(&house); /* verifies, and counts descriptors */

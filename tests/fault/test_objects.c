@@ -8,7 +8,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <stdio.h>
 
 #include "base/fault.h"
@@ -25,19 +24,6 @@ static enum lh_code put(struct op_house *house, const char *address, const char 
     if (code && !house->err.message[0])
         fail_msg("a failed put says nothing");
     return code;
-}
-
-static int count_staged(const struct op_house *house)
-{
-    char path[4200];
-    snprintf(path, sizeof(path), "%.*s/_staging", LH_ARG(settings_root(&house->settings)));
-    DIR *folder = opendir(path);
-    int count = 0;
-    assert_non_null(folder);
-    for (struct dirent *entry; (entry = readdir(folder));)
-        count += entry->d_name[0] != '.';
-    closedir(folder);
-    return count;
 }
 
 /* `old` and `wanted` may be NULL: absent. */
@@ -75,7 +61,7 @@ static struct fault_outcome session(const char *plan, unsigned at)
         ret.told = codes[i];
     assert_true(lh_fault_plan(NULL));
     op_house_reopen(&house);
-    if (count_staged(&house))
+    if (op_house_staged_count(&house))
         fail_msg("%s: something was left in staging", plan);
     then_has(&house, ADDRESS("new/one"), NULL, "fresh", codes[0], plan);
     then_has(&house, ADDRESS("kept/old"), "first", "second", codes[1], plan);

@@ -1,5 +1,6 @@
 #include "support/op_house.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -285,4 +286,17 @@ const char *op_house_sql(struct op_house *house, const char *sql)
     free(text);
     json_decref(args);
     return kept;
+}
+
+int op_house_staged_count(const struct op_house *house)
+{
+    char path[4200];
+    snprintf(path, sizeof(path), "%.*s/_staging", LH_ARG(settings_root(&house->settings)));
+    DIR *folder = opendir(path);
+    int count = 0;
+    assert_non_null(folder);
+    for (struct dirent *entry; (entry = readdir(folder));)
+        count += entry->d_name[0] != '.';
+    closedir(folder);
+    return count;
 }

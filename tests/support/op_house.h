@@ -56,4 +56,7 @@ json_t *op_house_rows(struct op_house *house, const char *dataset, const char *c
 /* The rows of a statement as JSON text without blanks: "[[1,\"Ann\"]]". */
 const char *op_house_sql(struct op_house *house, const char *sql);
 
+/* Files that an attempt left in the staging folder. */
+int op_house_staged_count(const struct op_house *house);
+
 #endif
