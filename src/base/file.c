@@ -144,6 +144,22 @@ enum lh_code lh_file_open(struct lh_dir *dir, const char *path, bool writable, i
     return LH_OK;
 }
 
+enum lh_code lh_file_open_path(struct lh_str path, int *ret_fd, struct lh_error *err)
+{
+    struct lh_dir *dir = NULL;
+    struct lh_arena *arena = lh_arena_new(0);
+    const char *slash = path.len ? memrchr(path.data, '/', path.len) : NULL;
+    size_t folder = slash ? (size_t)(slash - path.data) : 0;
+    const char *name = lh_arena_cstr(arena, lh_str_slice(path, folder + 1, path.len));
+    enum lh_code code =
+        lh_dir_open(folder ? lh_str_slice(path, 0, folder) : lh_lit("/"), false, &dir, err);
+    if (!code)
+        code = lh_file_open(dir, name, false, ret_fd, err);
+    lh_dir_close(dir);
+    lh_arena_free(arena);
+    return code;
+}
+
 enum lh_code lh_file_nameless(struct lh_str folder, int *ret_fd, struct lh_error *err)
 {
     char path[4096];

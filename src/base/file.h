@@ -65,6 +65,8 @@ enum lh_code lh_file_create(struct lh_dir *dir, const char *path, int *ret_fd,
                             struct lh_error *err) LH_MUST_USE; /* O_EXCL; LH_EXISTS */
 enum lh_code lh_file_open(struct lh_dir *dir, const char *path, bool writable, int *ret_fd,
                           struct lh_error *err) LH_MUST_USE; /* ordinary files only */
+/* An ordinary file at an absolute path that we made ourselves, for reading. */
+enum lh_code lh_file_open_path(struct lh_str path, int *ret_fd, struct lh_error *err) LH_MUST_USE;
 /* An empty file without a name in the folder at that absolute path: gone with its descriptor,
  * however the process ends. Another writer in this process finds it under /proc/self/fd. */
 enum lh_code lh_file_nameless(struct lh_str folder, int *ret_fd, struct lh_error *err) LH_MUST_USE;

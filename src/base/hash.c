@@ -98,6 +98,20 @@ out:
     return code;
 }
 
+enum lh_code lh_upload_sum(struct lh_upload *upload, const struct lh_cancel *cancel,
+                           struct lh_error *err)
+{
+    static const uint8_t none[LH_SHA256_BYTES];
+    int fd = -1;
+    if (lh_str_empty(upload->path) || memcmp(upload->sha256, none, sizeof none) != 0)
+        return LH_OK;
+    enum lh_code code = lh_file_open_path(upload->path, &fd, err);
+    if (!code)
+        code = lh_sha256_of_file(fd, cancel, upload->sha256, &upload->bytes, err);
+    lh_file_abandon(fd);
+    return code;
+}
+
 void lh_hex(const uint8_t *bytes, size_t count, char *ret)
 {
     static const char digits[] = "0123456789abcdef";

@@ -3,6 +3,7 @@
 #define LAKEHOUSE_BASE_HASH_H
 
 #include "base/cancel.h"
+#include "base/field.h"
 
 #define LH_SHA256_BYTES 32
 #define LH_SHA256_HEX_BYTES 64
@@ -19,6 +20,9 @@ void lh_sha256_of(struct lh_str bytes, uint8_t ret[LH_SHA256_BYTES]);
 /* Sum of everything in an open file, from its start; `cancel` may be NULL. */
 enum lh_code lh_sha256_of_file(int fd, const struct lh_cancel *cancel, uint8_t ret[LH_SHA256_BYTES],
                                int64_t *ret_bytes, struct lh_error *err) LH_MUST_USE;
+/* Fills in sum and size of a file that was not summed on its way in; `cancel` may be NULL. */
+enum lh_code lh_upload_sum(struct lh_upload *upload, const struct lh_cancel *cancel,
+                           struct lh_error *err) LH_MUST_USE;
 
 void lh_hex(const uint8_t *bytes, size_t count,
             char *ret); /* 2*count characters and NUL, lower case */

@@ -73,34 +73,31 @@ enum lh_code columns_clean(struct task *task, struct lh_error *err)
     return LH_OK;
 }
 
-struct lh_str sql_literal(struct lh_arena *arena, struct lh_str text)
+typedef void (*quote_fn)(struct lh_buf *buf, struct lh_str text);
+
+static struct lh_str quoted(quote_fn quote, struct lh_arena *arena, struct lh_str text)
 {
     struct lh_buf buf;
-    lh_buf_init(&buf, text.len * 2 + 16);
-    engine_quote_literal(&buf, text);
+    lh_buf_init(&buf, text.len * 3 + 16); /* a path's patterns take three bytes each */
+    quote(&buf, text);
     struct lh_str copy = lh_arena_str(arena, lh_buf_str(&buf));
     lh_buf_release(&buf);
     return copy;
+}
+
+struct lh_str sql_literal(struct lh_arena *arena, struct lh_str text)
+{
+    return quoted(engine_quote_literal, arena, text);
 }
 
 struct lh_str sql_path(struct lh_arena *arena, struct lh_str path)
 {
-    struct lh_buf buf;
-    lh_buf_init(&buf, path.len * 3 + 16);
-    engine_quote_path(&buf, path);
-    struct lh_str copy = lh_arena_str(arena, lh_buf_str(&buf));
-    lh_buf_release(&buf);
-    return copy;
+    return quoted(engine_quote_path, arena, path);
 }
 
 struct lh_str sql_ident(struct lh_arena *arena, struct lh_str name)
 {
-    struct lh_buf buf;
-    lh_buf_init(&buf, name.len * 2 + 16);
-    engine_quote_ident(&buf, name);
-    struct lh_str copy = lh_arena_str(arena, lh_buf_str(&buf));
-    lh_buf_release(&buf);
-    return copy;
+    return quoted(engine_quote_ident, arena, name);
 }
 
 /* --- a new schema ------------------------------------------------------------------------------

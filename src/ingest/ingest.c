@@ -274,39 +274,27 @@ static struct lh_str clean_filename(struct lh_arena *arena, struct lh_str name)
     return (struct lh_str){copy, part.len};
 }
 
+enum lh_code task_ask(struct task *task, struct lh_str sql, int64_t *ret, struct lh_error *err)
+{
+    struct engine_cursor *cursor = NULL;
+    const struct engine_chunk *chunk = NULL;
+    enum lh_code code = engine_run(task->connection, sql, NULL, task->cancel, &cursor, err);
+    if (!code)
+        code = engine_cursor_next(cursor, &chunk, err);
+    *ret = !code && chunk ? ((const int64_t *)chunk->columns[0].data)[0] : 0;
+    engine_cursor_close(cursor);
+    return code;
+}
+
 static enum lh_code sum_input(struct task *task, struct lh_error *err)
 {
-    static const uint8_t none[LH_SHA256_BYTES] = {0};
     char hex[LH_SHA256_HEX_BYTES + 1];
     uint8_t sum[LH_SHA256_BYTES];
-    memcpy(sum, task->input.sha256, sizeof(sum));
-    if (memcmp(sum, none, sizeof(sum)) == 0) {
-        struct lh_dir *dir = NULL;
-        int fd = -1;
-        struct lh_str path = task->input.path;
-        const char *slash = memrchr(path.data, '/', path.len);
-        size_t folder = slash ? (size_t)(slash - path.data) : 0;
-        enum lh_code code =
-            lh_dir_open(folder ? lh_str_slice(path, 0, folder) : lh_lit("/"), false, &dir, err);
-        if (!code)
-            code = lh_file_open(
-                dir, lh_arena_cstr(task->arena, lh_str_slice(path, folder + 1, path.len)), false,
-                &fd, err);
-        if (!code)
-            code = lh_sha256_of_file(fd, task->cancel, sum, &task->input.bytes, err);
-        lh_file_abandon(fd);
-        lh_dir_close(dir);
-        if (code)
-            return code;
-    }
-    lh_hex(sum, sizeof(sum), hex);
+    enum lh_code code = lh_upload_sum(&task->input, task->cancel, err);
+    if (code)
+        return code;
+    lh_hex(task->input.sha256, sizeof(task->input.sha256), hex);
     task->source_sha256 = lh_arena_str(task->arena, lh_str_of(hex));
-    if (task->args.request_hash.len) {
-        lh_sha256_of(lh_arena_printf(task->arena, "%.*s %s", LH_ARG(task->args.request_hash), hex),
-                     sum);
-        lh_hex(sum, sizeof(sum), hex);
-        task->args.request_hash = lh_arena_str(task->arena, lh_str_of(hex));
-    }
     struct lh_str said = lh_arena_printf(task->arena, "%s %.*s", ingest_mode_names[task->args.mode],
                                          LH_ARG(task->args.options.text));
     if (task->args.options.value) {

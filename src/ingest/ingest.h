@@ -82,7 +82,7 @@ struct ingest_request {
     struct lh_str actor;
     struct lh_str reason;          /* absent = none */
     struct lh_str idempotency_key; /* the caller puts the principal into it; absent = none */
-    struct lh_str request_hash;    /* with the key: of what was asked for, but for the file */
+    struct lh_str request_hash;    /* with the key: of all that was asked for */
     int64_t expected_version;      /* If-Match; 0 = any */
 };
 

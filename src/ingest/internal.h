@@ -27,7 +27,7 @@ struct ingest_args {
     struct lh_str actor;
     struct lh_str reason;
     struct lh_str idempotency_key;
-    struct lh_str request_hash; /* from sum_input on: of the file too */
+    struct lh_str request_hash;
     int64_t expected_version;
 };
 extern const struct lh_fields ingest_args_fields;
@@ -201,6 +201,9 @@ struct lh_str sql_literal(struct lh_arena *arena, struct lh_str text);
 struct lh_str sql_ident(struct lh_arena *arena, struct lh_str name);
 /* The literal of a path, of which nothing is a pattern. */
 struct lh_str sql_path(struct lh_arena *arena, struct lh_str path);
+/* The one number that a statement gives; 0 without rows. */
+enum lh_code task_ask(struct task *task, struct lh_str sql, int64_t *ret,
+                      struct lh_error *err) LH_MUST_USE;
 /* An engine error about the file becomes LH_UNREADABLE naming the format. */
 enum lh_code fail_unreadable(struct task *task, enum lh_code code, struct lh_error *err);
 /* The stored form of a type, as SQL text. */

@@ -12,18 +12,11 @@
 
 #define SQL_BYTES_MAX ((size_t)4 << 20)
 
-static enum lh_code ask(struct task *task, struct lh_buf *sql, int64_t *ret, struct lh_error *err)
+static enum lh_code ask(struct task *task, const struct lh_buf *sql, int64_t *ret,
+                        struct lh_error *err)
 {
-    struct engine_cursor *cursor = NULL;
-    const struct engine_chunk *chunk = NULL;
     enum lh_code code = lh_buf_check(sql, "the columns of the file", err);
-    if (!code)
-        code = engine_run(task->connection, lh_buf_str(sql), NULL, task->cancel, &cursor, err);
-    if (!code)
-        code = engine_cursor_next(cursor, &chunk, err);
-    *ret = !code && chunk ? ((const int64_t *)chunk->columns[0].data)[0] : 0;
-    engine_cursor_close(cursor);
-    return code;
+    return code ? code : task_ask(task, lh_buf_str(sql), ret, err);
 }
 
 static void put_breaks(struct lh_buf *sql, struct lh_str column)

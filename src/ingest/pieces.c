@@ -11,29 +11,20 @@ void pieces_close(struct pieces *pieces)
     if (pieces->is_gzip)
         (void)inflateEnd(&pieces->stream);
     lh_file_abandon(pieces->fd);
-    lh_dir_close(pieces->dir);
     free(pieces->packed);
 }
 
 enum lh_code pieces_open(struct lh_str path, struct pieces *ret, struct lh_error *err)
 {
     *ret = (struct pieces){.fd = -1, .end = INT64_MAX};
-    struct lh_arena *arena = lh_arena_new(0);
     unsigned char magic[2] = {0};
     size_t got = 0;
-    const char *slash = path.len ? memrchr(path.data, '/', path.len) : NULL;
-    size_t folder = slash ? (size_t)(slash - path.data) : 0;
-    const char *name = lh_arena_cstr(arena, lh_str_slice(path, folder + 1, path.len));
-    enum lh_code code =
-        lh_dir_open(folder ? lh_str_slice(path, 0, folder) : lh_lit("/"), false, &ret->dir, err);
     struct lh_file_info info = {0};
+    enum lh_code code = lh_file_open_path(path, &ret->fd, err);
     if (!code)
-        code = lh_file_info(ret->dir, name, &info, err);
-    if (!code)
-        code = lh_file_open(ret->dir, name, false, &ret->fd, err);
+        code = lh_file_info_of(ret->fd, &info, err);
     if (!code)
         code = lh_file_read_at(ret->fd, magic, sizeof(magic), 0, &got, err);
-    lh_arena_free(arena);
     ret->file_bytes = info.bytes;
     ret->packed = malloc(PIECE_BYTES);
     if (!code && !ret->packed)

@@ -10,7 +10,6 @@
 
 struct pieces {
     int fd;
-    struct lh_dir *dir;
     int64_t offset; /* read of the file itself; where it is not gzipped, may be set */
     int64_t end;    /* of the file itself: nothing from there on is read; may be set likewise */
     int64_t file_bytes;

@@ -81,20 +81,6 @@ static enum lh_code count_rejects(struct task *task, int64_t *ret, struct ingest
     return code;
 }
 
-/* One number from the engine. */
-static enum lh_code ask_count(struct task *task, struct lh_str sql, int64_t *ret,
-                              struct lh_error *err)
-{
-    struct engine_cursor *cursor = NULL;
-    const struct engine_chunk *chunk = NULL;
-    enum lh_code code = engine_run(task->connection, sql, NULL, task->cancel, &cursor, err);
-    if (!code)
-        code = engine_cursor_next(cursor, &chunk, err);
-    *ret = !code && chunk ? ((const int64_t *)chunk->columns[0].data)[0] : 0;
-    engine_cursor_close(cursor);
-    return code;
-}
-
 /* Whether rows were left out. Asking costs another reading of the file, so lines are counted first:
  * mostly every one is accounted for. */
 static enum lh_code has_left_out(struct task *task, int64_t rows, bool *ret, struct lh_error *err)
@@ -104,14 +90,14 @@ static enum lh_code has_left_out(struct task *task, int64_t rows, bool *ret, str
     *ret = !lh_str_empty(task->misfits);
     if (!*ret || lh_str_empty(task->reject_table) || !task->scan.lines)
         return LH_OK;
-    code = ask_count(task,
-                     lh_arena_printf(task->arena, "SELECT count(DISTINCT line) FROM %.*s",
-                                     LH_ARG(task->reject_table)),
-                     &rejected, err);
+    code = task_ask(task,
+                    lh_arena_printf(task->arena, "SELECT count(DISTINCT line) FROM %.*s",
+                                    LH_ARG(task->reject_table)),
+                    &rejected, err);
     *ret = rows + rejected + task->head_lines != task->scan.lines;
     if (code || !*ret)
         return code;
-    code = ask_count(
+    code = task_ask(
         task, lh_arena_printf(task->arena, "SELECT count(*) FROM (%.*s)", LH_ARG(task->misfits)),
         &rejected, err);
     *ret = rejected > 0;
@@ -128,7 +114,7 @@ static enum lh_code has_misled_types(struct task *task, bool *ret, struct lh_err
     struct lh_str sql =
         lh_arena_printf(task->arena, "SELECT count(*) FROM %.*s WHERE error_type = 'CAST'",
                         LH_ARG(task->reject_table));
-    enum lh_code code = ask_count(task, sql, &count, err);
+    enum lh_code code = task_ask(task, sql, &count, err);
     *ret = count > 0;
     return code;
 }

@@ -7,8 +7,6 @@
 #include "jobs/internal.h"
 #include "jobs/records.h"
 
-#define INPUT_COPY_BYTES ((size_t)1 << 20)
-
 static enum lh_code put(struct jobs *jobs, const struct lh_uuid *id, const char *what,
                         const struct lh_fields *fields, const void *record, struct lh_error *err)
 {
@@ -44,34 +42,6 @@ static enum lh_code trash(struct jobs *jobs, const struct lh_str *keys, size_t c
 
 /* --- accepting --------------------------------------------------------------------------------*/
 
-static enum lh_code copy_into(struct storage_staged *staged, const struct lh_upload *input,
-                              struct lh_error *err)
-{
-    struct lh_arena *arena = lh_arena_new(0);
-    int fd = -1;
-    struct lh_dir *dir = NULL;
-    const char *slash = memrchr(input->path.data, '/', input->path.len);
-    size_t folder = slash ? (size_t)(slash - input->path.data) : 0;
-    const char *name = lh_arena_cstr(arena, lh_str_slice(input->path, folder + 1, SIZE_MAX));
-    char *bytes = lh_arena_alloc(arena, INPUT_COPY_BYTES);
-    enum lh_code code =
-        lh_dir_open(folder ? lh_str_slice(input->path, 0, folder) : lh_lit("/"), false, &dir, err);
-    if (!code)
-        code = lh_file_open(dir, name, false, &fd, err);
-    int64_t at = 0;
-    size_t got = INPUT_COPY_BYTES;
-    while (!code && got == INPUT_COPY_BYTES) {
-        code = lh_file_read_at(fd, bytes, INPUT_COPY_BYTES, at, &got, err);
-        if (!code)
-            code = storage_staged_write(staged, bytes, got, err);
-        at += (int64_t)got;
-    }
-    lh_file_abandon(fd); /* only read */
-    lh_dir_close(dir);
-    lh_arena_free(arena);
-    return code;
-}
-
 /* The input becomes an object of its own before the job is accepted. */
 static enum lh_code keep_input(struct job *job, const struct lh_upload *input,
                                struct record_input *record, struct lh_error *err)
@@ -81,13 +51,7 @@ static enum lh_code keep_input(struct job *job, const struct lh_upload *input,
     struct storage_sum sum;
     char buffer[RECORD_KEY_BYTES];
     struct lh_str key = record_key(lh_uuid_str(&job->id), "input", buffer);
-    struct lh_str staging = storage_staging_path(storage);
-    bool is_ours = lh_str_starts_with(input->path, staging) && input->path.len > staging.len + 1 &&
-                   input->path.data[staging.len] == '/';
-    enum lh_code code = is_ours ? storage_stage_adopt(storage, input->path, &staged, err)
-                                : storage_stage(storage, lh_lit(".input"), &staged, err);
-    if (!code && !is_ours)
-        code = copy_into(staged, input, err);
+    enum lh_code code = storage_stage_file(storage, input->path, lh_lit(".input"), &staged, err);
     if (!code)
         code = storage_staged_seal(staged, &sum, err);
     if (!code)

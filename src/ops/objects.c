@@ -278,8 +278,7 @@ static struct lh_str name_of_request(struct op_call *call)
     struct lh_str key = op_idempotency_key(call);
     if (!key.len)
         return key;
-    lh_sha256_of(lh_arena_printf(call->arena, "%.*s %.*s %.*s", LH_ARG(call->request_hash),
-                                 LH_ARG(call->if_none_match), LH_ARG(key)),
+    lh_sha256_of(lh_arena_printf(call->arena, "%.*s %.*s", LH_ARG(call->request_hash), LH_ARG(key)),
                  sum);
     lh_hex(sum, sizeof(sum), hex);
     return lh_arena_str(call->arena, lh_str_of(hex));

@@ -122,7 +122,7 @@ struct op_call {
     struct lh_str if_range;        /* as sent; absent = none */
     bool is_head;                  /* only what stands before the body is wanted */
     struct lh_str idempotency_key; /* absent = none */
-    struct lh_str request_hash;    /* op_run: of operation and arguments but files, with a key */
+    struct lh_str request_hash;    /* op_run: of all that is asked for, with a key */
     struct lh_str accept;          /* media types that the caller takes, for ROWS; absent = any */
 };
 

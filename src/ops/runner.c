@@ -3,7 +3,6 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "lake/lake.h"
@@ -91,8 +90,7 @@ struct lh_str op_idempotency_key(const struct op_call *call)
                            LH_ARG(call->idempotency_key));
 }
 
-/* What is asked for: two requests with one key must be the same. Files count by their content,
- * which the operation adds. */
+/* What is asked for, the content of files included: two requests with one key must be the same. */
 static enum lh_code hash_request(const struct op *op, struct op_call *call, const void *args,
                                  struct lh_error *err)
 {
@@ -100,12 +98,25 @@ static enum lh_code hash_request(const struct op *op, struct op_call *call, cons
     char hex[LH_SHA256_HEX_BYTES + 1];
     struct lh_buf buf;
     struct lh_json json;
+    enum lh_code code = LH_OK;
     lh_buf_init(&buf, REQUEST_BYTES_MAX);
-    lh_buf_printf(&buf, "%s %.*s ", op->name, LH_ARG(call->if_match));
+    lh_buf_printf(&buf, "%s %.*s %.*s ", op->name, LH_ARG(call->if_match),
+                  LH_ARG(call->if_none_match));
     lh_json_init(&json, &buf);
     if (op->fields)
         lh_fields_write(op->fields, args, &json);
-    enum lh_code code = lh_buf_check(&buf, "The arguments", err);
+    for (size_t i = 0; op->fields && i < op->fields->count && !code; i++) {
+        const struct lh_field *field = &op->fields->items[i];
+        if (field->type != LH_FIELD_FILE)
+            continue;
+        struct lh_upload upload =
+            *(const struct lh_upload *)(const void *)((const char *)args + field->offset);
+        code = lh_upload_sum(&upload, call->cancel, err);
+        lh_hex(upload.sha256, sizeof(upload.sha256), hex);
+        lh_buf_printf(&buf, " %s", hex);
+    }
+    if (!code)
+        code = lh_buf_check(&buf, "The arguments", err);
     lh_sha256_of(lh_buf_str(&buf), sum);
     lh_hex(sum, sizeof(sum), hex);
     call->request_hash = lh_arena_str(call->arena, lh_str_of(hex));
@@ -137,62 +148,10 @@ static enum lh_code check_call(const struct op *op, struct op_call *call, const 
         return lh_fail(err, LH_INVALID, "'%s' takes no If-None-Match.", op->name);
     if (op->fields && (code = lh_fields_check(op->fields, args, err)))
         return code;
-    if (call->idempotency_key.len && (code = hash_request(op, call, args, err)))
-        return code;
     return lh_cancel_fail(call->cancel, op->name, err);
 }
 
 /* --- once under an Idempotency-Key */
-
-/* A file of the caller's own was not summed on its way in. */
-static enum lh_code sum_file(const struct lh_upload *upload, const struct lh_cancel *cancel,
-                             struct lh_arena *arena, uint8_t ret[LH_SHA256_BYTES],
-                             struct lh_error *err)
-{
-    static const uint8_t none[LH_SHA256_BYTES];
-    struct lh_dir *dir = NULL;
-    int fd = -1;
-    int64_t bytes = 0;
-    memcpy(ret, upload->sha256, LH_SHA256_BYTES);
-    if (!upload->path.len || memcmp(ret, none, sizeof(none)) != 0)
-        return LH_OK;
-    const char *slash = memrchr(upload->path.data, '/', upload->path.len);
-    size_t folder = slash ? (size_t)(slash - upload->path.data) : 0;
-    struct lh_str name = lh_str_slice(upload->path, folder + 1, upload->path.len);
-    enum lh_code code =
-        lh_dir_open(folder ? lh_str_slice(upload->path, 0, folder) : lh_lit("/"), false, &dir, err);
-    if (!code)
-        code = lh_file_open(dir, lh_arena_cstr(arena, name), false, &fd, err);
-    if (!code)
-        code = lh_sha256_of_file(fd, cancel, ret, &bytes, err);
-    lh_file_abandon(fd);
-    lh_dir_close(dir);
-    return code;
-}
-
-/* What is asked for, the content of files included. */
-static enum lh_code hash_whole(const struct op *op, struct op_call *call, const void *args,
-                               struct lh_str *ret, struct lh_error *err)
-{
-    uint8_t sum[LH_SHA256_BYTES];
-    char hex[LH_SHA256_HEX_BYTES + 1];
-    enum lh_code code = LH_OK;
-    struct lh_str text = lh_arena_printf(call->arena, "%.*s %.*s", LH_ARG(call->request_hash),
-                                         LH_ARG(call->if_none_match));
-    for (size_t i = 0; op->fields && i < op->fields->count && !code; i++) {
-        const struct lh_field *field = &op->fields->items[i];
-        if (field->type != LH_FIELD_FILE)
-            continue;
-        const struct lh_upload *upload = (const void *)((const char *)args + field->offset);
-        code = sum_file(upload, call->cancel, call->arena, sum, err);
-        lh_hex(sum, sizeof(sum), hex);
-        text = lh_arena_printf(call->arena, "%.*s %s", LH_ARG(text), hex);
-    }
-    lh_sha256_of(text, sum);
-    lh_hex(sum, sizeof(sum), hex);
-    *ret = lh_arena_str(call->arena, lh_str_of(hex));
-    return code;
-}
 
 static enum lh_code answer_again(const struct lake_answer *answer, struct op_reply *reply,
                                  struct lh_error *err)
@@ -210,16 +169,15 @@ static enum lh_code run_once(const struct op *op, struct op_call *call, const vo
                              struct op_reply *reply, struct lh_error *err)
 {
     struct lh_str key = op_idempotency_key(call);
-    struct lh_str hash = {0};
     const struct lake_answer *first = NULL;
-    enum lh_code code = hash_whole(op, call, args, &hash, err);
+    enum lh_code code = hash_request(op, call, args, err);
     if (!code)
-        code = lake_repeat_begin(call->lake, key, hash, call->arena, &first, err);
+        code = lake_repeat_begin(call->lake, key, call->request_hash, call->arena, &first, err);
     if (code || first)
         return code ? code : answer_again(first, reply, err);
     code = op->run(call, args, reply, err);
     const struct lake_answer answer = {
-        .request_hash = hash,
+        .request_hash = call->request_hash,
         .status = reply->status,
         .content_type = reply->content_type,
         .etag = reply->etag,

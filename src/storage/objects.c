@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "storage/objects_internal.h"
 
-#define COPY_BYTES ((size_t)262144)
 /* Kept free, so that deletes and commits still find room on a disk that objects fill. */
 #define FREE_BYTES_KEPT ((int64_t)64 << 20)
 #define READ_ATTEMPTS 8
@@ -215,32 +214,6 @@ static enum lh_code check_type(struct lh_str type, struct lh_error *err)
     return lh_error_field(err, lh_lit("content_type"));
 }
 
-static enum lh_code copy_into(struct storage_staged *staged, struct lh_str path,
-                              struct lh_error *err)
-{
-    struct lh_arena *arena = lh_arena_new(0);
-    struct lh_dir *dir = NULL;
-    int fd = -1;
-    const char *slash = memrchr(path.data, '/', path.len);
-    size_t folder = slash ? (size_t)(slash - path.data) : 0;
-    const char *name = lh_arena_cstr(arena, lh_str_slice(path, folder + 1, path.len));
-    char *bytes = lh_arena_alloc(arena, COPY_BYTES);
-    size_t got = COPY_BYTES;
-    enum lh_code code =
-        lh_dir_open(folder ? lh_str_slice(path, 0, folder) : lh_lit("/"), false, &dir, err);
-    if (!code)
-        code = lh_file_open(dir, name, false, &fd, err);
-    for (int64_t at = 0; !code && got == COPY_BYTES; at += (int64_t)got) {
-        code = lh_file_read_at(fd, bytes, COPY_BYTES, at, &got, err);
-        if (!code)
-            code = storage_staged_write(staged, bytes, got, err);
-    }
-    lh_file_abandon(fd); /* only read */
-    lh_dir_close(dir);
-    lh_arena_free(arena);
-    return code;
-}
-
 static enum lh_code check_room(struct storage *storage, int64_t bytes, bool is_there,
                                struct lh_error *err)
 {
@@ -260,15 +233,10 @@ static enum lh_code stage(struct objects *objects, const struct lh_upload *conte
 {
     struct storage *storage = objects->storage;
     struct storage_staged *staged = NULL;
-    struct lh_str staging = storage_staging_path(storage);
-    bool is_ours = lh_str_starts_with(content->path, staging) &&
-                   content->path.len > staging.len + 1 && content->path.data[staging.len] == '/';
+    bool is_ours = storage_is_staging(storage, content->path);
     enum lh_code code = check_room(storage, content->bytes, is_ours, err);
     if (!code)
-        code = is_ours ? storage_stage_adopt(storage, content->path, &staged, err)
-                       : storage_stage(storage, lh_lit(".object"), &staged, err);
-    if (!code && !is_ours)
-        code = copy_into(staged, content->path, err);
+        code = storage_stage_file(storage, content->path, lh_lit(".object"), &staged, err);
     if (!code)
         code = storage_staged_seal(staged, ret_sum, err);
     if (!code && is_ours && memcmp(ret_sum->sha256, content->sha256, LH_SHA256_BYTES) != 0)

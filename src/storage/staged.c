@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #define SUFFIX_BYTES_MAX 64
+#define COPY_BYTES ((size_t)1 << 20)
 #define NAME_BYTES_MAX (sizeof STAGING_FOLDER + STORAGE_KEY_PART_BYTES_MAX + 1)
 
 /*            write            seal            publish
@@ -61,16 +62,21 @@ enum lh_code storage_stage(struct storage *storage, struct lh_str suffix,
     return code ? code : staged_new(storage, whole, ret, err);
 }
 
+bool storage_is_staging(const struct storage *storage, struct lh_str path)
+{
+    struct lh_str folder = storage->staging_path;
+    return lh_str_starts_with(path, folder) && path.len > folder.len + 1 &&
+           path.data[folder.len] == '/';
+}
+
 enum lh_code storage_stage_adopt(struct storage *storage, struct lh_str path,
                                  struct storage_staged **ret, struct lh_error *err)
 {
     enum lh_code code = storage_check_writable(storage, err);
     if (code)
         return code;
-    struct lh_str folder = storage->staging_path;
-    struct lh_str name = lh_str_slice(path, folder.len + 1, path.len);
-    if (!lh_str_starts_with(path, folder) || path.len <= folder.len + 1 ||
-        path.data[folder.len] != '/' || memchr(name.data, '/', name.len))
+    struct lh_str name = lh_str_slice(path, storage->staging_path.len + 1, path.len);
+    if (!storage_is_staging(storage, path) || memchr(name.data, '/', name.len))
         return lh_fail(err, LH_INVALID, "Only a file of the staging folder can be taken over.");
     code = storage_key_check(name, err);
     if (code)
@@ -133,6 +139,40 @@ enum lh_code storage_staged_write(struct storage_staged *staged, const void *byt
         return give_up(staged, code);
     lh_sha256_add(staged->written, bytes, count);
     return LH_OK;
+}
+
+static enum lh_code copy_into(struct storage_staged *staged, struct lh_str path,
+                              struct lh_error *err)
+{
+    int fd = -1;
+    size_t got = COPY_BYTES;
+    char *bytes = malloc(COPY_BYTES);
+    enum lh_code code = bytes ? lh_file_open_path(path, &fd, err)
+                              : lh_fail(err, LH_BUSY, "There is no memory to copy the file.");
+    for (int64_t at = 0; !code && got == COPY_BYTES; at += (int64_t)got) {
+        code = lh_file_read_at(fd, bytes, COPY_BYTES, at, &got, err);
+        if (!code)
+            code = storage_staged_write(staged, bytes, got, err);
+    }
+    lh_file_abandon(fd); /* only read */
+    free(bytes);
+    return code;
+}
+
+enum lh_code storage_stage_file(struct storage *storage, struct lh_str path, struct lh_str suffix,
+                                struct storage_staged **ret, struct lh_error *err)
+{
+    struct storage_staged *staged = NULL;
+    if (storage_is_staging(storage, path))
+        return storage_stage_adopt(storage, path, ret, err);
+    enum lh_code code = storage_stage(storage, suffix, &staged, err);
+    if (!code)
+        code = copy_into(staged, path, err);
+    if (code)
+        storage_staged_discard(staged);
+    else
+        *ret = staged;
+    return code;
 }
 
 /* Reads the file back; what we wrote ourselves must be what is there. */

@@ -108,6 +108,12 @@ enum lh_code storage_stage(struct storage *storage, struct lh_str suffix,
  * path. */
 enum lh_code storage_stage_adopt(struct storage *storage, struct lh_str path,
                                  struct storage_staged **ret, struct lh_error *err) LH_MUST_USE;
+/* Whether that absolute path is below storage_staging_path. */
+bool storage_is_staging(const struct storage *storage, struct lh_str path);
+/* The file at an absolute path as a staged one: taken over if it lies in storage_staging_path,
+ * copied into a fresh one with `suffix` if not. */
+enum lh_code storage_stage_file(struct storage *storage, struct lh_str path, struct lh_str suffix,
+                                struct storage_staged **ret, struct lh_error *err) LH_MUST_USE;
 /* Absolute, NUL-ended: where the engine may COPY to. Valid until discard. */
 struct lh_str storage_staged_path(const struct storage_staged *staged);
 
