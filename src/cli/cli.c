@@ -198,24 +198,18 @@ static int unknown_word(const char *group, const char *word,
         if (!group && op_table[i]->command)
             names[count++] = lh_str_of(op_table[i]->command);
     }
+    struct lh_error err = LH_ERROR_NONE;
+    const char *prefix = group ? group : "";
+    const char *space = group ? " " : "";
     struct lh_str nearest = lh_str_nearest(lh_str_of(word), names, count);
-    if (has_json_flag) {
-        struct lh_error err = LH_ERROR_NONE;
-        lh_fail(&err, LH_INVALID, "There is no command '%s%s%s'.", group ? group : "",
-                group ? " " : "", word);
-        if (nearest.len)
-            lh_error_hint(&err, "Did you mean '%s%s%.*s'?", group ? group : "", group ? " " : "",
-                          LH_ARG(nearest));
-        print_json(&err);
-        return CLI_USAGE;
-    }
-    fprintf(stderr, "lakehouse: There is no command '%s%s%s'.\n", group ? group : "",
-            group ? " " : "", word);
+    lh_fail(&err, LH_INVALID, "There is no command '%s%s%s'.", prefix, space, word);
     if (nearest.len)
-        fprintf(stderr, "  Did you mean '%s%s%.*s'?\n", group ? group : "", group ? " " : "",
-                LH_ARG(nearest));
+        lh_error_hint(&err, "Did you mean '%s%s%.*s'?", prefix, space, LH_ARG(nearest));
+    else if (group && count == 1) /* its only operation was left out */
+        lh_error_hint(&err, "Did you mean '%s %.*s %s'?", group, LH_ARG(names[0]), word);
     else
-        fprintf(stderr, "  `lakehouse --help` lists all.\n");
+        lh_error_hint(&err, "`lakehouse %s%s--help` lists all.", prefix, space);
+    cli_fail(&err);
     return CLI_USAGE;
 }
 

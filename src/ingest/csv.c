@@ -244,6 +244,69 @@ static void settle_type(struct task *task, struct source_column *column)
     column->is_checked = column->has_fraction && column_is_whole(column->type);
 }
 
+/* --- names that the sniffer made its own of */
+
+/* Whether it may have put a number behind the name: the rest is a column's name, too. */
+static bool may_be_numbered(const struct task *task, struct lh_str name)
+{
+    size_t len = name.len;
+    while (len > 0 && name.data[len - 1] >= '0' && name.data[len - 1] <= '9')
+        len--;
+    if (len == name.len || len < 2 || name.data[len - 1] != '_')
+        return false;
+    struct lh_str rest = lh_str_head(name, len - 1);
+    for (size_t at = 0; at < task->column_count; at++)
+        if (lh_str_equal_nocase(task->columns[at].name, rest))
+            return true;
+    return false;
+}
+
+/* The header's line as a row of texts. */
+static void put_header(struct lh_buf *sql, const struct task *task, const struct dialect *dialect)
+{
+    lh_buf_append_str(sql, lh_lit("SELECT * FROM read_csv("));
+    engine_quote_path(sql, task->path);
+    lh_buf_printf(sql, ", auto_detect=false, header=false, null_padding=true, skip=%lld",
+                  (long long)dialect->skip);
+    put_option(sql, "delim", dialect->delimiter);
+    put_option(sql, "quote", dialect->quote);
+    put_option(sql, "escape", dialect->escape);
+    put_option(sql, "comment", dialect->comment);
+    put_common(sql, task);
+    lh_buf_append_str(sql, lh_lit(", columns={"));
+    for (size_t at = 0; at < task->column_count; at++)
+        lh_buf_printf(sql, "%s'c%zu': 'VARCHAR'", at ? ", " : "", at);
+    lh_buf_append_str(sql, lh_lit("}) LIMIT 1"));
+}
+
+/* A name that stands twice in the header was numbered by the sniffer, which says nothing of it. */
+static enum lh_code warn_numbered(struct task *task, const struct dialect *dialect,
+                                  struct lh_error *err)
+{
+    bool is_wanted = false;
+    struct lh_buf sql;
+    struct engine_cursor *cursor = NULL;
+    const struct engine_chunk *chunk = NULL;
+    for (size_t at = 0; dialect->has_header && at < task->column_count && !is_wanted; at++)
+        is_wanted = may_be_numbered(task, task->columns[at].name);
+    if (!is_wanted)
+        return LH_OK;
+    lh_buf_init(&sql, SQL_BYTES_MAX);
+    put_header(&sql, task, dialect);
+    enum lh_code code =
+        engine_run(task->connection, lh_buf_str(&sql), NULL, task->cancel, &cursor, err);
+    if (!code)
+        code = engine_cursor_next(cursor, &chunk, err);
+    for (size_t at = 0; !code && chunk && at < task->column_count; at++) {
+        struct lh_str name = task->columns[at].name;
+        if (may_be_numbered(task, name) && !lh_str_equal(cell(task, chunk, at), name))
+            task_warn(task, "Column %zu is called '%.*s' here.", at + 1, LH_ARG(name));
+    }
+    engine_cursor_close(cursor);
+    lh_buf_release(&sql);
+    return code ? fail_unreadable(task, code, err) : LH_OK;
+}
+
 static enum lh_code make_columns(struct task *task, const struct dialect *dialect,
                                  struct lh_error *err)
 {
@@ -258,7 +321,9 @@ static enum lh_code make_columns(struct task *task, const struct dialect *dialec
         for (size_t i = 0; dialect->has_header && i < dialect->names[at].len; i++)
             task->name_breaks += dialect->names[at].data[i] == '\n';
     }
-    enum lh_code code = columns_clean(task, err);
+    enum lh_code code = warn_numbered(task, dialect, err);
+    if (!code)
+        code = columns_clean(task, err);
     if (!code)
         code = columns_check_types(task, err);
     for (size_t at = 0; !code && at < task->column_count; at++) {

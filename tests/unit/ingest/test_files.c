@@ -560,6 +560,26 @@ static void an_append_never_changes_what_values_mean(void **state)
                         "[[5,4,17]]");
 }
 
+/* --- a name twice in one header */
+
+static bool is_told(const char *csv, const char *what)
+{
+    size_t at;
+    op_house_try_file(&house, "ingest.file", "{\"dataset\": \"twins\", \"mode\": \"auto\"}",
+                      "a.csv", csv, strlen(csv));
+    return lh_str_find(house.body, lh_str_of(what), &at);
+}
+
+static void a_column_that_is_called_otherwise_here_is_told(void **state)
+{
+    (void)state;
+    assert_true(
+        is_told("# from a machine\na,b,a,a\n1,2,3,4\n5,6,7,8\n", "Column 3 is called 'a_1'"));
+    assert_true(is_told("a,\"a\"\n1,2\n3,4\n", "Column 2 is called 'a_1'"));
+    assert_false(is_told("a,a_1\n1,2\n5,6\n", "is called"));
+    assert_true(is_told("a,a_1,a\n1,2,3\n5,6,7\n", "Column 3 is called"));
+}
+
 /* --- the same bytes twice */
 
 static bool is_duplicate(const char *mode, const char *options, const char *csv)
@@ -698,6 +718,8 @@ int main(void)
                                         remove_house),
         cmocka_unit_test_setup_teardown(a_value_of_fifteen_megabytes_comes_in, make, remove_house),
         cmocka_unit_test_setup_teardown(an_append_never_changes_what_values_mean, make,
+                                        remove_house),
+        cmocka_unit_test_setup_teardown(a_column_that_is_called_otherwise_here_is_told, make,
                                         remove_house),
         cmocka_unit_test_setup_teardown(bytes_that_are_live_are_not_taken_twice_and_others_are,
                                         make, remove_house),
