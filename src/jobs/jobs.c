@@ -272,7 +272,7 @@ bool jobs_drain(struct jobs *jobs, int64_t limit_ms)
     for (;;) {
         int64_t waited_ms = (lh_clock_monotonic_us() - began_us) / 1000;
         is_over = !jobs->pooled && !jobs->counts.running;
-        if (is_over || (limit_ms >= 0 && waited_ms >= limit_ms))
+        if (is_over)
             break;
         if (!is_told && waited_ms >= TELL_AFTER_MS) {
             is_told = true;
@@ -282,6 +282,8 @@ bool jobs_drain(struct jobs *jobs, int64_t limit_ms)
             pthread_mutex_lock(&jobs->lock);
             continue;
         }
+        if (limit_ms >= 0 && waited_ms >= limit_ms)
+            break;
         jobs_wait_a_while(jobs, DRAIN_STEP_MS);
     }
     count = is_over ? 0 : list_stragglers(jobs, arena, &stragglers);

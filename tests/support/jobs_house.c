@@ -127,6 +127,7 @@ void jobs_house_make(struct jobs_house *house)
 
 void jobs_house_remove(struct jobs_house *house)
 {
+    atomic_store(&house->may_end, true); /* a test that failed must not hang here */
     jobs_house_close(house);
     lh_arena_free(house->arena);
     temp_lake_remove(&house->folder);
