@@ -130,8 +130,10 @@ enum catalog_action {
     CATALOG_UPDATE,  /* `set` only */
     CATALOG_RENAME,  /* `name`; LH_EXISTS */
     CATALOG_DROP,    /* LH_CONFLICT with the dependents unless `cascade` */
-    CATALOG_EXPIRE   /* `retain_from`: see catalog/retention.h; also of a dropped dataset, whose
+    CATALOG_EXPIRE,  /* `retain_from`: see catalog/retention.h; also of a dropped dataset, whose
                         objects all go */
+    CATALOG_UNDO     /* `name`, `set`, objects instead of `removed`; also of a dropped dataset,
+                        which is there again. Only catalog_undo makes it */
 };
 
 enum catalog_set_bit {

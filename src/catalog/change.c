@@ -100,6 +100,7 @@ static enum lh_code check_shape(const struct catalog_change *change, struct lh_e
         [CATALOG_RENAME] = {true, false, false, false},
         [CATALOG_DROP] = {false, false, false, false},
         [CATALOG_EXPIRE] = {false, false, false, false},
+        [CATALOG_UNDO] = {true, true, true, true},
     };
     if ((unsigned)change->action >= sizeof rows / sizeof rows[0])
         return lh_fail(err, LH_INVALID, "There is no such change of a dataset.");
@@ -150,7 +151,8 @@ bool change_is_joinable(const struct catalog_change *change)
 static enum lh_code check_present(const struct dataset_state *state,
                                   const struct catalog_change *change, struct lh_error *err)
 {
-    if (!state || (state->view.is_deleted && change->action != CATALOG_EXPIRE))
+    if (!state || (state->view.is_deleted && change->action != CATALOG_EXPIRE &&
+                   change->action != CATALOG_UNDO))
         return lh_fail(err, LH_NOT_FOUND, "The dataset was dropped, or never existed.");
     if (state->damage)
         return state_fail_damaged(state, err);
@@ -294,8 +296,8 @@ static void add_objects(const struct catalog_change *change, struct lh_str schem
 static void add_commit(const struct catalog_change *change, const struct lh_uuid *uuid,
                        struct lh_arena *arena, struct manifest *manifest)
 {
-    static const char *const actions[] = {"create", "append", "replace", "rewrite",
-                                          "update", "rename", "drop",    "expire"};
+    static const char *const actions[] = {"create", "append", "replace", "rewrite", "update",
+                                          "rename", "drop",   "expire",  "undo"};
     struct catalog_commit_info *commits =
         lh_arena_array(arena, manifest->commit_count + 1, sizeof *commits);
     for (size_t i = 0; i < manifest->commit_count; i++)
@@ -316,6 +318,12 @@ static void add_commit(const struct catalog_change *change, const struct lh_uuid
     manifest->commit_count++;
 }
 
+static bool takes_a_name(const struct catalog_change *change)
+{
+    return change->action == CATALOG_CREATE || change->action == CATALOG_RENAME ||
+           change->action == CATALOG_UNDO;
+}
+
 static void merge_set(const struct catalog_change *change, struct manifest *manifest)
 {
     struct catalog_dataset *set = &manifest->set;
@@ -325,13 +333,13 @@ static void merge_set(const struct catalog_change *change, struct manifest *mani
         manifest->set_bits |= MANIFEST_SET_CREATED;
         set->created_ms = manifest->time_ms;
     }
-    if (change->action == CATALOG_CREATE || change->action == CATALOG_RENAME) {
+    if (takes_a_name(change)) {
         manifest->set_bits |= MANIFEST_SET_NAME;
         set->name = change->name;
     }
-    if (change->action == CATALOG_DROP) {
+    if (change->action == CATALOG_DROP || change->action == CATALOG_UNDO) {
         manifest->set_bits |= MANIFEST_SET_DELETED;
-        set->is_deleted = true;
+        set->is_deleted = change->action == CATALOG_DROP;
     }
     if (change->action == CATALOG_EXPIRE) {
         manifest->set_bits |= MANIFEST_SET_RETAINED;
@@ -350,7 +358,7 @@ enum lh_code change_merge(const struct catalog_snapshot *snapshot,
     else if (state)
         code = lh_fail(err, LH_EXISTS, "A dataset with the id '%.*s' was made already.",
                        LH_ARG(change->dataset_id));
-    if (!code && (change->action == CATALOG_CREATE || change->action == CATALOG_RENAME))
+    if (!code && takes_a_name(change))
         code = check_name_free(snapshot, change, err);
     if (!code && change->action == CATALOG_EXPIRE)
         code = check_expiry(state, change, err);

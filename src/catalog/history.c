@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "catalog/internal.h"
 
 /* --- old versions, a few of them kept in memory */
@@ -68,8 +69,8 @@ static enum lh_code check_retained(struct catalog *catalog, struct lh_str id, in
 
 /* Listed first, then compared with what has expired by now: whoever collects commits the expiry
  * first, then looks at the list, so one of the two sees the other. */
-static enum lh_code state_at(struct catalog *catalog, struct lh_str id, int64_t version,
-                             struct dataset_state **ret, struct lh_error *err)
+enum lh_code history_state_at(struct catalog *catalog, struct lh_str id, int64_t version,
+                              struct dataset_state **ret, struct lh_error *err)
 {
     struct chain_head head = {0};
     *ret = recall(&catalog->history, id, version);
@@ -144,7 +145,7 @@ static enum lh_code item_at(struct catalog *catalog, const struct dataset_state 
         return has_name ? fail_expired(&item->view, err) : LH_OK;
     }
     if (!code && version)
-        code = state_at(catalog, item->view.id, version, &state, err);
+        code = history_state_at(catalog, item->view.id, version, &state, err);
     if (code || !state)
         return code;
     if (state->view.is_deleted || !lh_str_equal_nocase(state->view.name, name))
@@ -152,6 +153,13 @@ static enum lh_code item_at(struct catalog *catalog, const struct dataset_state 
     else
         *ret = state;
     return LH_OK;
+}
+
+static void hint_made(const struct catalog_dataset *view, struct lh_error *err)
+{
+    char made[LH_TIME_TEXT_BYTES + 1];
+    lh_time_format(view->created_ms, made);
+    lh_error_hint(err, "The one that has this name now was made at %s.", made);
 }
 
 static enum lh_code find_then(struct catalog *catalog, const struct catalog_snapshot *snapshot,
@@ -171,8 +179,8 @@ static enum lh_code find_then(struct catalog *catalog, const struct catalog_snap
         lh_fail(err, LH_NOT_FOUND, "There was no dataset '%.*s' at that time.",
                 LH_ARG(lh_str_head(name, 100)));
         code = LH_NOT_FOUND;
-        if (place != SIZE_MAX)
-            lh_error_hint(err, "There is one now: it was made later, or had another name.");
+        if (place != SIZE_MAX && !snapshot->items[place]->damage)
+            hint_made(&snapshot->items[place]->view, err);
     }
     return code;
 }
@@ -193,7 +201,7 @@ static enum lh_code find_version(struct catalog *catalog, const struct catalog_s
     if (version >= 1 && check_retained(catalog, item->view.id, version, err))
         return LH_NOT_FOUND;
     if (version >= 1 && version <= item->view.version)
-        code = state_at(catalog, item->view.id, version, ret, err);
+        code = history_state_at(catalog, item->view.id, version, ret, err);
     if (code == LH_NOT_FOUND) {
         lh_fail(err, LH_NOT_FOUND, "Dataset '%.*s' has no version %lld.", LH_ARG(item->view.name),
                 (long long)version);
@@ -202,12 +210,32 @@ static enum lh_code find_version(struct catalog *catalog, const struct catalog_s
     return code;
 }
 
+/* What was committed may be ahead of a clock that was set back. */
+static enum lh_code check_past(const struct catalog_snapshot *snapshot, int64_t time_ms,
+                               struct lh_error *err)
+{
+    char asked[LH_TIME_TEXT_BYTES + 1], now[LH_TIME_TEXT_BYTES + 1];
+    int64_t now_ms = lh_clock_unix_ms();
+    if (time_ms <= now_ms || time_ms <= snapshot->time_ms)
+        return LH_OK;
+    lh_time_format(time_ms, asked);
+    lh_time_format(now_ms, now);
+    lh_fail(err, LH_INVALID, "The time %s is in the future: nobody knows yet what will be then.",
+            asked);
+    return lh_error_hint(err, "The server's clock says %s. Leave the time out to read the present.",
+                         now);
+}
+
 enum lh_code catalog_find_at(struct catalog *catalog, const struct catalog_snapshot *snapshot,
                              struct lh_str name, struct catalog_as_of as_of,
                              const struct catalog_dataset **ret, struct lh_error *err)
 {
     struct dataset_state *state = NULL;
     enum lh_code code = LH_OK;
+    if (as_of.when == CATALOG_AT_TIME)
+        code = check_past(snapshot, as_of.value, err);
+    if (code)
+        return code;
     /* At or after the snapshot's last commit: what the snapshot shows. Anything earlier is settled,
      * for later commits never have earlier times. */
     bool is_now = as_of.when == CATALOG_NOW ||

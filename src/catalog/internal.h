@@ -103,6 +103,10 @@ struct history {
     uint64_t clock;
 };
 
+/* A version that can still be read. LH_NOT_FOUND: it has expired, or never was. The caller ends
+ * *ret with state_unref. */
+enum lh_code history_state_at(struct catalog *catalog, struct lh_str id, int64_t version,
+                              struct dataset_state **ret, struct lh_error *err) LH_MUST_USE;
 /* Forgets the dataset's versions below `version`. */
 void history_forget(struct history *history, struct lh_str dataset_id, int64_t version);
 

@@ -62,6 +62,8 @@ extern const struct op op_datasets_versions;
 extern const struct op op_datasets_update;
 extern const struct op op_datasets_rename;
 extern const struct op op_datasets_delete;
+extern const struct op op_datasets_undo;
+extern const struct op op_datasets_diff;
 extern const struct op op_catalog_expire;
 extern const struct op op_ingest_file;
 extern const struct op op_query_sql;

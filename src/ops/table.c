@@ -6,6 +6,8 @@ const struct op *const op_table[] = {
     &op_system_metrics,  &op_system_errors,   &op_system_memory,     &op_system_openapi,
     &op_datasets_list,   &op_datasets_get,    &op_datasets_versions, &op_datasets_update,
     &op_datasets_rename, &op_datasets_delete, &op_catalog_expire,    &op_ingest_file,
+    &op_datasets_undo,
+    &op_datasets_diff,
     &op_query_sql,       &op_query_explain,
     &op_queries_list,    &op_queries_get,     &op_queries_create,    &op_queries_replace,
     &op_queries_delete,  &op_queries_run,       &op_jobs_list,         &op_jobs_get,
