@@ -5,7 +5,8 @@
  *
  * A part is published first and named by the next manifest; what a kill leaves between the two is
  * an orphan. Whoever goes on after a kill passes over the same rows in the same order, finds those
- * of the recorded parts indexed, and cuts the rest into the same parts. */
+ * of the recorded parts indexed, and cuts the rest into the same parts. A refresh ends with one
+ * part more, or with fewer (merge.c). */
 #include "search/building.h"
 
 #include <inttypes.h>
@@ -26,6 +27,8 @@ struct build {
     struct job *job;
     struct pass pass;
     const struct build_target *target;
+    struct merging merging;
+    struct lh_arena *arena;
     bool is_quiet;
     int64_t entries; /* in recorded parts */
     int64_t chunks_embedded;
@@ -188,32 +191,61 @@ static size_t next_part_entries(const struct build *build)
     return size < most ? size : most;
 }
 
+/* What was fresh stands in a part of the manifest. */
+static void end_fresh(struct build *build)
+{
+    struct pass *pass = &build->pass;
+    build->entries += (int64_t)pass->fresh->count;
+    build->chunks_embedded += (int64_t)pass->fresh->count;
+    entries_unref(pass->fresh);
+    pass->fresh = NULL;
+    pass->flush_entries = next_part_entries(build);
+}
+
 static enum lh_code write_fresh(struct build *build, struct lh_error *err)
 {
     struct pass *pass = &build->pass;
     struct index_part part;
     if (!pass->fresh || !pass->fresh->count)
         return LH_OK;
-    enum lh_code code = pass_embed(pass, err);
-    show(build, "writing");
-    if (!code)
-        code = part_write(build->search, build->manifest, pass->fresh, pass->cancel,
-                          build->manifest->arena, &part, err);
+    enum lh_code code = part_write(build->search, build->manifest, pass->fresh, pass->cancel,
+                                   build->manifest->arena, &part, err);
     if (code)
         return code;
     index_manifest_add_part(build->manifest, &part);
-    build->entries += part.entries;
-    build->chunks_embedded += part.entries;
-    entries_unref(pass->fresh);
-    pass->fresh = NULL;
-    pass->flush_entries = next_part_entries(build);
+    end_fresh(build);
     return LH_OK;
+}
+
+static enum lh_code embed_and_write(struct build *build, struct lh_error *err)
+{
+    enum lh_code code = pass_embed(&build->pass, err);
+    show(build, "writing");
+    return code ? code : write_fresh(build, err);
+}
+
+/* A first build cuts parts as they shall stay. A merge that fails costs nothing: what is fresh is
+ * written by itself, and the next refresh tries again. */
+static void merge(struct build *build)
+{
+    struct pass *pass = &build->pass;
+    bool is_first = build->manifest->state == SEARCH_BUILDING || build->target->from_scratch;
+    struct lh_error late = LH_ERROR_NONE;
+    build->merging = (struct merging){.search = build->search,
+                                      .manifest = build->manifest,
+                                      .fresh = pass->fresh,
+                                      .cancel = pass->cancel,
+                                      .arena = build->arena};
+    if (is_first || merge_parts(&build->merging, pass->view, &late))
+        return;
+    if (build->merging.took_fresh)
+        end_fresh(build);
 }
 
 static enum lh_code flush(struct pass *pass, struct lh_error *err)
 {
     struct build *build = pass->context;
-    enum lh_code code = write_fresh(build, err);
+    enum lh_code code = embed_and_write(build, err);
     return code ? code : publish(build, err);
 }
 
@@ -296,7 +328,12 @@ static enum lh_code finish(struct build *build, struct search_build_result *ret,
     int64_t removed = 0;
     enum lh_code code = add_removals(build, &removed, err);
     if (!code)
-        code = write_fresh(build, err);
+        code = pass_embed(&build->pass, err);
+    if (code)
+        return code;
+    show(build, "writing");
+    merge(build);
+    code = write_fresh(build, err);
     if (code)
         return code;
     describe(build, removed, ret);
@@ -307,7 +344,10 @@ static enum lh_code finish(struct build *build, struct search_build_result *ret,
     build->manifest->result = result_text(ret, build->manifest->arena);
     build->is_quiet = false;
     show(build, "publishing");
-    return publish(build, err);
+    code = publish(build, err);
+    if (!code)
+        index_trash_files(build->search, &build->merging.replaced, NULL);
+    return code;
 }
 
 static enum lh_code prepare(struct build *build, struct view **ret_view, struct lh_error *err)
@@ -356,6 +396,7 @@ enum lh_code build_run(struct search_index *index, const struct index_manifest *
         .job = job,
         .target = target,
         .started_us = lh_clock_monotonic_us(),
+        .arena = lh_arena_new(0),
     };
     /* Between two versions it covers none: searches compare it with the dataset row by row. */
     if (manifest->state == SEARCH_READY)
@@ -381,5 +422,6 @@ enum lh_code build_run(struct search_index *index, const struct index_manifest *
     model_unref(build.pass.model);
     view_unref(view);
     index_manifest_unref(build.manifest);
+    lh_arena_free(build.arena);
     return code;
 }

@@ -31,4 +31,21 @@ enum lh_code build_run(struct search_index *index, const struct index_manifest *
                        const struct build_target *target, struct job *job,
                        struct search_build_result *ret, struct lh_error *err) LH_MUST_USE;
 
+/* --- merge.c */
+
+/* What a refresh leaves behind: few parts. */
+struct merging {
+    struct search *search;
+    struct index_manifest *manifest; /* of the refresh, not yet published; gets the merged part */
+    struct entries *fresh;           /* what the refresh adds, with vectors; NULL: nothing */
+    const struct lh_cancel *cancel;
+    struct lh_arena *arena; /* of what is left */
+
+    struct lh_list replaced; /* of struct index_part: trash once the manifest is published */
+    bool took_fresh;         /* `fresh` stands in the merged part */
+};
+/* `known` lends parts. A failure changes nothing: the refresh writes what it adds by itself. */
+enum lh_code merge_parts(struct merging *merging, const struct view *known,
+                         struct lh_error *err) LH_MUST_USE;
+
 #endif

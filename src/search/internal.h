@@ -117,6 +117,9 @@ void index_manifest_set_policy(struct index_manifest *manifest, const struct sea
 bool index_manifest_serves_same(const struct index_manifest *a, const struct index_manifest *b);
 /* Adds a part at the end; texts are copied. */
 void index_manifest_add_part(struct index_manifest *manifest, const struct index_part *part);
+/* `part` (NULL: none) takes the place of the parts from … to - 1; texts are copied. */
+void index_manifest_replace_parts(struct index_manifest *manifest, size_t from, size_t to,
+                                  const struct index_part *part);
 struct lh_str index_manifest_key(struct lh_str id, int64_t version, struct lh_arena *arena);
 enum lh_code index_manifest_encode(const struct index_manifest *manifest, struct lh_buf *buf,
                                    struct lh_error *err) LH_MUST_USE;
@@ -215,6 +218,8 @@ enum lh_code index_read_newest(struct storage *storage, struct lh_str id, struct
                                struct lh_error *err) LH_MUST_USE;
 /* The newest manifests of all indexes, referenced; the caller frees the array. */
 void registry_heads(struct search *search, struct index_manifest ***ret, size_t *ret_count);
+/* The newest manifest of the same index, referenced; NULL: it was removed. */
+struct index_manifest *registry_head(struct search *search, const struct index_manifest *manifest);
 bool index_names(const struct index_manifest *manifest, struct lh_str key);
 
 #endif

@@ -1,5 +1,6 @@
 /* An index's manifests: canonical JSON that begins with its own checksum, made once, never changed.
  */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "search/internal.h"
@@ -168,12 +169,21 @@ void index_manifest_set_policy(struct index_manifest *manifest, const struct sea
     manifest->refresh_policy = copy;
 }
 
+static bool have_same_parts(const struct index_manifest *a, const struct index_manifest *b)
+{
+    if (a->parts.count != b->parts.count)
+        return false;
+    for (size_t i = 0; i < a->parts.count; i++)
+        if (!lh_str_equal(index_parts(a)[i].key, index_parts(b)[i].key))
+            return false;
+    return true;
+}
+
 bool index_manifest_serves_same(const struct index_manifest *a, const struct index_manifest *b)
 {
-    /* Parts are only ever added within a generation. */
     return a == b ||
-           (a->generation == b->generation && a->parts.count == b->parts.count &&
-            a->state == b->state && a->dataset_version == b->dataset_version &&
+           (a->generation == b->generation && have_same_parts(a, b) && a->state == b->state &&
+            a->dataset_version == b->dataset_version &&
             lh_str_equal(a->dataset_data, b->dataset_data) && lh_str_equal(a->name, b->name) &&
             lh_str_equal(a->id_prefix, b->id_prefix) && lh_str_equal(a->language, b->language));
 }
@@ -212,6 +222,21 @@ void index_manifest_add_part(struct index_manifest *manifest, const struct index
     parts[count].key = lh_arena_str(arena, part->key);
     parts[count].sha256 = lh_arena_str(arena, part->sha256);
     manifest->parts = (struct lh_list){parts, count + 1};
+}
+
+void index_manifest_replace_parts(struct index_manifest *manifest, size_t from, size_t to,
+                                  const struct index_part *part)
+{
+    const struct lh_list before = manifest->parts;
+    const struct index_part *parts = before.items;
+    assert(from <= to && to <= before.count);
+    manifest->parts = (struct lh_list){0};
+    for (size_t i = 0; i < from; i++)
+        index_manifest_add_part(manifest, &parts[i]);
+    if (part)
+        index_manifest_add_part(manifest, part);
+    for (size_t i = to; i < before.count; i++)
+        index_manifest_add_part(manifest, &parts[i]);
 }
 
 struct lh_str index_manifest_key(struct lh_str id, int64_t version, struct lh_arena *arena)

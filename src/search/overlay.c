@@ -149,13 +149,16 @@ static enum lh_code load_newest(struct search_index *index, const struct lh_canc
     return code;
 }
 
-/* Files of a generation that was just replaced may be gone: then the new one is loaded. */
+#define LOADS_MAX 10
+
+/* Files that were just replaced, by a new generation or by a merged part, may be gone: then what
+ * is newest is loaded. */
 static enum lh_code load_view(struct search_index *index, const struct lh_cancel *cancel,
                               struct view **ret, struct lh_error *err)
 {
     bool is_newest = false;
     enum lh_code code = LH_DAMAGED;
-    for (int attempt = 0; attempt < 3 && code == LH_DAMAGED && !is_newest; attempt++)
+    for (int attempt = 0; attempt < LOADS_MAX && code == LH_DAMAGED && !is_newest; attempt++)
         code = load_newest(index, cancel, ret, &is_newest, err);
     return code;
 }

@@ -335,8 +335,12 @@ enum lh_code part_read(struct search *search, const struct index_manifest *manif
                                    &path, err);
     if (!code)
         code = entries_reserve(entries, (size_t)part->entries, err);
-    if (!code)
-        code = read_rows(search, path, entries, cancel, err);
+    if (!code && (code = read_rows(search, path, entries, cancel, err)) && code != LH_CANCELLED) {
+        /* Merged away after it was looked at: that is what to tell. */
+        struct lh_error why = LH_ERROR_NONE;
+        if (object_verify(search->options.storage, &object, &why) == LH_DAMAGED)
+            code = lh_fail(err, LH_DAMAGED, "%s", why.message);
+    }
     if (!code && (int64_t)entries->count != part->entries)
         code = lh_fail(err, LH_DAMAGED, "A part has %zu entries, its manifest says %lld.",
                        entries->count, (long long)part->entries);

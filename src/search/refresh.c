@@ -476,6 +476,31 @@ static enum lh_code look(struct search *search, struct index_manifest *head,
     return LH_OK;
 }
 
+/* Parts that were merged, or an index that was removed, while it was looked at. */
+static enum lh_code look_newest(struct search *search, struct index_manifest **head,
+                                const struct catalog_snapshot *snapshot,
+                                const struct lh_cancel *cancel, struct lh_arena *arena,
+                                struct search_stale *ret, bool *ret_is_stale, struct lh_error *err)
+{
+    struct lh_error why = LH_ERROR_NONE;
+    for (;;) {
+        enum lh_code code = look(search, *head, snapshot, cancel, arena, ret, ret_is_stale, &why);
+        struct index_manifest *newest = code == LH_DAMAGED ? registry_head(search, *head) : NULL;
+        if (code == LH_DAMAGED && newest != *head) {
+            index_manifest_unref(*head);
+            *head = newest;
+            *ret_is_stale = false;
+            if (newest)
+                continue;
+            return LH_OK;
+        }
+        index_manifest_unref(newest);
+        if (code && err)
+            *err = why;
+        return code;
+    }
+}
+
 static int compare_stale(const void *a, const void *b)
 {
     const struct search_stale *x = a, *y = b;
@@ -494,7 +519,8 @@ enum lh_code search_stale_list(struct search *search, const struct lh_cancel *ca
     struct search_stale *items = lh_arena_array(arena, count + 1, sizeof *items);
     for (size_t i = 0; i < count && !code; i++) {
         bool is_stale = false;
-        code = look(search, heads[i], snapshot, cancel, arena, &items[found], &is_stale, err);
+        code =
+            look_newest(search, &heads[i], snapshot, cancel, arena, &items[found], &is_stale, err);
         found += is_stale;
     }
     for (size_t i = 0; i < count; i++)

@@ -606,6 +606,17 @@ void registry_heads(struct search *search, struct index_manifest ***ret, size_t 
     *ret_count = count;
 }
 
+struct index_manifest *registry_head(struct search *search, const struct index_manifest *manifest)
+{
+    struct index_manifest *head = NULL;
+    pthread_mutex_lock(&search->lock);
+    for (struct search_index *index = search->indexes; index && !head; index = index->next)
+        if (lh_str_equal(lh_uuid_str(&index->id), manifest->id))
+            head = index_manifest_ref(index->head);
+    pthread_mutex_unlock(&search->lock);
+    return head;
+}
+
 void search_problems(struct search *search, struct lh_arena *arena, struct search_problem **ret,
                      size_t *ret_count)
 {

@@ -93,7 +93,7 @@ void view_unref(struct view *view)
     free(view);
 }
 
-const struct entries *view_entry(const struct view *view, size_t ordinal, size_t *ret_at)
+size_t view_part(const struct view *view, size_t ordinal)
 {
     size_t low = 0, high = view->part_count;
     while (high - low > 1) {
@@ -103,8 +103,14 @@ const struct entries *view_entry(const struct view *view, size_t ordinal, size_t
         else
             high = middle;
     }
-    *ret_at = ordinal - view->bases[low];
-    return view->parts[low];
+    return low;
+}
+
+const struct entries *view_entry(const struct view *view, size_t ordinal, size_t *ret_at)
+{
+    size_t part = view_part(view, ordinal);
+    *ret_at = ordinal - view->bases[part];
+    return view->parts[part];
 }
 
 size_t view_row_length(const struct view *view, size_t ordinal)
@@ -136,6 +142,13 @@ size_t view_find(const struct view *view, struct lh_str id)
     if (!view->slots[slot] || bit_is_set(view->dead, view->slots[slot] - 1))
         return VIEW_NONE;
     return view->slots[slot] - 1;
+}
+
+bool view_is_last(const struct view *view, size_t ordinal)
+{
+    size_t at = 0;
+    const struct entries *part = view_entry(view, ordinal, &at);
+    return view->slots[find_slot(view, part->ids[at])] == ordinal + 1;
 }
 
 static void bury(struct view *view, size_t ordinal)
@@ -201,14 +214,19 @@ static enum lh_code index_rows(struct view *view, struct lh_error *err)
     return LH_OK;
 }
 
+/* Parts that were merged away leave those behind them at other places. */
 static struct entries *borrow_part(const struct view *old, const struct index_part *part, size_t at,
                                    bool has_vectors)
 {
     const struct index_part *parts = old ? index_parts(old->manifest) : NULL;
-    if (!old || at >= old->part_count || (has_vectors && !old->has_vectors) ||
-        !lh_str_equal(parts[at].key, part->key))
+    if (!old || (has_vectors && !old->has_vectors))
         return NULL;
-    return entries_ref(old->parts[at]);
+    if (at < old->part_count && lh_str_equal(parts[at].key, part->key))
+        return entries_ref(old->parts[at]);
+    for (size_t i = 0; i < old->part_count; i++)
+        if (lh_str_equal(parts[i].key, part->key))
+            return entries_ref(old->parts[i]);
+    return NULL;
 }
 
 /* What the index takes with the parts that are read, and those that are not yet. */
@@ -245,14 +263,37 @@ static enum lh_code load_parts(struct search *search, struct view *view, const s
     return code || !owner ? code : memory_claim(owner, view->manifest->name, view_bytes(view), err);
 }
 
+static struct view *view_new(const struct index_manifest *manifest, bool has_vectors)
+{
+    struct view *view = lh_allocate(1, sizeof *view);
+    atomic_init(&view->refs, 1);
+    view->manifest = index_manifest_ref((struct index_manifest *)(uintptr_t)manifest);
+    view->has_vectors = has_vectors;
+    return view;
+}
+
+enum lh_code view_load_with(struct search *search, const struct index_manifest *manifest,
+                            const struct view *old, struct entries *more,
+                            const struct lh_cancel *cancel, struct view **ret, struct lh_error *err)
+{
+    struct view *view = view_new(manifest, false);
+    enum lh_code code = load_parts(search, view, old, NULL, cancel, err);
+    if (!code && more)
+        view->parts[view->part_count++] = entries_ref(more);
+    if (!code)
+        code = index_rows(view, err);
+    if (code)
+        view_unref(view);
+    else
+        *ret = view;
+    return code;
+}
+
 enum lh_code view_load(struct search *search, struct index_manifest *manifest, bool has_vectors,
                        struct view *old, struct search_index *owner, const struct lh_cancel *cancel,
                        struct view **ret, struct lh_error *err)
 {
-    struct view *view = lh_allocate(1, sizeof *view);
-    atomic_init(&view->refs, 1);
-    view->manifest = index_manifest_ref(manifest);
-    view->has_vectors = has_vectors;
+    struct view *view = view_new(manifest, has_vectors);
     enum lh_code code = load_parts(search, view, old, owner, cancel, err);
     if (!code)
         code = index_rows(view, err);
@@ -272,10 +313,7 @@ enum lh_code view_load(struct search *search, struct index_manifest *manifest, b
 enum lh_code view_of_entries(const struct view *like, struct entries *entries, struct view **ret,
                              struct lh_error *err)
 {
-    struct view *view = lh_allocate(1, sizeof *view);
-    atomic_init(&view->refs, 1);
-    view->manifest = index_manifest_ref(like->manifest);
-    view->has_vectors = true;
+    struct view *view = view_new(like->manifest, true);
     view->model = like->model ? model_ref(like->model) : NULL;
     view->parts = lh_allocate(1, sizeof *view->parts);
     view->bases = lh_allocate(1, sizeof *view->bases);

@@ -1,78 +1,9 @@
 /* What is in memory of an index: entries, the view over its parts, and what one version of its
- * dataset differs by. Inside search/ only.
- *
- * An entry is one chunk of one source row. Entries are a log: a later entry of an id stands for the
- * row instead of all earlier parts' ones, and an entry with the chunk ENTRY_REMOVED says that the
- * row is gone. The chunks of a row stand side by side in one part.
- */
+ * dataset differs by. Inside search/ only. */
 #ifndef LAKEHOUSE_SEARCH_VIEW_H
 #define LAKEHOUSE_SEARCH_VIEW_H
 
-#include "search/internal.h"
-
-/* --- part.c: entries in memory and on disk -----------------------------------------------------*/
-
-#define ENTRY_REMOVED (-1)
-
-/* Column by column. A part that was read, or rows on their way to one. */
-struct entries {
-    atomic_size_t refs;
-    struct lh_arena *texts; /* ids and texts */
-    size_t text_bytes;
-    size_t count, capacity;
-    size_t dimensions;
-    bool has_vectors;
-    struct lh_str *ids;
-    struct lh_str *texts_of; /* of the chunk; absent: no text */
-    int32_t *chunks;
-    int64_t *starts;
-    uint8_t (*hashes)[SEARCH_HASH_BYTES];
-    bool *is_blank;             /* without a vector */
-    float *vectors;             /* dimensions floats each, 64-byte aligned as a whole */
-    struct search_codes *codes; /* of the vectors; NULL: none were made */
-};
-
-struct entry {
-    struct lh_str id;
-    struct lh_str text;
-    int32_t chunk;
-    int64_t start;
-    const uint8_t *hash;
-};
-
-struct entries *entries_new(size_t dimensions, bool has_vectors);
-struct entries *entries_ref(struct entries *entries);
-void entries_unref(struct entries *entries); /* NULL is fine */
-/* Room for so many in all. LH_BUSY. */
-enum lh_code entries_reserve(struct entries *entries, size_t count,
-                             struct lh_error *err) LH_MUST_USE;
-/* Copies the texts; its vector is blank until entries_set_vector. LH_BUSY. */
-enum lh_code entries_add(struct entries *entries, const struct entry *entry,
-                         struct lh_error *err) LH_MUST_USE;
-/* To unit length; one of no length stays blank. */
-void entries_set_vector(struct entries *entries, size_t at, const float *vector);
-/* Once they are complete, and before anybody else sees them. Searches are the same without, and
- * slower: so nothing is made of few, and no memory for it is no failure. */
-void entries_make_codes(struct entries *entries);
-
-/* Writes entries as one Parquet object: verified, durable, published, named by nothing yet. */
-enum lh_code part_write(struct search *search, const struct index_manifest *manifest,
-                        struct entries *entries, const struct lh_cancel *cancel,
-                        struct lh_arena *arena, struct index_part *ret,
-                        struct lh_error *err) LH_MUST_USE;
-/* Reads one back, after its checksum was verified. LH_DAMAGED. */
-enum lh_code part_read(struct search *search, const struct index_manifest *manifest,
-                       const struct index_part *part, bool has_vectors,
-                       const struct lh_cancel *cancel, struct entries **ret,
-                       struct lh_error *err) LH_MUST_USE;
-/* Makes the function that COPY reads entries from known to the engine. */
-enum lh_code part_register(struct search *search, struct lh_error *err) LH_MUST_USE;
-/* A small file of an index (what a model learned), published and read back verified. */
-enum lh_code object_write(struct search *search, struct lh_str key, struct lh_str bytes,
-                          struct lh_arena *arena, struct index_object *ret,
-                          struct lh_error *err) LH_MUST_USE;
-enum lh_code object_verify(struct storage *storage, const struct index_object *object,
-                           struct lh_error *err) LH_MUST_USE;
+#include "search/entries.h"
 
 /* --- view.c: an index in memory ----------------------------------------------------------------*/
 
@@ -118,6 +49,12 @@ struct view { /* immutable once made, but for what grows while a build adds to i
 enum lh_code view_load(struct search *search, struct index_manifest *manifest, bool has_vectors,
                        struct view *old, struct search_index *owner, const struct lh_cancel *cancel,
                        struct view **ret, struct lh_error *err) LH_MUST_USE;
+/* Without vectors and model; `old` (may be NULL) lends parts. `more` (may be NULL): entries that
+ * come after those of all parts, as one part more than the manifest names. */
+enum lh_code view_load_with(struct search *search, const struct index_manifest *manifest,
+                            const struct view *old, struct entries *more,
+                            const struct lh_cancel *cancel, struct view **ret,
+                            struct lh_error *err) LH_MUST_USE;
 /* A view of these entries alone, with the model of `like`. */
 enum lh_code view_of_entries(const struct view *like, struct entries *entries, struct view **ret,
                              struct lh_error *err) LH_MUST_USE;
@@ -127,7 +64,10 @@ void view_unref(struct view *view); /* NULL is fine */
 #define VIEW_NONE SIZE_MAX
 /* The ordinal of a live row's first entry. */
 size_t view_find(const struct view *view, struct lh_str id);
-/* The part of an ordinal and the place in it. */
+/* Is that first entry of a row, or removal, the last word on its id? */
+bool view_is_last(const struct view *view, size_t ordinal);
+/* The part of an ordinal: its number; itself, and the place in it. */
+size_t view_part(const struct view *view, size_t ordinal);
 const struct entries *view_entry(const struct view *view, size_t ordinal, size_t *ret_at);
 /* Entries of the row that begins at `ordinal`, side by side. */
 size_t view_row_length(const struct view *view, size_t ordinal);
@@ -186,6 +126,12 @@ pass_texts(struct search *search, const struct index_manifest *manifest, struct 
 
 /* --- overlay.c: view and dataset brought together ----------------------------------------------*/
 
+/* A part of a view in the keyword file: its first entry is row `first` there. */
+struct words_place {
+    int64_t first;
+    size_t part;
+};
+
 /* What one version of the dataset differs by from a view; immutable. */
 struct overlay {
     atomic_size_t refs;
@@ -199,6 +145,9 @@ struct overlay {
     int64_t fresh_rows, hidden_rows, pending_rows;
     struct words *words; /* the keyword leg; NULL: there is nothing to find by words */
     int64_t words_from;  /* its number of the first fresh entry */
+    /* Where the parts of the view stand in it; NULL with `words`. */
+    struct words_place *words_places; /* ascending */
+    const int64_t *words_first_of;    /* by the part's number in the view */
 };
 struct overlay *overlay_ref(struct overlay *overlay);
 void overlay_unref(struct overlay *overlay); /* NULL is fine */

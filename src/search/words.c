@@ -1,9 +1,9 @@
 /* The file of the keyword leg: one of SQLite's FTS5 per index, generation and language, derived
  * from the parts.
  *
- * A row of it is a chunk, under its ordinal in the view (plus one); chunks that are not in the
- * index yet stand above FRESH_FROM. Which parts are in it, and which version of the index and of
- * the dataset that makes, stands in the same file and is written in the same transaction, so that
+ * A row of it is a chunk; those of a part stand side by side, from where the part's row in `parts`
+ * says, and chunks that are not in the index yet above FRESH_FROM. Which parts are in it, and which
+ * version of the index and of the dataset that makes, is written in the same transaction, so that
  * it is never wrong, only behind: words_catch_up adds what is missing, and a file that cannot be
  * used is thrown away and made anew. What stands in it and may not be found (rows that are gone,
  * other rows than the filter's) is passed over while hits are read; it is erased when no search can
@@ -86,7 +86,8 @@ void words_unref(struct words *words)
 static const char schema[] =
     "PRAGMA journal_mode = WAL;"
     "PRAGMA synchronous = NORMAL;"
-    "CREATE TABLE IF NOT EXISTS parts (number INTEGER PRIMARY KEY, key TEXT NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS parts (first INTEGER PRIMARY KEY, entries INTEGER NOT NULL, "
+    "key TEXT NOT NULL UNIQUE);"
     "CREATE TABLE IF NOT EXISTS applied (one INTEGER PRIMARY KEY CHECK (one = 1), "
     "index_version INTEGER NOT NULL, dataset_version INTEGER NOT NULL);"
     "CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5(text, tokenize = '" WORDS_TOKENIZER
@@ -94,7 +95,7 @@ static const char schema[] =
 
 static struct lh_str file_key(const struct index_manifest *manifest, struct lh_arena *arena)
 {
-    return lh_arena_printf(arena, SEARCH_FOLDER "/%.*s/" SEARCH_WORDS_NAME "-%lld-%.*s.sqlite",
+    return lh_arena_printf(arena, SEARCH_FOLDER "/%.*s/" SEARCH_WORDS_NAME "2-%lld-%.*s.sqlite",
                            LH_ARG(manifest->id), (long long)manifest->generation,
                            LH_ARG(manifest->language));
 }
@@ -177,11 +178,11 @@ static enum lh_code insert_text(sqlite3_stmt *insert, int64_t rowid, struct lh_s
     return step == SQLITE_DONE ? LH_OK : words_fail(sqlite3_db_handle(insert), err);
 }
 
-static enum lh_code insert_entries(struct words *words, const struct view *view, size_t part,
-                                   int64_t from, const struct lh_cancel *cancel,
-                                   struct lh_error *err)
+/* `dead`: bit per entry of what is left out; NULL: none. */
+static enum lh_code insert_entries(struct words *words, const struct entries *entries,
+                                   const uint64_t *dead, int64_t from,
+                                   const struct lh_cancel *cancel, struct lh_error *err)
 {
-    const struct entries *entries = view->parts[part];
     sqlite3_stmt *insert = NULL;
     enum lh_code code = LH_OK;
     if (sqlite3_prepare_v2(words->db, "INSERT INTO texts (rowid, text) VALUES (?, ?)", -1, &insert,
@@ -190,15 +191,15 @@ static enum lh_code insert_entries(struct words *words, const struct view *view,
     for (size_t i = 0; i < entries->count && !code; i++) {
         if (i % CANCEL_EVERY == 0)
             code = lh_cancel_fail(cancel, "The index", err);
-        if (!code && entries->texts_of[i].len && !bit_is_set(view->dead, view->bases[part] + i))
+        if (!code && entries->texts_of[i].len && !bit_is_set(dead, i))
             code = insert_text(insert, from + (int64_t)i, entries->texts_of[i], err);
     }
     sqlite3_finalize(insert);
     return code;
 }
 
-/* Entries that stand for nothing any more. */
-static enum lh_code delete_dead(struct words *words, const struct view *view, size_t part_count,
+/* Entries of the parts that are in the file and stand for nothing any more. */
+static enum lh_code delete_dead(struct words *words, const struct view *view, const int64_t *firsts,
                                 struct lh_error *err)
 {
     sqlite3_stmt *erase = NULL;
@@ -206,12 +207,11 @@ static enum lh_code delete_dead(struct words *words, const struct view *view, si
     if (sqlite3_prepare_v2(words->db, "DELETE FROM texts WHERE rowid = ?", -1, &erase, NULL) !=
         SQLITE_OK)
         return words_fail(words->db, err);
-    for (size_t part = 0; part < part_count && !code; part++) {
+    for (size_t part = 0; part < view->part_count && !code; part++) {
         for (size_t i = 0; i < view->parts[part]->count && !code; i++) {
-            size_t ordinal = view->bases[part] + i;
-            if (!bit_is_set(view->dead, ordinal))
+            if (!firsts[part] || !bit_is_set(view->dead, view->bases[part] + i))
                 continue;
-            sqlite3_bind_int64(erase, 1, (int64_t)ordinal + 1);
+            sqlite3_bind_int64(erase, 1, firsts[part] + (int64_t)i);
             if (sqlite3_step(erase) != SQLITE_DONE)
                 code = words_fail(words->db, err);
             sqlite3_reset(erase);
@@ -221,38 +221,74 @@ static enum lh_code delete_dead(struct words *words, const struct view *view, si
     return code;
 }
 
-/* How many of the view's parts the file has; *ret_is_other: it has others. */
-static enum lh_code count_parts(struct words *words, const struct view *view, size_t *ret,
-                                bool *ret_is_other, struct lh_error *err)
+/* A part in the file that the view does not have. */
+struct stranger {
+    int64_t first, entries;
+};
+
+/* What is in the file, and where. */
+struct contents {
+    int64_t *firsts; /* by the number of the view's part; 0: it is not there */
+    size_t missing;
+    struct stranger *strangers;
+    size_t stranger_count;
+    int64_t next; /* no part stands there or later */
+};
+
+static void place_part(struct contents *contents, const struct view *view, struct lh_str key,
+                       const struct stranger *row, struct lh_arena *arena)
 {
     const struct index_part *parts = index_parts(view->manifest);
+    size_t at = 0, count = contents->stranger_count;
+    while (at < view->part_count && !lh_str_equal(parts[at].key, key))
+        at++;
+    if (row->first + row->entries > contents->next)
+        contents->next = row->first + row->entries;
+    if (at < view->part_count) {
+        contents->missing -= contents->firsts[at] == 0;
+        contents->firsts[at] = row->first;
+        return;
+    }
+    if ((count & (count - 1)) == 0) { /* a power of two: it is full */
+        struct stranger *grown = lh_arena_array(arena, count ? count * 2 : 1, sizeof *grown);
+        if (count)
+            memcpy(grown, contents->strangers, count * sizeof *grown);
+        contents->strangers = grown;
+    }
+    contents->strangers[contents->stranger_count++] = *row;
+}
+
+static enum lh_code read_contents(struct words *words, const struct view *view,
+                                  struct lh_arena *arena, struct contents *ret,
+                                  struct lh_error *err)
+{
     sqlite3_stmt *list = NULL;
     int step = SQLITE_DONE;
-    *ret = 0;
-    *ret_is_other = false;
-    if (sqlite3_prepare_v2(words->db, "SELECT key FROM parts ORDER BY number", -1, &list, NULL) !=
-        SQLITE_OK)
+    *ret = (struct contents){.missing = view->part_count, .next = 1};
+    ret->firsts = lh_arena_array(arena, view->part_count + 1, sizeof *ret->firsts);
+    if (sqlite3_prepare_v2(words->db, "SELECT first, entries, key FROM parts ORDER BY first", -1,
+                           &list, NULL) != SQLITE_OK)
         return words_fail(words->db, err);
     while ((step = sqlite3_step(list)) == SQLITE_ROW) {
-        struct lh_str key = {(const char *)sqlite3_column_text(list, 0),
-                             (size_t)sqlite3_column_bytes(list, 0)};
-        if (*ret >= view->part_count || !lh_str_equal(key, parts[*ret].key))
-            *ret_is_other = true;
-        ++*ret;
+        struct lh_str key = {(const char *)sqlite3_column_text(list, 2),
+                             (size_t)sqlite3_column_bytes(list, 2)};
+        const struct stranger row = {sqlite3_column_int64(list, 0), sqlite3_column_int64(list, 1)};
+        place_part(ret, view, key, &row, arena);
     }
     sqlite3_finalize(list);
     return step == SQLITE_DONE ? LH_OK : words_fail(words->db, err);
 }
 
-static enum lh_code note_part(struct words *words, size_t number, struct lh_str key,
+static enum lh_code note_part(struct words *words, int64_t first, const struct index_part *part,
                               struct lh_error *err)
 {
     sqlite3_stmt *note = NULL;
-    if (sqlite3_prepare_v2(words->db, "INSERT INTO parts (number, key) VALUES (?, ?)", -1, &note,
-                           NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(words->db, "INSERT INTO parts (first, entries, key) VALUES (?, ?, ?)",
+                           -1, &note, NULL) != SQLITE_OK)
         return words_fail(words->db, err);
-    sqlite3_bind_int64(note, 1, (int64_t)number);
-    sqlite3_bind_text64(note, 2, key.data, key.len, SQLITE_STATIC, SQLITE_UTF8);
+    sqlite3_bind_int64(note, 1, first);
+    sqlite3_bind_int64(note, 2, part->entries);
+    sqlite3_bind_text64(note, 3, part->key.data, part->key.len, SQLITE_STATIC, SQLITE_UTF8);
     int step = sqlite3_step(note);
     sqlite3_finalize(note);
     return step == SQLITE_DONE ? LH_OK : words_fail(words->db, err);
@@ -267,24 +303,63 @@ static enum lh_code note_applied(struct words *words, const struct index_manifes
     return run(words->db, sql, err);
 }
 
-/* Each part in a transaction of its own, so that what was done is not done again after a kill. */
-static enum lh_code apply_part(struct words *words, const struct view *view, size_t part,
-                               bool is_alone, const struct lh_cancel *cancel, struct lh_error *err)
+/* Ends a transaction: all of it, or nothing. */
+static enum lh_code settle(struct words *words, enum lh_code code, struct lh_error *err)
 {
-    enum lh_code code = run(words->db, "BEGIN IMMEDIATE", err);
-    if (code)
-        return code;
-    code = insert_entries(words, view, part, (int64_t)view->bases[part] + 1, cancel, err);
-    if (!code && is_alone)
-        code = delete_dead(words, view, part, err);
-    if (!code)
-        code = note_part(words, part, index_parts(view->manifest)[part].key, err);
-    if (!code && part + 1 == view->part_count)
-        code = note_applied(words, view->manifest, err);
     if (!code)
         code = run(words->db, "COMMIT", err);
     if (code)
         sqlite3_exec(words->db, "ROLLBACK", NULL, NULL, NULL);
+    return code;
+}
+
+/* Each part in a transaction of its own, so that what was done is not done again after a kill. */
+static enum lh_code apply_part(struct words *words, const struct view *view, size_t part,
+                               struct contents *contents, bool is_alone,
+                               const struct lh_cancel *cancel, struct lh_error *err)
+{
+    const struct index_part *about = &index_parts(view->manifest)[part];
+    int64_t first = contents->next;
+    enum lh_code code = run(words->db, "BEGIN IMMEDIATE", err);
+    if (code)
+        return code;
+    code = insert_entries(words, view->parts[part], view->dead + view->bases[part] / 64, first,
+                          cancel, err);
+    if (!code && is_alone && contents->missing == 1)
+        code = delete_dead(words, view, contents->firsts, err);
+    if (!code)
+        code = note_part(words, first, about, err);
+    if (!code && contents->missing == 1)
+        code = note_applied(words, view->manifest, err);
+    code = settle(words, code, err);
+    if (code)
+        return code;
+    contents->firsts[part] = first;
+    contents->next = first + about->entries;
+    contents->missing--;
+    return LH_OK;
+}
+
+/* Parts that were merged into others, or of another life of this file: no search can be at work
+ * that still finds them. */
+static enum lh_code drop_strangers(struct words *words, const struct contents *contents,
+                                   const struct lh_cancel *cancel, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < contents->stranger_count && !code; i++) {
+        const struct stranger *gone = &contents->strangers[i];
+        char sql[240];
+        snprintf(sql, sizeof sql,
+                 "DELETE FROM texts WHERE rowid >= %lld AND rowid < %lld;"
+                 "DELETE FROM parts WHERE first = %lld",
+                 (long long)gone->first, (long long)(gone->first + gone->entries),
+                 (long long)gone->first);
+        code = lh_cancel_fail(cancel, "The index", err);
+        if (!code)
+            code = run(words->db, "BEGIN IMMEDIATE", err);
+        if (!code)
+            code = settle(words, run(words->db, sql, err), err);
+    }
     return code;
 }
 
@@ -299,11 +374,9 @@ static enum lh_code apply_fresh(struct words *words, struct overlay *overlay, bo
              (long long)FRESH_FROM, (long long)(is_alone ? from : FRESH_FROM));
     enum lh_code code = run(words->db, sql, err);
     if (!code && overlay->fresh)
-        code = insert_entries(words, overlay->fresh, 0, from, cancel, err);
-    if (!code)
-        code = run(words->db, "COMMIT", err);
-    if (code)
-        sqlite3_exec(words->db, "ROLLBACK", NULL, NULL, NULL);
+        code = insert_entries(words, overlay->fresh->parts[0], overlay->fresh->dead, from, cancel,
+                              err);
+    code = settle(words, code, err);
     overlay->words_from = from;
     return code;
 }
@@ -316,36 +389,62 @@ static enum lh_code drop_fresh(struct words *words, struct lh_error *err)
     return run(words->db, sql, err);
 }
 
+static int compare_places(const void *a, const void *b)
+{
+    const struct words_place *x = a, *y = b;
+    return x->first < y->first ? -1 : x->first > y->first;
+}
+
+static void note_places(struct overlay *overlay, const struct contents *contents)
+{
+    size_t count = overlay->view->part_count;
+    struct words_place *places = lh_arena_array(overlay->arena, count + 1, sizeof *places);
+    int64_t *firsts = lh_arena_array(overlay->arena, count + 1, sizeof *firsts);
+    for (size_t i = 0; i < count; i++) {
+        firsts[i] = contents->firsts[i];
+        places[i] = (struct words_place){firsts[i], i};
+    }
+    qsort(places, count, sizeof *places, compare_places);
+    overlay->words_places = places;
+    overlay->words_first_of = firsts;
+}
+
 static enum lh_code bring_up(struct words *words, struct overlay *overlay, bool is_alone,
                              const struct lh_cancel *cancel, struct lh_error *err)
 {
     const struct view *view = overlay->view;
-    size_t count = 0;
-    bool is_other = false;
-    enum lh_code code = count_parts(words, view, &count, &is_other, err);
-    if (!code && is_other) {
-        code = run(words->db, "BEGIN; DELETE FROM texts; DELETE FROM parts; COMMIT", err);
-        count = 0;
-    }
-    if (!code && count == view->part_count)
+    struct contents contents;
+    enum lh_code code = read_contents(words, view, overlay->arena, &contents, err);
+    if (!code && is_alone)
+        code = drop_strangers(words, &contents, cancel, err);
+    if (!code && !contents.missing)
         code = note_applied(words, view->manifest, err);
-    for (; count < view->part_count && !code; count++)
-        code = apply_part(words, view, count, is_alone, cancel, err);
+    for (size_t i = 0; i < view->part_count && !code; i++)
+        if (!contents.firsts[i])
+            code = apply_part(words, view, i, &contents, is_alone, cancel, err);
     if (!code && (overlay->fresh || words->fresh_turn))
         code = apply_fresh(words, overlay, is_alone, cancel, err);
+    if (!code)
+        note_places(overlay, &contents);
     return code;
 }
 
-/* No search that began earlier is at work with this file: what was loaded before is not handed out
- * any more, and nobody else holds it. */
-static bool is_alone(struct search_index *index)
+/* No search that began earlier is at work with this file: what was loaded before is taken away, so
+ * that it is not handed out any more, and nobody else holds it. */
+static bool become_alone(struct search_index *index)
 {
+    struct overlay *taken = NULL;
     pthread_mutex_lock(&index->search->lock);
-    const struct overlay *old = index->overlay;
+    struct overlay *old = index->overlay;
     size_t refs = old && old->words == index->words ? 2 : 1;
     bool is_alone =
         (!old || atomic_load(&old->refs) == 1) && atomic_load(&index->words->refs) <= refs;
+    if (is_alone) {
+        taken = old;
+        index->overlay = NULL;
+    }
     pthread_mutex_unlock(&index->search->lock);
+    overlay_unref(taken);
     return is_alone;
 }
 
@@ -387,7 +486,7 @@ enum lh_code words_catch_up(struct search_index *index, struct overlay *overlay,
     for (int attempt = 0; attempt < 2; attempt++) {
         code = ensure_open(index, view->manifest, err);
         if (!code)
-            code = bring_up(index->words, overlay, is_alone(index), cancel, err);
+            code = bring_up(index->words, overlay, become_alone(index), cancel, err);
         if (code != LH_DAMAGED || replace_broken(index, view->manifest, err))
             break;
     }

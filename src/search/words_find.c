@@ -11,18 +11,42 @@ static int look_at_token(void *cancel)
     return lh_cancel_check(cancel) != LH_OK;
 }
 
+/* False: it is of a part that the view does not have; another search's, or an earlier one's. */
+static bool find_ordinal(const struct overlay *overlay, int64_t rowid, size_t *ret)
+{
+    const struct view *view = overlay->view;
+    size_t low = 0, high = view->part_count;
+    while (low < high) { /* to the first place behind it */
+        size_t middle = (low + high) / 2;
+        if (overlay->words_places[middle].first <= rowid)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (!low)
+        return false;
+    const struct words_place *place = &overlay->words_places[low - 1];
+    size_t at = (size_t)(rowid - place->first);
+    if (at >= view->parts[place->part]->count)
+        return false;
+    *ret = view->bases[place->part] + at;
+    return true;
+}
+
 /* The entry of a row of the file, if it may be found. */
 static bool place_of(const struct asking *asking, int64_t rowid, struct found *ret)
 {
     const struct overlay *overlay = asking->pin.overlay;
     const struct view *view = overlay->view;
-    size_t layer = 0, ordinal = (size_t)(rowid - 1), at = 0;
+    size_t layer = 0, ordinal = 0, at = 0;
     if (rowid >= FRESH_FROM) {
         view = overlay->fresh;
         layer = 1;
         if (!view || rowid < overlay->words_from)
             return false;
         ordinal = (size_t)(rowid - overlay->words_from);
+    } else if (!find_ordinal(overlay, rowid, &ordinal)) {
+        return false;
     }
     if (ordinal >= view->span || bit_is_set(asking->layers[layer].hidden, ordinal))
         return false;
@@ -45,8 +69,11 @@ struct harvest {
 
 static int64_t rowid_of(const struct asking *asking, const struct found *found)
 {
-    return found->layer ? asking->pin.overlay->words_from + (int64_t)found->ordinal
-                        : (int64_t)found->ordinal + 1;
+    const struct overlay *overlay = asking->pin.overlay;
+    if (found->layer)
+        return overlay->words_from + (int64_t)found->ordinal;
+    size_t part = view_part(overlay->view, found->ordinal);
+    return overlay->words_first_of[part] + (int64_t)(found->ordinal - overlay->view->bases[part]);
 }
 
 static int compare_rowids(const void *a, const void *b)

@@ -199,7 +199,7 @@ static void the_file_says_which_version_it_is_of(void **state)
     op_house_call(house, "vectors.refresh", "{\"dataset\": \"notes\"}");
     assert_string_equal(found(house, "boat"), "1 3");
     json_t *info = op_house_call(house, "vectors.get", "{\"name\": \"notes_v1\"}");
-    snprintf(path, sizeof path, "%.*s/indexes/%s/keyword-1-english.sqlite",
+    snprintf(path, sizeof path, "%.*s/indexes/%s/keyword2-1-english.sqlite",
              LH_ARG(storage_path(lake_storage(house->lake))),
              json_string_value(json_object_get(info, "id")));
     assert_int_equal(number_in(path, "SELECT index_version FROM applied"),
