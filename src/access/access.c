@@ -16,6 +16,8 @@ enum {
     BIT_STORAGE_READ = 1 << 10,
     BIT_STORAGE_WRITE = 1 << 11,
     BIT_QUERY_SAVE = 1 << 12,
+    BIT_JOURNAL_READ = 1 << 13,
+    BIT_JOURNAL_WRITE = 1 << 14,
 };
 
 const struct access_permission access_permissions[] = {
@@ -32,6 +34,8 @@ const struct access_permission access_permissions[] = {
     {"storage.write", BIT_STORAGE_WRITE, "Put and delete objects."},
     {"jobs.read", BIT_JOBS_READ, "List jobs and follow them."},
     {"jobs.write", BIT_JOBS_WRITE, "Cancel jobs."},
+    {"journal.read", BIT_JOURNAL_READ, "Read the journal: what everybody did, and to what."},
+    {"journal.write", BIT_JOURNAL_WRITE, "Report events to the journal, and flush it."},
     {"access.write", BIT_ACCESS_WRITE, "Make, list and revoke keys."},
 };
 const size_t access_permission_count = sizeof(access_permissions) / sizeof(access_permissions[0]);

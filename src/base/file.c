@@ -180,7 +180,9 @@ enum lh_code lh_file_nameless(struct lh_str folder, int *ret_fd, struct lh_error
     return LH_OK;
 }
 
-enum lh_code lh_file_write(int fd, const void *bytes, size_t count, struct lh_error *err)
+/* `offset` < 0: where the file stands. */
+static enum lh_code write_all(int fd, const void *bytes, size_t count, int64_t offset,
+                              struct lh_error *err)
 {
     const char *next = bytes;
     int interrupts = 0;
@@ -188,7 +190,8 @@ enum lh_code lh_file_write(int fd, const void *bytes, size_t count, struct lh_er
         ssize_t written = -1;
         if (!LH_FAULT("file.write")) {
             size_t step = count < TRANSFER_BYTES_MAX ? count : TRANSFER_BYTES_MAX;
-            written = write(fd, next, LH_FAULT_SHORT() ? (step + 1) / 2 : step);
+            step = LH_FAULT_SHORT() ? (step + 1) / 2 : step;
+            written = offset < 0 ? write(fd, next, step) : pwrite(fd, next, step, (off_t)offset);
         }
         if (written < 0 && errno == EINTR && interrupts++ < LH_INTERRUPTS_MAX)
             continue;
@@ -196,8 +199,20 @@ enum lh_code lh_file_write(int fd, const void *bytes, size_t count, struct lh_er
             return lh_fail_errno(err, written < 0 ? errno : EIO, "The file could not be written");
         next += written;
         count -= (size_t)written;
+        offset += offset < 0 ? 0 : (int64_t)written;
     }
     return LH_OK;
+}
+
+enum lh_code lh_file_write(int fd, const void *bytes, size_t count, struct lh_error *err)
+{
+    return write_all(fd, bytes, count, -1, err);
+}
+
+enum lh_code lh_file_write_at(int fd, const void *bytes, size_t count, int64_t offset,
+                              struct lh_error *err)
+{
+    return write_all(fd, bytes, count, offset, err);
 }
 
 enum lh_code lh_file_read_at(int fd, void *bytes, size_t count, int64_t offset, size_t *ret_count,

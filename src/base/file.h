@@ -72,6 +72,8 @@ enum lh_code lh_file_open_path(struct lh_str path, int *ret_fd, struct lh_error 
 enum lh_code lh_file_nameless(struct lh_str folder, int *ret_fd, struct lh_error *err) LH_MUST_USE;
 enum lh_code lh_file_write(int fd, const void *bytes, size_t count,
                            struct lh_error *err) LH_MUST_USE; /* all of it */
+enum lh_code lh_file_write_at(int fd, const void *bytes, size_t count, int64_t offset,
+                              struct lh_error *err) LH_MUST_USE; /* the same at a place */
 /* Reads up to `count` at `offset`; *ret_count is less only at the end of the file. */
 enum lh_code lh_file_read_at(int fd, void *bytes, size_t count, int64_t offset, size_t *ret_count,
                              struct lh_error *err) LH_MUST_USE;

@@ -79,7 +79,10 @@ enum lh_code catalog_find_at(struct catalog *catalog, const struct catalog_snaps
                              struct lh_str name, struct catalog_as_of as_of,
                              const struct catalog_dataset **ret, struct lh_error *err) LH_MUST_USE;
 
-struct catalog_event {    /* the outbox of the journal: committed together with the change */
+/* The outbox of the journal: committed together with the change. Every commit is an event of its
+ * own already; one given here with the commit's action says of what, and how, others stand
+ * beside it. */
+struct catalog_event {
     struct lh_str entity; /* "packages" or "candidates/CAND-123" */
     struct lh_str action; /* lower case, stable */
     struct lh_str detail; /* one JSON object; absent = {} */
@@ -106,6 +109,7 @@ struct catalog_version {
     int64_t row_count; /* after the change */
     int64_t object_count;
     int64_t byte_count;
+    uint32_t set_bits; /* what of the dataset was set: enum catalog_set_bit */
     const struct catalog_commit_info *commits; /* several when writers shared one version */
     size_t commit_count;
 };
@@ -119,6 +123,10 @@ enum lh_code catalog_versions(struct catalog *catalog, const struct catalog_data
 enum lh_code catalog_changes(struct catalog *catalog, uint64_t sequence, size_t limit,
                              struct lh_arena *arena, struct catalog_version **ret,
                              size_t *ret_count, struct lh_error *err) LH_MUST_USE;
+
+/* Up to which sequence somebody has drained the commits: the manifests of later ones are kept, even
+ * when their versions have expired. Never called: nobody drains, and none is kept for it. */
+void catalog_set_drained(struct catalog *catalog, uint64_t sequence);
 
 /* --- writing */
 

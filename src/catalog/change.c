@@ -293,8 +293,24 @@ static void add_objects(const struct catalog_change *change, struct lh_str schem
     manifest->added = (struct manifest_objects){items, count};
 }
 
-static void add_commit(const struct catalog_change *change, const struct lh_uuid *uuid,
-                       struct lh_arena *arena, struct manifest *manifest)
+/* A rename tells the old name, which nothing else in the version does. */
+static const struct catalog_event *rename_event(const struct dataset_state *state,
+                                                const struct catalog_change *change,
+                                                struct lh_arena *arena)
+{
+    struct catalog_event *event = lh_arena_alloc(arena, sizeof *event);
+    *event = (struct catalog_event){
+        .entity = state->view.name,
+        .action = lh_lit("rename"),
+        .detail = lh_arena_printf(arena, "{\"from\":\"%.*s\",\"to\":\"%.*s\"}",
+                                  LH_ARG(state->view.name), LH_ARG(change->name)),
+    };
+    return event;
+}
+
+static void add_commit(const struct dataset_state *state, const struct catalog_change *change,
+                       const struct lh_uuid *uuid, struct lh_arena *arena,
+                       struct manifest *manifest)
 {
     static const char *const actions[] = {"create", "append", "replace", "rewrite", "update",
                                           "rename", "drop",   "expire",  "undo"};
@@ -314,6 +330,10 @@ static void add_commit(const struct catalog_change *change, const struct lh_uuid
         .events = change->events,
         .event_count = change->event_count,
     };
+    if (change->action == CATALOG_RENAME && !change->event_count) {
+        commits[manifest->commit_count].events = rename_event(state, change, arena);
+        commits[manifest->commit_count].event_count = 1;
+    }
     manifest->commits = commits;
     manifest->commit_count++;
 }
@@ -378,6 +398,6 @@ enum lh_code change_merge(const struct catalog_snapshot *snapshot,
     manifest->removes_all = change->action == CATALOG_REPLACE ||
                             (change->action == CATALOG_EXPIRE && state && state->view.is_deleted);
     manifest->removed = (struct lh_str_list){change->removed, change->removed_count};
-    add_commit(change, uuid, arena, manifest);
+    add_commit(state, change, uuid, arena, manifest);
     return LH_OK;
 }

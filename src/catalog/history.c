@@ -273,6 +273,7 @@ static void fill_version(const struct manifest *manifest, struct lh_str name,
         .row_count = manifest->row_count,
         .object_count = manifest->object_count,
         .byte_count = manifest->byte_count,
+        .set_bits = manifest->set_bits,
         .commits = manifest->commits,
         .commit_count = manifest->commit_count,
     };
@@ -364,7 +365,7 @@ static enum lh_code collect(struct catalog *catalog, const struct catalog_datase
                             struct lh_error *err)
 {
     int64_t version = dataset->sequence > sequence ? dataset->version : 0;
-    while (version && version >= dataset->retained_version) {
+    while (version) { /* expired ones too, as long as they are there */
         struct manifest manifest;
         struct chain_file file = {version, false};
         lh_arena_clear(scratch);
@@ -378,6 +379,11 @@ static enum lh_code collect(struct catalog *catalog, const struct catalog_datase
         version = manifest.parent.version;
     }
     return LH_OK;
+}
+
+void catalog_set_drained(struct catalog *catalog, uint64_t sequence)
+{
+    atomic_store(&catalog->drained, sequence);
 }
 
 enum lh_code catalog_changes(struct catalog *catalog, uint64_t sequence, size_t limit,

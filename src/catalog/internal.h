@@ -157,6 +157,7 @@ struct catalog {
     struct history history;
     struct live_states *live;
     struct retention retention;
+    _Atomic uint64_t drained; /* manifests of later commits are not retired */
 
     pthread_mutex_t problem_mutex;
     struct problem *problems;

@@ -282,6 +282,7 @@ static enum lh_code recover(struct catalog *catalog, struct lh_error *err)
 static struct catalog *allocate(struct storage *storage, const struct catalog_options *options)
 {
     struct catalog *catalog = lh_allocate(1, sizeof *catalog);
+    atomic_init(&catalog->drained, UINT64_MAX);
     catalog->storage = storage;
     if (options)
         catalog->options = *options;

@@ -272,13 +272,28 @@ static enum lh_code trash_files(struct catalog *catalog, const struct file_set *
     return code;
 }
 
-static enum lh_code retire_manifests(const struct keeping *keeping, int64_t retained,
+/* True if whoever drains the commits has those of all versions below `floor`. */
+static bool is_drained(const struct keeping *keeping, int64_t floor)
+{
+    struct manifest manifest;
+    uint64_t drained = atomic_load(&keeping->catalog->drained);
+    for (size_t i = keeping->file_count; i > 0 && drained != UINT64_MAX; i--)
+        if (!keeping->files[i - 1].is_checkpoint && keeping->files[i - 1].version < floor)
+            return !chain_read(keeping->catalog->storage, keeping->id, keeping->files[i - 1],
+                               keeping->arena, &manifest, NULL) &&
+                   manifest.sequence <= drained;
+    return true;
+}
+
+/* *ret_all becomes false if some must stay for now. */
+static enum lh_code retire_manifests(const struct keeping *keeping, int64_t retained, bool *ret_all,
                                      size_t *ret_moved, struct lh_error *err)
 {
     struct file_set set = {.arena = keeping->arena};
     int64_t floor = 0;
     enum lh_code code = find_floor(keeping, retained, &floor, err);
-    for (size_t i = 0; i < keeping->file_count && !code; i++)
+    *ret_all = code || is_drained(keeping, floor);
+    for (size_t i = 0; i < keeping->file_count && !code && *ret_all; i++)
         if (keeping->files[i].version < floor)
             add_file(&set, STORAGE_PRIMARY,
                      manifest_key(keeping->id, keeping->files[i].version,
@@ -315,7 +330,7 @@ static enum lh_code collect_dataset(struct catalog *catalog, const struct catalo
         code = trash_files(catalog, &gone, ret_moved, err);
     }
     if (!code && *ret_all)
-        code = retire_manifests(&keeping, view->retained_version, ret_moved, err);
+        code = retire_manifests(&keeping, view->retained_version, ret_all, ret_moved, err);
     lh_arena_free(arena);
     return code;
 }

@@ -7,7 +7,7 @@
 #define LAKEHOUSE_CATALOG_VERIFY_H
 
 #include "base/cancel.h"
-#include "catalog/dataset.h"
+#include "catalog/catalog.h"
 
 struct storage;
 struct storage_findings;
@@ -38,6 +38,9 @@ struct catalog_verify_options {
     /* Looks into one data file (footer, rows) as a bucket and key; NULL = not done. */
     enum lh_code (*inspect)(void *context, const struct catalog_object *object,
                             struct lh_error *err);
+    /* Told of every version whose manifest is there, but for those that were published anew;
+     * what it is given lives for the call. */
+    void (*version)(void *context, const struct catalog_version *version);
     void *context;
     const struct lh_cancel *cancel; /* may be NULL */
 };

@@ -268,6 +268,21 @@ static enum lh_code check_file(struct chain *chain, struct chain_file file, stru
     return LH_OK;
 }
 
+static void tell_version(struct verify *verify, const struct manifest *manifest)
+{
+    const struct catalog_version version = {
+        .dataset_id = manifest->dataset_id,
+        .version = manifest->version,
+        .sequence = manifest->sequence,
+        .epoch = manifest->epoch,
+        .time_ms = manifest->time_ms,
+        .commits = manifest->commits,
+        .commit_count = manifest->commit_count,
+    };
+    if (verify->options.version)
+        verify->options.version(verify->options.context, &version);
+}
+
 /* Commits count once, along the line from the newest version down: a version that was published
  * anew stands beside its first copy. */
 static void add_commits(struct chain *chain)
@@ -288,6 +303,7 @@ static void add_commits(struct chain *chain)
         struct lh_str key = manifest_key(chain->id, version, false, verify->arena);
         for (size_t k = 0; k < manifest.commit_count; k++)
             add_text(verify, &verify->uuids, &verify->uuid_count, manifest.commits[k].uuid, key);
+        tell_version(verify, &manifest);
         version = chain->parents[i - 1];
     }
 }

@@ -34,6 +34,7 @@ struct report_view {
     int64_t saved_queries;
     int64_t epochs;
     int64_t idempotency_keys;
+    int64_t journal_records;
     struct lh_list findings;
 };
 static const struct lh_field report_rows[] = {
@@ -51,6 +52,7 @@ static const struct lh_field report_rows[] = {
     LH_INT(struct report_view, saved_queries, .doc = "Looked at."),
     LH_INT(struct report_view, epochs, .doc = "Looked at."),
     LH_INT(struct report_view, idempotency_keys, .doc = "Whose kept answers were looked at."),
+    LH_INT(struct report_view, journal_records, .doc = "Whose chain was followed."),
     LH_LIST(struct report_view, findings, .fields = &finding_fields, .doc = "Errors first."),
 };
 static const struct lh_fields report_fields =
@@ -77,6 +79,7 @@ static void show(const struct lake_report *report, struct finding_view *findings
         .saved_queries = report->saved,
         .epochs = report->epochs,
         .idempotency_keys = report->repeats,
+        .journal_records = report->journal_records,
         .findings = {findings, report->finding_count},
     };
 }
@@ -112,6 +115,7 @@ static void print_words(const struct report_view *view)
     print_count(view->indexes, "index", "indexes", ", ");
     print_count(view->jobs, "job", "jobs", ", ");
     print_count(view->keys, "key", "keys", ", ");
+    print_count(view->journal_records, "record of the journal", "records of the journal", ", ");
     print_count(view->objects, "file", "files", " (");
     print_count(view->object_bytes, "byte", "bytes", "): ");
     if (view->errors)
@@ -123,15 +127,16 @@ static void print_words(const struct report_view *view)
 static int run(const struct cli_command *command, int word_count, char *const *words)
 {
     bool is_json = false;
-    const struct cli_flag flags[] = {{"--json", &is_json, NULL}};
+    struct lake_verify_options options = {0};
+    const struct cli_flag flags[] = {{"--json", &is_json, NULL},
+                                     {"--journal", &options.only_journal, NULL}};
     struct lh_arena *arena = lh_arena_new(0);
     struct lh_error err = LH_ERROR_NONE;
-    struct lake_verify_options options = {0};
     struct lake_report report = {0};
     struct report_view view;
     struct settings settings;
     int status = CLI_DONE;
-    if (!cli_read_settings(command, word_count, words, flags, 1, arena, &settings, &status))
+    if (!cli_read_settings(command, word_count, words, flags, 2, arena, &settings, &status))
         goto out;
     options.root = settings_root(&settings);
     if (lake_verify(&options, arena, &report, &err)) {
@@ -154,8 +159,9 @@ out:
 const struct cli_command cli_verify = {
     .name = "verify",
     .summary = "Check every stored promise of a lake that nobody has open.",
-    .usage = "lakehouse verify [--data DIR] [--json]\n"
-             "  --json  print the report as one JSON object\n"
+    .usage = "lakehouse verify [--data DIR] [--json] [--journal]\n"
+             "  --json     print the report as one JSON object\n"
+             "  --journal  look at the journal alone: its chain, and that every commit is in it\n"
              "Ends with 0 if the lake is sound, with 1 if it is not or cannot be looked at.\n",
     .run = run,
 };

@@ -48,6 +48,26 @@ void follower_wake(struct follower *follower); /* a dataset or an index changed;
 void follower_stop(struct follower *follower);
 void follower_free(struct follower *follower); /* after follower_stop; NULL is fine */
 
+/* The thread that brings commits into the journal. Everything is borrowed. */
+struct journal;
+struct scribe; /* made by scribe_start, ended by scribe_free */
+enum lh_code scribe_start(struct catalog *catalog, struct journal *journal, struct scribe **ret,
+                          struct lh_error *err) LH_MUST_USE;
+void scribe_wake(struct scribe *scribe); /* there is a commit; does not block */
+/* Brings in all that is committed by now. */
+enum lh_code scribe_sync(struct scribe *scribe, struct lh_error *err) LH_MUST_USE;
+/* Waits for its thread; it may still be woken and asked to sync. NULL is fine. */
+void scribe_stop(struct scribe *scribe);
+void scribe_free(struct scribe *scribe); /* after scribe_stop; NULL is fine */
+
+/* The journal as a table of SQL; `context` is where the lake's scribe and journal stand. */
+struct journal_source {
+    struct journal *journal;
+    _Atomic(struct scribe *) *scribe;
+};
+struct query_relations;
+struct query_relations journal_relation(struct journal_source *source);
+
 /* What search needs of its siblings: rows through the query engine at *engine (which may be made
  * later), vectors from the models of ai/. */
 struct search_source searching_source(struct query_engine **engine);
@@ -85,6 +105,16 @@ enum lh_code repeats_sweep(struct repeats *repeats, struct lh_error *err) LH_MUS
 struct storage_findings;
 enum lh_code repeats_verify(struct storage *storage, struct storage_findings *findings,
                             int64_t *ret_count, struct lh_error *err) LH_MUST_USE;
+
+/* The commits of the catalog beside the events of the journal, for the verifier: each stands in it
+ * once, and none without its commit. In `arena`. */
+struct commit_list;
+struct catalog_version;
+struct journal_event;
+struct commit_list *commit_list_new(struct lh_arena *arena);
+void commit_list_add(struct commit_list *list, const struct catalog_version *version);
+void commit_list_visit(void *list, uint64_t sequence, const struct journal_event *event);
+void commit_list_compare(struct commit_list *list, struct storage_findings *findings);
 
 /* "4GB", "512 MiB", "1000000" as bytes; empty = 0. LH_INVALID. */
 enum lh_code settings_bytes(struct lh_str text, int64_t *ret, struct lh_error *err) LH_MUST_USE;

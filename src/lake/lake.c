@@ -13,8 +13,10 @@
 #include "engine/engine.h"
 #include "ingest/ingest.h"
 #include "jobs/jobs.h"
+#include "journal/journal.h"
 #include "lake/internal.h"
 #include "query/query.h"
+#include "query/relations.h"
 #include "query/saved.h"
 #include "search/search.h"
 #include "storage/objects.h"
@@ -38,7 +40,12 @@ struct lake {
     struct query_saved *saved;
     struct search *search;
     struct keeper *keeper;
+    struct journal *journal;
+    struct journal_source journal_source;
+    struct query_relations journal_relation;
+    const struct query_relations *relations[1];
     _Atomic(struct follower *) follower; /* commits of the opening find none */
+    _Atomic(struct scribe *) scribe;
     struct failures *failures;
     struct repeats *repeats;
     struct job_kind kinds[3];
@@ -139,8 +146,12 @@ static void wake_follower(void *context)
 
 static void on_commit(void *context, uint64_t sequence)
 {
+    struct lake *lake = context;
+    struct scribe *scribe = atomic_load(&lake->scribe);
     (void)sequence;
-    wake_follower(context);
+    wake_follower(lake);
+    if (scribe)
+        scribe_wake(scribe);
 }
 
 static enum lh_code open_search(struct lake *lake, struct lh_error *err)
@@ -180,6 +191,8 @@ static enum lh_code open_work(struct lake *lake, struct lh_error *err)
         .engine = lake->engine,
         .catalog = lake->catalog,
         .storage = lake->storage,
+        .relations = lake->relations,
+        .relation_count = 1,
         .table_functions = search_table_functions,
         .table_function_count = search_table_function_count,
         .table_function_stamp = search_stamp,
@@ -198,6 +211,20 @@ static enum lh_code open_work(struct lake *lake, struct lh_error *err)
     };
     memcpy(lake->kinds, kinds, sizeof(kinds));
     return jobs_start(lake->jobs, lake->kinds, sizeof(lake->kinds) / sizeof(lake->kinds[0]), err);
+}
+
+static enum lh_code open_journal(struct lake *lake, struct lh_error *err)
+{
+    const struct journal_options options = {
+        .storage = lake->storage,
+        .engine = lake->engine,
+        .epoch = catalog_epoch(lake->catalog),
+    };
+    enum lh_code code = journal_open(&options, &lake->journal, err);
+    lake->journal_source = (struct journal_source){lake->journal, &lake->scribe};
+    lake->journal_relation = journal_relation(&lake->journal_source);
+    lake->relations[0] = &lake->journal_relation;
+    return code;
 }
 
 /* What rests on a dataset; while the lake is opened, nobody drops one. */
@@ -223,6 +250,20 @@ static enum lh_code start_keeper(struct lake *lake, struct lh_error *err)
         .retention_ms = lake->settings->catalog.version_retention_s * 1000,
     };
     return keeper_start(&options, &lake->keeper, err);
+}
+
+static enum lh_code start_followers(struct lake *lake, struct lh_error *err)
+{
+    struct follower *follower = NULL;
+    struct scribe *scribe = NULL;
+    enum lh_code code = scribe_start(lake->catalog, lake->journal, &scribe, err);
+    if (code)
+        return code;
+    atomic_store(&lake->scribe, scribe);
+    code = follower_start(lake->catalog, lake->jobs, lake->search, &follower, err);
+    if (!code)
+        atomic_store(&lake->follower, follower);
+    return code;
 }
 
 static enum lh_code open_parts(struct lake *lake, struct lh_error *err)
@@ -253,15 +294,12 @@ static enum lh_code open_parts(struct lake *lake, struct lh_error *err)
     if (!code)
         code = catalog_open(lake->storage, &catalog, &lake->catalog, err);
     if (!code)
+        code = open_journal(lake, err);
+    if (!code)
         code = open_work(lake, err);
     if (!code)
         code = start_keeper(lake, err);
-    struct follower *follower = NULL;
-    if (!code)
-        code = follower_start(lake->catalog, lake->jobs, lake->search, &follower, err);
-    if (!code)
-        atomic_store(&lake->follower, follower);
-    return code;
+    return code ? code : start_followers(lake, err);
 }
 
 enum lh_code lake_open(const struct settings *settings, struct lake **ret, struct lh_error *err)
@@ -296,18 +334,30 @@ bool lake_drain(struct lake *lake)
     return jobs_drain(lake->jobs, lake->settings->server.drain_ms);
 }
 
+/* What was committed to the last is written down; else the next opening does. */
+static void end_scribe(struct scribe *scribe)
+{
+    struct lh_error err = LH_ERROR_NONE;
+    if (scribe && scribe_sync(scribe, &err))
+        lh_log_error(LH_LOG_WARN, "lake.journal", &err);
+    scribe_free(scribe);
+}
+
 void lake_close(struct lake *lake)
 {
     if (!lake)
         return;
     keeper_stop(lake->keeper);
     follower_stop(atomic_load(&lake->follower));
+    scribe_stop(atomic_load(&lake->scribe));
     jobs_close(lake->jobs);
     lh_pool_free(lake->pool);
     follower_free(atomic_exchange(&lake->follower, NULL)); /* nobody commits any more */
+    end_scribe(atomic_exchange(&lake->scribe, NULL));
     search_close(lake->search);
     query_engine_free(lake->query);
     ingest_free(lake->ingest);
+    journal_close(lake->journal);
     catalog_close(lake->catalog);
     engine_close(lake->engine);
     query_saved_close(lake->saved);
@@ -371,6 +421,16 @@ struct ingest *lake_ingest(struct lake *lake)
 struct query_engine *lake_query(struct lake *lake)
 {
     return lake->query;
+}
+
+struct journal *lake_journal(struct lake *lake)
+{
+    return lake->journal;
+}
+
+enum lh_code lake_sync_journal(struct lake *lake, struct lh_error *err)
+{
+    return scribe_sync(atomic_load(&lake->scribe), err);
 }
 
 struct access_keys *lake_keys(struct lake *lake)
@@ -467,7 +527,23 @@ void lake_write_meter(struct lake *lake, struct lh_buf *buf)
     pthread_mutex_unlock(&lake->meter_lock);
 }
 
-#define OWN_PROBLEMS_MAX 9
+#define OWN_PROBLEMS_MAX 11
+
+static size_t journal_problems(struct lake *lake, struct lh_arena *arena, struct lake_problem *ret)
+{
+    size_t count = 0;
+    struct journal_stats stats;
+    journal_stats(lake->journal, &stats);
+    struct lh_str damage = journal_damage(lake->journal, arena);
+    if (damage.data)
+        ret[count++] = (struct lake_problem){lh_lit("journal"), lh_lit("records"), damage};
+    if (!stats.is_writable)
+        ret[count++] = (struct lake_problem){
+            lh_lit("journal"), lh_lit("log"),
+            lh_lit("The disk failed while the journal was written; restart to recover. Commits go "
+                   "on and are written down then.")};
+    return count;
+}
 
 static size_t own_problems(struct lake *lake, struct lh_arena *arena, struct lake_problem *ret)
 {
@@ -504,6 +580,7 @@ static size_t own_problems(struct lake *lake, struct lh_arena *arena, struct lak
         ret[count++] = (struct lake_problem){
             lh_lit("objects"), lh_lit("primary"),
             lh_lit("Writing has stopped after a change of unknown outcome; restart to recover.")};
+    count += journal_problems(lake, arena, ret + count);
     int64_t held = jobs_counts(lake->jobs).held;
     if (held)
         ret[count++] = (struct lake_problem){

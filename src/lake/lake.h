@@ -24,6 +24,10 @@ struct query_engine;
 struct search;
 struct access_keys;
 struct query_saved;
+struct journal;
+
+/* query_principal.grants of who may read all datasets but not the journal. */
+#define LAKE_GRANTS_WITHOUT_JOURNAL lh_lit("all but the journal")
 
 struct lake; /* opaque; made by lake_open, ended by lake_close */
 
@@ -56,7 +60,11 @@ struct query_engine *lake_query(struct lake *lake);
 struct query_saved *lake_saved(struct lake *lake); /* queries by name */
 struct search *lake_search(struct lake *lake);
 struct access_keys *
-lake_keys(struct lake *lake);                    /* of callers, whether they are asked for or not */
+lake_keys(struct lake *lake); /* of callers, whether they are asked for or not */
+struct journal *lake_journal(struct lake *lake);
+/* Brings every commit that was acknowledged into the journal: before it is read. Cheap if nothing
+ * was committed since. */
+enum lh_code lake_sync_journal(struct lake *lake, struct lh_error *err) LH_MUST_USE;
 int64_t lake_opened_ms(const struct lake *lake); /* wall time */
 int64_t lake_uptime_ms(const struct lake *lake);
 int64_t lake_recovery_ms(const struct lake *lake); /* how long lake_open took */

@@ -4,6 +4,7 @@
 #include "catalog/verify.h"
 #include "engine/engine.h"
 #include "jobs/verify.h"
+#include "journal/verify.h"
 #include "lake/internal.h"
 #include "lake/lake.h"
 #include "query/saved.h"
@@ -13,6 +14,7 @@
 struct looker {
     struct storage *storage;
     struct engine *engine;
+    struct commit_list *commits;
 };
 
 /* The footer must say what the manifest says: a checksum alone proves only that nothing changed
@@ -51,15 +53,44 @@ struct reports {
     int64_t saved;
     int64_t epochs;
     int64_t repeats;
+    int64_t journal;
 };
+
+static void note_version(void *context, const struct catalog_version *version)
+{
+    commit_list_add(((struct looker *)context)->commits, version);
+}
+
+static enum lh_code look_at_journal(struct looker *looker, struct reports *ret,
+                                    struct lh_error *err)
+{
+    const struct journal_verify_options options = {
+        .engine = looker->engine, .visit = commit_list_visit, .context = looker->commits};
+    enum lh_code code = journal_verify(looker->storage, &options, &ret->others, &ret->journal, err);
+    /* Segments that nobody looked into may hold any of them. */
+    if (!code && looker->engine)
+        commit_list_compare(looker->commits, &ret->others);
+    return code;
+}
 
 static enum lh_code look(struct looker *looker, const struct lake_verify_options *options,
                          struct lh_arena *arena, struct reports *ret, struct lh_error *err)
 {
     const struct catalog_verify_options catalog = {
-        .inspect = options->skip_footers ? NULL : inspect, .context = looker};
+        .skip_objects = options->only_journal,
+        .inspect = options->skip_footers || options->only_journal ? NULL : inspect,
+        .version = note_version,
+        .context = looker,
+    };
     ret->others.arena = arena;
     enum lh_code code = catalog_verify(looker->storage, &catalog, arena, &ret->catalog, err);
+    if (!code)
+        code = look_at_journal(looker, ret, err);
+    if (options->only_journal) {
+        ret->catalog = (struct catalog_report){.versions = ret->catalog.versions,
+                                               .datasets = ret->catalog.datasets};
+        return code;
+    }
     if (!code)
         code = catalog_verify_epochs(looker->storage, &ret->others, &ret->epochs, err);
     if (!code)
@@ -126,6 +157,7 @@ static void sum_up(const struct reports *reports, struct lh_arena *arena, struct
         .saved = reports->saved,
         .epochs = reports->epochs,
         .repeats = reports->repeats,
+        .journal_records = reports->journal,
     };
     (void)gather(reports, false, ret->findings, gather(reports, true, ret->findings, 0));
 }
@@ -133,7 +165,7 @@ static void sum_up(const struct reports *reports, struct lh_arena *arena, struct
 enum lh_code lake_verify(const struct lake_verify_options *options, struct lh_arena *arena,
                          struct lake_report *ret, struct lh_error *err)
 {
-    struct looker looker = {0};
+    struct looker looker = {.commits = commit_list_new(arena)};
     struct lake_holder holder = {0};
     struct reports reports = {0};
     const struct storage_options storage = {.path = options->root, .access = STORAGE_READ};

@@ -23,12 +23,14 @@ struct lake_report {
     int64_t keys;
     int64_t saved; /* names of queries */
     int64_t epochs;
+    int64_t journal_records;
     int64_t repeats; /* answers that are kept for requests with an Idempotency-Key */
 };
 
 struct lake_verify_options {
     struct lh_str root; /* the data folder */
     bool skip_footers;  /* do not ask the engine what stands in the data files */
+    bool only_journal;  /* and whether the commits stand in it */
 };
 
 /* Findings are the result, not a failure. LH_LOCKED: a process has the lake open; LH_NOT_FOUND and

@@ -43,6 +43,8 @@ struct op_statement {
     struct lh_str format; /* absent: what the caller accepts */
     bool escapes_formulas;
 };
+/* query.c: as whom the caller's SQL is run. */
+struct query_principal op_query_principal(const struct op_call *call);
 /* query.c: runs it with the caller's rights and writes its rows. */
 enum lh_code op_run_statement(struct op_call *call, const struct op_statement *statement,
                               struct op_reply *reply, struct lh_error *err) LH_MUST_USE;
@@ -65,6 +67,12 @@ extern const struct op op_datasets_delete;
 extern const struct op op_datasets_undo;
 extern const struct op op_datasets_diff;
 extern const struct op op_catalog_expire;
+extern const struct op op_journal_recent;
+extern const struct op op_journal_history;
+extern const struct op op_journal_event;
+extern const struct op op_journal_update;
+extern const struct op op_journal_flush;
+extern const struct op op_journal_stats;
 extern const struct op op_ingest_file;
 extern const struct op op_query_sql;
 extern const struct op op_query_explain;

@@ -106,7 +106,7 @@ static const struct lh_fields save_fields =
 static enum lh_code save(struct op_call *call, const struct save_args *args, int64_t over,
                          struct op_reply *reply, struct lh_error *err)
 {
-    const struct query_principal principal = {.is_trusted = call->principal->is_unmasked};
+    const struct query_principal principal = op_query_principal(call);
     const struct query_request request = {.sql = args->sql, .received_us = call->received_us};
     struct query_saved_query query = {
         .name = args->name,

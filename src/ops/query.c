@@ -71,10 +71,12 @@ static const struct lh_fields sql_fields = LH_FIELDS_OF(struct sql_args, "QueryS
 
 /* The administrator of this house sees everything. Others need the lane of DESIGN 5, and query_open
  * refuses them. */
-static struct query_principal principal_of(const struct op_call *call)
+struct query_principal op_query_principal(const struct op_call *call)
 {
     return (struct query_principal){
         .is_trusted = call->principal->is_unmasked,
+        .grants = access_check(call->principal, "journal.read", NULL) ? LAKE_GRANTS_WITHOUT_JOURNAL
+                                                                      : (struct lh_str){0},
     };
 }
 
@@ -87,7 +89,7 @@ enum lh_code op_run_statement(struct op_call *call, const struct op_statement *s
                               struct op_reply *reply, struct lh_error *err)
 {
     const struct settings_query *limits = &lake_settings(call->lake)->query;
-    const struct query_principal principal = principal_of(call);
+    const struct query_principal principal = op_query_principal(call);
     const struct query_encode_options options = {.escapes_formulas = statement->escapes_formulas};
     struct query_request request = {
         .sql = statement->sql,
@@ -184,7 +186,7 @@ static enum lh_code run_explain(struct op_call *call, const void *raw, struct op
                                 struct lh_error *err)
 {
     const struct explain_args *args = raw;
-    const struct query_principal principal = principal_of(call);
+    const struct query_principal principal = op_query_principal(call);
     const struct query_request request = {
         .sql = args->sql,
         .parameters = args->parameters.value,

@@ -1,0 +1,387 @@
+#include "journal/journal.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/engine.h"
+#include "journal/internal.h"
+
+#define ROLL_RECORDS 10000
+#define ROLL_AGE_MS ((int64_t)24 * 3600 * 1000)
+#define DAMAGE_BYTES_MAX 2048
+
+void journal_say_damage(struct journal *journal, const char *format, ...)
+{
+    struct lh_buf buf;
+    va_list args;
+    lh_buf_init(&buf, DAMAGE_BYTES_MAX);
+    if (journal->damage)
+        lh_buf_printf(&buf, "%s ", journal->damage);
+    va_start(args, format);
+    lh_buf_vprintf(&buf, format, args);
+    va_end(args);
+    if (!buf.is_over) { /* else what is said already suffices */
+        free(journal->damage);
+        journal->damage = buf.data;
+        buf = (struct lh_buf){0};
+    }
+    lh_buf_release(&buf);
+}
+
+/* --- what records mean */
+
+static void note_commit(struct journal *journal, const struct record *record)
+{
+    const struct journal_event *event = &record->event;
+    if (event->lake_sequence < journal->drained)
+        return;
+    if (event->lake_sequence > journal->drained) {
+        journal->drained = event->lake_sequence;
+        journal->id_count = 0;
+    }
+    if (journal->id_count < JOURNAL_IDS_MAX && event->id.len == LH_UUID_TEXT_BYTES)
+        memcpy(journal->ids[journal->id_count++], event->id.data, LH_UUID_TEXT_BYTES);
+}
+
+static void end_intent(struct journal *journal, uint64_t sequence)
+{
+    struct record_list *intents = &journal->intents;
+    for (size_t i = 0; i < intents->count; i++) {
+        if (intents->items[i]->sequence != sequence)
+            continue;
+        record_unref(intents->items[i]);
+        memmove(&intents->items[i], &intents->items[i + 1],
+                (intents->count - i - 1) * sizeof(struct record *));
+        intents->count--;
+        return;
+    }
+}
+
+void journal_note_record(struct journal *journal, struct record *record)
+{
+    if (record->kind == RECORD_INTENT)
+        record_list_add(&journal->intents, record_ref(record));
+    if (record->intent)
+        end_intent(journal, record->intent);
+    if (record->kind != RECORD_EVENT)
+        return;
+    journal->event_count++;
+    journal->buffered++;
+    if (record->event.lake_sequence)
+        note_commit(journal, record);
+}
+
+/* --- opening */
+
+struct opening {
+    struct journal *journal;
+    struct lh_arena *arena;
+    struct journal_file *logs, *segments;
+    size_t log_count, segment_count;
+    struct lh_str *leftovers; /* to the trash once all is open */
+    size_t leftover_count;
+    int64_t good_bytes; /* of the newest log */
+    bool has_log;       /* one that can go on */
+    bool knows_counts;  /* a log's head told what came before it */
+};
+
+/* One that stands wholly in the one before it is what a failed attempt left. */
+static enum lh_code open_segments(struct opening *opening, struct lh_error *err)
+{
+    struct journal *journal = opening->journal;
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < opening->segment_count && !code; i++) {
+        const struct journal_file *file = &opening->segments[i];
+        struct lh_str path;
+        if (file->last <= journal->rolled) {
+            opening->leftovers[opening->leftover_count++] = file->key;
+            continue;
+        }
+        if (file->first > journal->rolled + 1)
+            journal_say_damage(journal, "Records %llu to %llu of the journal are missing.",
+                               (unsigned long long)journal->rolled + 1,
+                               (unsigned long long)file->first - 1);
+        code = storage_object_path(journal->options.storage, STORAGE_PRIMARY, file->key,
+                                   opening->arena, &path, err);
+        if (!code)
+            code = segment_add(journal, file->first, file->last, path.data, err);
+    }
+    return code;
+}
+
+static void take_head(struct opening *opening, const struct log_head *head)
+{
+    struct journal *journal = opening->journal;
+    opening->knows_counts = true;
+    journal->event_count = head->event_count;
+    journal->drained = head->drained;
+    journal->id_count = head->id_count < JOURNAL_IDS_MAX ? head->id_count : JOURNAL_IDS_MAX;
+    for (size_t i = 0; i < journal->id_count; i++)
+        memcpy(journal->ids[i], head->ids[i].data, LH_UUID_TEXT_BYTES);
+}
+
+static void check_place(struct journal *journal, const struct journal_file *file,
+                        const struct log_content *content)
+{
+    if (file->first > journal->sequence + 1)
+        journal_say_damage(journal, "Records %llu to %llu of the journal are missing.",
+                           (unsigned long long)journal->sequence + 1,
+                           (unsigned long long)file->first - 1);
+    if (content->damage_count)
+        journal_say_damage(journal, "The chain of the journal is broken at record %llu, in '%.*s'.",
+                           (unsigned long long)content->damaged_at, LH_ARG(file->key));
+}
+
+static enum lh_code open_log(struct opening *opening, const struct journal_file *file, bool is_last,
+                             struct lh_error *err)
+{
+    struct journal *journal = opening->journal;
+    struct log_content content;
+    enum lh_code code = log_read(journal->options.storage, file, opening->arena, &content, err);
+    if (code)
+        return code;
+    size_t count = content.records.count;
+    uint64_t last = count ? content.records.items[count - 1]->sequence : file->first - 1;
+    check_place(journal, file, &content);
+    if (!is_last && content.torn_bytes)
+        journal_say_damage(journal, "'%.*s' ends in the middle of a record.", LH_ARG(file->key));
+    else if (content.torn_bytes)
+        lh_log(LH_LOG_WARN, "journal.torn",
+               "%lld bytes at the journal's end, which were never acknowledged, were cut off.",
+               (long long)content.torn_bytes);
+    if (content.has_head && !opening->knows_counts && (last > journal->rolled || is_last))
+        take_head(opening, &content.head);
+    if (last > journal->sequence || (is_last && last == journal->sequence)) {
+        journal->sequence = last;
+        memcpy(journal->hash,
+               count ? content.records.items[count - 1]->hash : content.head.previous,
+               LH_SHA256_BYTES);
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct record *record = content.records.items[i];
+        if (record->sequence <= journal->rolled)
+            continue;
+        record_list_add(&journal->tail, record_ref(record));
+        journal_note_record(journal, record);
+        if (!journal->log_since_ms)
+            journal->log_since_ms = lh_clock_unix_ms();
+    }
+    if (is_last && content.has_head) {
+        opening->has_log = true;
+        opening->good_bytes = content.good_bytes;
+        journal->log_first = file->first;
+    } else if (last <= journal->rolled && !content.damage_count && !content.torn_bytes) {
+        opening->leftovers[opening->leftover_count++] = file->key;
+    }
+    record_list_release(&content.records);
+    return LH_OK;
+}
+
+/* What came before the logs, from the segments themselves. */
+static enum lh_code ask_segments(struct journal *journal, struct lh_error *err)
+{
+    struct lh_buf buf;
+    struct engine_cursor *cursor = NULL;
+    const struct engine_chunk *chunk = NULL;
+    if (!journal->segment_count)
+        return LH_OK;
+    lh_buf_init(&buf, (size_t)64 << 20);
+    lh_buf_append_str(&buf, lh_lit("SELECT count(*) FILTER (kind = 1), coalesce(max(lake_sequence),"
+                                   " 0)::BIGINT, arg_max(hash, sequence) FROM read_parquet(["));
+    for (size_t i = 0; i < journal->segment_count; i++) {
+        lh_buf_append_str(&buf, i ? lh_lit(", ") : lh_lit(""));
+        engine_quote_path(&buf, lh_str_of(journal->segments[i].path));
+    }
+    lh_buf_append_str(&buf, lh_lit("], hive_partitioning = false)"));
+    enum lh_code code = lh_buf_check(&buf, "The list of segments", err);
+    if (!code)
+        code = engine_query(journal->options.engine, lh_buf_str(&buf), NULL, NULL, &cursor, err);
+    if (!code)
+        code = engine_cursor_next(cursor, &chunk, err);
+    if (!code && chunk) {
+        struct lh_str hash = engine_vector_str(&chunk->columns[2], 0);
+        journal->event_count += (uint64_t)((const int64_t *)chunk->columns[0].data)[0];
+        uint64_t drained = (uint64_t)((const int64_t *)chunk->columns[1].data)[0];
+        if (drained > journal->drained)
+            journal->drained = drained;
+        if (journal->sequence == journal->rolled && hash.len == LH_SHA256_BYTES)
+            memcpy(journal->hash, hash.data, LH_SHA256_BYTES);
+    }
+    engine_cursor_close(cursor);
+    lh_buf_release(&buf);
+    return code;
+}
+
+/* A clean end said where it was: what is less now was taken away. */
+static void compare_note(struct journal *journal, const struct journal_note *note)
+{
+    if (!note->is_there || note->sequence < journal->sequence)
+        return;
+    bool is_same = memcmp(note->hash, journal->hash, LH_SHA256_BYTES) == 0;
+    if (note->sequence == journal->sequence && is_same)
+        return;
+    if (note->sequence > journal->sequence)
+        journal_say_damage(journal, "Records %llu to %llu at the journal's end are missing.",
+                           (unsigned long long)journal->sequence + 1,
+                           (unsigned long long)note->sequence);
+    else
+        journal_say_damage(journal, "The newest record of the journal, %llu, was changed.",
+                           (unsigned long long)note->sequence);
+    /* The hole stays where it is: later records do not take the numbers of those that are gone. */
+    journal->sequence = note->sequence;
+    memcpy(journal->hash, note->hash, LH_SHA256_BYTES);
+}
+
+static enum lh_code open_files(struct opening *opening, struct lh_error *err)
+{
+    struct journal *journal = opening->journal;
+    struct storage *storage = journal->options.storage;
+    struct journal_note note;
+    enum lh_code code = log_list(storage, opening->arena, &opening->logs, &opening->log_count, err);
+    if (!code)
+        code =
+            segment_list(storage, opening->arena, &opening->segments, &opening->segment_count, err);
+    if (code)
+        return code;
+    opening->leftovers = lh_arena_array(
+        opening->arena, opening->log_count + opening->segment_count + 1, sizeof(struct lh_str));
+    code = open_segments(opening, err);
+    journal->sequence = journal->rolled;
+    for (size_t i = 0; i < opening->log_count && !code; i++)
+        code = open_log(opening, &opening->logs[i], i + 1 == opening->log_count, err);
+    if (!code && !opening->knows_counts)
+        code = ask_segments(journal, err);
+    if (code)
+        return code;
+    note_read(storage, opening->arena, &note);
+    uint64_t found = journal->sequence;
+    compare_note(journal, &note);
+    if (opening->has_log && found == journal->sequence)
+        return storage_log_open(storage, log_key(journal->log_first, opening->arena),
+                                opening->good_bytes, &journal->log, err);
+    return journal_new_log(journal, err);
+}
+
+/* What earlier ends left. That it cannot be moved harms nobody: the next opening tries again. */
+static void remove_leftovers(const struct opening *opening)
+{
+    struct lh_error err = LH_ERROR_NONE;
+    if (opening->leftover_count && storage_trash(opening->journal->options.storage, STORAGE_PRIMARY,
+                                                 opening->leftovers, opening->leftover_count, &err))
+        lh_log_error(LH_LOG_WARN, "journal.leftovers", &err);
+}
+
+enum lh_code journal_open(const struct journal_options *options, struct journal **ret,
+                          struct lh_error *err)
+{
+    struct journal *journal = lh_allocate(1, sizeof *journal);
+    struct opening opening = {.journal = journal, .arena = lh_arena_new(0)};
+    journal->options = *options;
+    if (!journal->options.roll_records)
+        journal->options.roll_records = ROLL_RECORDS;
+    if (!journal->options.roll_age_ms)
+        journal->options.roll_age_ms = ROLL_AGE_MS;
+    journal->ids = lh_allocate(JOURNAL_IDS_MAX, sizeof *journal->ids);
+    pthread_mutex_init(&journal->roll_mutex, NULL);
+    pthread_mutex_init(&journal->mutex, NULL);
+    pthread_cond_init(&journal->changed, NULL);
+    enum lh_code code = segment_register(journal, err);
+    if (!code)
+        code = open_files(&opening, err);
+    if (!code)
+        remove_leftovers(&opening);
+    lh_arena_free(opening.arena);
+    if (code) {
+        journal->is_stopped = true; /* no note: it was never open */
+        journal_close(journal);
+        return code;
+    }
+    *ret = journal;
+    return LH_OK;
+}
+
+void journal_close(struct journal *journal)
+{
+    if (!journal)
+        return;
+    struct lh_error err = LH_ERROR_NONE;
+    if (!journal->is_stopped && journal->sequence &&
+        note_write(journal->options.storage, journal->sequence, journal->hash, &err))
+        lh_log_error(LH_LOG_WARN, "journal.close", &err);
+    storage_log_close(journal->log);
+    record_list_release(&journal->tail);
+    record_list_release(&journal->intents);
+    for (size_t i = 0; i < journal->segment_count; i++)
+        free(journal->segments[i].path);
+    free(journal->segments);
+    free(journal->ids);
+    free(journal->damage);
+    pthread_cond_destroy(&journal->changed);
+    pthread_mutex_destroy(&journal->mutex);
+    pthread_mutex_destroy(&journal->roll_mutex);
+    free(journal);
+}
+
+/* --- asking */
+
+void journal_open_intents(struct journal *journal, struct lh_arena *arena,
+                          struct journal_intent **ret, size_t *ret_count)
+{
+    pthread_mutex_lock(&journal->mutex);
+    size_t count = journal->intents.count;
+    struct journal_intent *items = lh_arena_array(arena, count + 1, sizeof *items);
+    for (size_t i = 0; i < count; i++) {
+        struct lh_str *texts[JOURNAL_TEXT_COUNT];
+        items[i] = (struct journal_intent){journal->intents.items[i]->sequence,
+                                           journal->intents.items[i]->event};
+        journal_event_texts(&items[i].event, texts);
+        for (size_t k = 0; k < JOURNAL_TEXT_COUNT; k++)
+            *texts[k] = lh_arena_str(arena, *texts[k]);
+    }
+    pthread_mutex_unlock(&journal->mutex);
+    *ret = items;
+    *ret_count = count;
+}
+
+uint64_t journal_drained(struct journal *journal, struct lh_arena *arena, struct lh_str **ret_ids,
+                         size_t *ret_count)
+{
+    pthread_mutex_lock(&journal->mutex);
+    uint64_t drained = journal->drained;
+    size_t count = journal->id_count;
+    struct lh_str *ids = lh_arena_array(arena, count + 1, sizeof *ids);
+    for (size_t i = 0; i < count; i++)
+        ids[i] = lh_arena_str(arena, lh_str_of(journal->ids[i]));
+    pthread_mutex_unlock(&journal->mutex);
+    *ret_ids = ids;
+    *ret_count = count;
+    return drained;
+}
+
+void journal_stats(struct journal *journal, struct journal_stats *ret)
+{
+    pthread_mutex_lock(&journal->mutex);
+    *ret = (struct journal_stats){
+        .events = (int64_t)journal->event_count,
+        .buffered = journal->buffered,
+        .persisted = (int64_t)journal->event_count - journal->buffered,
+        .segments = (int64_t)journal->segment_count,
+        .appends = journal->appends,
+        .syncs = journal->syncs,
+        .open_intents = (int64_t)journal->intents.count,
+        .sequence = journal->sequence,
+        .is_writable = !journal->is_stopped,
+    };
+    lh_hex(journal->hash, LH_SHA256_BYTES, ret->hash);
+    pthread_mutex_unlock(&journal->mutex);
+}
+
+struct lh_str journal_damage(struct journal *journal, struct lh_arena *arena)
+{
+    pthread_mutex_lock(&journal->mutex);
+    struct lh_str text = lh_arena_str(arena, lh_str_of(journal->damage));
+    pthread_mutex_unlock(&journal->mutex);
+    return text;
+}

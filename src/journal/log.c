@@ -1,0 +1,255 @@
+#include "base/json.h"
+#include "journal/internal.h"
+
+#include <stdlib.h>
+
+#define NUMBER_DIGITS 20
+#define NOTE_BYTES_MAX ((size_t)4096)
+
+void record_list_add(struct record_list *list, struct record *record)
+{
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity ? list->capacity * 2 : 256;
+        struct record **items = lh_allocate(capacity, sizeof *items);
+        if (list->count)
+            memcpy(items, list->items, list->count * sizeof *items);
+        free(list->items);
+        list->items = items;
+        list->capacity = capacity;
+    }
+    list->items[list->count++] = record;
+}
+
+void record_list_release(struct record_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        record_unref(list->items[i]);
+    free(list->items);
+    *list = (struct record_list){0};
+}
+
+/* --- names */
+
+struct lh_str log_key(uint64_t first, struct lh_arena *arena)
+{
+    return lh_arena_printf(arena, JOURNAL_LOG_FOLDER "/%020llu.log", (unsigned long long)first);
+}
+
+struct lh_str segment_key(uint64_t first, uint64_t last, struct lh_arena *arena)
+{
+    return lh_arena_printf(arena, JOURNAL_SEGMENT_FOLDER "/%020llu-%020llu.parquet",
+                           (unsigned long long)first, (unsigned long long)last);
+}
+
+static bool read_number(struct lh_str digits, uint64_t *ret)
+{
+    int64_t value = 0;
+    if (digits.len != NUMBER_DIGITS || !lh_str_to_int(digits, &value) || value < 1)
+        return false;
+    *ret = (uint64_t)value;
+    return true;
+}
+
+static bool read_log_name(struct lh_str name, struct journal_file *ret)
+{
+    return name.len == NUMBER_DIGITS + 4 && lh_str_ends_with(name, lh_lit(".log")) &&
+           read_number(lh_str_slice(name, 0, NUMBER_DIGITS), &ret->first);
+}
+
+static bool read_segment_name(struct lh_str name, struct journal_file *ret)
+{
+    return name.len == 2 * NUMBER_DIGITS + 9 && name.data[NUMBER_DIGITS] == '-' &&
+           lh_str_ends_with(name, lh_lit(".parquet")) &&
+           read_number(lh_str_slice(name, 0, NUMBER_DIGITS), &ret->first) &&
+           read_number(lh_str_slice(name, NUMBER_DIGITS + 1, NUMBER_DIGITS), &ret->last) &&
+           ret->last >= ret->first;
+}
+
+static int compare_files(const void *a, const void *b)
+{
+    const struct journal_file *x = a, *y = b;
+    if (x->first != y->first)
+        return x->first < y->first ? -1 : 1;
+    return x->last > y->last ? -1 : x->last < y->last;
+}
+
+static enum lh_code list_files(struct storage *storage, struct lh_str folder,
+                               bool (*read_name)(struct lh_str, struct journal_file *),
+                               struct lh_arena *arena, struct journal_file **ret, size_t *ret_count,
+                               struct lh_error *err)
+{
+    struct storage_entry *entries = NULL;
+    size_t count = 0, kept = 0;
+    enum lh_code code =
+        storage_list(storage, STORAGE_PRIMARY, folder, arena, &entries, &count, err);
+    if (code)
+        return code;
+    struct journal_file *files = lh_arena_array(arena, count + 1, sizeof *files);
+    for (size_t i = 0; i < count; i++) {
+        struct journal_file file = {.key = entries[i].key, .bytes = entries[i].bytes};
+        if (!entries[i].is_folder && !entries[i].is_special && read_name(entries[i].name, &file))
+            files[kept++] = file;
+    }
+    if (kept)
+        qsort(files, kept, sizeof *files, compare_files);
+    *ret = files;
+    *ret_count = kept;
+    return LH_OK;
+}
+
+enum lh_code log_list(struct storage *storage, struct lh_arena *arena, struct journal_file **ret,
+                      size_t *ret_count, struct lh_error *err)
+{
+    return list_files(storage, lh_lit(JOURNAL_LOG_FOLDER), read_log_name, arena, ret, ret_count,
+                      err);
+}
+
+enum lh_code segment_list(struct storage *storage, struct lh_arena *arena,
+                          struct journal_file **ret, size_t *ret_count, struct lh_error *err)
+{
+    return list_files(storage, lh_lit(JOURNAL_SEGMENT_FOLDER), read_segment_name, arena, ret,
+                      ret_count, err);
+}
+
+/* --- reading a log */
+
+struct reading {
+    struct lh_str bytes;
+    size_t at;
+    uint64_t expected;
+    uint8_t previous[LH_SHA256_BYTES];
+    size_t whole; /* records up to the last whole atom */
+    struct log_content *content;
+};
+
+static void note_damage(struct reading *reading)
+{
+    if (!reading->content->damaged_at)
+        reading->content->damaged_at = reading->expected;
+    reading->content->damage_count++;
+}
+
+/* True if there is a frame at or behind `at`; then that is where it is. */
+static bool find_frame(struct reading *reading, struct record **ret, size_t *ret_bytes)
+{
+    for (size_t at = reading->at; at + 4 <= reading->bytes.len; at++) {
+        const char *next = memchr(reading->bytes.data + at, 'L', reading->bytes.len - at);
+        if (!next)
+            return false;
+        at = (size_t)(next - reading->bytes.data);
+        struct lh_str rest = {next, reading->bytes.len - at};
+        if (record_decode(rest, ret, ret_bytes) == LH_OK) {
+            reading->at = at;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void take(struct reading *reading, struct record *record, size_t bytes)
+{
+    struct log_content *content = reading->content;
+    bool is_next = record->sequence == reading->expected &&
+                   memcmp(record->previous, reading->previous, LH_SHA256_BYTES) == 0;
+    if (!is_next)
+        note_damage(reading);
+    reading->at += bytes;
+    if (record->sequence < reading->expected) { /* out of its place: it has none */
+        record_unref(record);
+        return;
+    }
+    reading->expected = record->sequence + 1;
+    memcpy(reading->previous, record->hash, LH_SHA256_BYTES);
+    record_list_add(&content->records, record);
+    if (!record->has_more) {
+        reading->whole = content->records.count;
+        content->good_bytes = (int64_t)reading->at;
+    }
+}
+
+static void read_records(struct reading *reading)
+{
+    struct log_content *content = reading->content;
+    while (reading->at < reading->bytes.len) {
+        struct record *record = NULL;
+        size_t bytes = 0, at = reading->at;
+        if (!find_frame(reading, &record, &bytes))
+            break;
+        if (reading->at != at)
+            note_damage(reading); /* something whole stands behind what is not */
+        take(reading, record, bytes);
+    }
+    /* An atom without its end was never acknowledged. */
+    while (content->records.count > reading->whole)
+        record_unref(content->records.items[--content->records.count]);
+    content->torn_bytes = (int64_t)reading->bytes.len - content->good_bytes;
+}
+
+enum lh_code log_read(struct storage *storage, const struct journal_file *file,
+                      struct lh_arena *arena, struct log_content *ret, struct lh_error *err)
+{
+    struct reading reading = {.content = ret};
+    struct lh_str bytes = {0};
+    size_t head_bytes = 0;
+    *ret = (struct log_content){.head.first_sequence = file->first};
+    enum lh_code code =
+        storage_get(storage, STORAGE_PRIMARY, file->key, JOURNAL_LOG_BYTES_MAX, arena, &bytes, err);
+    if (code)
+        return code;
+    struct log_head head;
+    code = log_head_decode(bytes, file->key, arena, &head, &head_bytes, err);
+    if (code && code != LH_DAMAGED)
+        return code;
+    reading.bytes = bytes;
+    reading.expected = file->first;
+    if (!code && head.first_sequence == file->first) {
+        ret->head = head;
+        ret->has_head = true;
+        ret->good_bytes = (int64_t)head_bytes;
+        reading.at = head_bytes;
+        memcpy(reading.previous, head.previous, sizeof head.previous);
+    } else {
+        note_damage(&reading);
+    }
+    read_records(&reading);
+    return LH_OK;
+}
+
+/* --- the note of a clean end */
+
+void note_read(struct storage *storage, struct lh_arena *arena, struct journal_note *ret)
+{
+    struct lh_str text = {0};
+    json_t *json = NULL;
+    *ret = (struct journal_note){.is_there = false};
+    if (storage_get(storage, STORAGE_PRIMARY, lh_lit(JOURNAL_NOTE_KEY), NOTE_BYTES_MAX, arena,
+                    &text, NULL) ||
+        lh_json_parse(text, "The note", NOTE_BYTES_MAX, &json, NULL))
+        return;
+    int64_t sequence = json_integer_value(json_object_get(json, "sequence"));
+    if (sequence > 0 &&
+        lh_hex_parse(lh_json_text(json_object_get(json, "hash")), ret->hash, sizeof ret->hash)) {
+        ret->is_there = true;
+        ret->sequence = (uint64_t)sequence;
+    }
+    json_decref(json);
+}
+
+enum lh_code note_write(struct storage *storage, uint64_t sequence,
+                        const uint8_t hash[LH_SHA256_BYTES], struct lh_error *err)
+{
+    struct lh_buf buf;
+    struct lh_json json;
+    char hex[LH_SHA256_HEX_BYTES + 1];
+    lh_hex(hash, LH_SHA256_BYTES, hex);
+    lh_buf_init(&buf, NOTE_BYTES_MAX);
+    lh_json_init(&json, &buf);
+    lh_json_object(&json);
+    lh_json_put_cstr(&json, "hash", hex);
+    lh_json_put_int(&json, "sequence", (int64_t)sequence);
+    lh_json_object_end(&json);
+    enum lh_code code = storage_put_replacing(storage, STORAGE_PRIMARY, lh_lit(JOURNAL_NOTE_KEY),
+                                              lh_buf_str(&buf), err);
+    lh_buf_release(&buf);
+    return code;
+}

@@ -1,0 +1,175 @@
+/* From log to segment. The log that is open ends, and another begins, while nobody appends; what
+ * stood in it is then written as a segment while others go on appending to the new one. Only when
+ * the segment is durable the old log goes. A kill in between leaves both: the next opening sees
+ * that the log stands in a segment, or that it does not, and then its records are as new. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "journal/internal.h"
+
+#include <stdlib.h>
+
+static enum lh_code stop(struct journal *journal, enum lh_code code)
+{
+    pthread_mutex_lock(&journal->mutex);
+    journal->is_stopped = true;
+    pthread_mutex_unlock(&journal->mutex);
+    return code;
+}
+
+static struct log_head make_head(struct journal *journal, struct lh_arena *arena)
+{
+    struct log_head head = {
+        .first_sequence = journal->sequence + 1,
+        .epoch = journal->options.epoch,
+        .event_count = journal->event_count,
+        .drained = journal->drained,
+        .id_count = journal->id_count,
+    };
+    memcpy(head.previous, journal->hash, sizeof head.previous);
+    head.ids = lh_arena_array(arena, head.id_count + 1, sizeof *head.ids);
+    for (size_t i = 0; i < head.id_count; i++)
+        head.ids[i] = lh_arena_str(arena, lh_str_of(journal->ids[i]));
+    return head;
+}
+
+enum lh_code journal_new_log(struct journal *journal, struct lh_error *err)
+{
+    struct storage *storage = journal->options.storage;
+    struct storage_log *log = NULL;
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_buf buf;
+    enum lh_code code = LH_EXISTS;
+    lh_buf_init(&buf, 1 << 20);
+    /* One of that name is there if its head cannot be read: its numbers are left out. */
+    for (int i = 0; i < 64 && code == LH_EXISTS; i++) {
+        pthread_mutex_lock(&journal->mutex);
+        journal->sequence += i > 0;
+        struct log_head head = make_head(journal, arena);
+        pthread_mutex_unlock(&journal->mutex);
+        lh_buf_clear(&buf);
+        log_head_encode(&head, &buf);
+        code = storage_put_exclusive(storage, STORAGE_PRIMARY, log_key(head.first_sequence, arena),
+                                     lh_buf_str(&buf), err);
+    }
+    if (!code) {
+        code = storage_log_open(storage, log_key(journal->sequence + 1, arena), (int64_t)buf.len,
+                                &log, err);
+        /* It is there and not open: records must not go on to the one before it. */
+        if (code)
+            code = stop(journal, code);
+    } else if (code == LH_UNKNOWN) {
+        code = stop(journal, code);
+    }
+    if (!code) {
+        storage_log_close(journal->log);
+        journal->log = log;
+        journal->log_first = journal->sequence + 1;
+    }
+    lh_buf_release(&buf);
+    lh_arena_free(arena);
+    return code;
+}
+
+/* Under the mutex. */
+static bool is_due(const struct journal *journal, bool is_forced)
+{
+    size_t waiting = journal->tail.count - journal->tail_rolled;
+    if (!waiting)
+        return false;
+    return is_forced || (int64_t)waiting >= journal->options.roll_records ||
+           (journal->log_since_ms &&
+            lh_clock_unix_ms() - journal->log_since_ms >= journal->options.roll_age_ms);
+}
+
+/* Ends the log; *ret are the records that are in no segment. */
+static enum lh_code end_log(struct journal *journal, bool is_forced, struct record_list *ret,
+                            struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    journal_take_lead(journal);
+    pthread_mutex_lock(&journal->mutex);
+    bool is_wanted = is_due(journal, is_forced);
+    if (is_wanted && journal->is_stopped)
+        code = lh_fail(err, LH_UNKNOWN, "The journal stopped because the disk failed.");
+    /* Who opens the journal next looks for them in the logs. */
+    else if (is_wanted && journal->intents.count)
+        code = lh_fail(err, LH_BUSY, "A change is just being made.");
+    pthread_mutex_unlock(&journal->mutex);
+    if (!code && is_wanted && journal->sequence >= journal->log_first)
+        code = journal_new_log(journal, err);
+    pthread_mutex_lock(&journal->mutex);
+    for (size_t i = journal->tail_rolled; i < journal->tail.count && !code && is_wanted; i++)
+        record_list_add(ret, record_ref(journal->tail.items[i]));
+    pthread_mutex_unlock(&journal->mutex);
+    journal_give_lead(journal);
+    return code;
+}
+
+/* The records stay in memory until the next segment: statements that were resolved before this one
+ * ask for them. */
+static enum lh_code show_segment(struct journal *journal, const struct record_list *records,
+                                 const char *path, struct lh_error *err)
+{
+    int64_t events = 0;
+    for (size_t i = 0; i < records->count; i++)
+        events += records->items[i]->kind == RECORD_EVENT;
+    pthread_mutex_lock(&journal->mutex);
+    enum lh_code code = segment_add(journal, records->items[0]->sequence,
+                                    records->items[records->count - 1]->sequence, path, err);
+    if (!code) {
+        struct record_list *tail = &journal->tail;
+        size_t gone = journal->tail_rolled;
+        for (size_t i = 0; i < gone; i++)
+            record_unref(tail->items[i]);
+        tail->count -= gone;
+        memmove(tail->items, tail->items + gone, tail->count * sizeof(struct record *));
+        journal->tail_rolled = records->count;
+        journal->buffered -= events;
+        journal->log_since_ms = tail->count > records->count ? lh_clock_unix_ms() : 0;
+    }
+    pthread_mutex_unlock(&journal->mutex);
+    return code;
+}
+
+/* A log whose chain is broken stays, as what it is. */
+static void remove_logs(struct journal *journal)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct journal_file *files = NULL;
+    struct lh_error err = LH_ERROR_NONE;
+    size_t count = 0;
+    enum lh_code code = log_list(journal->options.storage, arena, &files, &count, &err);
+    for (size_t i = 0; i < count && !code; i++) {
+        struct log_content content;
+        if (files[i].first >= journal->log_first)
+            continue;
+        code = log_read(journal->options.storage, &files[i], arena, &content, &err);
+        bool is_sound = !code && !content.damage_count && !content.torn_bytes;
+        if (!code)
+            record_list_release(&content.records);
+        if (is_sound)
+            code = storage_trash(journal->options.storage, STORAGE_PRIMARY, &files[i].key, 1, &err);
+    }
+    if (code)
+        lh_log_error(LH_LOG_WARN, "journal.roll", &err);
+    lh_arena_free(arena);
+}
+
+enum lh_code journal_roll(struct journal *journal, bool is_forced, struct lh_error *err)
+{
+    struct record_list records = {0};
+    struct lh_arena *arena = lh_arena_new(0);
+    const char *path = NULL;
+    pthread_mutex_lock(&journal->roll_mutex);
+    enum lh_code code = end_log(journal, is_forced, &records, err);
+    if (!code && records.count)
+        code = segment_write(journal, &records, arena, &path, err);
+    if (!code && records.count)
+        code = show_segment(journal, &records, path, err);
+    if (!code && records.count)
+        remove_logs(journal);
+    lh_arena_free(arena);
+    record_list_release(&records);
+    pthread_mutex_unlock(&journal->roll_mutex);
+    return code;
+}

@@ -1,0 +1,184 @@
+// The journal: every commit is an event, what is reported is kept, lists and SQL read it, a kill
+// loses and doubles nothing, and what was done to its files is found.
+import { after, before, test } from 'node:test';
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { connect } from '../support/client.mjs';
+import { program, startServer, temporaryFolder } from '../support/server.mjs';
+
+let server;
+let lake;
+const folder = temporaryFolder('journal');
+async function start() {
+  server = await startServer({ data: folder.path });
+  lake = await connect(server);
+}
+before(start);
+after(async () => {
+  await server.stop();
+  folder.remove();
+});
+
+const verify = (...flags) => spawnSync(program, ['verify', '--data', folder.path, '--json', ...flags], { encoding: 'utf8' });
+const actions = (reply) => reply.body.items.map((event) => event.action);
+
+test('what happens to a dataset is in the journal when it was answered', async () => {
+  await lake.ingest('people', 'id,name\n1,Sample One\n');
+  await lake.ingest('people', 'id,name\n2,Sample Two\n', { mode: 'append', reason: 'they came later' });
+  await lake.send('PATCH', '/catalog/datasets/by-name/people/metadata', { json: { description: 'Samples', tags: ['a'] } });
+  await lake.post('/catalog/datasets/by-name/people/rename', { to: 'persons' });
+  const all = await lake.get('/journal/recent');
+  assert.deepEqual(actions(all), ['dataset.rename', 'dataset.update', 'dataset.append', 'dataset.create']);
+  const [rename, update, append, create] = all.body.items;
+  assert.deepEqual([rename.entity_id, rename.dataset, rename.detail], ['people', 'persons', { from: 'people', to: 'persons' }]);
+  assert.deepEqual(update.detail.set, ['description', 'tags']);
+  assert.ok(!JSON.stringify(update).includes('Samples'));
+  assert.deepEqual([append.entity_id, append.version, append.reason, append.actor], ['people', 2, 'they came later', 'local-admin']);
+  assert.deepEqual([create.version, create.dataset_id, create.sequence], [1, append.dataset_id, 1]);
+  const versions = await lake.get('/catalog/datasets/by-name/persons/versions');
+  assert.equal(versions.body.items.length, 4);
+  assert.ok(!JSON.stringify(all.body).includes('Sample One'));
+});
+
+test('events and updates are reported, found by entity, and listed by page and filter', async () => {
+  const called = await lake.post('/journal/event', { entity_id: 'CAND/1', dataset: 'persons', action: 'called', detail: { minutes: 4 }, workspace: 'w1' });
+  assert.equal(called.status, 201);
+  assert.deepEqual([called.body.principal, called.body.actor, called.body.detail], ['local-admin', 'local-admin', { minutes: 4 }]);
+  const placed = await lake.post('/journal/update', { entity_id: 'CAND/1', dataset: 'clients', field: 'status', old_value: 'new', new_value: 'placed', actor: 'Kim', source: 'phone', model_id: 'm1' });
+  assert.deepEqual([placed.body.action, placed.body.actor, placed.body.principal, placed.body.model_id], ['update', 'Kim', 'local-admin', 'm1']);
+  assert.deepEqual(actions(await lake.get('/journal/history/CAND/1')), ['update', 'called']);
+  assert.deepEqual(actions(await lake.get('/journal/history/CAND%2F1?dataset=PERSONS')), ['called']);
+  assert.deepEqual(actions(await lake.get('/journal/recent?source=phone')), ['update']);
+  assert.deepEqual(actions(await lake.get('/journal/recent?workspace=w1&actor=local-admin')), ['called']);
+  assert.deepEqual(actions(await lake.get('/journal/recent?since=2999-01-01')), []);
+  const seen = [];
+  for (let path = '/journal/recent?limit=2'; path;) {
+    const { body } = await lake.get(path);
+    seen.push(...body.items.map((event) => event.sequence));
+    path = body.next && `/journal/recent?limit=2&after=${body.next}`;
+  }
+  assert.deepEqual(seen, [6, 5, 4, 3, 2, 1]);
+});
+
+test('what cannot be an event is refused with its reason', async () => {
+  const refused = async (path, json) => {
+    const { status, body } = await lake.post(path, json);
+    return [status, body.code, body.field];
+  };
+  assert.deepEqual(await refused('/journal/event', { action: 'a' }), [400, 'invalid_argument', 'entity_id']);
+  assert.deepEqual(await refused('/journal/event', { entity_id: 'a', detail: [1] }), [400, 'invalid_argument', 'detail']);
+  assert.deepEqual(await refused('/journal/event', { entity_id: 'a', detail: { a: 'x'.repeat(70000) } }), [413, 'too_large', 'detail']);
+  assert.deepEqual((await refused('/journal/event', { entity_id: 'a', new_value: 'b' })).slice(0, 2), [400, 'unknown_field']);
+  assert.deepEqual(await refused('/journal/update', { entity_id: 'a', new_value: 'b' }), [400, 'invalid_argument', 'field']);
+  assert.deepEqual((await refused('/journal/update', { entity_id: 'a', field: 'b' })).slice(0, 2), [400, 'invalid_argument']);
+  assert.equal((await lake.get('/journal/recent?after=x')).status, 400);
+  assert.equal((await lake.get('/journal/stats')).body.total_events_created, 6);
+});
+
+test('an event with an Idempotency-Key is reported once', async () => {
+  const once = () => lake.send('POST', '/journal/event', { json: { entity_id: 'K' }, headers: { 'idempotency-key': 'j1' } });
+  const [first, again] = [await once(), await once()];
+  assert.deepEqual([first.status, again.status, again.body.id], [201, 201, first.body.id]);
+  await server.kill();
+  await start();
+  assert.equal((await once()).body.id, first.body.id);
+  assert.equal((await lake.get('/journal/history/K')).body.items.length, 1);
+});
+
+test('SQL reads it as a table, before and after it became Parquet', async () => {
+  const sql = 'SELECT count(*), max(sequence), count(*) FILTER (action = \'update\') FROM journal';
+  assert.deepEqual((await lake.post('/query/sql', { sql })).body.rows, [[7, 7, 1]]);
+  const flushed = await lake.post('/journal/flush');
+  assert.deepEqual([flushed.body.buffered, flushed.body.persisted, flushed.body.segments], [0, 7, 1]);
+  await lake.post('/journal/event', { entity_id: 'after' });
+  assert.deepEqual((await lake.post('/query/sql', { sql })).body.rows, [[8, 8, 1]]);
+  const join_ = await lake.post('/query/sql', { sql: 'SELECT j.entity, p.id FROM journal j JOIN persons p ON j.version = p.id ORDER BY j.sequence LIMIT 1' });
+  assert.deepEqual(join_.body.rows, [['people', 1]]);
+  assert.deepEqual(actions(await lake.get('/journal/history/CAND/1')), ['update', 'called']);
+  const past = await lake.post('/query/sql', { sql: 'SELECT * FROM journal AT (VERSION => 1)' });
+  assert.equal(past.status, 400);
+  assert.match(past.body.detail, /no versions/);
+});
+
+test('who may not read the journal finds no such table', async () => {
+  const headers = { 'x-lakehouse-role': 'reader' };
+  assert.equal((await lake.send('GET', '/journal/recent', { headers })).status, 403);
+  assert.equal((await lake.send('POST', '/journal/event', { headers, json: { entity_id: 'a' } })).status, 403);
+  for (const name of ['journal', '__journal', 'JOURNAL']) {
+    const reply = await lake.send('POST', '/query/sql', { headers, json: { sql: `SELECT * FROM ${name}` } });
+    assert.deepEqual([reply.status, reply.body.code], [404, 'not_found'], name);
+  }
+  for (const more of [{ headers }, {}]) {
+    const reply = await lake.post('/query/sql', { sql: 'SELECT * FROM lakehouse_journal(0, 0)' }, more);
+    assert.deepEqual([reply.status, reply.body.detail], [400, "There is no table function 'lakehouse_journal'."]);
+  }
+  assert.equal((await lake.send('POST', '/query/sql', { headers, json: { sql: 'SELECT * FROM persons' } })).status, 200);
+});
+
+test('a dataset of the name stands before it', async () => {
+  await lake.ingest('journal', 'a\n1\n');
+  assert.deepEqual((await lake.post('/query/sql', { sql: 'SELECT * FROM journal' })).body.rows, [[1]]);
+  assert.deepEqual((await lake.post('/query/sql', { sql: 'SELECT count(*) FROM __journal' })).body.rows, [[9]]);
+  await lake.send('DELETE', '/catalog/datasets/by-name/journal');
+  assert.deepEqual((await lake.post('/query/sql', { sql: 'SELECT count(*) FROM journal' })).body.rows, [[10]]);
+});
+
+test('expired versions are not retired before they are written down', async () => {
+  for (let i = 0; i < 20; i++) await lake.ingest('busy', `id\n${i}\n`, { mode: i ? 'replace' : 'create' });
+  const expired = await lake.post('/catalog/expire', { older_than_s: 0 });
+  assert.equal(expired.status, 200);
+  assert.equal((await lake.get('/journal/recent?dataset=busy&action=dataset.replace')).body.items.length, 19);
+});
+
+test('kills lose and double nothing', async () => {
+  const before_ = (await lake.get('/journal/stats')).body.total_events_created;
+  let acknowledged = 0;
+  for (let round = 0; round < 4; round++) {
+    const work = [];
+    for (let i = 0; i < 6; i++) {
+      work.push(lake.ingest('busy', `id\n${round}${i}\n`, { mode: 'append' }).then((reply) => { acknowledged += reply.status === 200; }, () => {}));
+      work.push(lake.post('/journal/event', { entity_id: `kill-${round}-${i}` }).then(({ status }) => { acknowledged += status === 201; }, () => {}));
+    }
+    await new Promise((resolve) => { setTimeout(resolve, 30 + 60 * round); });
+    await server.kill();
+    await Promise.all(work);
+    const report = verify();
+    assert.equal(report.status, 0, report.stdout);
+    await start();
+  }
+  const { total_events_created: total } = (await lake.get('/journal/stats')).body;
+  assert.ok(total >= before_ + acknowledged, `${total} events, ${before_} before, ${acknowledged} acknowledged`);
+  const twice = await lake.post('/query/sql', { sql: 'SELECT id FROM journal GROUP BY id HAVING count(*) > 1' });
+  assert.deepEqual(twice.body.rows, []);
+});
+
+test('the verifier finds a changed byte, and the server says so and goes on', async (context) => {
+  await lake.post('/journal/event', { entity_id: 'one' });
+  await lake.post('/journal/event', { entity_id: 'two' });
+  await server.stop();
+  assert.equal(verify('--journal').status, 0);
+  const logs = join(folder.path, '_journal', 'log');
+  const path = join(logs, readdirSync(logs).sort().at(-1));
+  const bytes = readFileSync(path);
+  const at = bytes.lastIndexOf('one');
+  const harmed = Buffer.from(bytes);
+  harmed.write('eno', at);
+  writeFileSync(path, harmed);
+  context.after(async () => {
+    writeFileSync(path, bytes);
+    await start();
+  });
+  for (const flags of [[], ['--journal']]) {
+    const report = verify(...flags);
+    assert.equal(report.status, 1);
+    assert.match(report.stdout, /missing, changed or out of its place/);
+  }
+  await start();
+  const health = await lake.get('/health');
+  assert.match(JSON.stringify(health.body), /chain of the journal is broken/);
+  assert.equal((await lake.post('/journal/event', { entity_id: 'three' })).status, 201);
+  assert.match((await lake.get('/journal/stats')).body.damage, /broken/);
+  await server.stop();
+});
