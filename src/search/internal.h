@@ -62,8 +62,6 @@ struct index_next {
 
 /* Immutable once published; everything lives in its arena. Docs: docs/formats/search.md. */
 struct index_manifest {
-    struct lh_arena *arena;
-    atomic_size_t refs;
     int64_t attempt; /* of the job that wrote this */
     int64_t chunk_size;
     struct lh_time created_at;
@@ -101,6 +99,9 @@ struct index_manifest {
     struct lh_time updated_at;
     struct lh_str vector_column;
     int64_t version;
+    /* Of this copy alone; the last members: what stands before them is what is copied. */
+    struct lh_arena *arena;
+    atomic_size_t refs;
 };
 
 struct index_manifest *index_manifest_new(void); /* one reference, an arena, all absent */

@@ -1,6 +1,7 @@
 /* An index's manifests: canonical JSON that begins with its own checksum, made once, never changed.
  */
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "search/internal.h"
@@ -193,9 +194,7 @@ struct index_manifest *index_manifest_copy(const struct index_manifest *manifest
     struct index_manifest *copy = index_manifest_new();
     struct lh_arena *arena = copy->arena;
     const struct index_part *parts = manifest->parts.items;
-    *copy = *manifest;
-    copy->arena = arena;
-    atomic_init(&copy->refs, 1);
+    memcpy(copy, manifest, offsetof(struct index_manifest, arena)); /* others count refs now */
     copy_texts(arena, copy);
     copy->model_file = copy_object(manifest->model_file, arena);
     if (manifest->next)

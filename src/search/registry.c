@@ -220,8 +220,6 @@ enum lh_code index_publish(struct search_index *index, struct index_manifest *ma
     pthread_mutex_unlock(&search->lock);
     if (!code && is_renamed)
         atomic_fetch_add(&search->definitions, 1);
-    if (!code && search->options.on_change)
-        search->options.on_change(search->options.context);
     if (!code && manifest->version > MANIFESTS_KEPT)
         trash_old_manifest(index, manifest->version - MANIFESTS_KEPT);
     index_manifest_unref(old);
@@ -252,6 +250,9 @@ void index_end(struct search_index *index)
     index->is_busy = false;
     index->claimed = (struct lh_str){0};
     pthread_mutex_unlock(&index->search->lock);
+    /* Not when it is published: who is told may want to refresh it, and would find it busy. */
+    if (index->search->options.on_change)
+        index->search->options.on_change(index->search->options.context);
 }
 
 enum lh_code index_claim(struct search_index *index, struct lh_str name, struct lh_error *err)

@@ -64,8 +64,8 @@ struct search_options {
     size_t embedder_count;
     struct search_source source;
     int64_t memory_max; /* of all loaded indexes together; 0: no limit */
-    /* A version of an index was published; may be NULL. Called by whoever published, without locks;
-     * does not block. */
+    /* Who wrote versions of an index is done with it; may be NULL. Called by the writer, without
+     * locks; does not block. */
     void (*on_change)(void *context);
     void *context; /* of on_change */
 };

@@ -171,7 +171,8 @@ static void wait_until_fresh(struct op_house *house, const char *name)
             return;
         nanosleep(&pause, NULL);
     }
-    fail_msg("the index '%s' was not refreshed", name);
+    op_house_call(house, "jobs.list", "{\"limit\": 2}");
+    fail_msg("the index '%s' was not refreshed; the newest jobs: %.*s", name, LH_ARG(house->body));
 }
 
 static bool is_stale_after(struct op_house *house, const char *name, long ms)
