@@ -62,9 +62,17 @@ void lh_process_memory(struct lh_process_memory *ret)
     *ret = memory;
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HAS_SHADOW_MEMORY
+#elif defined(__has_feature) /* Clang's way to say it */
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define HAS_SHADOW_MEMORY
+#endif
+#endif
+
 bool lh_process_limit_memory(int64_t bytes)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef HAS_SHADOW_MEMORY
     (void)bytes;
     return false;
 #else
