@@ -131,17 +131,18 @@ void catalog_set_drained(struct catalog *catalog, uint64_t sequence);
 /* --- writing */
 
 enum catalog_action {
-    CATALOG_CREATE,  /* `name`, `set` with columns, objects */
-    CATALOG_APPEND,  /* objects; `set` may carry lineage, and columns if some were added */
-    CATALOG_REPLACE, /* objects; all earlier ones go */
-    CATALOG_REWRITE, /* objects instead of `removed`: compaction */
-    CATALOG_UPDATE,  /* `set` only */
-    CATALOG_RENAME,  /* `name`; LH_EXISTS */
-    CATALOG_DROP,    /* LH_CONFLICT with the dependents unless `cascade` */
-    CATALOG_EXPIRE,  /* `retain_from`: see catalog/retention.h; also of a dropped dataset, whose
-                        objects all go */
-    CATALOG_UNDO     /* `name`, `set`, objects instead of `removed`; also of a dropped dataset,
-                        which is there again. Only catalog_undo makes it */
+    CATALOG_CREATE,    /* `name`, `set` with columns, objects */
+    CATALOG_APPEND,    /* objects; `set` may carry lineage, and columns if some were added */
+    CATALOG_REPLACE,   /* objects; all earlier ones go */
+    CATALOG_REWRITE,   /* objects instead of `removed`: compaction */
+    CATALOG_UPDATE,    /* `set` only */
+    CATALOG_RENAME,    /* `name`; LH_EXISTS */
+    CATALOG_DROP,      /* LH_CONFLICT with the dependents unless `cascade` */
+    CATALOG_EXPIRE,    /* `retain_from`: see retention.h; of a dropped dataset all objects go */
+    CATALOG_UNDO,      /* as REWRITE, with `name`; of a dropped dataset, too. For catalog_undo */
+    CATALOG_TOMBSTONE, /* `tombstones`: see catalog/tombstones.h */
+    CATALOG_LIFT,      /* `tombstones`, or `tombstones_removed` when none is left */
+    CATALOG_FOLD       /* `tombstones` that say what the `tombstones_removed` said */
 };
 
 enum catalog_set_bit {
@@ -171,8 +172,12 @@ struct catalog_change {
     size_t object_count;
     const struct lh_str *removed; /* REWRITE: keys; LH_RACE if one is no longer live */
     size_t removed_count;
-    bool
-        once; /* APPEND: LH_RACE if a live object came from the same source with the same options */
+    const struct catalog_object *tombstones; /* published and durable; with any change of objects */
+    size_t tombstone_count;
+    const struct lh_str *tombstones_removed; /* keys; LH_RACE if one is not there */
+    size_t tombstone_removed_count;
+    uint64_t tombstone_stamp; /* LH_RACE if the dataset's is another by now; 0 = not checked */
+    bool once; /* APPEND: LH_RACE if a live object came from the same source, options and all */
     bool cascade;
     int64_t retain_from; /* EXPIRE: the oldest version that stays readable */
     struct lh_str actor;

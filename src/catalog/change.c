@@ -1,4 +1,4 @@
-#include "catalog/internal.h"
+#include "catalog/tombstone_internal.h"
 
 #define RESULT_BYTES_MAX ((size_t)65536)
 #define TEXT_BYTES_MAX ((size_t)65536)
@@ -75,8 +75,10 @@ static enum lh_code check_columns(const struct catalog_dataset *set, struct lh_e
 
 static enum lh_code check_objects(const struct catalog_change *change, struct lh_error *err)
 {
-    for (size_t i = 0; i < change->object_count; i++) {
-        const struct catalog_object *object = &change->objects[i];
+    for (size_t i = 0; i < change->object_count + change->tombstone_count; i++) {
+        const struct catalog_object *object = i < change->object_count
+                                                  ? &change->objects[i]
+                                                  : &change->tombstones[i - change->object_count];
         enum lh_code code = storage_key_check(object->key, err);
         if (code)
             return code;
@@ -90,17 +92,20 @@ static enum lh_code check_objects(const struct catalog_change *change, struct lh
 static enum lh_code check_shape(const struct catalog_change *change, struct lh_error *err)
 {
     static const struct {
-        bool takes_name, takes_objects, takes_removed, takes_set;
+        bool takes_name, takes_objects, takes_removed, takes_set, takes_tombstones;
     } rows[] = {
-        [CATALOG_CREATE] = {true, true, false, true},
-        [CATALOG_APPEND] = {false, true, false, true},
-        [CATALOG_REPLACE] = {false, true, false, true},
-        [CATALOG_REWRITE] = {false, true, true, true},
-        [CATALOG_UPDATE] = {false, false, false, true},
-        [CATALOG_RENAME] = {true, false, false, false},
-        [CATALOG_DROP] = {false, false, false, false},
-        [CATALOG_EXPIRE] = {false, false, false, false},
-        [CATALOG_UNDO] = {true, true, true, true},
+        [CATALOG_CREATE] = {true, true, false, true, false},
+        [CATALOG_APPEND] = {false, true, false, true, true},
+        [CATALOG_REPLACE] = {false, true, false, true, true},
+        [CATALOG_REWRITE] = {false, true, true, true, true},
+        [CATALOG_UPDATE] = {false, false, false, true, false},
+        [CATALOG_RENAME] = {true, false, false, false, false},
+        [CATALOG_DROP] = {false, false, false, false, false},
+        [CATALOG_EXPIRE] = {false, false, false, false, false},
+        [CATALOG_UNDO] = {true, true, true, true, true},
+        [CATALOG_TOMBSTONE] = {false, false, false, false, true},
+        [CATALOG_LIFT] = {false, false, false, false, true},
+        [CATALOG_FOLD] = {false, false, false, false, true},
     };
     if ((unsigned)change->action >= sizeof rows / sizeof rows[0])
         return lh_fail(err, LH_INVALID, "There is no such change of a dataset.");
@@ -110,6 +115,8 @@ static enum lh_code check_shape(const struct catalog_change *change, struct lh_e
     if ((change->object_count && !rows[change->action].takes_objects) ||
         (change->removed_count && !rows[change->action].takes_removed) ||
         (change->set_bits && !rows[change->action].takes_set) ||
+        ((change->tombstone_count || change->tombstone_removed_count) &&
+         !rows[change->action].takes_tombstones) ||
         (change->set_bits & ~(uint32_t)(2 * CATALOG_SET_SCHEMAS - 1)))
         return lh_fail(err, LH_INVALID, "This kind of change cannot carry what was given with it.");
     if (change->action == CATALOG_UPDATE && !change->set_bits)
@@ -120,6 +127,8 @@ static enum lh_code check_shape(const struct catalog_change *change, struct lh_e
         return lh_fail(err, LH_INVALID, "A new dataset needs columns.");
     if (change->action == CATALOG_CREATE && change->expected_version)
         return lh_fail(err, LH_PRECONDITION, "A dataset that is yet to be made has no version.");
+    if (change->action == CATALOG_TOMBSTONE && !change->tombstone_count)
+        return lh_fail(err, LH_INVALID, "There is nothing to tombstone.");
     return rows[change->action].takes_name ? catalog_check_name(change->name, err) : LH_OK;
 }
 
@@ -229,6 +238,32 @@ static enum lh_code check_files(const struct dataset_state *state,
     return LH_OK;
 }
 
+/* One key column per dataset: two who make the first tombstone at once must agree. */
+static enum lh_code check_tombstones(const struct dataset_state *state,
+                                     const struct catalog_change *change, struct lh_error *err)
+{
+    size_t count = state ? state->view.tombstone_count : 0;
+    if (change->tombstone_stamp && state && change->tombstone_stamp != state->view.tombstone_stamp)
+        return lh_fail(err, LH_RACE, "The tombstones of dataset '%.*s' changed meanwhile.",
+                       LH_ARG(state->view.name));
+    for (size_t i = 0; i < change->tombstone_removed_count; i++) {
+        bool is_there = false;
+        for (size_t k = 0; k < count && !is_there; k++)
+            is_there = lh_str_equal(state->view.tombstones[k]->key, change->tombstones_removed[i]);
+        if (!is_there)
+            return lh_fail(err, LH_RACE, "The tombstones of dataset '%.*s' changed meanwhile.",
+                           LH_ARG(state ? state->view.name : change->name));
+    }
+    for (size_t i = 0; i < change->tombstone_count; i++) {
+        struct lh_str column = tombstone_column(&change->tombstones[i]);
+        for (size_t k = 0; column.len && k < count; k++)
+            if (!tombstone_is_of_rows(state->view.tombstones[k]) &&
+                !lh_str_equal_nocase(tombstone_column(state->view.tombstones[k]), column))
+                return tombstone_fail_column(&state->view, column, err);
+    }
+    return LH_OK;
+}
+
 /* The caller looked before it did the work; meanwhile another may have brought the same file. */
 static enum lh_code check_once(const struct dataset_state *state,
                                const struct catalog_change *change, const struct manifest *manifest,
@@ -293,6 +328,24 @@ static void add_objects(const struct catalog_change *change, struct lh_str schem
     manifest->added = (struct manifest_objects){items, count};
 }
 
+static void add_tombstones(const struct catalog_change *change, struct lh_arena *arena,
+                           struct manifest *manifest)
+{
+    size_t old_count = manifest->tombstones_added.count;
+    size_t count = old_count + change->tombstone_count;
+    struct catalog_object *items = lh_arena_array(arena, count + 1, sizeof *items);
+    for (size_t i = 0; i < old_count; i++)
+        items[i] = manifest->tombstones_added.items[i];
+    for (size_t i = old_count; i < count; i++) {
+        items[i] = change->tombstones[i - old_count];
+        items[i].added_version = manifest->version;
+    }
+    manifest->tombstones_added = (struct manifest_objects){items, count};
+    if (change->tombstone_removed_count)
+        manifest->tombstones_removed =
+            (struct lh_str_list){change->tombstones_removed, change->tombstone_removed_count};
+}
+
 /* A rename tells the old name, which nothing else in the version does. */
 static const struct catalog_event *rename_event(const struct dataset_state *state,
                                                 const struct catalog_change *change,
@@ -312,8 +365,9 @@ static void add_commit(const struct dataset_state *state, const struct catalog_c
                        const struct lh_uuid *uuid, struct lh_arena *arena,
                        struct manifest *manifest)
 {
-    static const char *const actions[] = {"create", "append", "replace", "rewrite", "update",
-                                          "rename", "drop",   "expire",  "undo"};
+    static const char *const actions[] = {"create", "append",    "replace", "rewrite",
+                                          "update", "rename",    "drop",    "expire",
+                                          "undo",   "tombstone", "lift",    "fold"};
     struct catalog_commit_info *commits =
         lh_arena_array(arena, manifest->commit_count + 1, sizeof *commits);
     for (size_t i = 0; i < manifest->commit_count; i++)
@@ -386,6 +440,8 @@ enum lh_code change_merge(const struct catalog_snapshot *snapshot,
         code = check_files(state, change, manifest, err);
     if (!code)
         code = check_once(state, change, manifest, err);
+    if (!code)
+        code = check_tombstones(state, change, err);
     struct lh_str schema = schema_of_files(state, change, arena);
     if (!code)
         code = check_schemas(state, change, schema, err);
@@ -394,6 +450,8 @@ enum lh_code change_merge(const struct catalog_snapshot *snapshot,
     merge_set(change, manifest);
     if (change->object_count)
         add_objects(change, schema, arena, manifest);
+    if (change->tombstone_count || change->tombstone_removed_count)
+        add_tombstones(change, arena, manifest);
     /* Readers that still hold a dropped dataset hold a state of before. */
     manifest->removes_all = change->action == CATALOG_REPLACE ||
                             (change->action == CATALOG_EXPIRE && state && state->view.is_deleted);

@@ -66,6 +66,8 @@ struct catalog_object {
                                      not taken; absent = none. Referenced: no sweep takes it */
     int64_t rejected_rows;        /* in it */
     int64_t added_version;        /* filled by the catalog */
+    int64_t tombstones_through;   /* its rows were compared with the dataset's tombstones as of that
+                                     version; 0 = never */
 };
 
 /* The columns of the files of one fingerprint: an older file may lack what was added later. */
@@ -117,9 +119,10 @@ struct catalog_dataset {
     struct catalog_refresh_policy refresh;
     const struct catalog_object *const *objects; /* in the order they were added */
     size_t object_count;
-    const struct catalog_object *const *tombstones; /* bitmap objects; one per data file at most */
+    const struct catalog_object *const *tombstones; /* see catalog/tombstones.h; in their order */
     size_t tombstone_count;
-    int64_t row_count; /* of the objects, before tombstones */
+    uint64_t tombstone_stamp; /* another one whenever they change; 0 = there are none */
+    int64_t row_count;        /* of the objects, hidden rows too */
     int64_t byte_count;
 };
 

@@ -8,6 +8,7 @@
  *   catalog.trust.mutex     which objects were verified
  *   catalog.problem_mutex   the list of problems
  *   catalog.history.mutex   old versions kept in memory
+ *   catalog.hidden.mutex    which rows are hidden, as it was added up lately
  *   catalog.live.mutex      the list of all versions in memory
  * The slots belong to the leader: there is one at a time, and it holds no lock while it writes.
  */
@@ -110,6 +111,15 @@ enum lh_code history_state_at(struct catalog *catalog, struct lh_str id, int64_t
 /* Forgets the dataset's versions below `version`. */
 void history_forget(struct history *history, struct lh_str dataset_id, int64_t version);
 
+struct hidden_entry;
+struct hidden_cache { /* hidden.c: what was added up lately */
+    pthread_mutex_t mutex;
+    struct hidden_entry *entries;
+    uint64_t clock;
+};
+void hidden_init(struct hidden_cache *cache);
+void hidden_release(struct hidden_cache *cache);
+
 struct retention {
     pthread_mutex_t mutex;
     int64_t *collected; /* by place: nothing is left to collect below that version */
@@ -155,6 +165,7 @@ struct catalog {
     struct trust trust;
     struct fulfilled fulfilled;
     struct history history;
+    struct hidden_cache hidden;
     struct live_states *live;
     struct retention retention;
     _Atomic uint64_t drained; /* manifests of later commits are not retired */

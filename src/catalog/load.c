@@ -128,6 +128,8 @@ static void look_at_files(struct load *load, const struct load_item *item, struc
     const struct dataset_state *state = item->head.state;
     for (size_t i = 0; state && i < state->view.object_count; i++)
         check_object(load->catalog, &state->view, state->view.objects[i], entries, count);
+    for (size_t i = 0; state && i < state->view.tombstone_count; i++)
+        check_object(load->catalog, &state->view, state->view.tombstones[i], entries, count);
     if (!item->damage)
         keep_orphans(load, id_of(item), entries, count);
     if (look_at_rejects(load, item, arena, &err) && state)

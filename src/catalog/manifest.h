@@ -8,6 +8,7 @@
 #include "catalog/catalog.h"
 
 #define MANIFEST_FORMAT 1
+#define MANIFEST_TOMBSTONES "tombstones" /* the feature of files that add some */
 #define MANIFEST_BYTES_MAX ((size_t)256 * 1024 * 1024)
 
 /* Beside the bits of enum catalog_set_bit. */
@@ -47,7 +48,8 @@ struct manifest {
     struct manifest_ref checkpoint; /* where replay may start; of a change only */
     uint32_t set_bits;
     struct catalog_dataset set; /* the members that set_bits name */
-    bool removes_all;           /* all objects and tombstones of the parent */
+    bool removes_all; /* all objects of the parent; of its tombstones those that name no key, and
+                         all if it was dropped */
     struct manifest_objects added;
     struct lh_str_list removed; /* keys */
     struct manifest_objects tombstones_added;

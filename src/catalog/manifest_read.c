@@ -147,6 +147,8 @@ static struct manifest_objects get_objects(struct reader *reader, const json_t *
         object->source_sha256 = get_text(reader, value, "source_sha256", false);
         object->source_options = get_text(reader, value, "source_options", false);
         object->added_version = get_int(reader, value, "added_version", 1);
+        if (member(value, "tombstones_through"))
+            object->tombstones_through = get_int(reader, value, "tombstones_through", 1);
         object->rejects = get_text(reader, value, "rejects", false);
         object->rejected_rows =
             object->rejects.len ? get_int(reader, value, "rejected_rows", 1) : 0;
@@ -362,10 +364,11 @@ static enum lh_code check_format(struct reader *reader, const json_t *root, stru
                 (long long)format, MANIFEST_FORMAT);
         return lh_error_hint(err, "Open the lake with the release that wrote it, or a newer one.");
     }
-    /* No feature has become required so far, so each one is from a newer release. */
-    if (!reader->wrong && manifest->features.count) {
+    for (size_t i = 0; i < manifest->features.count && !reader->wrong; i++) {
+        if (lh_str_equal(manifest->features.items[i], lh_lit(MANIFEST_TOMBSTONES)))
+            continue;
         lh_fail(err, LH_FORMAT, "%.*s needs the feature '%.*s', which this release does not have.",
-                LH_ARG(what), LH_ARG(manifest->features.items[0]));
+                LH_ARG(what), LH_ARG(manifest->features.items[i]));
         return lh_error_hint(err, "Open the lake with the release that wrote it, or a newer one.");
     }
     return LH_OK;

@@ -79,6 +79,8 @@ static void put_objects(struct lh_json *json, const char *key, struct manifest_o
         put_sha256(json, "sha256", object->sha256);
         put_text(json, "source_options", object->source_options);
         put_text(json, "source_sha256", object->source_sha256);
+        if (object->tombstones_through)
+            lh_json_put_int(json, "tombstones_through", object->tombstones_through);
         lh_json_object_end(json);
     }
     lh_json_array_end(json);
@@ -223,6 +225,22 @@ static void put_commits(struct lh_json *json, const struct manifest *manifest)
     lh_json_array_end(json);
 }
 
+/* Whoever does not know of tombstones would show what is hidden. */
+static void put_features(struct lh_json *json, const struct manifest *manifest)
+{
+    bool has_tombstones = manifest->tombstones_added.count > 0;
+    lh_json_key(json, "features");
+    lh_json_array(json);
+    for (size_t i = 0; i < manifest->features.count; i++) {
+        lh_json_str(json, manifest->features.items[i]);
+        if (lh_str_equal(manifest->features.items[i], lh_lit(MANIFEST_TOMBSTONES)))
+            has_tombstones = false;
+    }
+    if (has_tombstones)
+        lh_json_str(json, lh_lit(MANIFEST_TOMBSTONES));
+    lh_json_array_end(json);
+}
+
 static void put_manifest(struct lh_json *json, const struct manifest *manifest)
 {
     char time[LH_TIME_TEXT_BYTES + 1];
@@ -234,7 +252,7 @@ static void put_manifest(struct lh_json *json, const struct manifest *manifest)
     put_commits(json, manifest);
     lh_json_put_str(json, "dataset", manifest->dataset_id);
     lh_json_put_int(json, "epoch", (int64_t)manifest->epoch);
-    put_texts(json, "features", manifest->features);
+    put_features(json, manifest);
     lh_json_put_int(json, "format", MANIFEST_FORMAT);
     lh_json_put_cstr(json, "kind", manifest->is_checkpoint ? "checkpoint" : "change");
     lh_json_put_int(json, "object_count", manifest->object_count);

@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "catalog/internal.h"
+#include "catalog/tombstone_internal.h"
 
 static struct lh_str place_text(char **at, struct lh_str text)
 {
@@ -31,6 +31,7 @@ static const struct catalog_object *object_new(const struct catalog_object *from
     struct catalog_range *ranges = (struct catalog_range *)(node + 1);
     char *at = (char *)node + head;
     atomic_init(&node->refs, 1);
+    atomic_init(&node->content, NULL);
     node->view = *from;
     node->view.bucket = place_text(&at, from->bucket);
     node->view.key = place_text(&at, from->key);
@@ -59,8 +60,10 @@ void objects_unref(const struct catalog_object *const *objects, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         struct object_node *node = (struct object_node *)(uintptr_t)objects[i];
-        if (atomic_fetch_sub_explicit(&node->refs, 1, memory_order_acq_rel) == 1)
-            free(node);
+        if (atomic_fetch_sub_explicit(&node->refs, 1, memory_order_acq_rel) > 1)
+            continue;
+        tombstone_content_free(atomic_load(&node->content));
+        free(node);
     }
     free((void *)(uintptr_t)objects);
 }

@@ -298,6 +298,7 @@ static struct catalog *allocate(struct storage *storage, const struct catalog_op
     pthread_mutex_init(&catalog->retention.mutex, NULL);
     catalog->live = live_new();
     trust_init(&catalog->trust);
+    hidden_init(&catalog->hidden);
     fulfilled_init(&catalog->fulfilled, catalog->options.fulfilled_keep_ms);
     catalog->orphan_arena = lh_arena_new(0);
     return catalog;
@@ -319,6 +320,7 @@ static void release(struct catalog *catalog)
     live_unref(catalog->live);
     free(catalog->retention.collected);
     trust_release(&catalog->trust);
+    hidden_release(&catalog->hidden);
     fulfilled_release(&catalog->fulfilled);
     lh_arena_free(catalog->orphan_arena);
     free(catalog->slots);

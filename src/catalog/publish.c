@@ -34,7 +34,8 @@ static bool is_vital(const struct manifest *manifest)
 {
     return !manifest->is_checkpoint && !manifest->added.count &&
            (manifest->set_bits & (MANIFEST_SET_DELETED | MANIFEST_SET_RETAINED) ||
-            manifest->removes_all || manifest->removed.count || manifest->tombstones_added.count);
+            manifest->removes_all || manifest->removed.count || manifest->tombstones_added.count ||
+            manifest->tombstones_removed.count);
 }
 
 static enum lh_code put_manifest(struct catalog *catalog, struct manifest *manifest,

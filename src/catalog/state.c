@@ -1,7 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "catalog/internal.h"
+#include "catalog/tombstone_internal.h"
 
 /* --- parts that versions share */
 
@@ -199,6 +199,31 @@ static void set_columns(struct dataset_state *state, const struct dataset_state 
     view->schema_count = list.count;
 }
 
+/* Tombstones name keys, so they stay when every file goes; positions alone go with them. */
+static const struct catalog_object **change_tombstones(const struct dataset_state *parent,
+                                                       const struct manifest *manifest,
+                                                       size_t *ret_count)
+{
+    size_t old_count = parent ? parent->view.tombstone_count : 0, kept = 0;
+    bool drops_all = manifest->removes_all && parent && parent->view.is_deleted;
+    const struct catalog_object **old = lh_allocate(old_count, sizeof *old);
+    for (size_t i = 0; i < old_count && !drops_all; i++)
+        if (!manifest->removes_all || !tombstone_is_of_rows(parent->view.tombstones[i]))
+            old[kept++] = parent->view.tombstones[i];
+    const struct catalog_object **list = objects_change(old, kept, manifest->tombstones_removed,
+                                                        manifest->tombstones_added, ret_count);
+    free(old);
+    return list;
+}
+
+static uint64_t stamp_of(const struct catalog_dataset *view)
+{
+    uint64_t stamp = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < view->tombstone_count; i++)
+        stamp = (stamp ^ lh_str_hash(view->tombstones[i]->key)) * UINT64_C(0x100000001b3);
+    return view->tombstone_count ? stamp | 1 : 0;
+}
+
 static enum lh_code set_objects(struct catalog_dataset *view, const struct dataset_state *parent,
                                 const struct manifest *manifest, struct lh_error *err)
 {
@@ -212,9 +237,7 @@ static enum lh_code set_objects(struct catalog_dataset *view, const struct datas
     view->objects = objects_change(old->objects, old->object_count, manifest->removed,
                                    manifest->added, &view->object_count);
     if (view->objects)
-        view->tombstones =
-            objects_change(old->tombstones, old->tombstone_count, manifest->tombstones_removed,
-                           manifest->tombstones_added, &view->tombstone_count);
+        view->tombstones = change_tombstones(parent, manifest, &view->tombstone_count);
     if (!view->objects || !view->tombstones) {
         view->object_count = view->objects ? view->object_count : 0;
         view->tombstone_count = 0;
@@ -225,6 +248,7 @@ static enum lh_code set_objects(struct catalog_dataset *view, const struct datas
     if (objects_have_twins(view->objects, view->object_count, manifest->added.count))
         return lh_fail(err, LH_DAMAGED, "Version %lld adds a file that the dataset already has.",
                        (long long)manifest->version);
+    view->tombstone_stamp = stamp_of(view);
     view->row_count = view->byte_count = 0;
     for (size_t i = 0; i < view->object_count; i++) {
         view->row_count += view->objects[i]->rows;

@@ -54,10 +54,12 @@ static enum lh_code find_dataset(struct undoing *undoing, struct lh_error *err)
 
 /* --- which version */
 
-static bool is_expiry(const struct manifest *manifest)
+/* It changed nothing that anybody reads: versions expired, tombstones were written together. */
+static bool is_upkeep(const struct manifest *manifest)
 {
     return manifest->commit_count == 1 &&
-           lh_str_equal(manifest->commits[0].action, lh_lit("expire"));
+           (lh_str_equal(manifest->commits[0].action, lh_lit("expire")) ||
+            lh_str_equal(manifest->commits[0].action, lh_lit("fold")));
 }
 
 static enum lh_code fail_last(const struct undoing *undoing, const char *why, const char *hint,
@@ -88,7 +90,7 @@ static enum lh_code check_action(const struct undoing *undoing, struct lh_str ac
                      "Lift the tombstones, or set them again; they hold in every version.", err);
 }
 
-/* The newest version that is no expiry, and the state before it. */
+/* The newest version that is no upkeep, and the state before it. */
 static enum lh_code find_undone(struct undoing *undoing, struct lh_error *err)
 {
     const struct catalog_dataset *now = undoing->now;
@@ -99,7 +101,7 @@ static enum lh_code find_undone(struct undoing *undoing, struct lh_error *err)
         struct chain_file file = {version, false};
         code = chain_read(undoing->catalog->storage, now->id, file, undoing->arena, undone, err);
         version = undone->parent.version;
-    } while (!code && is_expiry(undone) && version);
+    } while (!code && is_upkeep(undone) && version);
     if (code == LH_NOT_FOUND)
         return fail_last(undoing, "what was before it has expired.",
                          "Only versions that are kept can come back.", err);

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "catalog/tombstone_internal.h"
 #include "catalog/verify_internal.h"
 
 /* --- the report */
@@ -138,6 +139,49 @@ static void check_sum(struct verify *verify, const struct catalog_object *object
                     "It is not what was written: its checksum differs.");
 }
 
+static bool is_tombstones(const struct catalog_object *object)
+{
+    struct lh_str suffix = lh_lit(TOMBSTONE_SUFFIX), key = object->key;
+    return key.len > suffix.len &&
+           lh_str_equal(lh_str_slice(key, key.len - suffix.len, suffix.len), suffix);
+}
+
+/* Positions must be rows of the files that they name; files of versions that expired are gone. */
+static void check_positions(struct verify *verify, const struct catalog_object *object,
+                            const struct tombstone_content *content)
+{
+    for (size_t i = 0; i < content->record_count; i++)
+        for (size_t k = 0; k < content->records[i].file_count; k++) {
+            const struct tombstone_file *file = &content->records[i].files[k];
+            struct object_record wanted = {.object = {.bucket = STORAGE_PRIMARY, .key = file->key}};
+            const struct object_record *pointer = &wanted, *const * found;
+            found = bsearch(&pointer, verify->sorted_objects, verify->object_count, sizeof(void *),
+                            compare_object_keys);
+            if (found && file->row_count &&
+                file->rows[file->row_count - 1] >= (uint64_t)(*found)->object.rows)
+                verify_find(verify, CATALOG_ERROR, object->key,
+                            "It names row %llu of %.*s, which has %lld.",
+                            (unsigned long long)file->rows[file->row_count - 1], LH_ARG(file->key),
+                            (long long)(*found)->object.rows);
+        }
+}
+
+static void check_tombstones(struct verify *verify, const struct catalog_object *object)
+{
+    struct lh_error err = LH_ERROR_NONE;
+    struct lh_arena *arena = lh_arena_new(0);
+    struct tombstone_content *content = NULL;
+    struct lh_str bytes;
+    if (storage_get(verify->storage, object->bucket, object->key, TOMBSTONE_BYTES_MAX, arena,
+                    &bytes, &err) ||
+        tombstone_decode(bytes, object->key, &content, &err))
+        verify_find(verify, CATALOG_ERROR, object->key, "%s", err.message);
+    else
+        check_positions(verify, object, content);
+    tombstone_content_free(content);
+    lh_arena_free(arena);
+}
+
 static void check_object(struct verify *verify, const struct catalog_object *object)
 {
     struct lh_error err = LH_ERROR_NONE;
@@ -154,6 +198,10 @@ static void check_object(struct verify *verify, const struct catalog_object *obj
                     (long long)info.bytes, (long long)object->bytes);
     else if (!verify->options.skip_objects)
         check_sum(verify, object);
+    if (!code && is_tombstones(object)) {
+        check_tombstones(verify, object);
+        return;
+    }
     if (!code && verify->options.inspect &&
         verify->options.inspect(verify->options.context, object, &err))
         verify_find(verify, CATALOG_ERROR, object->key, "%s", err.message);

@@ -29,9 +29,11 @@ struct shared_arena { /* texts that several versions have in common */
     atomic_size_t refs;
     struct lh_arena *arena;
 };
+struct tombstone_content;
 struct object_node { /* one allocation: the view, then what it points to */
     struct catalog_object view;
     atomic_size_t refs;
+    _Atomic(struct tombstone_content *) content; /* of a tombstone object, once it was read */
 };
 struct dataset_state {
     struct catalog_dataset view; /* first: the public pointer is this one */

@@ -186,6 +186,8 @@ enum lh_code engine_open(const struct engine_options *options, struct engine **r
         goto out;
     duckdb_connection first = engine->connections[0]->handle;
     code = copy_register_tap(engine, first, err);
+    if (!code)
+        code = filters_register(engine, first, err);
     if (code)
         goto out;
     code = run_settings(first, finishing, sizeof finishing / sizeof finishing[0], err);
@@ -212,6 +214,7 @@ void engine_close(struct engine *engine)
     free(engine->connections);
     duckdb_close(&engine->database);
     function_free_all(engine);
+    filters_free(engine);
     pthread_cond_destroy(&engine->released);
     pthread_cond_destroy(&engine->watchdog_wake);
     pthread_mutex_destroy(&engine->lock);

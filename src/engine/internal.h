@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "engine/engine.h"
+#include "engine/filter.h"
 #include "engine/function.h"
 
 /* --- statement.c
@@ -118,6 +119,7 @@ struct engine {
     _Atomic int64_t watched_count;
 
     struct engine_table *tables; /* registered functions, under `lock`; freed at close */
+    struct filters *filters;     /* filter.c; has a lock of its own */
 
     _Atomic int64_t waited;
     _Atomic int64_t run;
@@ -209,6 +211,9 @@ enum lh_code describe_columns(struct engine_connection *connection, struct lh_st
 enum lh_code copy_register_tap(struct engine *engine, duckdb_connection handle,
                                struct lh_error *err);
 void function_free_all(struct engine *engine);
+enum lh_code filters_register(struct engine *engine, duckdb_connection handle,
+                              struct lh_error *err); /* filter.c */
+void filters_free(struct engine *engine);
 /* Keeps the first error of a callback until the statement fails; the connection may be NULL. */
 void connection_keep_error(struct engine_connection *connection, const struct lh_error *err);
 /* LH_OK: there was none. Forgets it. */

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "catalog/tombstones.h"
 #include "ingest/internal.h"
 
 #define ARGS_BYTES_MAX ((size_t)JOBS_ARGS_BYTES_MAX)
@@ -396,10 +397,14 @@ static enum lh_code find_done(struct task *task, bool *ret_done, struct ingest_r
     code = find_dataset(task, err);
     if (code || task->options.allow_duplicate || !task->dataset)
         return code;
-    const struct catalog_object *same =
-        catalog_dataset_source(task->dataset, task->source_sha256, task->source_options);
-    if (!same)
-        return LH_OK;
+    const struct catalog_object *same = NULL;
+    code = catalog_whole_source(task->ingest->catalog, task->ingest->engine, task->snapshot,
+                                task->dataset, task->source_sha256, task->source_options,
+                                task->cancel, &same, err);
+    task->is_twin =
+        !same && catalog_dataset_source(task->dataset, task->source_sha256, task->source_options);
+    if (code || !same)
+        return code;
     *ret_done = true;
     result->dataset = task->dataset->name;
     result->version = task->dataset->version;

@@ -5,8 +5,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "catalog/tombstones.h"
 
 #define REASONS_SHOWN 5
+#define ARRIVALS_TRIES_MAX 8
 #define RESULT_BYTES_MAX ((size_t)65536)
 
 /* One file on its way: staged, then an object. */
@@ -242,6 +244,55 @@ static struct lh_str event_detail(struct task *task, const struct ingest_result 
     return text;
 }
 
+/* Where it is sure that nothing names them, the files go now; else the next opening decides. */
+static void trash(struct task *task, const struct lh_str *keys, size_t count)
+{
+    struct lh_error late = LH_ERROR_NONE;
+    if (storage_trash(task->ingest->storage, STORAGE_PRIMARY, keys, count, &late))
+        lh_log_error(LH_LOG_WARN, "ingest.trash", &late);
+}
+
+static bool is_surely_unnamed(enum lh_code code, const struct catalog_commit_result *committed)
+{
+    return committed->is_repeat || (code && code != LH_UNKNOWN && code != LH_LOCKED);
+}
+
+/* Rows of tombstoned keys come hidden. Somebody may set or lift tombstones meanwhile: then they are
+ * looked for again, which takes no new file. */
+static enum lh_code commit_arrivals(struct task *task, struct catalog_change *change,
+                                    struct catalog_object *object, struct ingest_result *result,
+                                    struct catalog_commit_result *committed, struct lh_error *err)
+{
+    struct catalog *catalog = task->ingest->catalog;
+    struct catalog_arrival arrival = {.dataset_id = change->dataset_id,
+                                      .key = object->key,
+                                      .columns = task->stored,
+                                      .column_count = task->stored_count};
+    enum lh_code code = LH_RACE;
+    for (int tries = 0; code == LH_RACE && tries < ARRIVALS_TRIES_MAX; tries++) {
+        struct catalog_arrived arrived = {0};
+        code = storage_object_path(task->ingest->storage, STORAGE_PRIMARY, object->key, task->arena,
+                                   &arrival.path, err);
+        if (!code)
+            code = catalog_arrivals(catalog, task->ingest->engine, &arrival, task->cancel,
+                                    task->arena, &arrived, err);
+        if (code)
+            return code;
+        result->suppressed_rows = arrived.suppressed_rows;
+        object->tombstones_through = arrived.through;
+        change->tombstones = arrived.tombstones;
+        change->tombstone_count = arrived.tombstone_count;
+        change->tombstone_stamp = arrived.stamp;
+        change->result = json_of(task, result);
+        code = catalog_commit(catalog, change, task->arena, committed, err);
+        if (arrived.tombstone_count && is_surely_unnamed(code, committed))
+            trash(task, &arrived.tombstones[0].key, 1);
+        if (!arrived.tombstone_count)
+            break;
+    }
+    return code;
+}
+
 static enum lh_code commit(struct task *task, struct lh_str dataset_id, const struct output *data,
                            const struct output *rejects, struct ingest_result *result,
                            struct lh_error *err)
@@ -283,7 +334,7 @@ static enum lh_code commit(struct task *task, struct lh_str dataset_id, const st
                             .timestamp_ms = lh_clock_unix_ms()}},
         .objects = &object,
         .object_count = 1,
-        .once = !task->options.allow_duplicate,
+        .once = !task->options.allow_duplicate && !task->is_twin,
         .actor = task->args.actor,
         .reason = task->args.reason,
         .job_id = job_id(task->job),
@@ -293,20 +344,14 @@ static enum lh_code commit(struct task *task, struct lh_str dataset_id, const st
         .event_count = 1,
     };
     result->rejects = rejects->key;
-    change.result = json_of(task, result);
-    enum lh_code code =
-        catalog_commit(task->ingest->catalog, &change, task->arena, &committed, err);
+    enum lh_code code = commit_arrivals(task, &change, &object, result, &committed, err);
     if (code == LH_EXISTS && task->args.mode != INGEST_CREATE)
         code = err ? (err->code = LH_RACE) : LH_RACE; /* made by another since we looked */
     if (!code)
         result->version = committed.version;
-    /* Where it is sure that nothing names them, the files go now; else the next opening decides. */
-    if (committed.is_repeat || (code && code != LH_UNKNOWN && code != LH_LOCKED)) {
+    if (is_surely_unnamed(code, &committed)) {
         const struct lh_str keys[] = {data->key, rejects->key};
-        struct lh_error late = LH_ERROR_NONE;
-        if (storage_trash(task->ingest->storage, STORAGE_PRIMARY, keys, rejects->key.len ? 2 : 1,
-                          &late))
-            lh_log_error(LH_LOG_WARN, "ingest.trash", &late);
+        trash(task, keys, rejects->key.len ? 2 : 1);
     }
     return code;
 }

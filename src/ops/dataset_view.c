@@ -68,7 +68,9 @@ static const struct lh_field dataset_rows[] = {
               .doc = "Where the last change came from."),
     LH_OBJECT(struct dataset_view, freshness, const struct freshness_view *,
               .fields = &freshness_fields, .doc = "How old it may become."),
-    LH_INT(struct dataset_view, row_count, .required = true, .doc = "Rows."),
+    LH_INT(struct dataset_view, row_count, .required = true, .doc = "Rows that can be read."),
+    LH_INT(struct dataset_view, hidden_rows, .required = true,
+           .doc = "Rows of the data files that cannot: tombstoned or replaced."),
     LH_INT(struct dataset_view, byte_count, .required = true, .doc = "Bytes of the data files."),
     LH_LIST(struct dataset_view, objects, .fields = &object_fields, .doc = "The data files."),
     LH_TIME(struct dataset_view, created_at, .required = true, .doc = "Of version 1."),
@@ -113,7 +115,8 @@ static const struct lh_field version_rows[] = {
     LH_INT(struct version_view, version, .required = true, .doc = "1 = as created."),
     LH_INT(struct version_view, sequence, .required = true, .doc = "In the order of all commits."),
     LH_TIME(struct version_view, committed_at, .required = true, .doc = "When."),
-    LH_INT(struct version_view, row_count, .required = true, .doc = "Rows after it."),
+    LH_INT(struct version_view, row_count, .required = true,
+           .doc = "Rows in its data files, hidden ones too."),
     LH_INT(struct version_view, byte_count, .required = true, .doc = "Bytes after it."),
     LH_INT(struct version_view, object_count, .required = true, .doc = "Data files after it."),
     LH_LIST(struct version_view, commits, .fields = &commit_fields,
@@ -195,8 +198,8 @@ static void view_parts(const struct catalog_dataset *dataset, struct lh_arena *a
     ret->embedding_refresh_policy = refresh;
 }
 
-void dataset_view_of(const struct catalog_dataset *dataset, struct lh_arena *arena,
-                     struct dataset_view *ret)
+void dataset_view_of(const struct catalog_dataset *dataset, int64_t hidden_rows,
+                     struct lh_arena *arena, struct dataset_view *ret)
 {
     *ret = (struct dataset_view){
         .id = dataset->id,
@@ -209,7 +212,8 @@ void dataset_view_of(const struct catalog_dataset *dataset, struct lh_arena *are
         .tags = dataset->tags,
         .columns = view_columns(dataset, arena),
         .schema_fingerprint = said(dataset->schema),
-        .row_count = dataset->row_count,
+        .row_count = dataset->row_count - hidden_rows,
+        .hidden_rows = hidden_rows,
         .byte_count = dataset->byte_count,
         .objects = view_objects(dataset, arena),
         .created_at = {dataset->created_ms},
@@ -220,7 +224,8 @@ void dataset_view_of(const struct catalog_dataset *dataset, struct lh_arena *are
     view_parts(dataset, arena, ret);
 }
 
-void dataset_summary_of(const struct catalog_dataset *dataset, struct dataset_summary *ret)
+void dataset_summary_of(const struct catalog_dataset *dataset, int64_t hidden_rows,
+                        struct dataset_summary *ret)
 {
     *ret = (struct dataset_summary){
         .id = dataset->id,
@@ -231,7 +236,7 @@ void dataset_summary_of(const struct catalog_dataset *dataset, struct dataset_su
         .sensitivity = (int)dataset->sensitivity,
         .tags = dataset->tags,
         .column_count = (int64_t)dataset->column_count,
-        .row_count = dataset->row_count,
+        .row_count = dataset->row_count - hidden_rows,
         .byte_count = dataset->byte_count,
         .object_count = (int64_t)dataset->object_count,
         .updated_at = {dataset->updated_ms},

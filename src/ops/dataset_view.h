@@ -51,6 +51,7 @@ struct dataset_view {
     const struct lineage_view *lineage;
     const struct freshness_view *freshness;
     int64_t row_count;
+    int64_t hidden_rows;
     int64_t byte_count;
     struct lh_list objects;
     struct lh_time created_at;
@@ -95,9 +96,11 @@ struct version_view {
 };
 extern const struct lh_fields version_view_fields;
 
-void dataset_view_of(const struct catalog_dataset *dataset, struct lh_arena *arena,
-                     struct dataset_view *ret);
-void dataset_summary_of(const struct catalog_dataset *dataset, struct dataset_summary *ret);
+/* `hidden_rows` of the dataset's rows nobody sees. */
+void dataset_view_of(const struct catalog_dataset *dataset, int64_t hidden_rows,
+                     struct lh_arena *arena, struct dataset_view *ret);
+void dataset_summary_of(const struct catalog_dataset *dataset, int64_t hidden_rows,
+                        struct dataset_summary *ret);
 void version_view_of(const struct catalog_version *version, struct lh_arena *arena,
                      struct version_view *ret);
 

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/schedule.h"
+#include "catalog/tombstones.h"
 #include "lake/lake.h"
 #include "ops/dataset_view.h"
 #include "search/search.h"
@@ -19,11 +20,30 @@ static struct catalog_snapshot *hold_snapshot(struct op_call *call)
     return snapshot;
 }
 
+static enum lh_code count_hidden(struct op_call *call, const struct catalog_dataset *dataset,
+                                 int64_t *ret, struct lh_error *err)
+{
+    struct catalog_hidden *hidden = NULL;
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(call->lake));
+    enum lh_code code =
+        catalog_hidden_open(lake_catalog(call->lake), snapshot, dataset, CATALOG_HIDE_ALL,
+                            lake_engine(call->lake), call->cancel, &hidden, err);
+    if (!code)
+        *ret = catalog_hidden_rows(hidden);
+    catalog_hidden_unref(hidden);
+    catalog_snapshot_unref(snapshot);
+    return code;
+}
+
 static enum lh_code reply_dataset(struct op_call *call, const struct catalog_dataset *dataset,
                                   struct op_reply *reply, struct lh_error *err)
 {
     struct dataset_view view;
-    dataset_view_of(dataset, call->arena, &view);
+    int64_t hidden_rows = 0;
+    enum lh_code code = count_hidden(call, dataset, &hidden_rows, err);
+    if (code)
+        return code;
+    dataset_view_of(dataset, hidden_rows, call->arena, &view);
     op_reply_version(reply, call, dataset->version);
     return op_reply_record(reply, &view, err);
 }
@@ -55,10 +75,16 @@ static enum lh_code run_list(struct op_call *call, const void *raw, struct op_re
         const struct catalog_dataset *dataset = catalog_snapshot_item(snapshot, i);
         if (args->after.len && lh_str_compare_nocase(dataset->name, args->after) <= 0)
             continue;
-        if (count == (size_t)args->limit)
+        if (count == (size_t)args->limit) {
             next = items[count - 1].name;
-        else
-            dataset_summary_of(dataset, &items[count++]);
+            continue;
+        }
+        /* One whose tombstones are damaged is listed all the same; /health names it. */
+        int64_t hidden_rows = 0;
+        if (count_hidden(call, dataset, &hidden_rows, NULL) && call->cancel &&
+            lh_cancel_fail(call->cancel, "The list", err))
+            return err ? err->code : LH_CANCELLED;
+        dataset_summary_of(dataset, hidden_rows, &items[count++]);
     }
     return op_reply_list(reply, items, count, next, err);
 }

@@ -77,6 +77,7 @@ struct query_principal op_query_principal(const struct op_call *call)
         .is_trusted = call->principal->is_unmasked,
         .grants = access_check(call->principal, "journal.read", NULL) ? LAKE_GRANTS_WITHOUT_JOURNAL
                                                                       : (struct lh_str){0},
+        .sees_raw = lh_str_equal(call->principal->role, lh_lit("admin")),
     };
 }
 

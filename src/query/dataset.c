@@ -1,8 +1,22 @@
 /* The catalog's datasets as relations: the objects of one version, read as one table. */
 #include "query/internal.h"
 
-#include "catalog/catalog.h"
+#include "catalog/tombstones.h"
+#include "engine/filter.h"
 #include "storage/storage.h"
+
+/* What tombstones hide, for those who may: "__raw__packages". */
+#define RAW_PREFIX "__raw__"
+
+static bool is_raw(struct lh_str name, struct lh_str *ret_name)
+{
+    struct lh_str head = lh_str_head(name, sizeof RAW_PREFIX - 1);
+    *ret_name = name;
+    if (!lh_str_equal_nocase(head, lh_lit(RAW_PREFIX)))
+        return false;
+    *ret_name = lh_str_slice(name, head.len, name.len);
+    return true;
+}
 
 static void unref_dataset(void *dataset)
 {
@@ -14,6 +28,8 @@ static enum lh_code find(const struct query_datasets *datasets, const struct que
                          struct lh_str name, const struct query_moment *moment,
                          const struct catalog_dataset **ret, struct lh_error *err)
 {
+    if (is_raw(name, &name) && !scope->sees_raw)
+        return lh_fail(err, LH_NOT_FOUND, "There is no such dataset.");
     if (moment->kind == QUERY_NOW)
         return catalog_find(scope->snapshot, name, ret, err);
     struct catalog_as_of as_of = {.when = CATALOG_AT_TIME, .value = moment->unix_ms};
@@ -34,7 +50,12 @@ static uint64_t stamp(void *context, const struct query_scope *scope, struct lh_
     enum lh_code code = find(context, scope, name, moment, &dataset, NULL);
     if (code == LH_DAMAGED)
         return UINT64_MAX;
-    return code || dataset->is_deleted ? 0 : dataset->sequence;
+    if (code || dataset->is_deleted)
+        return 0;
+    /* A tombstone of today counts for all versions. */
+    uint64_t hidden = catalog_hidden_stamp(scope->snapshot, dataset);
+    return hidden ? (dataset->sequence ^ hidden * UINT64_C(0x9e3779b97f4a7c15)) | 1
+                  : dataset->sequence << 1;
 }
 
 static const struct catalog_schema *find_schema(const struct catalog_dataset *dataset,
@@ -66,9 +87,65 @@ static bool columns_of(const struct catalog_dataset *dataset, const struct catal
     return is_cast;
 }
 
+/* --- hidden rows */
+
+struct hiding {
+    struct engine *engine;
+    uint64_t number;
+    struct catalog_hidden *hidden;
+    size_t first; /* object of the first file */
+};
+
+static void keep(const void *context, const uint64_t *files, const int64_t *rows, size_t count,
+                 bool *ret)
+{
+    const struct hiding *hiding = context;
+    const struct catalog_rows *hidden = NULL;
+    uint64_t file = UINT64_MAX;
+    for (size_t i = 0; i < count; i++) {
+        if (files[i] != file) {
+            file = files[i];
+            hidden = catalog_hidden_of(hiding->hidden, hiding->first + (size_t)file);
+        }
+        ret[i] = !hidden || !catalog_rows_has(hidden, (uint64_t)rows[i]);
+    }
+}
+
+static void end_hiding(void *object)
+{
+    struct hiding *hiding = object;
+    engine_filter_remove(hiding->engine, hiding->number);
+    catalog_hidden_unref(hiding->hidden);
+}
+
+/* The filter of files[first] to files[last]; 0 if none of their rows is hidden. It lives as long as
+ * the plan, and every run of the plan holds that. */
+static enum lh_code hide(const struct query_datasets *datasets, struct catalog_hidden *hidden,
+                         size_t first, size_t last, struct lh_arena *arena, uint64_t *ret,
+                         struct lh_error *err)
+{
+    bool has_any = false;
+    *ret = 0;
+    for (size_t i = first; i <= last && !has_any; i++)
+        has_any = catalog_hidden_of(hidden, i) != NULL;
+    if (!has_any)
+        return LH_OK;
+    struct hiding *hiding = lh_arena_alloc(arena, sizeof *hiding);
+    *hiding = (struct hiding){.engine = datasets->engine, .first = first};
+    const struct engine_filter filter = {.keep = keep, .context = hiding};
+    enum lh_code code = engine_filter_add(datasets->engine, &filter, &hiding->number, err);
+    if (code)
+        return code;
+    hiding->hidden = catalog_hidden_ref(hidden);
+    lh_arena_defer(arena, end_hiding, hiding);
+    *ret = hiding->number;
+    return LH_OK;
+}
+
 /* Objects stay in their order; a run of equal schemas becomes one list of files. */
 static enum lh_code write_objects(const struct query_datasets *datasets,
                                   const struct catalog_dataset *dataset,
+                                  struct catalog_hidden *hidden,
                                   struct query_relation_writer *writer, struct lh_error *err)
 {
     struct lh_arena *arena = writer->arena;
@@ -98,6 +175,9 @@ static enum lh_code write_objects(const struct query_datasets *datasets,
         bool is_current = lh_str_equal(object->schema, dataset->schema);
         files.is_cast =
             columns_of(dataset, is_current ? NULL : find_schema(dataset, object->schema), columns);
+        code = hide(datasets, hidden, i + 1 - files.path_count, i, arena, &files.filter, err);
+        if (code)
+            return code;
         query_write_files(writer, &files);
         files.path_count = 0;
     }
@@ -121,7 +201,15 @@ static enum lh_code write(void *context, const struct query_scope *scope, struct
         return lh_fail(err, LH_NOT_FOUND, "The dataset '%.*s' did not exist at that moment.",
                        LH_ARG(name));
     query_write_version(writer, dataset->name, (uint64_t)dataset->version);
-    return write_objects(datasets, dataset, writer, err);
+    struct catalog_hidden *hidden = NULL;
+    struct lh_str plain;
+    code = catalog_hidden_open(datasets->catalog, scope->snapshot, dataset,
+                               is_raw(name, &plain) ? CATALOG_HIDE_REPLACED : CATALOG_HIDE_ALL,
+                               datasets->engine, scope->cancel, &hidden, err);
+    if (!code)
+        code = write_objects(datasets, dataset, hidden, writer, err);
+    catalog_hidden_unref(hidden);
+    return code;
 }
 
 static enum lh_code ensure(void *context, const struct query_scope *scope, struct lh_str name,
@@ -145,11 +233,12 @@ static void list(void *context, const struct query_scope *scope,
 }
 
 void query_datasets_init(struct query_datasets *datasets, struct catalog *catalog,
-                         struct storage *storage)
+                         struct storage *storage, struct engine *engine)
 {
     *datasets = (struct query_datasets){
         .catalog = catalog,
         .storage = storage,
+        .engine = engine,
         .relations = {
             .kind = "dataset", .stamp = stamp, .write = write, .ensure = ensure, .list = list}};
     datasets->relations.context = datasets;

@@ -52,10 +52,11 @@ bool query_dep_holds(const struct query_sources *sources, const struct query_sco
 struct query_datasets {
     struct catalog *catalog;
     struct storage *storage;
+    struct engine *engine;
     struct query_relations relations;
 };
 void query_datasets_init(struct query_datasets *datasets, struct catalog *catalog,
-                         struct storage *storage);
+                         struct storage *storage, struct engine *engine);
 
 /* --- resolve.c ---------------------------------------------------------------------------------*/
 

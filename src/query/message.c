@@ -1,11 +1,13 @@
 /* Errors in the caller's own text: positions mapped back, nothing of what was spliced in. */
 #include "query/internal.h"
 
+#include "engine/filter.h"
+
 /* Words that only the spliced text has. */
 static bool tells_internals(struct lh_str sql, struct lh_str message)
 {
     static const char *const words[] = {"read_parquet", "hive_partitioning", "READ_PARQUET",
-                                        "PARQUET_SCAN"};
+                                        "PARQUET_SCAN", ENGINE_FILTER_FUNCTION};
     size_t at;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (lh_str_find(message, lh_str_of(words[i]), &at) &&

@@ -71,7 +71,7 @@ enum lh_code query_engine_new(const struct query_engine_options *options, struct
     for (size_t i = 0; i < options->relation_count; i++)
         engine->sources.items[engine->sources.count++] = options->relations[i];
     if (options->catalog) {
-        query_datasets_init(&engine->datasets, options->catalog, options->storage);
+        query_datasets_init(&engine->datasets, options->catalog, options->storage, options->engine);
         engine->sources.items[engine->sources.count++] = &engine->datasets.relations;
     }
     *ret = engine;
@@ -224,6 +224,7 @@ static enum lh_code prepare(struct query_engine *engine, const struct query_prin
     query->scope = (struct query_scope){
         .snapshot = engine->catalog ? catalog_snapshot_ref(engine->catalog) : NULL,
         .grants = principal->grants,
+        .sees_raw = principal->sees_raw,
         .pins = query->arena,
         .cancel = &query->cancel};
     code = query_as_of_read(request->as_of, query->arena, &as_of, err);

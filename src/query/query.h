@@ -83,6 +83,7 @@ struct query_stats query_engine_stats(struct query_engine *engine);
 /* Who asks. Only trusted principals run in this process; for others query_open is LH_FORBIDDEN. */
 struct query_principal {
     bool is_trusted;
+    bool sees_raw; /* tombstoned rows too, as __raw__name; for others such names do not exist */
     struct lh_str
         grants; /* names what they may see: equal texts see the same; absent: everything */
 };

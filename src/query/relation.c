@@ -1,6 +1,8 @@
 /* The text of relations: what stands in parentheses where a name stood. */
 #include "query/internal.h"
 
+#include "engine/filter.h"
+
 static void write_column(struct lh_buf *buf, const struct query_relation_column *column,
                          bool is_cast, bool is_empty)
 {
@@ -43,6 +45,9 @@ void query_write_files(struct query_relation_writer *writer,
     }
     /* A folder called a=b above the lake is not a column. */
     lh_buf_append_str(buf, lh_lit("], hive_partitioning = false)"));
+    if (files->filter)
+        lh_buf_printf(buf, " WHERE " ENGINE_FILTER_FUNCTION "(%llu, file_index, file_row_number)",
+                      (unsigned long long)files->filter);
 }
 
 void query_write_sql(struct query_relation_writer *writer, struct lh_str sql)

@@ -24,6 +24,7 @@ struct query_scope {
     struct catalog_snapshot
         *snapshot;                  /* NULL without a catalog; pinned until the query is closed */
     struct lh_str grants;           /* of the principal */
+    bool sees_raw;                  /* it may read __raw__ relations */
     struct lh_arena *pins;          /* lives until the query is closed: for what must, too */
     const struct lh_cancel *cancel; /* of the statement */
 };
@@ -63,6 +64,7 @@ struct query_relation_files {
     bool is_cast;               /* stored types differ from `type` */
     const struct lh_str *paths; /* absolute; none: an empty table of these columns */
     size_t path_count;
+    uint64_t filter; /* of engine/filter.h: rows of these files that nobody sees; 0 = none */
 };
 
 /* Writes SELECT "stored" AS "name", … FROM read_parquet([…]); a second call adds its rows behind.

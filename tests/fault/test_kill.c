@@ -48,6 +48,14 @@ static const struct step steps[] = {
     {"objects.put", "{\"bucket\": \"primary\", \"key\": \"a/b\"}", "two",
      "fresh 1 6 words k a/b=two"},
     {"objects.delete", "{\"bucket\": \"primary\", \"key\": \"a/b\"}", NULL, "fresh 1 6 words k"},
+    {"ingest.file", "{\"dataset\": \"fresh\", \"mode\": \"append\"}", "id\n6\n7\n",
+     "fresh 3 19 words k"},
+    {"datasets.tombstone",
+     "{\"name\": \"fresh\", \"row_key_column\": \"id\", \"row_key_values\": [6, 1]}", NULL,
+     "fresh 1 7 words k"},
+    {"ingest.file", "{\"dataset\": \"fresh\", \"mode\": \"append\"}", "id\n6\n8\n",
+     "fresh 2 15 words k"},
+    {"datasets.lift", "{\"name\": \"fresh\", \"row_key_values\": [6]}", NULL, "fresh 5 33 words k"},
 };
 #define STEP_COUNT (sizeof(steps) / sizeof(steps[0]))
 

@@ -108,6 +108,11 @@ static void a_row_that_lacks_something_is_named(void **state)
     op = good;
     op.body = OP_BODY_JSON;
     then_refused(&op, "method that has none");
+    op.http.method = OP_DELETE; /* which may name what is to go */
+    assert_int_equal(op_table_check((const struct op *const[]){&op}, 1, NULL), LH_OK);
+    op.body = OP_BODY_MULTIPART;
+    then_refused(&op, "method that has none");
+    op.http.method = OP_GET;
     op.body = OP_BODY_RAW;
     then_refused(&op, "not one file");
 }

@@ -1,0 +1,381 @@
+#include <stdlib.h>
+
+#include "catalog/tombstone_internal.h"
+#include "engine/engine.h"
+
+/* Which rows of a version's files nobody sees: the log of tombstone records applied to them.
+ *
+ * A record says positions in the files of the version that was looked through, its base. Of a file
+ * the record is complete if the file was in that version, or if its rows were compared with the
+ * tombstones when it came (tombstones_through). Whether it was in that version is known of files
+ * that came before it and are still there later: in the version that is read, or in the newest. Of
+ * any other file the rows are looked for here, by the keys that hold now. */
+
+#define HIDDEN_KEPT 32
+
+struct catalog_hidden {
+    atomic_size_t refs;
+    size_t count; /* of objects */
+    struct row_set **sets;
+    int64_t rows;
+};
+struct hidden_entry {
+    char dataset_id[LH_UUID_TEXT_BYTES];
+    int64_t version;
+    uint64_t of_keys, of_rows; /* stamps */
+    bool is_used;
+    struct catalog_hidden *hidden; /* NULL: nothing is hidden */
+    uint64_t used_at;
+};
+
+struct catalog_hidden *catalog_hidden_ref(struct catalog_hidden *hidden)
+{
+    atomic_fetch_add_explicit(&hidden->refs, 1, memory_order_relaxed);
+    return hidden;
+}
+
+void catalog_hidden_unref(struct catalog_hidden *hidden)
+{
+    if (!hidden || atomic_fetch_sub_explicit(&hidden->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    for (size_t i = 0; i < hidden->count; i++)
+        row_set_free(hidden->sets[i]);
+    free(hidden->sets);
+    free(hidden);
+}
+
+int64_t catalog_hidden_rows(const struct catalog_hidden *hidden)
+{
+    return hidden ? hidden->rows : 0;
+}
+
+const struct catalog_rows *catalog_hidden_of(const struct catalog_hidden *hidden, size_t index)
+{
+    const struct row_set *set = hidden && index < hidden->count ? hidden->sets[index] : NULL;
+    return set && set->view.count ? &set->view : NULL;
+}
+
+/* --- kept ones */
+
+void hidden_init(struct hidden_cache *cache)
+{
+    pthread_mutex_init(&cache->mutex, NULL);
+    cache->entries = lh_allocate(HIDDEN_KEPT, sizeof *cache->entries);
+}
+
+void hidden_release(struct hidden_cache *cache)
+{
+    for (size_t i = 0; i < HIDDEN_KEPT; i++)
+        catalog_hidden_unref(cache->entries[i].hidden);
+    free(cache->entries);
+    pthread_mutex_destroy(&cache->mutex);
+}
+
+static bool recall(struct hidden_cache *cache, const struct hidden_entry *wanted,
+                   struct catalog_hidden **ret)
+{
+    bool is_found = false;
+    pthread_mutex_lock(&cache->mutex);
+    for (size_t i = 0; i < HIDDEN_KEPT && !is_found; i++) {
+        struct hidden_entry *entry = &cache->entries[i];
+        if (!entry->is_used || entry->version != wanted->version ||
+            entry->of_keys != wanted->of_keys || entry->of_rows != wanted->of_rows ||
+            memcmp(entry->dataset_id, wanted->dataset_id, sizeof entry->dataset_id) != 0)
+            continue;
+        is_found = true;
+        entry->used_at = ++cache->clock;
+        *ret = entry->hidden ? catalog_hidden_ref(entry->hidden) : NULL;
+    }
+    pthread_mutex_unlock(&cache->mutex);
+    return is_found;
+}
+
+static void remember(struct hidden_cache *cache, const struct hidden_entry *fresh)
+{
+    pthread_mutex_lock(&cache->mutex);
+    struct hidden_entry *oldest = &cache->entries[0];
+    for (size_t i = 1; i < HIDDEN_KEPT; i++)
+        if (cache->entries[i].used_at < oldest->used_at)
+            oldest = &cache->entries[i];
+    struct catalog_hidden *replaced = oldest->hidden;
+    *oldest = *fresh;
+    oldest->is_used = true;
+    oldest->used_at = ++cache->clock;
+    if (fresh->hidden)
+        catalog_hidden_ref(fresh->hidden);
+    pthread_mutex_unlock(&cache->mutex);
+    catalog_hidden_unref(replaced);
+}
+
+/* --- adding up */
+
+struct file_place {
+    struct lh_str key;
+    size_t index;
+};
+struct adding {
+    struct catalog *catalog;
+    const struct catalog_dataset *view; /* the version that is read */
+    const struct catalog_dataset *now;  /* the newest: its tombstones count */
+    struct lh_arena *arena;
+    struct file_place *places; /* sorted by key */
+    bool *is_open;             /* per object: its rows must be looked for */
+    struct catalog_hidden *hidden;
+};
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct file_place *x = a, *y = b;
+    return lh_str_compare(x->key, y->key);
+}
+
+static void find_places(struct adding *adding)
+{
+    const struct catalog_dataset *view = adding->view;
+    adding->places = lh_arena_array(adding->arena, view->object_count + 1, sizeof *adding->places);
+    adding->is_open = lh_arena_array(adding->arena, view->object_count + 1, sizeof(bool));
+    for (size_t i = 0; i < view->object_count; i++)
+        adding->places[i] = (struct file_place){view->objects[i]->key, i};
+    if (view->object_count)
+        qsort(adding->places, view->object_count, sizeof *adding->places, compare_places);
+}
+
+static struct row_set *set_of(struct adding *adding, size_t index)
+{
+    struct row_set **set = &adding->hidden->sets[index];
+    if (!*set)
+        *set = row_set_new(adding->view->objects[index]->rows);
+    return *set;
+}
+
+static enum lh_code add_file(struct adding *adding, const struct tombstone_file *file, bool is_in,
+                             struct lh_error *err)
+{
+    struct file_place wanted = {.key = file->key};
+    size_t count = adding->view->object_count;
+    const struct file_place *place =
+        count ? bsearch(&wanted, adding->places, count, sizeof wanted, compare_places) : NULL;
+    if (!place || (adding->is_open[place->index]))
+        return LH_OK;
+    struct row_set *set = set_of(adding, place->index);
+    for (size_t i = 0; i < file->row_count; i++)
+        if (!row_set_put(set, file->rows[i], is_in))
+            return lh_fail(err, LH_DAMAGED,
+                           "A tombstone names row %llu of '%.*s', which has fewer.",
+                           (unsigned long long)file->rows[i], LH_ARG(file->key));
+    return LH_OK;
+}
+
+/* All records of keys, or all of rows. */
+static enum lh_code add_records(struct adding *adding, const struct catalog_dataset *from,
+                                bool of_rows, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < from->tombstone_count && !code; i++) {
+        const struct tombstone_content *content = NULL;
+        if (tombstone_is_of_rows(from->tombstones[i]) != of_rows)
+            continue;
+        code = tombstone_read(adding->catalog->storage, from->tombstones[i], &content, err);
+        for (size_t k = 0; !code && k < content->record_count; k++) {
+            const struct tombstone_record *record = &content->records[k];
+            for (size_t f = 0; !code && f < record->file_count; f++)
+                code = add_file(adding, &record->files[f], record->kind != TOMBSTONE_LIFTED, err);
+        }
+    }
+    return code;
+}
+
+/* --- files of which a record does not tell */
+
+static bool is_still_there(const struct adding *adding, const struct catalog_object *object)
+{
+    const struct catalog_dataset *now = adding->now;
+    for (size_t i = 0; i < now->object_count; i++)
+        if (now->objects[i] == object || (now->objects[i]->added_version == object->added_version &&
+                                          lh_str_equal(now->objects[i]->key, object->key)))
+            return true;
+    return false;
+}
+
+static void note_open(struct adding *adding, const struct tombstone_record *record, int64_t version)
+{
+    const struct catalog_dataset *view = adding->view;
+    for (size_t i = 0; i < view->object_count; i++) {
+        const struct catalog_object *object = view->objects[i];
+        if (adding->is_open[i] || version <= object->tombstones_through)
+            continue;
+        if (object->added_version > record->base ||
+            (record->base > view->version && !is_still_there(adding, object)))
+            adding->is_open[i] = true;
+    }
+}
+
+static enum lh_code find_open(struct adding *adding, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < adding->now->tombstone_count && !code; i++) {
+        const struct catalog_object *object = adding->now->tombstones[i];
+        const struct tombstone_content *content = NULL;
+        if (tombstone_is_of_rows(object))
+            continue;
+        code = tombstone_read(adding->catalog->storage, object, &content, err);
+        for (size_t k = 0; !code && k < content->record_count; k++) {
+            const struct tombstone_record *record = &content->records[k];
+            if (record->kind == TOMBSTONE_KEYS || record->kind == TOMBSTONE_LIFTED)
+                note_open(adding, record,
+                          record->version ? record->version : object->added_version);
+        }
+    }
+    return code;
+}
+
+struct looking {
+    struct adding *adding;
+    const size_t *indexes; /* of the statement's files */
+    bool is_beyond;
+};
+
+static void note_row(void *context, size_t file, uint64_t row, size_t key)
+{
+    struct looking *looking = context;
+    (void)key;
+    if (!row_set_put(set_of(looking->adding, looking->indexes[file]), row, true))
+        looking->is_beyond = true;
+}
+
+/* The open files of one schema. */
+static enum lh_code look_through(struct adding *adding, struct engine *engine, struct lh_str schema,
+                                 const struct key_list *keys, const struct lh_str *texts,
+                                 const struct lh_cancel *cancel, struct lh_error *err)
+{
+    const struct catalog_dataset *view = adding->view;
+    const struct catalog_column *column = catalog_dataset_column(view, keys->column);
+    struct lh_str *paths = lh_arena_array(adding->arena, view->object_count, sizeof *paths);
+    size_t *indexes = lh_arena_array(adding->arena, view->object_count, sizeof *indexes);
+    struct looking looking = {.adding = adding, .indexes = indexes};
+    struct key_files files = {.stored = tombstone_stored(view, schema, keys->column),
+                              .paths = paths};
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < view->object_count && !code; i++) {
+        const struct catalog_object *object = view->objects[i];
+        if (!adding->is_open[i] || !lh_str_equal(object->schema, schema))
+            continue;
+        adding->is_open[i] = false;
+        if (!files.stored.len)
+            continue;
+        indexes[files.path_count] = i;
+        code = catalog_ensure_verified(adding->catalog, object, cancel, err);
+        if (!code)
+            code = storage_object_path(adding->catalog->storage, object->bucket, object->key,
+                                       adding->arena, &paths[files.path_count], err);
+        files.path_count++;
+    }
+    if (code || !files.path_count)
+        return code;
+    files.type = column->type;
+    code = keys_find(engine, &files, texts, keys->count, cancel, note_row, &looking, err);
+    if (!code && looking.is_beyond)
+        code = lh_fail(err, LH_DAMAGED, "A data file of '%.*s' has more rows than it should.",
+                       LH_ARG(view->name));
+    return code;
+}
+
+static enum lh_code close_files(struct adding *adding, struct engine *engine,
+                                const struct lh_cancel *cancel, struct lh_error *err)
+{
+    const struct catalog_dataset *view = adding->view;
+    struct key_list keys = {0};
+    size_t open_count = 0;
+    for (size_t i = 0; i < view->object_count; i++)
+        open_count += adding->is_open[i];
+    if (!open_count)
+        return LH_OK;
+    enum lh_code code =
+        tombstone_keys(adding->catalog->storage, adding->now, adding->arena, &keys, err);
+    if (code || !keys.count)
+        return code;
+    if (!engine)
+        return lh_fail(err, LH_INTERNAL, "The rows of tombstones cannot be looked for.");
+    struct lh_str *texts = lh_arena_array(adding->arena, keys.count, sizeof *texts);
+    for (size_t i = 0; i < keys.count; i++)
+        texts[i] = keys.items[i].text;
+    for (size_t i = 0; i < view->object_count && !code; i++)
+        if (adding->is_open[i])
+            code =
+                look_through(adding, engine, view->objects[i]->schema, &keys, texts, cancel, err);
+    return code;
+}
+
+/* --- all of it */
+
+static enum lh_code add_up(struct adding *adding, bool with_keys, struct engine *engine,
+                           const struct lh_cancel *cancel, struct lh_error *err)
+{
+    struct catalog_hidden *hidden = adding->hidden;
+    enum lh_code code = LH_OK;
+    hidden->count = adding->view->object_count;
+    hidden->sets = lh_allocate(hidden->count, sizeof(struct row_set *));
+    find_places(adding);
+    if (with_keys && !(code = find_open(adding, err)))
+        code = add_records(adding, adding->now, false, err);
+    if (with_keys && !code)
+        code = close_files(adding, engine, cancel, err);
+    if (!code)
+        code = add_records(adding, adding->view, true, err);
+    for (size_t i = 0; i < hidden->count; i++)
+        hidden->rows += hidden->sets[i] ? hidden->sets[i]->view.count : 0;
+    return code;
+}
+
+static const struct catalog_dataset *newest_of(const struct catalog_snapshot *snapshot,
+                                               const struct catalog_dataset *dataset)
+{
+    size_t place = snapshot_find_id(snapshot, dataset->id);
+    if (place == SIZE_MAX || snapshot->items[place]->damage ||
+        snapshot->items[place]->view.version < dataset->version)
+        return dataset;
+    return &snapshot->items[place]->view;
+}
+
+uint64_t catalog_hidden_stamp(const struct catalog_snapshot *snapshot,
+                              const struct catalog_dataset *dataset)
+{
+    return newest_of(snapshot, dataset)->tombstone_stamp ^ (dataset->tombstone_stamp << 1);
+}
+
+enum lh_code catalog_hidden_open(struct catalog *catalog, const struct catalog_snapshot *snapshot,
+                                 const struct catalog_dataset *dataset, enum catalog_hiding hiding,
+                                 struct engine *engine, const struct lh_cancel *cancel,
+                                 struct catalog_hidden **ret, struct lh_error *err)
+{
+    const struct catalog_dataset *now = newest_of(snapshot, dataset);
+    bool with_keys = hiding == CATALOG_HIDE_ALL;
+    struct hidden_entry entry = {.version = dataset->version,
+                                 .of_keys = with_keys ? now->tombstone_stamp : 0,
+                                 .of_rows = dataset->tombstone_stamp};
+    *ret = NULL;
+    if (!entry.of_keys && !entry.of_rows)
+        return LH_OK;
+    memcpy(entry.dataset_id, dataset->id.data, sizeof entry.dataset_id);
+    if (recall(&catalog->hidden, &entry, ret))
+        return LH_OK;
+    struct catalog_hidden *hidden = lh_allocate(1, sizeof *hidden);
+    atomic_init(&hidden->refs, 1);
+    struct adding adding = {.catalog = catalog,
+                            .view = dataset,
+                            .now = now,
+                            .arena = lh_arena_new(0),
+                            .hidden = hidden};
+    enum lh_code code = add_up(&adding, with_keys, engine, cancel, err);
+    lh_arena_free(adding.arena);
+    if (code || !hidden->rows) {
+        catalog_hidden_unref(hidden);
+        hidden = NULL;
+    }
+    if (!code) {
+        entry.hidden = hidden;
+        remember(&catalog->hidden, &entry);
+        *ret = hidden;
+    }
+    return code;
+}

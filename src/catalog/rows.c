@@ -1,0 +1,54 @@
+#include <stdlib.h>
+
+#include "catalog/tombstone_internal.h"
+
+#define PAGE_WORDS (CATALOG_ROWS_PER_PAGE / 64)
+
+struct row_set *row_set_new(int64_t row_count)
+{
+    struct row_set *set = lh_allocate(1, sizeof *set);
+    size_t rows = row_count > 0 ? (size_t)row_count : 0;
+    set->view.page_count = (rows + CATALOG_ROWS_PER_PAGE - 1) / CATALOG_ROWS_PER_PAGE;
+    set->pages = lh_allocate(set->view.page_count, sizeof *set->pages);
+    set->view.pages = set->pages;
+    return set;
+}
+
+void row_set_free(struct row_set *set)
+{
+    if (!set)
+        return;
+    for (size_t i = 0; i < set->view.page_count; i++)
+        free(set->pages[i]);
+    free(set->pages);
+    free(set);
+}
+
+bool row_set_put(struct row_set *set, uint64_t row, bool is_in)
+{
+    size_t page = (size_t)(row / CATALOG_ROWS_PER_PAGE);
+    if (page >= set->view.page_count)
+        return false;
+    if (!set->pages[page]) {
+        if (!is_in)
+            return true;
+        set->pages[page] = lh_allocate(PAGE_WORDS, sizeof(uint64_t));
+    }
+    uint64_t *word = &set->pages[page][row % CATALOG_ROWS_PER_PAGE / 64];
+    uint64_t bit = UINT64_C(1) << (row % 64);
+    if (!(*word & bit) == is_in) {
+        *word ^= bit;
+        set->view.count += is_in ? 1 : -1;
+    }
+    return true;
+}
+
+void row_set_add(struct row_set *set, const struct catalog_rows *other)
+{
+    for (size_t page = 0; page < other->page_count; page++)
+        for (size_t word = 0; other->pages[page] && word < PAGE_WORDS; word++)
+            for (uint64_t bits = other->pages[page][word]; bits; bits &= bits - 1)
+                row_set_put(
+                    set, page * CATALOG_ROWS_PER_PAGE + word * 64 + (unsigned)__builtin_ctzll(bits),
+                    true);
+}

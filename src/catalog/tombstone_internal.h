@@ -1,0 +1,136 @@
+/* Tombstone objects as bytes and in memory, and sets of rows. Internal to the catalog; the format
+ * is described in docs/formats/tombstones.md.
+ */
+#ifndef LAKEHOUSE_CATALOG_TOMBSTONE_INTERNAL_H
+#define LAKEHOUSE_CATALOG_TOMBSTONE_INTERNAL_H
+
+#include "catalog/internal.h"
+#include "catalog/tombstones.h"
+
+#define TOMBSTONE_SUFFIX ".tombstones"
+#define TOMBSTONE_BYTES_MAX ((size_t)256 << 20)
+
+/* --- tombstone_file.c: one object */
+
+enum tombstone_kind {
+    TOMBSTONE_KEYS = 1,    /* keys, and their rows in the files of version `base` */
+    TOMBSTONE_LIFTED = 2,  /* keys that no longer are, and the rows that can be seen again */
+    TOMBSTONE_ARRIVED = 3, /* rows of tombstoned keys in files that came with this commit */
+    TOMBSTONE_REPLACED = 4 /* rows that others took the place of */
+};
+enum tombstone_form { TOMBSTONE_VALUE = 0, TOMBSTONE_HASHED = 1 };
+
+struct tombstone_key {
+    enum tombstone_form form;
+    struct lh_str text; /* the value as SQL writes it */
+};
+struct tombstone_file {
+    struct lh_str key;    /* of the data file */
+    const uint64_t *rows; /* ascending */
+    size_t row_count;
+};
+struct tombstone_record {
+    enum tombstone_kind kind;
+    int64_t base;    /* version whose files were looked through */
+    int64_t version; /* that brought it; 0: the one that added the object */
+    struct lh_str column, type;
+    int64_t time_ms;
+    struct lh_str actor, reason;
+    const struct tombstone_key *keys;
+    size_t key_count;
+    const struct tombstone_file *files;
+    size_t file_count;
+};
+struct tombstone_content {
+    struct lh_arena *arena;
+    const struct tombstone_record *records;
+    size_t record_count;
+};
+void tombstone_encode(const struct tombstone_record *records, size_t count, struct lh_buf *buf);
+/* LH_DAMAGED; LH_FORMAT: of a newer release. `what` names it. */
+enum lh_code tombstone_decode(struct lh_str bytes, struct lh_str what,
+                              struct tombstone_content **ret, struct lh_error *err) LH_MUST_USE;
+void tombstone_content_free(struct tombstone_content *content); /* NULL is fine */
+
+/* What an object of a state says; lives as long as the state. */
+enum lh_code tombstone_read(struct storage *storage, const struct catalog_object *object,
+                            const struct tombstone_content **ret, struct lh_error *err) LH_MUST_USE;
+/* Writes an object and publishes it under a fresh key in the dataset's folder. */
+enum lh_code tombstone_publish(struct catalog *catalog, struct lh_str dataset_id,
+                               const struct tombstone_record *records, size_t count,
+                               struct lh_arena *arena, struct catalog_object *ret,
+                               struct lh_error *err) LH_MUST_USE;
+/* Of rows that an upsert replaced: it belongs to versions, where the others belong to keys. */
+bool tombstone_is_of_rows(const struct catalog_object *object);
+struct lh_str tombstone_column(const struct catalog_object *object); /* absent: of rows */
+
+/* arrivals.c: writes many small objects as one, when there are. Says the same afterwards; a failure
+ * is logged and changes nothing. */
+void tombstone_fold(struct catalog *catalog, struct lh_str dataset_id);
+
+/* LH_CONFLICT: the dataset's tombstones name another column. */
+enum lh_code tombstone_fail_column(const struct catalog_dataset *dataset, struct lh_str column,
+                                   struct lh_error *err);
+
+/* --- rows.c: sets of rows */
+
+struct row_set {
+    struct catalog_rows view; /* pages is `pages` */
+    uint64_t **pages;
+};
+struct row_set *row_set_new(int64_t row_count);
+void row_set_free(struct row_set *set); /* NULL is fine */
+/* False: there is no such row. */
+bool row_set_put(struct row_set *set, uint64_t row, bool is_in);
+void row_set_add(struct row_set *set, const struct catalog_rows *other);
+
+/* --- keys.c: values as keys of a column, and the rows that have them */
+
+/* LH_INVALID: the type cannot be a key's. */
+enum lh_code keys_check_type(struct lh_str column, struct lh_str type,
+                             struct lh_error *err) LH_MUST_USE;
+/* Each value as the column's type writes it, or why not. */
+struct typed_key {
+    struct lh_str text; /* absent unless the outcome is DONE */
+    enum catalog_key_outcome outcome;
+};
+enum lh_code keys_type(struct engine *engine, const json_t *values, struct lh_str type,
+                       const struct lh_cancel *cancel, struct lh_arena *arena,
+                       struct typed_key **ret, struct lh_error *err) LH_MUST_USE;
+
+/* Files of one schema, in which `stored` is the key column. */
+struct key_files {
+    struct lh_str stored;
+    struct lh_str type; /* in which values are compared */
+    const struct lh_str *paths;
+    size_t path_count;
+};
+/* Calls found(file, row, key) for every row that has one of the keys. */
+enum lh_code keys_find(struct engine *engine, const struct key_files *files,
+                       const struct lh_str *keys, size_t key_count, const struct lh_cancel *cancel,
+                       void (*found)(void *context, size_t file, uint64_t row, size_t key),
+                       void *context, struct lh_error *err) LH_MUST_USE;
+
+/* --- tombstone_keys.c: what the records of a dataset add up to */
+
+struct key_entry {
+    struct lh_str text;
+    enum tombstone_form form;
+    const struct tombstone_record *record;
+    size_t order;
+};
+struct key_list { /* tombstoned now, ascending by text */
+    struct key_entry *items;
+    size_t count;
+    struct lh_str column, type;
+};
+enum lh_code tombstone_keys(struct storage *storage, const struct catalog_dataset *dataset,
+                            struct lh_arena *arena, struct key_list *ret,
+                            struct lh_error *err) LH_MUST_USE;
+const struct key_entry *key_list_find(const struct key_list *list, struct lh_str text);
+
+/* The stored name of the dataset's key column in the files of a schema; absent: not in them. */
+struct lh_str tombstone_stored(const struct catalog_dataset *dataset, struct lh_str fingerprint,
+                               struct lh_str column);
+
+#endif

@@ -1,0 +1,167 @@
+/* Tombstones: keys whose rows nobody sees, in any version, and which rows those are.
+ *
+ *   catalog_tombstone ─▶ values typed as the column ─▶ rows found in the data files
+ *                                      ─▶ tombstone object ─▶ commit ─▶ hidden from then on
+ *
+ * A tombstone names a key, not today's rows: rows of it that come later are hidden as they come
+ * (catalog_arrivals), in whichever version. What a dataset's newest version lists counts for all
+ * its versions. Rows that an upsert put others in the place of are a thing of their own: they are
+ * hidden from that version on, and name no key.
+ *
+ * Positions are found once and kept (docs/formats/tombstones.md). Of files for which they are not
+ * known (a file of an old version, one that came while the tombstone was made) they are found when
+ * somebody reads them. Keys are compared as values of the column's type; NULL is no key.
+ *
+ * Threads: any thread may call anything. Blocking: everything here may read files; commits write.
+ */
+#ifndef LAKEHOUSE_CATALOG_TOMBSTONES_H
+#define LAKEHOUSE_CATALOG_TOMBSTONES_H
+
+#include <jansson.h>
+
+#include "base/cancel.h"
+#include "catalog/catalog.h"
+
+struct engine;
+
+#define CATALOG_TOMBSTONE_KEYS_MAX ((size_t)100000)
+#define CATALOG_KEY_BYTES_MAX ((size_t)65536)
+
+/* --- reading */
+
+struct catalog_hidden; /* hidden rows of one version's files; immutable, reference-counted */
+
+enum catalog_hiding {
+    CATALOG_HIDE_ALL,     /* tombstones and replaced rows */
+    CATALOG_HIDE_REPLACED /* not the tombstones: what __raw__ shows */
+};
+/* What of `dataset`, which may be of any version, nobody sees as of `snapshot`. *ret is NULL if
+ * nothing is hidden, at no cost without tombstones; ended by catalog_hidden_unref. `engine` reads
+ * what is not known yet. LH_DAMAGED: a tombstone object is not what was written. */
+enum lh_code catalog_hidden_open(struct catalog *catalog, const struct catalog_snapshot *snapshot,
+                                 const struct catalog_dataset *dataset, enum catalog_hiding hiding,
+                                 struct engine *engine, const struct lh_cancel *cancel,
+                                 struct catalog_hidden **ret, struct lh_error *err) LH_MUST_USE;
+struct catalog_hidden *catalog_hidden_ref(struct catalog_hidden *hidden);
+void catalog_hidden_unref(struct catalog_hidden *hidden);         /* NULL is fine */
+int64_t catalog_hidden_rows(const struct catalog_hidden *hidden); /* 0 of NULL */
+
+/* The hidden rows of one file: bits in pages, so that few of many rows take little. */
+#define CATALOG_ROWS_PER_PAGE 4096
+struct catalog_rows {
+    uint64_t *const *pages; /* NULL: none of those rows */
+    size_t page_count;
+    int64_t count;
+};
+/* Of dataset->objects[index]; NULL: none. */
+const struct catalog_rows *catalog_hidden_of(const struct catalog_hidden *hidden, size_t index);
+static inline bool catalog_rows_has(const struct catalog_rows *rows, uint64_t row)
+{
+    size_t page = (size_t)(row / CATALOG_ROWS_PER_PAGE);
+    const uint64_t *bits = page < rows->page_count ? rows->pages[page] : NULL;
+    return bits && (bits[row % CATALOG_ROWS_PER_PAGE / 64] >> (row % 64) & 1);
+}
+
+/* A number that differs whenever what is hidden of `dataset` may: 0 without tombstones. No more
+ * than a look-up. */
+uint64_t catalog_hidden_stamp(const struct catalog_snapshot *snapshot,
+                              const struct catalog_dataset *dataset);
+
+/* --- tombstones */
+
+struct catalog_tombstone_request {
+    struct lh_str name;      /* of the dataset */
+    struct lh_str column;    /* LIFT: may be absent */
+    const json_t *values;    /* an array of texts, numbers and booleans */
+    struct lh_str actor;     /* who wants it: kept with the tombstone */
+    struct lh_str committer; /* who does it: kept with the version */
+    struct lh_str reason;
+    struct lh_str idempotency_key; /* absent = none */
+    struct lh_str request_hash;
+    int64_t expected_version; /* 0 = any */
+};
+enum catalog_key_outcome {
+    CATALOG_KEY_DONE,
+    CATALOG_KEY_ALREADY,  /* it was done before: success */
+    CATALOG_KEY_NO_MATCH, /* no row has it; LIFT: it is not tombstoned */
+    CATALOG_KEY_NULL,
+    CATALOG_KEY_TYPE, /* it is no value of the column's type */
+};
+struct catalog_key_result {
+    struct lh_str value; /* as it was given: JSON */
+    enum catalog_key_outcome outcome;
+    int64_t rows; /* that are hidden, or shown again, by it */
+};
+struct catalog_tombstone_result {
+    struct lh_str name;   /* of the dataset, as the catalog writes it */
+    struct lh_str column; /* likewise */
+    struct lh_str type;
+    int64_t version;                   /* that the dataset has now; unchanged if nothing was done */
+    int64_t rows;                      /* that were hidden, or shown again */
+    int64_t keys;                      /* that were tombstoned, or lifted */
+    struct catalog_key_result *values; /* one per value, in their order */
+    size_t value_count;
+};
+/* Hides the rows of these keys, now and when they come again. Values that are refused (NULL, not of
+ * the type, no row has them) make no tombstone and do not keep the others from theirs. LH_INVALID:
+ * the column cannot be a key, or no value is of its type; LH_NOT_FOUND; LH_CONFLICT: the dataset's
+ * tombstones name another column. */
+enum lh_code catalog_tombstone(struct catalog *catalog, struct engine *engine,
+                               const struct catalog_tombstone_request *request,
+                               const struct lh_cancel *cancel, struct lh_arena *arena,
+                               struct catalog_tombstone_result *ret,
+                               struct lh_error *err) LH_MUST_USE;
+/* Shows the rows of these keys again, those that came while they were tombstoned too. */
+enum lh_code catalog_tombstone_lift(struct catalog *catalog, struct engine *engine,
+                                    const struct catalog_tombstone_request *request,
+                                    const struct lh_cancel *cancel, struct lh_arena *arena,
+                                    struct catalog_tombstone_result *ret,
+                                    struct lh_error *err) LH_MUST_USE;
+
+struct catalog_tombstone_item {
+    struct lh_str column;
+    struct lh_str value; /* as SQL writes it */
+    int64_t deleted_at_ms;
+    struct lh_str actor;
+    struct lh_str reason;
+};
+/* In the order of values as texts, behind `after` (absent: from the first), at most `limit`. */
+enum lh_code catalog_tombstone_list(struct catalog *catalog, const struct catalog_dataset *dataset,
+                                    struct lh_str after, size_t limit, struct lh_arena *arena,
+                                    struct catalog_tombstone_item **ret, size_t *ret_count,
+                                    struct lh_error *err) LH_MUST_USE;
+
+/* --- rows that come */
+
+/* A file that is about to be committed into a dataset. */
+struct catalog_arrival {
+    struct lh_str dataset_id;
+    struct lh_str path; /* where the engine reads it */
+    struct lh_str key;  /* under which it will be */
+    const struct catalog_column *columns;
+    size_t column_count;
+};
+struct catalog_arrived {
+    int64_t suppressed_rows;           /* of tombstoned keys */
+    int64_t through;                   /* for catalog_object.tombstones_through */
+    uint64_t stamp;                    /* for catalog_change.tombstone_stamp */
+    struct catalog_object *tombstones; /* published; for catalog_change.tombstones */
+    size_t tombstone_count;
+};
+/* Finds which of the file's rows have keys that are tombstoned now. Costs nothing without
+ * tombstones. What it publishes is the caller's to trash if the commit does not come. */
+enum lh_code catalog_arrivals(struct catalog *catalog, struct engine *engine,
+                              const struct catalog_arrival *arrival, const struct lh_cancel *cancel,
+                              struct lh_arena *arena, struct catalog_arrived *ret,
+                              struct lh_error *err) LH_MUST_USE;
+
+/* The live object that came from this very source with these options, and of which no row was
+ * deleted or replaced since it came; NULL if there is none. */
+enum lh_code catalog_whole_source(struct catalog *catalog, struct engine *engine,
+                                  const struct catalog_snapshot *snapshot,
+                                  const struct catalog_dataset *dataset,
+                                  struct lh_str source_sha256, struct lh_str source_options,
+                                  const struct lh_cancel *cancel, const struct catalog_object **ret,
+                                  struct lh_error *err) LH_MUST_USE;
+
+#endif
