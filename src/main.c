@@ -135,7 +135,7 @@ static const struct cli_command demo_command = {
 
 /* What the program can do beside its operations; a row here is all that a command needs. */
 static const struct cli_command *const commands[] = {
-    &serve_command, &demo_command, &cli_verify,      &cli_config,
+    &serve_command, &demo_command, &cli_verify,      &cli_config,  &cli_restore,
     &cli_openapi,   &cli_docs,     &cli_completions, &cli_version,
 };
 

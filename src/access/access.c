@@ -18,11 +18,14 @@ enum {
     BIT_QUERY_SAVE = 1 << 12,
     BIT_JOURNAL_READ = 1 << 13,
     BIT_JOURNAL_WRITE = 1 << 14,
+    BIT_SYSTEM_BACKUP = 1 << 24,
 };
 
 const struct access_permission access_permissions[] = {
     {"public", 0, "Answers everybody, without a key too: health and the description of the API."},
     {"system.read", BIT_SYSTEM_READ, "Read the server's figures, versions and limits."},
+    {"system.backup", BIT_SYSTEM_BACKUP,
+     "Copy the whole lake to a folder of the server's machine."},
     {"catalog.read", BIT_CATALOG_READ, "List datasets and read their descriptions and versions."},
     {"catalog.write", BIT_CATALOG_WRITE, "Describe, rename and delete datasets."},
     {"ingest", BIT_INGEST, "Bring rows in: make datasets, replace them, append to them."},

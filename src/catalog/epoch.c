@@ -28,33 +28,61 @@ static bool parse_name(struct lh_str name, uint64_t *ret, bool *ret_is_closed)
 
 /* How far every dataset had come: a version that vanishes later is missed, for nothing above it
  * leaves a gap. What is damaged now keeps the number that it had. */
-static void put_heads(const struct catalog *catalog, struct lh_json *json)
+static void put_heads(const struct catalog_snapshot *snapshot, struct lh_json *json)
 {
+    char id[LH_UUID_TEXT_BYTES + 1];
     lh_json_key(json, "heads");
     lh_json_object(json);
-    for (size_t i = 0; i < catalog->slot_count; i++)
-        lh_json_put_int(json, catalog->slots[i].id, catalog->snapshot->items[i]->view.version);
+    for (size_t i = 0; i < snapshot->item_count; i++) {
+        const struct catalog_dataset *view = &snapshot->items[i]->view;
+        memcpy(id, view->id.data, LH_UUID_TEXT_BYTES);
+        id[LH_UUID_TEXT_BYTES] = '\0';
+        lh_json_put_int(json, id, view->version);
+    }
     lh_json_object_end(json);
+}
+
+/* With the heads of a snapshot: the note of an end. */
+static void write_epoch(const struct catalog *catalog, const struct catalog_snapshot *heads,
+                        uint64_t sequence, struct lh_buf *buf)
+{
+    char time[LH_TIME_TEXT_BYTES + 1];
+    struct lh_json json;
+    lh_time_format(lh_clock_unix_ms(), time);
+    lh_json_init(&json, buf);
+    lh_json_object(&json);
+    lh_json_put_int(&json, "epoch", (int64_t)catalog->epoch);
+    lh_json_put_int(&json, "format", MANIFEST_FORMAT);
+    if (heads)
+        put_heads(heads, &json);
+    lh_json_put_int(&json, "sequence", (int64_t)sequence);
+    lh_json_put_cstr(&json, "time", time);
+    lh_json_object_end(&json);
+    lh_buf_append_char(buf, '\n');
+}
+
+enum lh_code epoch_note_of(const struct catalog *catalog, const struct catalog_snapshot *snapshot,
+                           struct lh_arena *arena, struct lh_str *ret_key, struct lh_str *ret_bytes,
+                           struct lh_error *err)
+{
+    struct lh_buf buf;
+    lh_buf_init(&buf, EPOCH_BYTES_MAX);
+    write_epoch(catalog, snapshot, snapshot->sequence, &buf);
+    enum lh_code code = lh_buf_check(&buf, "An epoch", err);
+    if (!code) {
+        *ret_key = epoch_key(catalog->epoch, true, arena);
+        *ret_bytes = lh_arena_str(arena, lh_buf_str(&buf));
+    }
+    lh_buf_release(&buf);
+    return code;
 }
 
 static enum lh_code put_epoch(struct catalog *catalog, bool is_closed, struct lh_arena *arena,
                               struct lh_error *err)
 {
-    char time[LH_TIME_TEXT_BYTES + 1];
     struct lh_buf buf;
-    struct lh_json json;
-    lh_time_format(lh_clock_unix_ms(), time);
     lh_buf_init(&buf, EPOCH_BYTES_MAX);
-    lh_json_init(&json, &buf);
-    lh_json_object(&json);
-    lh_json_put_int(&json, "epoch", (int64_t)catalog->epoch);
-    lh_json_put_int(&json, "format", MANIFEST_FORMAT);
-    if (is_closed)
-        put_heads(catalog, &json);
-    lh_json_put_int(&json, "sequence", (int64_t)catalog->sequence);
-    lh_json_put_cstr(&json, "time", time);
-    lh_json_object_end(&json);
-    lh_buf_append_char(&buf, '\n');
+    write_epoch(catalog, is_closed ? catalog->snapshot : NULL, catalog->sequence, &buf);
     enum lh_code code = lh_buf_check(&buf, "An epoch", err);
     if (!code)
         code =

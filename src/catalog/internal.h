@@ -229,6 +229,10 @@ enum lh_code epoch_begin(struct catalog *catalog, struct lh_error *err) LH_MUST_
 enum lh_code epoch_check(struct catalog *catalog, struct lh_error *err) LH_MUST_USE;
 bool epoch_ended_cleanly(struct catalog *catalog, uint64_t epoch);
 void epoch_end(struct catalog *catalog);
+/* What this writer would leave if it ended cleanly with that snapshot; texts in the arena. */
+enum lh_code epoch_note_of(const struct catalog *catalog, const struct catalog_snapshot *snapshot,
+                           struct lh_arena *arena, struct lh_str *ret_key, struct lh_str *ret_bytes,
+                           struct lh_error *err) LH_MUST_USE;
 /* What the last writer with a clean end noted, and whether it was the last of all. */
 struct epoch_note {
     uint64_t sequence;   /* 0: none is known */

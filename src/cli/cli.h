@@ -34,6 +34,7 @@ int cli_main(int argc, char *const *argv, const struct cli_command *const *comma
 
 /* The commands of this module. Those that start a door stand in main.c. */
 extern const struct cli_command cli_verify;
+extern const struct cli_command cli_restore;
 extern const struct cli_command cli_openapi;
 extern const struct cli_command cli_docs;
 extern const struct cli_command cli_version;

@@ -6,6 +6,7 @@ const struct op *const op_table[] = {
     &op_system_metrics,  &op_system_errors,   &op_system_memory,     &op_system_openapi,
     &op_datasets_list,   &op_datasets_get,    &op_datasets_versions, &op_datasets_update,
     &op_datasets_rename, &op_datasets_delete, &op_catalog_expire,    &op_ingest_file,
+    &op_system_backup,
     &op_datasets_undo,
     &op_datasets_diff,
     &op_datasets_tombstone,

@@ -3,6 +3,7 @@
 #define LAKEHOUSE_STORAGE_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/file.h"
 #include "base/uuid.h"
@@ -15,6 +16,8 @@
 #define LOCK_FILE "_lock"
 #define OWNER_FILE "_owner.json"
 #define RESERVE_FILE "_reserve"
+#define RESTORING_FILE "_restoring.json" /* a restore into this folder has not ended */
+#define RESTORING_LAKE_FILE "_restoring.lake"
 /* Of people and of doors, not objects: they may lie in a data folder before it is a lake. */
 #define SETTINGS_FILE "lakehouse.toml"
 #define SECRETS_FILE "secrets.toml"
@@ -87,6 +90,10 @@ struct storage {
     struct lh_str scratch_path;
     struct storage_bucket primary;
     struct folder_set folders;
+    /* Shared by whoever publishes, replaces or removes an object, while it does; a backup takes it
+     * alone while it looks at what there is. */
+    pthread_rwlock_t gate;
+    atomic_int backups; /* that run: the trash is kept, they may need what went there */
     pthread_mutex_t reserve_mutex; /* guards what follows; held while the reserve's size changes */
     int64_t reserve_bytes;         /* that are kept now */
 };

@@ -92,16 +92,24 @@ static enum lh_code check_unused(struct storage *storage, struct lh_str shown, b
     size_t count = 0;
     bool is_foreign = false;
     bool is_lake = false;
+    bool is_restoring = false;
     enum lh_code code = lh_dir_list(storage->dir, "", arena, &entries, &count, err);
     for (size_t i = 0; !code && i < count; i++) {
         struct lh_str name = entries[i].name;
         is_lake = is_lake || lh_str_equal(name, lh_lit("_catalog"));
+        is_restoring = is_restoring || lh_str_equal(name, lh_lit(RESTORING_FILE));
         is_foreign = is_foreign || !(name.data[0] == '.' || key_is_reserved(name) ||
                                      lh_str_equal(name, lh_lit("lost+found")));
     }
     lh_arena_free(arena);
     if (code)
         return code;
+    if (is_restoring) {
+        lh_fail(err, LH_DAMAGED, "The restore into the folder '%.*s' did not finish.",
+                LH_ARG(shown));
+        return lh_error_hint(err, "Run `lakehouse restore` again with the same backup: it goes on "
+                                  "where it was.");
+    }
     if (is_lake)
         return damaged(err, shown, "holds a catalog but no '" LAKE_FILE "'");
     if (is_foreign) {

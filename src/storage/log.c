@@ -70,10 +70,13 @@ static enum lh_code fail_doubtful(struct storage_log *log, struct lh_error *err)
 /* Nobody was told of a piece that is there in part: it is taken back. */
 static enum lh_code write_piece(struct storage_log *log, struct lh_str bytes, struct lh_error *err)
 {
+    bool is_left = false;
+    pthread_rwlock_rdlock(&log->storage->gate); /* a backup sees whole pieces, and none of later */
     enum lh_code code = lh_file_write_at(log->fd, bytes.data, bytes.len, log->bytes, err);
-    if (code && lh_file_resize(log->fd, log->bytes, NULL) != LH_OK)
-        return fail_doubtful(log, err);
-    return code;
+    if (code)
+        is_left = lh_file_resize(log->fd, log->bytes, NULL) != LH_OK;
+    pthread_rwlock_unlock(&log->storage->gate);
+    return is_left ? fail_doubtful(log, err) : code;
 }
 
 enum lh_code storage_log_append(struct storage_log *log, struct lh_str bytes, bool is_vital,

@@ -52,6 +52,10 @@ static enum lh_code open_folder(struct storage *storage, const struct storage_op
         code = layout_check(storage, options->path, create, err);
     if (code)
         return code;
+    /* Left by a restore that ended after its last step. */
+    code = lh_file_remove(storage->dir, RESTORING_FILE, err);
+    if (code)
+        return code;
     reserve_open(storage);
     code = layout_make(storage, err);
     while (code == LH_FULL && reserve_give(storage))
@@ -61,6 +65,16 @@ static enum lh_code open_folder(struct storage *storage, const struct storage_op
     if (!code && storage_reserve_fill(storage, NULL) != LH_OK)
         storage->reserve_bytes = 0;
     return code;
+}
+
+/* A backup that waits goes before newcomers: else busy writers would keep it out for ever. */
+static void gate_init(pthread_rwlock_t *gate)
+{
+    pthread_rwlockattr_t attributes;
+    pthread_rwlockattr_init(&attributes);
+    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(gate, &attributes);
+    pthread_rwlockattr_destroy(&attributes);
 }
 
 enum lh_code storage_open(const struct storage_options *options, struct storage **ret,
@@ -75,6 +89,7 @@ enum lh_code storage_open(const struct storage_options *options, struct storage 
     storage->started_ms = lh_clock_unix_ms();
     pthread_mutex_init(&storage->folders.mutex, NULL);
     pthread_mutex_init(&storage->reserve_mutex, NULL);
+    gate_init(&storage->gate);
     enum lh_code code = open_folder(storage, options, err);
     if (!code)
         code = open_primary(storage, options->backend, err);
@@ -100,6 +115,7 @@ void storage_close(struct storage *storage)
     }
     folders_release(&storage->folders);
     pthread_mutex_destroy(&storage->reserve_mutex);
+    pthread_rwlock_destroy(&storage->gate);
     lh_dir_close(storage->dir);
     lh_arena_free(storage->arena);
     free(storage);

@@ -226,7 +226,7 @@ enum lh_code storage_walk(struct storage *storage, struct lh_str bucket, struct 
 enum lh_code storage_trash(struct storage *storage, struct lh_str bucket, const struct lh_str *keys,
                            size_t key_count, struct lh_error *err) LH_MUST_USE;
 /* Removes for good what was trashed at least `age_ms` ago; *ret_bytes (may be NULL) is what became
- * free. */
+ * free. While a backup runs nothing is. */
 enum lh_code storage_trash_sweep(struct storage *storage, int64_t age_ms, int64_t *ret_bytes,
                                  struct lh_error *err) LH_MUST_USE;
 

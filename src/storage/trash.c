@@ -18,8 +18,10 @@ static enum lh_code move_all(struct storage *storage, struct lh_str bucket_name,
         code = storage_key_check(keys[i], err);
     for (size_t i = 0; !code && i < key_count; i++) {
         code = key_copy(keys[i], &key, err);
+        pthread_rwlock_rdlock(&storage->gate);
         if (!code)
             code = bucket->backend->trash(bucket, key.text, folder, err);
+        pthread_rwlock_unlock(&storage->gate);
     }
     for (size_t i = 0; !code && i < key_count; i++) {
         /* Neighbours in one folder mostly come one after the other. */
@@ -90,7 +92,7 @@ enum lh_code storage_trash_sweep(struct storage *storage, int64_t age_ms, int64_
     int64_t bytes = 0;
     int64_t now_ms = lh_clock_unix_ms();
     enum lh_code code = storage_check_writable(storage, err);
-    if (!code)
+    if (!code && !atomic_load(&storage->backups))
         code = lh_dir_list(storage->dir, TRASH_FOLDER, arena, &entries, &count, err);
     for (size_t i = 0; !code && i < count; i++) {
         struct lh_str name = entries[i].name;

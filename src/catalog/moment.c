@@ -1,0 +1,159 @@
+#include "catalog/moment.h"
+
+#include <stdlib.h>
+
+#include "catalog/internal.h"
+
+struct file_sum {
+    struct lh_str bucket, key;
+    uint8_t sha256[LH_SHA256_BYTES];
+};
+
+struct catalog_moment {
+    struct catalog *catalog;
+    struct catalog_snapshot *snapshot;
+    struct lh_arena *arena;
+    struct file_sum *sums; /* sorted by key */
+    size_t sum_count, sum_capacity;
+    bool has_sums;
+};
+
+enum lh_code catalog_moment_take(struct catalog *catalog, struct lh_arena *arena,
+                                 struct catalog_moment **ret, struct catalog_moment_note *ret_note,
+                                 struct lh_error *err)
+{
+    pthread_mutex_lock(&catalog->queue_mutex);
+    enum lh_code stopped = catalog->stopped;
+    pthread_mutex_unlock(&catalog->queue_mutex);
+    if (stopped) {
+        lh_fail(err, stopped,
+                "Writing to this lake has stopped: what is on its disk may not be "
+                "what was acknowledged.");
+        return lh_error_hint(err, "Restart the server: it recovers on opening.");
+    }
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
+    enum lh_code code =
+        epoch_note_of(catalog, snapshot, arena, &ret_note->key, &ret_note->bytes, err);
+    if (code) {
+        catalog_snapshot_unref(snapshot);
+        return code;
+    }
+    struct catalog_moment *moment = lh_allocate(1, sizeof *moment);
+    moment->catalog = catalog;
+    moment->snapshot = snapshot;
+    moment->arena = lh_arena_new(0);
+    *ret = moment;
+    return LH_OK;
+}
+
+uint64_t catalog_moment_sequence(const struct catalog_moment *moment)
+{
+    return moment->snapshot->sequence;
+}
+
+bool catalog_moment_has(const struct catalog_moment *moment, struct lh_str key)
+{
+    struct lh_str rest = key;
+    bool is_manifest = lh_str_starts_with(key, lh_lit(CATALOG_FOLDER "/"));
+    if (is_manifest)
+        rest = lh_str_slice(key, sizeof CATALOG_FOLDER, key.len);
+    else if (lh_str_starts_with(key, lh_lit(CATALOG_DATA_FOLDER "/")))
+        rest = lh_str_slice(key, sizeof CATALOG_DATA_FOLDER, key.len);
+    else
+        return true;
+    struct lh_str id = lh_str_cut(&rest, '/');
+    if (!lh_uuid_is_valid(id))
+        return true;
+    size_t place = snapshot_find_id(moment->snapshot, id);
+    if (place == SIZE_MAX)
+        return false;
+    const struct dataset_state *state = moment->snapshot->items[place];
+    int64_t version = 0;
+    bool is_checkpoint = false;
+    return !is_manifest || state->damage ||
+           !manifest_version_of_name(rest, &version, &is_checkpoint) ||
+           version <= state->view.version;
+}
+
+/* --- sums */
+
+static void add_sum(struct catalog_moment *moment, const struct catalog_object *object)
+{
+    if (moment->sum_count == moment->sum_capacity) {
+        size_t capacity = moment->sum_capacity ? moment->sum_capacity * 2 : 256;
+        struct file_sum *sums = lh_allocate(capacity, sizeof *sums);
+        if (moment->sum_count)
+            memcpy(sums, moment->sums, moment->sum_count * sizeof *sums);
+        free(moment->sums);
+        moment->sums = sums;
+        moment->sum_capacity = capacity;
+    }
+    struct file_sum *sum = &moment->sums[moment->sum_count++];
+    sum->bucket = lh_arena_str(moment->arena, object->bucket);
+    sum->key = lh_arena_str(moment->arena, object->key);
+    memcpy(sum->sha256, object->sha256, sizeof sum->sha256);
+}
+
+static int compare_sums(const void *a, const void *b)
+{
+    const struct file_sum *x = a, *y = b;
+    int order = lh_str_compare(x->key, y->key);
+    return order ? order : lh_str_compare(x->bucket, y->bucket);
+}
+
+/* A manifest that cannot be read says nothing of its files: they are copied as they are, and so is
+ * it. */
+static void add_dataset(struct catalog_moment *moment, struct lh_str id)
+{
+    struct lh_arena *arena = lh_arena_new(0), *scratch = lh_arena_new(0);
+    struct chain_file *files = NULL;
+    size_t count = 0;
+    if (!chain_list(moment->catalog->storage, id, arena, &files, &count, NULL)) {
+        for (size_t i = 0; i < count; i++) {
+            struct manifest manifest;
+            lh_arena_clear(scratch);
+            if (chain_read(moment->catalog->storage, id, files[i], scratch, &manifest, NULL))
+                continue;
+            for (size_t k = 0; k < manifest.added.count; k++)
+                add_sum(moment, &manifest.added.items[k]);
+            for (size_t k = 0; k < manifest.tombstones_added.count; k++)
+                add_sum(moment, &manifest.tombstones_added.items[k]);
+        }
+    }
+    lh_arena_free(scratch);
+    lh_arena_free(arena);
+}
+
+static void read_sums(struct catalog_moment *moment)
+{
+    for (size_t i = 0; i < moment->snapshot->item_count; i++)
+        add_dataset(moment, moment->snapshot->items[i]->view.id);
+    if (moment->sum_count)
+        qsort(moment->sums, moment->sum_count, sizeof *moment->sums, compare_sums);
+    moment->has_sums = true;
+}
+
+bool catalog_moment_sum(struct catalog_moment *moment, struct lh_str bucket, struct lh_str key,
+                        uint8_t ret[LH_SHA256_BYTES])
+{
+    const struct file_sum wanted = {.bucket = bucket, .key = key};
+    if (!moment->has_sums)
+        read_sums(moment);
+    const struct file_sum *found =
+        moment->sum_count
+            ? bsearch(&wanted, moment->sums, moment->sum_count, sizeof wanted, compare_sums)
+            : NULL;
+    if (found)
+        memcpy(ret, found->sha256, sizeof found->sha256);
+    return found;
+}
+
+void catalog_moment_release(struct catalog_moment *moment)
+{
+    if (!moment)
+        return;
+    catalog_snapshot_unref(moment->snapshot);
+    lh_arena_free(moment->arena);
+    free(moment->sums);
+    free(moment);
+}

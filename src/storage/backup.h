@@ -1,0 +1,87 @@
+/* Backups: a lake's files as they were at one moment, kept by content in a folder elsewhere.
+ *
+ *   data folder ──▶ listed while nobody publishes ──▶ copied ──▶ objects/<sum>, durable
+ *                   (milliseconds; small files that                │ all of them
+ *                   are replaced in place are read then)           ▼
+ *                                                        snapshots/<number>: the backup
+ *
+ * A backup is there once its list is: a kill before leaves those that there were, and what was
+ * copied serves the next one. What an earlier list names unchanged is not read again. Lists and
+ * objects never change; every byte is summed when it is copied and when it comes back. A restore
+ * reads and compares everything before it writes, into an empty folder, which becomes a lake by its
+ * last step; one that was killed is continued. Format: docs/formats/backup.md.
+ *
+ * Threads: any; one backup or restore of a folder at a time (a lock). Everything blocks. Knows
+ * nothing of datasets: the caller says which files count and what they must sum up to.
+ */
+#ifndef LAKEHOUSE_STORAGE_BACKUP_H
+#define LAKEHOUSE_STORAGE_BACKUP_H
+
+#include "base/cancel.h"
+#include "base/uuid.h"
+#include "storage/storage.h"
+
+struct storage_document { /* a file of the backup that the data folder does not have */
+    struct lh_str key;
+    struct lh_str bytes;
+};
+
+/* What the owner of the lake says about the moment; all of it but `context` may be NULL. */
+struct storage_backup_source {
+    void *context;
+    /* Called when nobody can publish, replace or remove anything: what there is from here on is the
+     * moment. Documents are added to the files, in the place of those with their keys; texts live
+     * in the arena. *ret_sequence is told with the backup. */
+    enum lh_code (*hold)(void *context, struct lh_arena *arena, uint64_t *ret_sequence,
+                         const struct storage_document **ret, size_t *ret_count,
+                         struct lh_error *err);
+    /* Whether a file belongs to the moment. */
+    bool (*wants)(void *context, struct lh_str bucket, struct lh_str key);
+    /* What a file must sum up to; false: that is not known. Called when others write again. */
+    bool (*sum_of)(void *context, struct lh_str bucket, struct lh_str key,
+                   uint8_t ret[LH_SHA256_BYTES]);
+};
+
+struct storage_backup_options {
+    struct lh_str path; /* of the backup: an absolute path, outside the data folder */
+    bool is_rechecked;  /* read what earlier backups copied, and mend what is damaged of it */
+    struct storage_backup_source source;
+    const struct lh_cancel *cancel; /* may be NULL */
+};
+struct storage_backup_result {
+    int64_t number; /* of the list: 1, 2, 3 … */
+    uint64_t sequence;
+    int64_t file_count;
+    int64_t byte_count;
+    int64_t copied_count; /* files that were read; the others were in an earlier backup */
+    int64_t copied_bytes;
+    int64_t mended_count; /* objects of earlier backups that were damaged */
+    int64_t held_us;      /* how long nobody could publish */
+};
+/* LH_CONFLICT: the folder is another lake's backup, something else, or inside the lake. LH_LOCKED:
+ * another backup runs there. LH_DAMAGED names a file of the lake that is not what it must be:
+ * nothing was added. LH_FORMAT: the backup is of a newer release. */
+enum lh_code storage_backup(struct storage *storage, const struct storage_backup_options *options,
+                            struct storage_backup_result *ret, struct lh_error *err) LH_MUST_USE;
+
+struct storage_restore_options {
+    struct lh_str path;   /* of the backup */
+    int64_t number;       /* which; 0 = the newest */
+    struct lh_str target; /* an empty folder, or none yet; absent: only check the backup */
+    const struct lh_cancel *cancel;
+};
+struct storage_restore_result {
+    int64_t number;
+    uint64_t sequence;
+    int64_t made_ms;
+    int64_t file_count;
+    int64_t byte_count;
+    char lake[LH_UUID_TEXT_BYTES + 1];
+};
+/* LH_NOT_FOUND: no backup there, or none of that number. LH_DAMAGED names what of the backup is
+ * missing or is not what was copied; the target was not touched. LH_CONFLICT: the target is not
+ * empty. LH_FORMAT. */
+enum lh_code storage_restore(const struct storage_restore_options *options,
+                             struct storage_restore_result *ret, struct lh_error *err) LH_MUST_USE;
+
+#endif

@@ -1,0 +1,94 @@
+/* What making and restoring backups share: the folder of one, and its lists. */
+#ifndef LAKEHOUSE_STORAGE_BACKUP_INTERNAL_H
+#define LAKEHOUSE_STORAGE_BACKUP_INTERNAL_H
+
+#include "storage/backup.h"
+#include "storage/internal.h"
+
+#define BACKUP_FORMAT 1
+#define BACKUP_FILE "_backup.json"
+#define BACKUP_LOCK "_lock"
+#define BACKUP_NEW "_new"
+#define BACKUP_OBJECTS "objects"
+#define BACKUP_LISTS "snapshots"
+
+/* One file of a lake as a backup has it. */
+struct backup_file {
+    struct lh_str bucket;
+    struct lh_str key; /* also `_lake.json`, which is no object */
+    int64_t bytes;
+    uint64_t inode;     /* of the copied file; with the time it tells that it is still that one */
+    int64_t changed_ns; /* 0: never the same */
+    uint8_t sha256[LH_SHA256_BYTES];
+    struct lh_str held; /* read already; absent: to be copied */
+};
+
+struct backup_list {
+    struct lh_arena *arena;
+    struct backup_file *items;
+    size_t count, capacity;
+    int64_t number;
+    uint64_t sequence;
+    int64_t made_ms;
+    struct lh_uuid lake;
+};
+void backup_list_init(struct backup_list *list);
+void backup_list_release(struct backup_list *list);
+struct backup_file *backup_list_add(struct backup_list *list, struct lh_str bucket,
+                                    struct lh_str key);
+void backup_list_sort(struct backup_list *list); /* by bucket and key */
+/* In a sorted list; NULL: none. */
+const struct backup_file *backup_list_find(const struct backup_list *list, struct lh_str bucket,
+                                           struct lh_str key);
+
+struct backup_store {
+    struct lh_dir *dir;
+    int lock_fd;
+    struct lh_uuid lake;
+    bool has_folder[256]; /* of objects, by the first byte of the sum: known to be there */
+    bool is_used[256];    /* by the list that is to be published: to be made durable */
+};
+/* Opens a backup's folder; with `lake` takes its lock, and makes it if there is none. Ended by
+ * backup_store_close, also after a failure. */
+enum lh_code backup_store_open(struct lh_str path, const struct lh_uuid *lake,
+                               struct backup_store *ret, struct lh_error *err) LH_MUST_USE;
+void backup_store_close(struct backup_store *store);
+
+/* The numbers of all lists, ascending. */
+enum lh_code backup_store_numbers(struct backup_store *store, struct lh_arena *arena, int64_t **ret,
+                                  size_t *ret_count, struct lh_error *err) LH_MUST_USE;
+/* LH_NOT_FOUND; LH_DAMAGED; LH_FORMAT. */
+enum lh_code backup_store_read(struct backup_store *store, int64_t number, struct backup_list *ret,
+                               struct lh_error *err) LH_MUST_USE;
+/* Makes all objects durable, then the list: the backup is there with it. */
+enum lh_code backup_store_publish(struct backup_store *store, struct backup_list *list,
+                                  struct lh_error *err) LH_MUST_USE;
+
+/* The path of an object below the store: "objects/ab/abcd…". */
+#define BACKUP_OBJECT_BYTES (sizeof BACKUP_OBJECTS + 4 + LH_SHA256_HEX_BYTES)
+void backup_object_path(const uint8_t *sha256, char ret[BACKUP_OBJECT_BYTES]);
+/* Whether an object of that size is there. */
+bool backup_store_has(struct backup_store *store, const uint8_t *sha256, int64_t bytes);
+/* LH_DAMAGED: missing, or not what its name says. */
+enum lh_code backup_store_check(struct backup_store *store, const struct backup_file *file,
+                                const struct lh_cancel *cancel, struct lh_error *err) LH_MUST_USE;
+/* Puts `bytes` bytes of an open file (or of memory, with fd -1) into the store and sums them. With
+ * `is_mending` it takes the place of what is there. */
+struct backup_input {
+    int fd;
+    struct lh_str held;
+    int64_t bytes;
+    const uint8_t *expected; /* LH_DAMAGED if the sum is another; NULL: not known */
+    struct lh_str shown;     /* for messages */
+    bool is_mending;
+    const struct lh_cancel *cancel;
+};
+enum lh_code backup_store_put(struct backup_store *store, const struct backup_input *input,
+                              uint8_t ret[LH_SHA256_BYTES], struct lh_error *err) LH_MUST_USE;
+
+/* Copies exactly `bytes` bytes and sums them; the output may be -1. LH_DAMAGED: there are fewer. */
+enum lh_code backup_copy(int from, int to, int64_t bytes, struct lh_str shown,
+                         const struct lh_cancel *cancel, uint8_t ret[LH_SHA256_BYTES],
+                         struct lh_error *err) LH_MUST_USE;
+
+#endif

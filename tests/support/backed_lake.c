@@ -1,0 +1,150 @@
+#include "support/backed_lake.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+
+#include "catalog/moment.h"
+
+struct source {
+    struct catalog *catalog;
+    struct catalog_moment *moment;
+};
+
+static enum lh_code hold(void *context, struct lh_arena *arena, uint64_t *ret_sequence,
+                         const struct storage_document **ret, size_t *ret_count,
+                         struct lh_error *err)
+{
+    struct source *source = context;
+    struct catalog_moment_note note;
+    enum lh_code code = catalog_moment_take(source->catalog, arena, &source->moment, &note, err);
+    if (code)
+        return code;
+    struct storage_document *document = lh_arena_alloc(arena, sizeof(*document));
+    *document = (struct storage_document){note.key, note.bytes};
+    *ret_sequence = catalog_moment_sequence(source->moment);
+    *ret = document;
+    *ret_count = 1;
+    return LH_OK;
+}
+
+static bool wants(void *context, struct lh_str bucket, struct lh_str key)
+{
+    (void)bucket;
+    return catalog_moment_has(((struct source *)context)->moment, key);
+}
+
+static bool sum_of(void *context, struct lh_str bucket, struct lh_str key,
+                   uint8_t ret[LH_SHA256_BYTES])
+{
+    return catalog_moment_sum(((struct source *)context)->moment, bucket, key, ret);
+}
+
+void backed_lake_make(struct backed_lake *backed)
+{
+    memset(backed, 0, sizeof(*backed));
+    temp_lake_make(&backed->backup);
+    temp_lake_make(&backed->target);
+    catalog_lake_make(&backed->lake);
+    catalog_lake_open(&backed->lake);
+    catalog_lake_create(&backed->lake, "old", 3);
+}
+
+void backed_lake_remove(struct backed_lake *backed)
+{
+    catalog_lake_remove(&backed->lake);
+    temp_lake_remove(&backed->target);
+    temp_lake_remove(&backed->backup);
+}
+
+enum lh_code backed_lake_backup(struct backed_lake *backed, bool is_rechecked,
+                                struct storage_backup_result *ret, struct lh_error *err)
+{
+    struct source source = {.catalog = backed->lake.catalog};
+    struct storage_backup_result result;
+    const struct storage_backup_options options = {
+        .path = lh_str_of(backed_lake_file(backed, "")),
+        .is_rechecked = is_rechecked,
+        .source = {&source, hold, wants, sum_of},
+    };
+    enum lh_code code = storage_backup(backed->lake.storage, &options, ret ? ret : &result, err);
+    catalog_moment_release(source.moment);
+    return code;
+}
+
+enum lh_code backed_lake_restore(struct backed_lake *backed, int64_t number, bool is_check,
+                                 struct lh_error *err)
+{
+    char target[4200];
+    struct storage_restore_result result;
+    snprintf(target, sizeof(target), "%s/r", backed->target.path);
+    const struct storage_restore_options options = {
+        .path = lh_str_of(backed_lake_file(backed, "")),
+        .number = number,
+        .target = is_check ? (struct lh_str){0} : lh_str_of(target),
+    };
+    return storage_restore(&options, &result, err);
+}
+
+void backed_lake_look(struct backed_lake *backed, int64_t *ret_old, int64_t *ret_new)
+{
+    struct catalog_lake restored = {.arena = lh_arena_new(0)};
+    struct lh_dir *dir = NULL;
+    struct lh_error err;
+    snprintf(restored.folder.path, sizeof(restored.folder.path), "%.4000s/r", backed->target.path);
+    if (catalog_lake_verify(&restored, NULL))
+        fail_msg("the restored lake does not verify");
+    if (catalog_lake_try_open(&restored, &err))
+        fail_msg("the restored lake: %s", err.message);
+    *ret_old = catalog_lake_rows(&restored, "old");
+    *ret_new = catalog_lake_rows(&restored, "new");
+    catalog_lake_close(&restored);
+    lh_arena_free(restored.arena);
+    assert_int_equal(lh_dir_open(temp_lake_path(&backed->target), false, &dir, NULL), LH_OK);
+    assert_int_equal(lh_dir_remove_tree(dir, "r", NULL), LH_OK);
+    lh_dir_close(dir);
+}
+
+const char *backed_lake_file(struct backed_lake *backed, const char *name)
+{
+    static char paths[4][4400];
+    static unsigned next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof(paths[0]), "%s/b%s%s", backed->backup.path, *name ? "/" : "", name);
+    return path;
+}
+
+static void add_files(struct lh_dir *dir, const char *folder, char ret[][160], size_t max,
+                      size_t *count)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_dir_entry *entries = NULL;
+    size_t entry_count = 0;
+    assert_int_equal(lh_dir_list(dir, folder, arena, &entries, &entry_count, NULL), LH_OK);
+    for (size_t i = 0; i < entry_count && *count < max; i++) {
+        char path[160];
+        snprintf(path, sizeof(path), "%.60s/%.*s", folder, (int)(entries[i].name.len % 90),
+                 entries[i].name.data);
+        if (entries[i].is_folder)
+            add_files(dir, path, ret, max, count);
+        else
+            memcpy(ret[(*count)++], path, sizeof(path));
+    }
+    lh_arena_free(arena);
+}
+
+size_t backed_lake_files(struct backed_lake *backed, const char *folder, char ret[][160],
+                         size_t max)
+{
+    struct lh_dir *dir = NULL;
+    size_t count = 0;
+    assert_int_equal(lh_dir_open(lh_str_of(backed_lake_file(backed, "")), false, &dir, NULL),
+                     LH_OK);
+    add_files(dir, folder, ret, max, &count);
+    lh_dir_close(dir);
+    return count;
+}

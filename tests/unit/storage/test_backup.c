@@ -1,0 +1,309 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "support/backed_lake.h"
+
+static struct backed_lake backed;
+
+static int make(void **state)
+{
+    (void)state;
+    backed_lake_make(&backed);
+    return 0;
+}
+
+static int drop(void **state)
+{
+    (void)state;
+    backed_lake_remove(&backed);
+    return 0;
+}
+
+static void backs_up(struct storage_backup_result *ret)
+{
+    struct lh_error err;
+    if (backed_lake_backup(&backed, false, ret, &err))
+        fail_msg("%s", err.message);
+}
+
+static void restores(int64_t number, int64_t old_rows, int64_t new_rows)
+{
+    struct lh_error err;
+    int64_t old_found = 0, new_found = 0;
+    if (backed_lake_restore(&backed, number, false, &err))
+        fail_msg("%s", err.message);
+    backed_lake_look(&backed, &old_found, &new_found);
+    assert_int_equal(old_found, old_rows);
+    assert_int_equal(new_found, new_rows);
+}
+
+static void flip(const char *path, long at, int bit)
+{
+    FILE *file = fopen(path, "r+b");
+    if (!file)
+        fail_msg("%s cannot be opened", path);
+    assert_int_equal(fseek(file, at, SEEK_SET), 0);
+    int byte = fgetc(file);
+    assert_true(byte != EOF);
+    assert_int_equal(fseek(file, at, SEEK_SET), 0);
+    assert_int_equal(fputc(byte ^ 1 << bit, file), byte ^ 1 << bit);
+    assert_int_equal(fclose(file), 0);
+}
+
+static long size_of(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 0, SEEK_END), 0);
+    long size = ftell(file);
+    fclose(file);
+    return size;
+}
+
+static void each_backup_is_the_lake_of_its_moment(void **state)
+{
+    struct storage_backup_result first, second, third;
+    (void)state;
+    backs_up(&first);
+    struct lh_str id = catalog_lake_create(&backed.lake, "new", 5);
+    catalog_lake_append(&backed.lake, id, 6);
+    backs_up(&second);
+    catalog_lake_commit(&backed.lake,
+                        &(struct catalog_change){.action = CATALOG_DROP, .dataset_id = id}, NULL,
+                        NULL);
+    backs_up(&third);
+    assert_int_equal(first.number, 1);
+    assert_int_equal(third.number, 3);
+    assert_true(second.sequence > first.sequence && third.sequence > second.sequence);
+    restores(1, 3, -1);
+    restores(2, 3, 11);
+    restores(0, 3, -1);
+}
+
+static void only_what_is_new_is_copied(void **state)
+{
+    struct storage_backup_result first, second, third;
+    (void)state;
+    backs_up(&first);
+    backs_up(&second);
+    assert_int_equal(first.copied_count, first.file_count);
+    assert_true(second.copied_count <= 2); /* the folder's identity and the note of the end */
+    catalog_lake_create(&backed.lake, "new", 5);
+    backs_up(&third);
+    assert_int_equal(third.copied_count, second.copied_count + 2); /* a file and its manifest */
+}
+
+static void a_restore_never_touches_what_is_there(void **state)
+{
+    struct lh_error err;
+    struct storage_backup_result result;
+    (void)state;
+    backs_up(&result);
+    temp_lake_write(&backed.target, "mine", "x", 1);
+    const struct storage_restore_options options = {
+        .path = lh_str_of(backed_lake_file(&backed, "")),
+        .target = temp_lake_path(&backed.target),
+    };
+    struct storage_restore_result restored;
+    assert_int_equal(storage_restore(&options, &restored, &err), LH_CONFLICT);
+    assert_non_null(strstr(err.message, "'mine'"));
+    assert_int_equal(backed_lake_restore(&backed, 7, true, &err), LH_NOT_FOUND);
+    restores(0, 3, -1);
+}
+
+static void a_folder_of_something_else_is_no_backup(void **state)
+{
+    struct lh_error err;
+    (void)state;
+    assert_int_equal(backed_lake_restore(&backed, 0, true, &err), LH_NOT_FOUND);
+    const struct {
+        const char *path;
+        enum lh_code code;
+    } rows[] = {{"relative", LH_INVALID},
+                {backed.lake.folder.path, LH_CONFLICT},
+                {backed.target.path, LH_CONFLICT}};
+    temp_lake_write(&backed.target, "mine", "x", 1);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct storage_backup_options options = {.path = lh_str_of(rows[i].path)};
+        struct storage_backup_result result;
+        assert_int_equal(storage_backup(backed.lake.storage, &options, &result, &err),
+                         rows[i].code);
+    }
+    struct backed_lake other;
+    struct storage_backup_result result;
+    backs_up(&result);
+    backed_lake_make(&other);
+    const struct storage_backup_options options = {.path =
+                                                       lh_str_of(backed_lake_file(&backed, ""))};
+    assert_int_equal(storage_backup(other.lake.storage, &options, &result, &err), LH_CONFLICT);
+    assert_non_null(strstr(err.message, "another lake"));
+    backed_lake_remove(&other);
+}
+
+/* Every byte of a small backup in turn, one bit each: refused before the target is made. */
+static void no_flipped_bit_of_a_backup_is_restored(void **state)
+{
+    static char paths[64][160];
+    struct storage_backup_result result;
+    struct lh_error err;
+    unsigned flips = 0;
+    (void)state;
+    backs_up(&result);
+    size_t count = backed_lake_files(&backed, "objects", paths, 64);
+    count += backed_lake_files(&backed, "snapshots", paths + count, 64 - count);
+    assert_true(count >= 5);
+    for (size_t i = 0; i < count; i++) {
+        char path[4400];
+        snprintf(path, sizeof(path), "%s", backed_lake_file(&backed, paths[i]));
+        long size = size_of(path);
+        for (long at = 0; at < size; at += 1 + size / 60) {
+            int bit = (int)(at % 8);
+            flip(path, at, bit);
+            enum lh_code code = backed_lake_restore(&backed, 0, false, &err);
+            if (code != LH_DAMAGED && code != LH_NOT_FOUND)
+                fail_msg("%s, byte %ld: %d %s", paths[i], at, code, err.message);
+            assert_false(temp_lake_has(&backed.target, "r"));
+            flip(path, at, bit);
+            flips++;
+        }
+    }
+    /* A cut file, and one that is gone. */
+    char last[4400];
+    snprintf(last, sizeof(last), "%s", backed_lake_file(&backed, paths[0]));
+    assert_int_equal(truncate(last, size_of(last) - 1), 0);
+    assert_int_equal(backed_lake_restore(&backed, 0, false, &err), LH_DAMAGED);
+    assert_int_equal(unlink(last), 0);
+    assert_int_equal(backed_lake_restore(&backed, 0, false, &err), LH_DAMAGED);
+    assert_false(temp_lake_has(&backed.target, "r"));
+    printf("figure: backup: %u damages, each found before anything was written\n", flips);
+}
+
+static void damage_of_a_backup_is_mended_from_the_lake(void **state)
+{
+    static char paths[64][160];
+    struct storage_backup_result result;
+    struct lh_error err;
+    (void)state;
+    catalog_lake_create(&backed.lake, "new", 5);
+    backs_up(&result);
+    size_t count = backed_lake_files(&backed, "objects", paths, 64);
+    for (size_t i = 0; i < count; i++)
+        flip(backed_lake_file(&backed, paths[i]), 3, 2);
+    assert_int_equal(backed_lake_restore(&backed, 0, true, &err), LH_DAMAGED);
+    assert_int_equal(backed_lake_backup(&backed, true, &result, &err), LH_OK);
+    assert_true(result.mended_count >= 4);
+    restores(2, 3, 5);
+}
+
+static void a_damaged_file_of_the_lake_is_named_and_not_backed_up(void **state)
+{
+    struct storage_backup_result result;
+    struct lh_error err;
+    const struct catalog_dataset *dataset = NULL;
+    char path[4400];
+    (void)state;
+    backs_up(&result);
+    catalog_lake_create(&backed.lake, "new", 5);
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(backed.lake.catalog);
+    assert_int_equal(catalog_find(snapshot, lh_lit("new"), &dataset, NULL), LH_OK);
+    snprintf(path, sizeof(path), "%s/%.*s", backed.lake.folder.path,
+             LH_ARG(dataset->objects[0]->key));
+    catalog_snapshot_unref(snapshot);
+    flip(path, 2, 1);
+    assert_int_equal(backed_lake_backup(&backed, false, &result, &err), LH_DAMAGED);
+    assert_non_null(strstr(err.message, "datasets/"));
+    restores(0, 3, -1); /* the earlier one is the newest */
+    flip(path, 2, 1);
+    backs_up(&result);
+    assert_int_equal(result.number, 2);
+    restores(0, 3, 5);
+}
+
+/* --- while others write */
+
+struct writers {
+    atomic_bool is_over;
+    struct lh_str left, right;
+    atomic_int rows;
+};
+
+/* One row to the left, then one to the right: at every moment left is right or one more. */
+static void *write_both(void *context)
+{
+    struct writers *writers = context;
+    while (!atomic_load(&writers->is_over)) {
+        catalog_lake_append(&backed.lake, writers->left, 1);
+        catalog_lake_append(&backed.lake, writers->right, 1);
+        atomic_fetch_add(&writers->rows, 1);
+    }
+    return NULL;
+}
+
+static void a_backup_beside_a_writer_is_of_one_sequence(void **state)
+{
+    struct writers writers = {0};
+    pthread_t thread;
+    int64_t least[12], held_us = 0, files = 0;
+    (void)state;
+    writers.left = catalog_lake_create(&backed.lake, "left", 1);
+    writers.right = catalog_lake_create(&backed.lake, "new", 1);
+    assert_int_equal(pthread_create(&thread, NULL, write_both, &writers), 0);
+    for (size_t i = 0; i < 12; i++) {
+        struct storage_backup_result result;
+        least[i] = atomic_load(&writers.rows);
+        backs_up(&result);
+        held_us = result.held_us > held_us ? result.held_us : held_us;
+        files = result.file_count;
+        usleep(3000);
+    }
+    atomic_store(&writers.is_over, true);
+    pthread_join(thread, NULL);
+    for (int64_t i = 0; i < 12; i++) {
+        struct lh_error err;
+        char path[4200];
+        if (backed_lake_restore(&backed, i + 1, false, &err))
+            fail_msg("%s", err.message);
+        struct catalog_lake restored = {.arena = lh_arena_new(0)};
+        snprintf(path, sizeof(path), "%s/r", backed.target.path);
+        snprintf(restored.folder.path, sizeof(restored.folder.path), "%.4000s", path);
+        catalog_lake_open(&restored);
+        int64_t left = catalog_lake_rows(&restored, "left");
+        catalog_lake_close(&restored);
+        lh_arena_free(restored.arena);
+        int64_t old_rows = 0, right = 0;
+        backed_lake_look(&backed, &old_rows, &right);
+        if (left != right && left != right + 1)
+            fail_msg("backup %lld: %lld rows left, %lld right", (long long)i + 1, (long long)left,
+                     (long long)right);
+        assert_true(right >= 1 + least[i]); /* what was acknowledged before is in it */
+    }
+    printf(
+        "figure: backup: 12 beside %d pairs of commits, each of one sequence; commits waited %lld "
+        "us at most, of %lld files\n",
+        atomic_load(&writers.rows), (long long)held_us, (long long)files);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(each_backup_is_the_lake_of_its_moment, make, drop),
+        cmocka_unit_test_setup_teardown(only_what_is_new_is_copied, make, drop),
+        cmocka_unit_test_setup_teardown(a_restore_never_touches_what_is_there, make, drop),
+        cmocka_unit_test_setup_teardown(a_folder_of_something_else_is_no_backup, make, drop),
+        cmocka_unit_test_setup_teardown(no_flipped_bit_of_a_backup_is_restored, make, drop),
+        cmocka_unit_test_setup_teardown(damage_of_a_backup_is_mended_from_the_lake, make, drop),
+        cmocka_unit_test_setup_teardown(a_damaged_file_of_the_lake_is_named_and_not_backed_up, make,
+                                        drop),
+        cmocka_unit_test_setup_teardown(a_backup_beside_a_writer_is_of_one_sequence, make, drop),
+    };
+    return cmocka_run_group_tests_name("backup", tests, NULL, NULL);
+}
