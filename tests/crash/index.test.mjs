@@ -144,7 +144,7 @@ test(`an index is made anew while the server is killed ${killCount} times: the o
   let killed = 0;
   let resumed = 0; // kills that left a part of the new generation behind
   for (; killed < killCount; killed++) {
-    await new Promise((resolve) => setTimeout(resolve, next() * tookMs * (next() < 0.75 ? 0.1 : 0.4)));
+    await new Promise((resolve) => setTimeout(resolve, next() * tookMs * (next() < 0.75 ? 0.04 : 0.25)));
     if ((await lake.get(`/jobs/${job}`)).body.state === 'succeeded') break;
     await server.kill();
     const [id] = readdirSync(join(folder.path, '_catalog', 'indexes'));
