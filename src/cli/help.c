@@ -4,6 +4,8 @@
 #include "cli/internal.h"
 #include "ops/describe.h"
 
+#define FLAG_BYTES 128
+
 static struct lh_str verb_of(const struct op *op)
 {
     struct lh_str name = lh_str_of(op->name);
@@ -61,10 +63,21 @@ static void put_upper(const char *name)
         putchar(*name >= 'a' && *name <= 'z' ? *name - 'a' + 'A' : *name);
 }
 
+/* "--row-key-column" */
+static const char *flag_of(const struct lh_field *field, char *name, size_t size)
+{
+    snprintf(name, size, "--%s", field->name);
+    for (char *at = name; *at; at++)
+        if (*at == '_')
+            *at = '-';
+    return name;
+}
+
 static void put_usage(const struct op *op)
 {
     struct lh_str verb = verb_of(op);
     struct lh_str group = op_group(op);
+    char name[FLAG_BYTES];
     if (op->command)
         printf("Usage: lakehouse %s", op->command);
     else
@@ -75,7 +88,7 @@ static void put_usage(const struct op *op)
             putchar(' ');
             put_upper(field->name);
         } else if (field->required) {
-            printf(" --%s ", field->name);
+            printf(" %s ", flag_of(field, name, sizeof(name)));
             put_upper(field->name);
         }
     }
@@ -99,10 +112,10 @@ static void put_field(const struct lh_field *field);
 /* The members of a JSON argument, as one writes them. */
 static void put_members(const struct lh_field *field)
 {
-    printf("%26sa JSON object, --%s '{…}', of:\n", "", field->name);
+    char name[FLAG_BYTES];
+    printf("%26sa JSON object, %s '{…}', of:\n", "", flag_of(field, name, sizeof(name)));
     for (size_t i = 0; i < field->fields->count; i++) {
         struct lh_field member = field->fields->items[i];
-        char name[96];
         snprintf(name, sizeof(name), "  %s", member.name);
         member.name = name;
         member.positional = true; /* without the dashes of a flag */
@@ -112,16 +125,8 @@ static void put_members(const struct lh_field *field)
 
 static void put_field(const struct lh_field *field)
 {
-    char name[128];
-    size_t len = 0;
-    if (field->positional)
-        len = (size_t)snprintf(name, sizeof(name), "%s", field->name);
-    else
-        len = (size_t)snprintf(name, sizeof(name), "--%s", field->name);
-    for (size_t i = 0; i < len && !field->positional; i++)
-        if (name[i] == '_')
-            name[i] = '-';
-    put_pair(name, field->doc);
+    char name[FLAG_BYTES];
+    put_pair(field->positional ? field->name : flag_of(field, name, sizeof(name)), field->doc);
     if (field->type == LH_FIELD_CHOICE) {
         printf("%26s", "");
         for (size_t i = 0; field->choices[i]; i++)
