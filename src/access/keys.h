@@ -23,6 +23,7 @@ struct access_keys; /* opaque; made by access_keys_open, ended by access_keys_cl
 #define ACCESS_KEYS_MAX 10000
 #define ACCESS_KEY_NAME_BYTES_MAX 63
 #define ACCESS_KEY_ID_BYTES 16
+#define ACCESS_KEY_ID_AT 3  /* where it stands in the text */
 #define ACCESS_KEY_BYTES 84 /* of the whole text that callers send */
 
 /* Reads all keys. Storage is borrowed, and open for writing. A record that cannot be read opens

@@ -373,6 +373,12 @@ static enum lh_code collect(struct catalog *catalog, const struct catalog_datase
             chain_read(catalog->storage, dataset->id, file, scratch, &manifest, err);
         if (code == LH_NOT_FOUND)
             return LH_OK;
+        if (code == LH_DAMAGED) { /* it keeps nobody from following the others */
+            catalog_add_problem(catalog, dataset->id, dataset->name,
+                                lh_lit("A manifest of its past is damaged; its changes before that "
+                                       "cannot be told."));
+            return LH_OK;
+        }
         if (code || manifest.sequence <= sequence)
             return code;
         add_place(list, (struct change_place){dataset, version, manifest.sequence});

@@ -56,6 +56,14 @@ static uint64_t find_repeat(const struct journal *journal, struct lh_str request
     return 0;
 }
 
+bool journal_has_request(struct journal *journal, struct lh_str request)
+{
+    pthread_mutex_lock(&journal->mutex);
+    bool is_there = find_repeat(journal, request) != 0;
+    pthread_mutex_unlock(&journal->mutex);
+    return is_there;
+}
+
 /* Under the mutex. Repetitions are answered here and not taken. */
 static size_t take_group(struct journal *journal, struct append_request **ret)
 {

@@ -121,6 +121,9 @@ enum lh_code journal_intend(struct journal *journal, const struct journal_event 
 enum lh_code journal_settle(struct journal *journal, uint64_t intent,
                             const struct journal_event *event, struct lh_error *err) LH_MUST_USE;
 
+/* True if an event of that request is in memory: of the last ten thousands. Absent: false. */
+bool journal_has_request(struct journal *journal, struct lh_str request);
+
 struct journal_intent {
     uint64_t sequence;
     struct journal_event event;

@@ -7,6 +7,10 @@
 #include "journal/internal.h"
 
 #include <stdlib.h>
+#include <time.h>
+
+#define PAUSE_MS 20
+#define PATIENCE_MS 1000
 
 static enum lh_code stop(struct journal *journal, enum lh_code code)
 {
@@ -93,7 +97,8 @@ static enum lh_code end_log(struct journal *journal, bool is_forced, struct reco
         code = lh_fail(err, LH_UNKNOWN, "The journal stopped because the disk failed.");
     /* Who opens the journal next looks for them in the logs. */
     else if (is_wanted && journal->intents.count)
-        code = lh_fail(err, LH_BUSY, "A change is just being made.");
+        code =
+            lh_fail(err, LH_BUSY, "A change is being made, or waits for a restart to be settled.");
     pthread_mutex_unlock(&journal->mutex);
     if (!code && is_wanted && journal->sequence >= journal->log_first)
         code = journal_new_log(journal, err);
@@ -155,13 +160,26 @@ static void remove_logs(struct journal *journal)
     lh_arena_free(arena);
 }
 
+/* Who asks for it waits for changes that are just being made. */
+static enum lh_code end_log_patiently(struct journal *journal, bool is_forced,
+                                      struct record_list *ret, struct lh_error *err)
+{
+    const struct timespec pause = {0, PAUSE_MS * 1000000L};
+    enum lh_code code = end_log(journal, is_forced, ret, err);
+    for (int ms = 0; code == LH_BUSY && is_forced && ms < PATIENCE_MS; ms += PAUSE_MS) {
+        nanosleep(&pause, NULL);
+        code = end_log(journal, is_forced, ret, err);
+    }
+    return code;
+}
+
 enum lh_code journal_roll(struct journal *journal, bool is_forced, struct lh_error *err)
 {
     struct record_list records = {0};
     struct lh_arena *arena = lh_arena_new(0);
     const char *path = NULL;
     pthread_mutex_lock(&journal->roll_mutex);
-    enum lh_code code = end_log(journal, is_forced, &records, err);
+    enum lh_code code = end_log_patiently(journal, is_forced, &records, err);
     if (!code && records.count)
         code = segment_write(journal, &records, arena, &path, err);
     if (!code && records.count)

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "lake/changes.h"
 #include "lake/internal.h"
 #include "lake/lake.h"
 
@@ -30,13 +31,15 @@ static enum lh_code write_file(struct lh_dir *dir, struct lh_str text, struct lh
 
 /* The file is written before the key exists, so that a crash in between cannot leave a key behind
  * that nobody has: what is in the file opens nothing until its record is durable. */
-enum lh_code admin_key_ensure(struct access_keys *keys, struct lh_str root, struct lh_error *err)
+enum lh_code admin_key_ensure(struct lake *lake, struct lh_str root, struct lh_error *err)
 {
+    struct access_keys *keys = lake_keys(lake);
     char text[ACCESS_KEY_BYTES + 1];
     struct lh_dir *dir = NULL;
     struct lh_arena *arena = NULL;
     struct access_key made;
     struct lh_str ignored;
+    struct lake_change change;
     if (access_keys_has_admin(keys))
         return LH_OK;
     access_key_generate(text);
@@ -50,8 +53,19 @@ enum lh_code admin_key_ensure(struct access_keys *keys, struct lh_str root, stru
     if (!code)
         code = write_file(dir, spec.text, err);
     arena = lh_arena_new(0);
+    const struct journal_event event = {
+        .action = lh_lit("key.create"),
+        .entity = spec.name,
+        .actor = spec.actor,
+        .detail = lh_arena_printf(arena, "{\"key_id\":\"%.*s\",\"role\":\"admin\"}",
+                                  ACCESS_KEY_ID_BYTES, text + ACCESS_KEY_ID_AT),
+    };
     if (!code)
+        code = lake_change_begin(lake, &event, true, &change, err);
+    if (!code) {
         code = access_keys_create(keys, &spec, arena, &made, &ignored, err);
+        lake_change_end(lake, &change, code, &event);
+    }
     if (!code)
         lh_log(LH_LOG_INFO, "access.admin_key",
                "The first administrator's key is in " ADMIN_KEY_FILE " of the data folder.");

@@ -15,6 +15,7 @@ struct objects;
 struct storage;
 struct query_engine;
 struct search;
+struct lake;
 struct keeper; /* made by keeper_start, ended by keeper_stop */
 
 /* One thread that moves what crashed writers left to the trash, empties the trash after a grace
@@ -34,7 +35,7 @@ void keeper_stop(struct keeper *keeper); /* waits for the piece at hand; NULL is
 
 /* Makes the first administrator's key if there is none in force, and writes it to the data folder's
  * admin.key, for its owner alone. */
-enum lh_code admin_key_ensure(struct access_keys *keys, struct lh_str root,
+enum lh_code admin_key_ensure(struct lake *lake, struct lh_str root,
                               struct lh_error *err) LH_MUST_USE;
 
 /* One thread that refreshes indexes as their policies say: after commits, or when a schedule comes
@@ -59,6 +60,16 @@ enum lh_code scribe_sync(struct scribe *scribe, struct lh_error *err) LH_MUST_US
 /* Waits for its thread; it may still be woken and asked to sync. NULL is fine. */
 void scribe_stop(struct scribe *scribe);
 void scribe_free(struct scribe *scribe); /* after scribe_stop; NULL is fine */
+
+/* Asks about every change that was announced and not settled. */
+enum lh_code changes_recover(struct lake *lake, struct lh_error *err) LH_MUST_USE;
+/* The kinds of jobs of search/, with their events; the context of all is the lake. */
+enum lh_code changes_index_job(void *context, struct job *job, struct lh_error *err) LH_MUST_USE;
+enum lh_code changes_refresh_job(void *context, struct job *job, struct lh_error *err) LH_MUST_USE;
+enum lh_code changes_find_index(void *context, struct job *job, bool *ret_is_done,
+                                struct lh_error *err) LH_MUST_USE;
+enum lh_code changes_find_refresh(void *context, struct job *job, bool *ret_is_done,
+                                  struct lh_error *err) LH_MUST_USE;
 
 /* The journal as a table of SQL; `context` is where the lake's scribe and journal stand. */
 struct journal_source {

@@ -201,13 +201,12 @@ static enum lh_code open_work(struct lake *lake, struct lh_error *err)
     };
     if ((code = query_engine_new(&query, &lake->query, err)))
         return code;
-    if ((code = open_search(lake, err)))
+    if ((code = open_search(lake, err)) || (code = changes_recover(lake, err)))
         return code;
     const struct job_kind kinds[] = {
         {INGEST_JOB_KIND, ingest_job_run, lake->ingest, effect_of_ingest, lake->catalog},
-        {SEARCH_INDEX_JOB_KIND, search_index_job, lake->search, search_find_effect, lake->search},
-        {SEARCH_REFRESH_JOB_KIND, search_refresh_job, lake->search, search_find_effect,
-         lake->search},
+        {SEARCH_INDEX_JOB_KIND, changes_index_job, lake, changes_find_index, lake},
+        {SEARCH_REFRESH_JOB_KIND, changes_refresh_job, lake, changes_find_refresh, lake},
     };
     memcpy(lake->kinds, kinds, sizeof(kinds));
     return jobs_start(lake->jobs, lake->kinds, sizeof(lake->kinds) / sizeof(lake->kinds[0]), err);
@@ -285,8 +284,6 @@ static enum lh_code open_parts(struct lake *lake, struct lh_error *err)
         code = access_keys_open(lake->storage, &lake->keys, err);
     if (!code)
         code = query_saved_open(lake->storage, &lake->saved, err);
-    if (!code && lake->settings->auth.enabled)
-        code = admin_key_ensure(lake->keys, settings_root(lake->settings), err);
     if (!code)
         code = open_pool(lake, err);
     if (!code)
@@ -297,6 +294,8 @@ static enum lh_code open_parts(struct lake *lake, struct lh_error *err)
         code = open_journal(lake, err);
     if (!code)
         code = open_work(lake, err);
+    if (!code && lake->settings->auth.enabled)
+        code = admin_key_ensure(lake, settings_root(lake->settings), err);
     if (!code)
         code = start_keeper(lake, err);
     return code ? code : start_followers(lake, err);
@@ -430,7 +429,8 @@ struct journal *lake_journal(struct lake *lake)
 
 enum lh_code lake_sync_journal(struct lake *lake, struct lh_error *err)
 {
-    return scribe_sync(atomic_load(&lake->scribe), err);
+    struct scribe *scribe = atomic_load(&lake->scribe);
+    return scribe ? scribe_sync(scribe, err) : LH_OK; /* none yet: while the lake is opened */
 }
 
 struct access_keys *lake_keys(struct lake *lake)

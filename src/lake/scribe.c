@@ -6,6 +6,7 @@
  * (scribe_sync). What was drained is known to the journal alone, by the lake sequence of its
  * records; after a kill it goes on there. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -28,6 +29,7 @@ struct scribe {
     struct journal *journal;
     pthread_t thread;
     bool has_thread;
+    _Atomic uint64_t synced;     /* all commits up to this sequence were looked at */
     pthread_mutex_t drain_mutex; /* one drains at a time; held over the disk */
     pthread_mutex_t lock;        /* guards what follows */
     pthread_cond_t wake;
@@ -257,11 +259,20 @@ enum lh_code scribe_sync(struct scribe *scribe, struct lh_error *err)
     enum lh_code code = LH_OK;
     uint64_t after = 0;
     size_t count = BATCH;
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(scribe->catalog);
+    uint64_t newest = catalog_snapshot_sequence(snapshot);
+    catalog_snapshot_unref(snapshot);
+    if (atomic_load(&scribe->synced) >= newest)
+        return LH_OK;
     pthread_mutex_lock(&scribe->drain_mutex);
     while (!code && count == BATCH)
         code = drain_some(scribe, &after, &count, err);
-    if (!code)
+    if (!code) {
         catalog_set_drained(scribe->catalog, after);
+        /* Those that were damaged or in doubt count too: they are not there to be drained. */
+        if (newest > atomic_load(&scribe->synced))
+            atomic_store(&scribe->synced, newest);
+    }
     pthread_mutex_unlock(&scribe->drain_mutex);
     return code;
 }

@@ -1,5 +1,6 @@
 #include "access/keys.h"
 
+#include "base/secret.h"
 #include "lake/lake.h"
 #include "ops/internal.h"
 
@@ -166,11 +167,35 @@ static const struct lh_field created_rows[] = {
 static const struct lh_fields created_fields =
     LH_FIELDS_OF(struct created, "AccessKeyCreated", created_rows);
 
+/* The key's id is known before the key is, so that its event can name it. */
+static enum lh_code create_key(struct op_call *call, struct access_key_spec *spec,
+                               struct access_key *ret, struct lh_str *ret_text,
+                               struct lh_error *err)
+{
+    char text[ACCESS_KEY_BYTES + 1];
+    struct lake_change change;
+    access_key_generate(text);
+    spec->text = lh_str_of(text);
+    struct journal_event event = op_event(call, "key.create", spec->name);
+    event.detail =
+        lh_arena_printf(call->arena, "{\"key_id\":\"%.*s\",\"role\":\"%s\",\"expires_in_s\":%lld}",
+                        ACCESS_KEY_ID_BYTES, text + ACCESS_KEY_ID_AT,
+                        access_role_find(spec->role) ? access_role_find(spec->role)->name : "",
+                        (long long)spec->expires_in_s);
+    enum lh_code code = lake_change_begin(call->lake, &event, false, &change, err);
+    if (!code) {
+        code = access_keys_create(lake_keys(call->lake), spec, call->arena, ret, ret_text, err);
+        lake_change_end(call->lake, &change, code, &event);
+    }
+    lh_wipe(text, sizeof(text));
+    return code;
+}
+
 static enum lh_code run_create(struct op_call *call, const void *raw, struct op_reply *reply,
                                struct lh_error *err)
 {
     const struct create_args *args = raw;
-    const struct access_key_spec spec = {
+    struct access_key_spec spec = {
         .name = args->name,
         .role = args->role,
         .expires_in_s = args->expires_in_s,
@@ -178,8 +203,7 @@ static enum lh_code run_create(struct op_call *call, const void *raw, struct op_
     };
     struct access_key about;
     struct created created = {.about = &about};
-    enum lh_code code =
-        access_keys_create(lake_keys(call->lake), &spec, call->arena, &about, &created.key, err);
+    enum lh_code code = create_key(call, &spec, &about, &created.key, err);
     if (!code)
         reply->location = lh_arena_printf(call->arena, "/access/keys/%.*s", LH_ARG(about.id));
     return code ? code : op_reply_record(reply, &created, err);
@@ -225,8 +249,18 @@ static enum lh_code run_revoke(struct op_call *call, const void *raw, struct op_
 {
     const struct revoke_args *args = raw;
     struct access_key shown;
-    enum lh_code code =
-        access_keys_revoke(lake_keys(call->lake), args->id, call->principal->id, err);
+    struct lake_change change = {0};
+    enum lh_code code = access_keys_get(lake_keys(call->lake), args->id, call->arena, &shown, err);
+    if (code)
+        return code;
+    struct journal_event event = op_event(call, "key.revoke", shown.name);
+    event.detail = lh_arena_printf(call->arena, "{\"key_id\":\"%.*s\"}", LH_ARG(shown.id));
+    if (!shown.revoked_at.unix_ms)
+        code = lake_change_begin(call->lake, &event, true, &change, err);
+    if (!code) {
+        code = access_keys_revoke(lake_keys(call->lake), args->id, call->principal->id, err);
+        lake_change_end(call->lake, &change, code, &event);
+    }
     if (!code)
         code = access_keys_get(lake_keys(call->lake), args->id, call->arena, &shown, err);
     return code ? code : op_reply_record(reply, &shown, err);

@@ -5,6 +5,7 @@
 #ifndef LAKEHOUSE_OPS_INTERNAL_H
 #define LAKEHOUSE_OPS_INTERNAL_H
 
+#include "lake/changes.h"
 #include "ops/describe.h"
 #include "ops/op.h"
 #include "query/query.h"
@@ -43,6 +44,8 @@ struct op_statement {
     struct lh_str format; /* absent: what the caller accepts */
     bool escapes_formulas;
 };
+/* An event of this call: who asks, under which key. The rest is the caller's. */
+struct journal_event op_event(const struct op_call *call, const char *action, struct lh_str entity);
 /* query.c: as whom the caller's SQL is run. */
 struct query_principal op_query_principal(const struct op_call *call);
 /* query.c: runs it with the caller's rights and writes its rows. */

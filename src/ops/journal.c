@@ -5,6 +5,20 @@
 #include "lake/lake.h"
 #include "ops/internal.h"
 
+struct journal_event op_event(const struct op_call *call, const char *action, struct lh_str entity)
+{
+    struct lh_str key = op_idempotency_key(call);
+    struct journal_event event = {
+        .action = lh_str_of(action),
+        .entity = entity,
+        .actor = call->principal->id,
+        .principal = call->principal->id,
+    };
+    if (key.len)
+        event.request = lh_arena_printf(call->arena, "key:%.*s", LH_ARG(key));
+    return event;
+}
+
 /* --- an event, as it is shown */
 
 struct event_view {
@@ -269,7 +283,9 @@ static enum lh_code append(struct op_call *call, const struct journal_event *eve
     uint64_t sequence = 0;
     size_t count = 0;
     bool has_more = false;
-    enum lh_code code = journal_append(journal, event, 1, false, &sequence, NULL, err);
+    enum lh_code code = lake_sync_journal(call->lake, err); /* what was before stands before it */
+    if (!code)
+        code = journal_append(journal, event, 1, false, &sequence, NULL, err);
     if (!code)
         code = journal_list(journal, &filter, sequence + 1, 1, call->cancel, call->arena, &record,
                             &count, &has_more, err);

@@ -284,6 +284,38 @@ static struct lh_str name_of_request(struct op_call *call)
     return lh_arena_str(call->arena, lh_str_of(hex));
 }
 
+static struct journal_event event_of(struct op_call *call, const char *action, struct lh_str bucket,
+                                     struct lh_str key)
+{
+    struct journal_event event = op_event(call, action, key);
+    struct lh_buf buf;
+    struct lh_json json;
+    lh_buf_init(&buf, 4096);
+    lh_json_init(&json, &buf);
+    lh_json_object(&json);
+    lh_json_put_str(&json, "bucket", bucket);
+    lh_json_object_end(&json);
+    event.detail = lh_arena_str(call->arena, lh_buf_str(&buf));
+    lh_buf_release(&buf);
+    return event;
+}
+
+/* What is wrong with an address is told before anything is announced. */
+static enum lh_code put_object(struct op_call *call, const struct object_put *put,
+                               struct object_info *ret, bool *ret_is_new, struct lh_error *err)
+{
+    const struct journal_event event = event_of(call, "object.put", put->bucket, put->key);
+    struct lake_change change = {0};
+    enum lh_code code = object_key_check(put->key, err);
+    if (!code && storage_has_bucket(lake_storage(call->lake), put->bucket))
+        code = lake_change_begin(call->lake, &event, false, &change, err);
+    if (!code) {
+        code = objects_put(lake_objects(call->lake), put, call->arena, ret, ret_is_new, err);
+        lake_change_end(call->lake, &change, code, &event);
+    }
+    return code;
+}
+
 static enum lh_code run_put(struct op_call *call, const void *raw, struct op_reply *reply,
                             struct lh_error *err)
 {
@@ -299,8 +331,7 @@ static enum lh_code run_put(struct op_call *call, const void *raw, struct op_rep
     };
     struct object_info info;
     bool is_new = false;
-    enum lh_code code =
-        objects_put(lake_objects(call->lake), &put, call->arena, &info, &is_new, err);
+    enum lh_code code = put_object(call, &put, &info, &is_new, err);
     if (code == LH_NOT_FOUND) { /* the bucket may be there once the configuration is right again */
         struct lh_error why = err ? *err : (struct lh_error)LH_ERROR_NONE;
         lh_fail(err, LH_BUSY, "%s", why.message);
@@ -347,8 +378,21 @@ static enum lh_code run_delete(struct op_call *call, const void *raw, struct op_
 {
     const struct get_args *args = raw;
     const struct object_condition condition = {.if_match = call->if_match};
+    const struct journal_event event = event_of(call, "object.delete", args->bucket, args->key);
+    struct lake_change change = {0};
+    struct object_info info;
     (void)reply;
-    return objects_delete(lake_objects(call->lake), args->bucket, args->key, &condition, err);
+    enum lh_code code =
+        objects_get(lake_objects(call->lake), args->bucket, args->key, call->arena, &info, err);
+    if (!code)
+        code = lake_change_begin(call->lake, &event, true, &change, err);
+    else if (code == LH_DAMAGED)
+        code = LH_OK; /* deleting it mends it */
+    if (!code) {
+        code = objects_delete(lake_objects(call->lake), args->bucket, args->key, &condition, err);
+        lake_change_end(call->lake, &change, code, &event);
+    }
+    return code;
 }
 
 const struct op op_objects_delete = {

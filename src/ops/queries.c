@@ -123,8 +123,14 @@ static enum lh_code save(struct op_call *call, const struct save_args *args, int
     query.parameters = (struct lh_str_list){names, count};
     if (!code)
         code = query_saved_check(&query, err);
+    const struct journal_event event = op_event(call, "query.save", args->name);
+    struct lake_change change;
     if (!code)
+        code = lake_change_begin(call->lake, &event, false, &change, err);
+    if (!code) {
         code = query_saved_put(lake_saved(call->lake), &query, over, call->arena, &made, err);
+        lake_change_end(call->lake, &change, code, &event);
+    }
     if (code)
         return code;
     op_reply_version(reply, call, made.version);
@@ -210,10 +216,21 @@ static enum lh_code run_delete(struct op_call *call, const void *raw, struct op_
     const struct name_args *args = raw;
     int64_t over;
     (void)reply;
+    const struct journal_event event = op_event(call, "query.delete", args->name);
+    struct lake_change change;
+    struct query_saved_query query;
     enum lh_code code = wanted_version(call, &over, err);
-    return code ? code
-                : query_saved_remove(lake_saved(call->lake), args->name, over, call->principal->id,
-                                     err);
+    if (!code && (code = query_saved_get(lake_saved(call->lake), args->name, call->arena, &query,
+                                         err)) == LH_DAMAGED)
+        code = LH_OK; /* removing it mends it */
+    if (!code)
+        code = lake_change_begin(call->lake, &event, true, &change, err);
+    if (!code) {
+        code =
+            query_saved_remove(lake_saved(call->lake), args->name, over, call->principal->id, err);
+        lake_change_end(call->lake, &change, code, &event);
+    }
+    return code;
 }
 
 const struct op op_queries_delete = {

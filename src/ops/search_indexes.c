@@ -2,6 +2,7 @@
 #include "search/ask.h"
 #include "search/make.h"
 
+#include "catalog/dataset.h"
 #include "jobs/jobs.h"
 #include "lake/lake.h"
 #include "ops/internal.h"
@@ -548,6 +549,39 @@ static struct search_change change_of(const struct change_args *args, struct sea
     return change;
 }
 
+/* Finds the index and announces what will be done to it. */
+static enum lh_code announce(struct op_call *call, const char *action, struct lh_str name,
+                             struct lh_str new_name, bool is_vital, struct journal_event *ret_event,
+                             struct lake_change *ret, struct lh_error *err)
+{
+    struct search_index_info info;
+    enum lh_code code = search_get(lake_search(call->lake), name, call->arena, &info, err);
+    if (code)
+        return code;
+    *ret_event = op_event(call, action, info.name);
+    ret_event->dataset = info.source;
+    ret_event->detail = lh_arena_printf(
+        call->arena, "{\"index_id\":\"%.*s\",\"new_name\":\"%.*s\",\"version\":%lld}",
+        LH_ARG(info.id), LH_ARG(new_name), (long long)info.version);
+    return lake_change_begin(call->lake, ret_event, is_vital, ret, err);
+}
+
+static enum lh_code change_index(struct op_call *call, struct lh_str name,
+                                 const struct search_change *change, struct lh_error *err)
+{
+    struct journal_event event;
+    struct lake_change announced;
+    if (change->name.data && catalog_check_name(change->name, err))
+        return lh_error_field(err, lh_lit("new_name"));
+    enum lh_code code =
+        announce(call, "index.update", name, change->name, false, &event, &announced, err);
+    if (code)
+        return code;
+    code = search_change_index(lake_search(call->lake), name, change, err);
+    lake_change_end(call->lake, &announced, code, &event);
+    return code;
+}
+
 static enum lh_code run_update(struct op_call *call, const void *raw, struct op_reply *reply,
                                struct lh_error *err)
 {
@@ -567,7 +601,7 @@ static enum lh_code run_update(struct op_call *call, const void *raw, struct op_
     }
     enum lh_code code = op_if_match(call, &change.expected_version, err);
     if (!code)
-        code = search_change_index(lake_search(call->lake), args->name, &change, err);
+        code = change_index(call, args->name, &change, err);
     if (!code)
         code = search_get(lake_search(call->lake), change.name.data ? change.name : args->name,
                           call->arena, &info, err);
@@ -609,7 +643,16 @@ static enum lh_code run_delete(struct op_call *call, const void *raw, struct op_
     int64_t version = 0;
     (void)reply;
     enum lh_code code = op_if_match(call, &version, err);
-    return code ? code : search_drop(lake_search(call->lake), args->name, version, err);
+    struct journal_event event;
+    struct lake_change change;
+    if (!code)
+        code = announce(call, "index.delete", args->name, (struct lh_str){0}, true, &event, &change,
+                        err);
+    if (code)
+        return code;
+    code = search_drop(lake_search(call->lake), args->name, version, err);
+    lake_change_end(call->lake, &change, code, &event);
+    return code;
 }
 
 const struct op op_vectors_delete = {
