@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #define FIRST_BLOCK_BYTES ((size_t)8192)
+#define SMALL_BLOCK_BYTES ((size_t)512)
 #define BLOCK_BYTES_MAX ((size_t)1048576)
 
 struct block {
@@ -70,16 +71,26 @@ void *lh_allocate(size_t count, size_t size)
     return memory;
 }
 
-struct lh_arena *lh_arena_new(size_t budget_bytes)
+static struct lh_arena *arena_new(size_t budget_bytes, size_t first_bytes)
 {
     struct lh_arena *arena = calloc(1, sizeof *arena);
-    struct block *block = block_new(FIRST_BLOCK_BYTES);
+    struct block *block = block_new(first_bytes);
     if (!arena || !block)
         die_without_memory();
     arena->budget = budget_bytes;
     arena->blocks = arena->first = block;
     count(&live_arenas, 1);
     return arena;
+}
+
+struct lh_arena *lh_arena_new(size_t budget_bytes)
+{
+    return arena_new(budget_bytes, FIRST_BLOCK_BYTES);
+}
+
+struct lh_arena *lh_arena_new_small(void)
+{
+    return arena_new(0, SMALL_BLOCK_BYTES);
 }
 
 static void run_cleanups(struct lh_arena *arena)

@@ -19,6 +19,9 @@ struct lh_arena; /* opaque; made by lh_arena_new, ended by lh_arena_free */
 
 /* `budget_bytes` bounds the sum of all pieces: past it lh_arena_try says no; 0 = no bound. */
 struct lh_arena *lh_arena_new(size_t budget_bytes);
+/* For what is kept in great numbers and mostly small: begins with half a kilobyte instead of eight.
+ */
+struct lh_arena *lh_arena_new_small(void);
 void lh_arena_free(struct lh_arena *arena); /* NULL is fine */
 void lh_arena_clear(
     struct lh_arena *arena); /* runs the cleanups, keeps the first block for reuse */

@@ -63,7 +63,7 @@ static struct engine_statement *place_for(struct engine_connection *connection)
 static void begin_shape(struct engine_shape *shape, size_t column_count)
 {
     drop_shape(shape);
-    shape->arena = lh_arena_new(0);
+    shape->arena = lh_arena_new_small();
     shape->column_count = column_count;
     shape->columns =
         lh_arena_array(shape->arena, column_count ? column_count : 1, sizeof *shape->columns);

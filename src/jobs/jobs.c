@@ -22,7 +22,7 @@ struct job *jobs_new_job(struct jobs *jobs)
 {
     struct job *job = lh_allocate(1, sizeof *job);
     job->jobs = jobs;
-    job->arena = lh_arena_new(0);
+    job->arena = lh_arena_new_small(); /* ended ones are kept by the thousand */
     job->id = lh_uuid_new();
     job->created_ms = lh_clock_unix_ms();
     job->progress.phase = lh_lit("queued");

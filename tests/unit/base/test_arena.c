@@ -20,10 +20,8 @@ static void is_zero(const char *piece, size_t size)
         assert_int_equal(piece[i], 0);
 }
 
-static void pieces_are_zeroed_aligned_and_apart_in_every_life(void **state)
+static void live_three_times(struct lh_arena *arena)
 {
-    (void)state;
-    struct lh_arena *arena = lh_arena_new(0);
     for (int life = 0; life < 3; life++) {
         char *pieces[64];
         for (size_t i = 0; i < 64; i++) {
@@ -41,6 +39,13 @@ static void pieces_are_zeroed_aligned_and_apart_in_every_life(void **state)
         assert_int_equal(lh_arena_bytes(arena), 0);
     }
     lh_arena_free(arena);
+}
+
+static void pieces_are_zeroed_aligned_and_apart_in_every_life(void **state)
+{
+    (void)state;
+    live_three_times(lh_arena_new(0));
+    live_three_times(lh_arena_new_small());
     lh_arena_free(NULL);
 }
 
