@@ -176,12 +176,8 @@ test(`an index is made anew while the server is killed ${killCount} times: the o
   let resumed = 0; // kills that left a part of the new generation behind
   const patience = new Patience(folder.path);
   for (; killed < killCount; killed++) {
-<<<<<<< HEAD
-    await new Promise((resolve) => setTimeout(resolve, next() * tookMs * (next() < 0.75 ? 0.04 : 0.25)));
-=======
     await patience.grant();
     await sleep(next() * tookMs * (next() < 0.75 ? 0.01 : 0.1));
->>>>>>> 3ce3189 (soak, crash tests: growth told without the engine's cache; 50 kills of a build; small arenas)
     if ((await lake.get(`/jobs/${job}`)).body.state === 'succeeded') break;
     await server.kill();
     const [id] = readdirSync(join(folder.path, '_catalog', 'indexes'));
