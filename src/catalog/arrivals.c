@@ -217,7 +217,7 @@ static enum lh_code gather(struct catalog *catalog, const struct catalog_object 
 }
 
 static enum lh_code fold(struct catalog *catalog, const struct catalog_dataset *dataset,
-                         struct lh_arena *arena, struct lh_error *err)
+                         bool of_rows, struct lh_arena *arena, struct lh_error *err)
 {
     size_t count = 0, record_count = 0;
     struct tombstone_record *records = NULL;
@@ -227,7 +227,7 @@ static enum lh_code fold(struct catalog *catalog, const struct catalog_dataset *
         lh_arena_array(arena, dataset->tombstone_count + 1, sizeof *objects);
     struct lh_str *keys = lh_arena_array(arena, dataset->tombstone_count + 1, sizeof *keys);
     for (size_t i = 0; i < dataset->tombstone_count; i++)
-        if (!tombstone_is_of_rows(dataset->tombstones[i]))
+        if (tombstone_is_of_rows(dataset->tombstones[i]) == of_rows)
             objects[count++] = dataset->tombstones[i];
     size_t first = fold_from(objects, count);
     if (first == count)
@@ -256,13 +256,26 @@ static enum lh_code fold(struct catalog *catalog, const struct catalog_dataset *
 
 void tombstone_fold(struct catalog *catalog, struct lh_str dataset_id)
 {
-    struct lh_error late = LH_ERROR_NONE;
-    const struct catalog_dataset *dataset = NULL;
-    struct lh_arena *arena = lh_arena_new(0);
+    for (int of_rows = 0; of_rows < 2; of_rows++) {
+        struct lh_error late = LH_ERROR_NONE;
+        const struct catalog_dataset *dataset = NULL;
+        struct lh_arena *arena = lh_arena_new(0);
+        struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
+        if (!catalog_find_id(snapshot, dataset_id, &dataset, NULL) &&
+            fold(catalog, dataset, of_rows, arena, &late) && late.code != LH_RACE &&
+            late.code != LH_STOPPING)
+            lh_log_error(LH_LOG_WARN, "catalog.fold", &late);
+        catalog_snapshot_unref(snapshot);
+        lh_arena_free(arena);
+    }
+}
+
+void catalog_tidy_tombstones(struct catalog *catalog, struct lh_str dataset_id)
+{
     struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
-    if (!catalog_find_id(snapshot, dataset_id, &dataset, NULL) &&
-        fold(catalog, dataset, arena, &late) && late.code != LH_RACE && late.code != LH_STOPPING)
-        lh_log_error(LH_LOG_WARN, "catalog.fold", &late);
+    size_t place = snapshot_find_id(snapshot, dataset_id);
+    bool is_much = place != SIZE_MAX && snapshot->items[place]->view.tombstone_count >= FOLD_FROM;
     catalog_snapshot_unref(snapshot);
-    lh_arena_free(arena);
+    if (is_much)
+        tombstone_fold(catalog, dataset_id);
 }

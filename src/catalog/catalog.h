@@ -133,6 +133,7 @@ void catalog_set_drained(struct catalog *catalog, uint64_t sequence);
 enum catalog_action {
     CATALOG_CREATE,    /* `name`, `set` with columns, objects */
     CATALOG_APPEND,    /* objects; `set` may carry lineage, and columns if some were added */
+    CATALOG_UPSERT,    /* as APPEND, with `tombstones` of the rows that are replaced */
     CATALOG_REPLACE,   /* objects; all earlier ones go */
     CATALOG_REWRITE,   /* objects instead of `removed`: compaction */
     CATALOG_UPDATE,    /* `set` only */
@@ -164,15 +165,15 @@ struct catalog_change {
     struct lh_str dataset_id; /* CREATE: the fresh UUID under which the data files lie */
     struct lh_str name;
     int64_t expected_version;  /* If-Match: another one is LH_PRECONDITION; 0 = any */
-    struct lh_str base_schema; /* APPEND, REWRITE: the fingerprint the files were made for; LH_RACE
-                                  if it changed meanwhile; absent = not checked */
+    int64_t base_version;      /* UPSERT: LH_RACE if the dataset is at another one; 0 = any */
+    struct lh_str base_schema; /* that files were made for; LH_RACE if it changed; absent = any */
     uint32_t set_bits;         /* which members of `set` count */
     struct catalog_dataset set;
     const struct catalog_object *objects; /* published and durable; added_version is ignored */
     size_t object_count;
     const struct lh_str *removed; /* REWRITE: keys; LH_RACE if one is no longer live */
     size_t removed_count;
-    const struct catalog_object *tombstones; /* published and durable; with any change of objects */
+    const struct catalog_object *tombstones; /* published and durable */
     size_t tombstone_count;
     const struct lh_str *tombstones_removed; /* keys; LH_RACE if one is not there */
     size_t tombstone_removed_count;
@@ -184,9 +185,8 @@ struct catalog_change {
     struct lh_str reason;
     struct lh_str job_id;          /* a second change with the same one is not made: the first */
     struct lh_str idempotency_key; /* result is returned; the caller puts the principal into it */
-    struct lh_str request_hash;    /* with the key: what was asked for; another one is
-                                      LH_KEY_REUSED; at most 64 bytes */
-    struct lh_str result;          /* JSON to be returned to a repetition; at most 64 KB */
+    struct lh_str request_hash; /* with the key: another one is LH_KEY_REUSED; 64 bytes at most */
+    struct lh_str result;       /* JSON to be returned to a repetition; at most 64 KB */
     const struct catalog_event *events;
     size_t event_count;
 };

@@ -94,8 +94,9 @@ static enum lh_code check_shape(const struct catalog_change *change, struct lh_e
     static const struct {
         bool takes_name, takes_objects, takes_removed, takes_set, takes_tombstones;
     } rows[] = {
-        [CATALOG_CREATE] = {true, true, false, true, false},
+        [CATALOG_CREATE] = {true, true, false, true, true},
         [CATALOG_APPEND] = {false, true, false, true, true},
+        [CATALOG_UPSERT] = {false, true, false, true, true},
         [CATALOG_REPLACE] = {false, true, false, true, true},
         [CATALOG_REWRITE] = {false, true, true, true, true},
         [CATALOG_UPDATE] = {false, false, false, true, false},
@@ -170,6 +171,11 @@ static enum lh_code check_present(const struct dataset_state *state,
                 LH_ARG(state->view.name), (long long)state->view.version,
                 (long long)change->expected_version);
         return lh_error_hint(err, "Read it again, then repeat the change on what it is now.");
+    }
+    if (change->base_version && change->base_version != state->view.version) {
+        lh_fail(err, LH_RACE, "Dataset '%.*s' changed while its new rows were made.",
+                LH_ARG(state->view.name));
+        return lh_error_hint(err, "Try again.");
     }
     if (change->base_schema.len && !lh_str_equal(change->base_schema, state->view.schema)) {
         lh_fail(err, LH_RACE, "The columns of dataset '%.*s' changed while its new rows were made.",
@@ -365,9 +371,14 @@ static void add_commit(const struct dataset_state *state, const struct catalog_c
                        const struct lh_uuid *uuid, struct lh_arena *arena,
                        struct manifest *manifest)
 {
-    static const char *const actions[] = {"create", "append",    "replace", "rewrite",
-                                          "update", "rename",    "drop",    "expire",
-                                          "undo",   "tombstone", "lift",    "fold"};
+    static const char *const actions[] = {
+        [CATALOG_CREATE] = "create",   [CATALOG_APPEND] = "append",
+        [CATALOG_UPSERT] = "upsert",   [CATALOG_REPLACE] = "replace",
+        [CATALOG_REWRITE] = "rewrite", [CATALOG_UPDATE] = "update",
+        [CATALOG_RENAME] = "rename",   [CATALOG_DROP] = "drop",
+        [CATALOG_EXPIRE] = "expire",   [CATALOG_UNDO] = "undo",
+        [CATALOG_LIFT] = "lift",       [CATALOG_TOMBSTONE] = "tombstone",
+        [CATALOG_FOLD] = "fold"};
     struct catalog_commit_info *commits =
         lh_arena_array(arena, manifest->commit_count + 1, sizeof *commits);
     for (size_t i = 0; i < manifest->commit_count; i++)

@@ -43,12 +43,13 @@ bool row_set_put(struct row_set *set, uint64_t row, bool is_in)
     return true;
 }
 
-void row_set_add(struct row_set *set, const struct catalog_rows *other)
+size_t row_set_list(const struct row_set *set, uint64_t *ret)
 {
-    for (size_t page = 0; page < other->page_count; page++)
-        for (size_t word = 0; other->pages[page] && word < PAGE_WORDS; word++)
-            for (uint64_t bits = other->pages[page][word]; bits; bits &= bits - 1)
-                row_set_put(
-                    set, page * CATALOG_ROWS_PER_PAGE + word * 64 + (unsigned)__builtin_ctzll(bits),
-                    true);
+    size_t count = 0;
+    for (size_t page = 0; page < set->view.page_count; page++)
+        for (size_t word = 0; set->pages[page] && word < PAGE_WORDS; word++)
+            for (uint64_t bits = set->pages[page][word]; bits; bits &= bits - 1)
+                ret[count++] =
+                    page * CATALOG_ROWS_PER_PAGE + word * 64 + (unsigned)__builtin_ctzll(bits);
+    return count;
 }

@@ -283,6 +283,29 @@ static enum lh_code find_rows(struct call *call, struct lh_error *err)
     return LH_OK;
 }
 
+/* Keys without a row in this version may have some in an older one. */
+static enum lh_code find_past(struct call *call, struct lh_error *err)
+{
+    size_t count = 0;
+    struct lh_str *texts = lh_arena_array(call->arena, call->text_count + 1, sizeof *texts);
+    size_t *places = lh_arena_array(call->arena, call->text_count + 1, sizeof *places);
+    bool *found = lh_arena_array(call->arena, call->text_count + 1, sizeof *found);
+    for (size_t i = 0; i < call->text_count; i++)
+        if (call->rows_of[i] < 0) {
+            texts[count] = call->texts[i];
+            places[count++] = i;
+        }
+    if (!count || call->is_lift)
+        return LH_OK;
+    enum lh_code code =
+        tombstone_find_past(call->catalog, call->engine, call->dataset, call->ret->column, texts,
+                            count, found, call->cancel, err);
+    for (size_t i = 0; i < count && !code; i++)
+        if (found[i])
+            call->rows_of[places[i]] = 0;
+    return code;
+}
+
 /* Gives each value its outcome, and forgets the keys that nothing is done for. */
 static void settle(struct call *call)
 {
@@ -477,6 +500,8 @@ static enum lh_code try_once(struct call *call, struct lh_error *err)
         return code;
     call->ret->version = call->dataset->version;
     code = find_rows(call, err);
+    if (!code)
+        code = find_past(call, err);
     if (code)
         return code;
     settle(call);

@@ -72,6 +72,13 @@ void tombstone_fold(struct catalog *catalog, struct lh_str dataset_id);
 enum lh_code tombstone_fail_column(const struct catalog_dataset *dataset, struct lh_str column,
                                    struct lh_error *err);
 
+/* tombstone_past.c: sets ret_found[i] for keys that an older version has, in files that the newest
+ * has not. */
+enum lh_code tombstone_find_past(struct catalog *catalog, struct engine *engine,
+                                 const struct catalog_dataset *now, struct lh_str column,
+                                 const struct lh_str *texts, size_t text_count, bool *ret_found,
+                                 const struct lh_cancel *cancel, struct lh_error *err) LH_MUST_USE;
+
 /* --- rows.c: sets of rows */
 
 struct row_set {
@@ -82,7 +89,7 @@ struct row_set *row_set_new(int64_t row_count);
 void row_set_free(struct row_set *set); /* NULL is fine */
 /* False: there is no such row. */
 bool row_set_put(struct row_set *set, uint64_t row, bool is_in);
-void row_set_add(struct row_set *set, const struct catalog_rows *other);
+size_t row_set_list(const struct row_set *set, uint64_t *ret); /* ascending; how many */
 
 /* --- keys.c: values as keys of a column, and the rows that have them */
 

@@ -138,6 +138,7 @@ struct catalog_arrival {
     struct lh_str dataset_id;
     struct lh_str path; /* where the engine reads it */
     struct lh_str key;  /* under which it will be */
+    int64_t rows;
     const struct catalog_column *columns;
     size_t column_count;
 };
@@ -154,6 +155,23 @@ enum lh_code catalog_arrivals(struct catalog *catalog, struct engine *engine,
                               const struct catalog_arrival *arrival, const struct lh_cancel *cancel,
                               struct lh_arena *arena, struct catalog_arrived *ret,
                               struct lh_error *err) LH_MUST_USE;
+
+/* After such commits: writes many small objects of tombstones as one. Failures are logged. */
+void catalog_tidy_tombstones(struct catalog *catalog, struct lh_str dataset_id);
+
+struct catalog_replaced {
+    int64_t rows;         /* that could be seen, and that others come in the place of */
+    int64_t base_version; /* for catalog_change.base_version */
+    bool has_object;
+    struct catalog_object object; /* published; for catalog_change.tombstones */
+};
+/* Finds the rows that have a key which the file has, too, in the dataset as it is and, but for the
+ * last of each key, in the file itself: an upsert hides them. NULL keys replace nothing.
+ * LH_INVALID: the file has no such column, or it cannot be a key. */
+enum lh_code catalog_replacements(struct catalog *catalog, struct engine *engine,
+                                  const struct catalog_arrival *arrival, struct lh_str key,
+                                  const struct lh_cancel *cancel, struct lh_arena *arena,
+                                  struct catalog_replaced *ret, struct lh_error *err) LH_MUST_USE;
 
 /* The live object that came from this very source with these options, and of which no row was
  * deleted or replaced since it came; NULL if there is none. */

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "catalog/internal.h"
+#include "catalog/tombstone_internal.h"
 
 struct undoing {
     struct catalog *catalog;
@@ -144,6 +144,33 @@ static bool has(const struct catalog_object *const *list, size_t count,
     return count && bsearch(&object, list, count, sizeof(object), compare_keys);
 }
 
+static bool names(const struct catalog_dataset *view, struct lh_str key)
+{
+    for (size_t i = 0; i < view->tombstone_count; i++)
+        if (lh_str_equal(view->tombstones[i]->key, key))
+            return true;
+    return false;
+}
+
+/* Rows that an upsert replaced are seen again, those that it replaced in what comes back are not.
+ * Tombstones of keys stay as they are: they belong to no version. */
+static void change_rows(const struct undoing *undoing, struct catalog_change *change)
+{
+    const struct catalog_dataset *now = undoing->now, *before = &undoing->before->view;
+    struct lh_str *removed =
+        lh_arena_array(undoing->arena, now->tombstone_count + 1, sizeof(*removed));
+    struct catalog_object *added =
+        lh_arena_array(undoing->arena, before->tombstone_count + 1, sizeof(*added));
+    for (size_t i = 0; i < now->tombstone_count; i++)
+        if (tombstone_is_of_rows(now->tombstones[i]) && !names(before, now->tombstones[i]->key))
+            removed[change->tombstone_removed_count++] = now->tombstones[i]->key;
+    for (size_t i = 0; i < before->tombstone_count; i++)
+        if (tombstone_is_of_rows(before->tombstones[i]) && !names(now, before->tombstones[i]->key))
+            added[change->tombstone_count++] = *before->tombstones[i];
+    change->tombstones_removed = removed;
+    change->tombstones = added;
+}
+
 /* Files that go, and those that come back: each of them read and compared with its checksum. */
 static enum lh_code change_objects(const struct undoing *undoing, struct catalog_change *change,
                                    struct lh_error *err)
@@ -168,6 +195,8 @@ static enum lh_code change_objects(const struct undoing *undoing, struct catalog
     }
     change->removed = removed;
     change->objects = added;
+    if (!code)
+        change_rows(undoing, change);
     return code;
 }
 

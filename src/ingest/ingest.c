@@ -88,6 +88,19 @@ static enum lh_code check_options(const struct ingest_options *options, struct l
     return LH_OK;
 }
 
+static enum lh_code check_key(int mode, const struct ingest_options *options, struct lh_error *err)
+{
+    bool has_key = options->key.len > 0;
+    if (has_key == (mode == INGEST_UPSERT))
+        return LH_OK;
+    if (has_key)
+        lh_fail(err, LH_INVALID, "options.key belongs to mode upsert, not to %s.",
+                ingest_mode_names[mode]);
+    else
+        lh_fail(err, LH_INVALID, "Mode upsert needs options.key: the column that names rows.");
+    return lh_error_field(err, lh_lit("options.key"));
+}
+
 static enum lh_code check_request(struct ingest *ingest, const struct ingest_request *request,
                                   struct lh_arena *arena, struct lh_error *err)
 {
@@ -102,6 +115,8 @@ static enum lh_code check_request(struct ingest *ingest, const struct ingest_req
     code = read_options(&request->options, arena, &options, err);
     if (!code)
         code = check_options(&options, err);
+    if (!code)
+        code = check_key(request->mode, &options, err);
     return code ? code : types_check(ingest, options.types.value, arena, err);
 }
 
@@ -339,6 +354,10 @@ static enum lh_code find_dataset(struct task *task, struct lh_error *err)
             return LH_OK;
         lh_fail(err, LH_EXISTS, "There is a dataset '%.*s' already.", LH_ARG(task->dataset->name));
         return lh_error_hint(err, "Choose another name, or mode append or replace.");
+    case INGEST_UPSERT:
+        task->is_upsert = true;
+        task->action = task->dataset ? CATALOG_APPEND : CATALOG_CREATE;
+        return LH_OK;
     case INGEST_APPEND:
         task->action = CATALOG_APPEND;
         if (!task->dataset && err)

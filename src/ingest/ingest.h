@@ -53,13 +53,15 @@ void ingest_free(struct ingest *ingest); /* no call may be running; NULL is fine
 
 /* --- the request -------------------------------------------------------------------------------*/
 
-enum ingest_mode { INGEST_AUTO, INGEST_CREATE, INGEST_APPEND, INGEST_REPLACE };
-/* Their names in that order, NULL-ended. Auto: create if the name is new, else replace. */
+enum ingest_mode { INGEST_AUTO, INGEST_CREATE, INGEST_APPEND, INGEST_REPLACE, INGEST_UPSERT };
+/* Their names in that order, NULL-ended. Auto: create if the name is new, else replace. Upsert:
+ * create if it is new, else append, and rows of the same options.key are replaced. */
 extern const char *const ingest_mode_names[];
 
 /* `options` of a request. Defaults detect everything. */
 struct ingest_options {
     int format;              /* auto, csv, tsv, json, ndjson, parquet */
+    struct lh_str key;       /* upsert: the column whose values name rows */
     struct lh_str delimiter; /* CSV: one to four bytes */
     struct lh_str quote;     /* CSV: one character; "" = none */
     struct lh_str escape;    /* CSV: one character */
@@ -92,6 +94,7 @@ struct ingest_result {
     int64_t rows; /* that this file brought */
     int64_t rejected_rows;
     int64_t suppressed_rows; /* of those: keys that are tombstoned */
+    int64_t replaced_rows;   /* of the dataset: others with their keys came in their place */
     int64_t bytes;           /* of the file as it came */
     struct lh_str job_id;
     bool deduplicated; /* the very file was there already: nothing was changed */

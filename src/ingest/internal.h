@@ -106,7 +106,8 @@ struct task {
     struct catalog_snapshot *snapshot;
     const struct catalog_dataset *dataset; /* that there is now; NULL = none */
     enum catalog_action action;
-    bool is_twin; /* the same file is there, with rows that were deleted since it came */
+    bool is_upsert;   /* `action` is what it comes to: CREATE or APPEND */
+    bool is_twin;     /* the same file is there, with rows that were deleted since it came */
     bool is_thorough; /* types from every row instead of a sample */
     bool is_wary;     /* NDJSON: a first reading failed midway, so bad lines are looked for */
 

@@ -1,6 +1,6 @@
 #include "ingest/internal.h"
 
-const char *const ingest_mode_names[] = {"auto", "create", "append", "replace", NULL};
+const char *const ingest_mode_names[] = {"auto", "create", "append", "replace", "upsert", NULL};
 
 static const char *const format_names[] = {"auto", "csv", "tsv", "json", "ndjson", "parquet", NULL};
 static const char *const header_names[] = {"auto", "present", "absent", NULL};
@@ -11,6 +11,8 @@ static const char *const header_names[] = {"auto", "present", "absent", NULL};
 static const struct lh_field option_rows[] = {
     LH_CHOICE(struct ingest_options, format, .choices = format_names, LH_PRESET(FORMAT_AUTO),
               .doc = "What the file is; by its content if not said."),
+    LH_STR(struct ingest_options, key, .max = INGEST_COLUMN_NAME_BYTES_MAX,
+           .doc = "Of mode upsert: the column whose values name rows."),
     LH_STR(struct ingest_options, delimiter, .max = 4, .doc = "CSV: what stands between cells."),
     LH_STR(struct ingest_options, quote, .max = 1, .doc = "CSV: what cells are quoted with."),
     LH_STR(struct ingest_options, escape, .max = 1,
@@ -56,6 +58,8 @@ static const struct lh_field result_rows[] = {
     LH_INT(struct ingest_result, rejected_rows,
            .doc = "Rows that did not fit and were kept aside."),
     LH_INT(struct ingest_result, suppressed_rows, .doc = "Rows whose key is tombstoned."),
+    LH_INT(struct ingest_result, replaced_rows,
+           .doc = "upsert: rows that others with their keys took the place of."),
     LH_INT(struct ingest_result, bytes, .doc = "Bytes of the file as it came."),
     LH_STR(struct ingest_result, job_id, .doc = "The job that did it."),
     LH_BOOL(struct ingest_result, deduplicated,

@@ -8,7 +8,7 @@
 #include "catalog/tombstones.h"
 
 #define REASONS_SHOWN 5
-#define ARRIVALS_TRIES_MAX 8
+#define HIDING_TRIES_MAX 8
 #define RESULT_BYTES_MAX ((size_t)65536)
 
 /* One file on its way: staged, then an object. */
@@ -257,39 +257,76 @@ static bool is_surely_unnamed(enum lh_code code, const struct catalog_commit_res
     return committed->is_repeat || (code && code != LH_UNKNOWN && code != LH_LOCKED);
 }
 
-/* Rows of tombstoned keys come hidden. Somebody may set or lift tombstones meanwhile: then they are
- * looked for again, which takes no new file. */
-static enum lh_code commit_arrivals(struct task *task, struct catalog_change *change,
-                                    struct catalog_object *object, struct ingest_result *result,
-                                    struct catalog_commit_result *committed, struct lh_error *err)
+/* What is hidden of the new file, and by it. */
+struct hiding {
+    struct catalog_arrived arrived;
+    struct catalog_replaced replaced;
+    struct catalog_object objects[2];
+    size_t count;
+};
+
+static enum lh_code find_hiding(struct task *task, const struct catalog_arrival *arrival,
+                                struct hiding *ret, struct lh_error *err)
 {
-    struct catalog *catalog = task->ingest->catalog;
+    struct ingest *ingest = task->ingest;
+    *ret = (struct hiding){.count = 0};
+    enum lh_code code = catalog_arrivals(ingest->catalog, ingest->engine, arrival, task->cancel,
+                                         task->arena, &ret->arrived, err);
+    if (!code && ret->arrived.tombstone_count)
+        ret->objects[ret->count++] = ret->arrived.tombstones[0];
+    if (!code && task->is_upsert)
+        code = catalog_replacements(ingest->catalog, ingest->engine, arrival, task->options.key,
+                                    task->cancel, task->arena, &ret->replaced, err);
+    if (!code && ret->replaced.has_object)
+        ret->objects[ret->count++] = ret->replaced.object;
+    return code;
+}
+
+static void trash_hiding(struct task *task, const struct hiding *hiding)
+{
+    struct lh_str keys[2];
+    for (size_t i = 0; i < hiding->count; i++)
+        keys[i] = hiding->objects[i].key;
+    if (hiding->count)
+        trash(task, keys, hiding->count);
+}
+
+/* Rows of tombstoned keys come hidden, and an upsert hides those that it replaces. Both are found
+ * in the dataset as it is; when somebody changes it meanwhile they are looked for again, and the
+ * file is not written anew. */
+static enum lh_code commit_hiding(struct task *task, struct catalog_change *change,
+                                  struct catalog_object *object, struct ingest_result *result,
+                                  struct catalog_commit_result *committed, struct lh_error *err)
+{
     struct catalog_arrival arrival = {.dataset_id = change->dataset_id,
                                       .key = object->key,
+                                      .rows = object->rows,
                                       .columns = task->stored,
                                       .column_count = task->stored_count};
-    enum lh_code code = LH_RACE;
-    for (int tries = 0; code == LH_RACE && tries < ARRIVALS_TRIES_MAX; tries++) {
-        struct catalog_arrived arrived = {0};
-        code = storage_object_path(task->ingest->storage, STORAGE_PRIMARY, object->key, task->arena,
-                                   &arrival.path, err);
-        if (!code)
-            code = catalog_arrivals(catalog, task->ingest->engine, &arrival, task->cancel,
-                                    task->arena, &arrived, err);
+    struct hiding hiding;
+    enum lh_code code = storage_object_path(task->ingest->storage, STORAGE_PRIMARY, object->key,
+                                            task->arena, &arrival.path, err);
+    for (int tries = 0; !tries || (code == LH_RACE && tries < HIDING_TRIES_MAX); tries++) {
+        if (!code || code == LH_RACE)
+            code = find_hiding(task, &arrival, &hiding, err);
         if (code)
             return code;
-        result->suppressed_rows = arrived.suppressed_rows;
-        object->tombstones_through = arrived.through;
-        change->tombstones = arrived.tombstones;
-        change->tombstone_count = arrived.tombstone_count;
-        change->tombstone_stamp = arrived.stamp;
+        result->suppressed_rows = hiding.arrived.suppressed_rows;
+        result->replaced_rows = hiding.replaced.rows;
+        object->tombstones_through = hiding.arrived.through;
+        change->tombstones = hiding.objects;
+        change->tombstone_count = hiding.count;
+        change->tombstone_stamp = hiding.arrived.stamp;
+        change->base_version = hiding.replaced.base_version;
         change->result = json_of(task, result);
-        code = catalog_commit(catalog, change, task->arena, committed, err);
-        if (arrived.tombstone_count && is_surely_unnamed(code, committed))
-            trash(task, &arrived.tombstones[0].key, 1);
-        if (!arrived.tombstone_count)
+        code = catalog_commit(task->ingest->catalog, change, task->arena, committed, err);
+        if (is_surely_unnamed(code, committed))
+            trash_hiding(task, &hiding);
+        if (!hiding.count && !task->is_upsert)
             break;
     }
+    if (!code && task->is_upsert)
+        catalog_tidy_tombstones(task->ingest->catalog, change->dataset_id);
     return code;
 }
 
@@ -314,12 +351,13 @@ static enum lh_code commit(struct task *task, struct lh_str dataset_id, const st
     struct catalog_event event = {
         .entity = task->args.dataset,
         .action = task->action == CATALOG_CREATE   ? lh_lit("create")
+                  : task->is_upsert                ? lh_lit("upsert")
                   : task->action == CATALOG_APPEND ? lh_lit("append")
                                                    : lh_lit("replace"),
         .detail = event_detail(task, result),
     };
     struct catalog_change change = {
-        .action = task->action,
+        .action = task->is_upsert && task->action == CATALOG_APPEND ? CATALOG_UPSERT : task->action,
         .dataset_id = dataset_id,
         .name = task->args.dataset,
         .expected_version = task->args.expected_version,
@@ -344,7 +382,7 @@ static enum lh_code commit(struct task *task, struct lh_str dataset_id, const st
         .event_count = 1,
     };
     result->rejects = rejects->key;
-    enum lh_code code = commit_arrivals(task, &change, &object, result, &committed, err);
+    enum lh_code code = commit_hiding(task, &change, &object, result, &committed, err);
     if (code == LH_EXISTS && task->args.mode != INGEST_CREATE)
         code = err ? (err->code = LH_RACE) : LH_RACE; /* made by another since we looked */
     if (!code)

@@ -19,8 +19,8 @@ static const struct lh_field file_rows[] = {
     LH_STR(struct file_args, dataset, .required = true, .min = 1, .max = 255,
            .doc = "Where the rows go: [A-Za-z_][A-Za-z0-9_]{0,62}."),
     LH_CHOICE(struct file_args, mode, .choices = ingest_mode_names, LH_PRESET(INGEST_AUTO),
-              .doc = "create (a new name), append, replace (as a new version); auto creates or "
-                     "replaces."),
+              .doc = "create (a new name), append, replace (as a new version), upsert (append, and "
+                     "rows with the same options.key are replaced); auto creates or replaces."),
     LH_JSON(struct file_args, options, .fields = &ingest_options_fields,
             .doc = "How to read the file; everything is detected by default."),
     LH_STR(struct file_args, reason, .max = 1000, .doc = "Why; kept with the version."),

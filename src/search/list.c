@@ -261,13 +261,15 @@ enum lh_code search_find_doc(struct search *search, struct lh_str index, struct 
         view = overlay->view;
         ordinal = view_find(view, id);
     }
-    if (ordinal == VIEW_NONE) {
+    bool is_live = view == overlay->fresh || !overlay->hidden ||
+                   (ordinal != VIEW_NONE && !bit_is_set(overlay->hidden, ordinal));
+    /* What the index still holds of a row that was deleted is nobody's to read. */
+    if (ordinal == VIEW_NONE || (!is_live && pin.dataset->tombstone_stamp)) {
         code = lh_fail(err, LH_NOT_FOUND, "The index '%.*s' has no row with the id '%.*s'.",
                        LH_ARG(manifest->name), LH_ARG(lh_str_head(id, 200)));
     } else {
         *ret = (struct search_doc){.index = lh_arena_str(arena, manifest->name)};
-        ret->is_live =
-            view == overlay->fresh || !overlay->hidden || !bit_is_set(overlay->hidden, ordinal);
+        ret->is_live = is_live;
         ret->id.text = search_id_json(manifest, id, arena);
         describe_doc(view, ordinal, arena, ret);
     }

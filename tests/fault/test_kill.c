@@ -56,6 +56,9 @@ static const struct step steps[] = {
     {"ingest.file", "{\"dataset\": \"fresh\", \"mode\": \"append\"}", "id\n6\n8\n",
      "fresh 2 15 words k"},
     {"datasets.lift", "{\"name\": \"fresh\", \"row_key_values\": [6]}", NULL, "fresh 5 33 words k"},
+    {"ingest.file",
+     "{\"dataset\": \"fresh\", \"mode\": \"upsert\", \"options\": {\"key\": \"id\"}}",
+     "id\n6\n9\n", "fresh 4 30 words k"},
 };
 #define STEP_COUNT (sizeof(steps) / sizeof(steps[0]))
 

@@ -105,6 +105,42 @@ static void an_index_gets_another_name_and_answers_under_it_alone(void **state)
                      LH_EXISTS);
 }
 
+/* How many rows meaning, words and both find of the dataset's two. */
+static void then_finds(struct op_house *house, size_t count)
+{
+    static const char *const ops[] = {"vectors.search", "vectors.hybrid"};
+    char first[64];
+    for (size_t i = 0; i < 2; i++) {
+        json_t *reply =
+            op_house_call(house, ops[i], "{\"index\": \"notes_v1\", \"query\": \"boat lake\"}");
+        assert_int_equal(json_array_size(json_object_get(reply, "items")), count);
+    }
+    assert_int_equal(found(house, "notes_v1", "boat", first), count - 1);
+}
+
+static void a_tombstoned_row_is_found_by_no_search(void **state)
+{
+    struct op_house *house = *state;
+    char first[64];
+    then_finds(house, 2);
+    op_house_call(house, "vectors.doc", "{\"name\": \"notes_v1\", \"doc_id\": \"2\"}");
+    op_house_call(house, "datasets.tombstone",
+                  "{\"name\": \"notes\", \"row_key_column\": \"id\", \"row_key_values\": [2]}");
+    then_finds(house, 1);
+    assert_string_equal(op_house_sql(house, "SELECT id FROM text_search('notes_v1', 'boat')"),
+                        "[]");
+    op_house_refuses(house, "vectors.doc", "{\"name\": \"notes_v1\", \"doc_id\": \"2\"}",
+                     LH_NOT_FOUND);
+    op_house_reopen(house);
+    then_finds(house, 1);
+    op_house_rows(house, "notes", "id,text\n2,another boat\n", "append");
+    assert_int_equal(found(house, "notes_v1", "boat", first), 0);
+    op_house_call(house, "vectors.refresh", "{\"dataset\": \"notes\"}");
+    assert_int_equal(found(house, "notes_v1", "boat", first), 0);
+    op_house_call(house, "datasets.lift", "{\"name\": \"notes\", \"row_key_values\": [2]}");
+    assert_int_equal(found(house, "notes_v1", "boat", first), 1);
+}
+
 static void what_cannot_be_changed_is_refused(void **state)
 {
     struct op_house *house = *state;
@@ -284,6 +320,7 @@ int main(void)
 #define AT_NIGHT(name) cmocka_unit_test_setup_teardown(name, make_at_night, remove_house)
     const struct CMUnitTest tests[] = {
         TEST(an_index_gets_another_name_and_answers_under_it_alone),
+        TEST(a_tombstoned_row_is_found_by_no_search),
         TEST(what_cannot_be_changed_is_refused),
         TEST(words_are_found_by_the_stems_of_the_language_that_is_said),
         TEST(an_index_follows_its_dataset_as_its_own_policy_says),

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -119,6 +120,20 @@ static void it_applies_to_every_version(void **state)
     lift("t", "[2]");
     then_sql("SELECT count(*) FROM t AT (VERSION => 2)", "[[4]]");
     then_sql("SELECT id FROM t ORDER BY id", "[[2],[4]]");
+}
+
+static void a_key_that_only_older_versions_have_is_hidden_there(void **state)
+{
+    (void)state;
+    op_house_rows(&house, "t", "id,name\n1,a\n2,b\n", "create");
+    op_house_rows(&house, "t", "id,name\n3,c\n", "replace");
+    op_house_rows(&house, "t", "id,name\n4,d\n", "append");
+    json_t *reply = tombstone("t", "id", "[1, 9]");
+    assert_int_equal(house.status, 207);
+    assert_int_equal(int_of(reply, "keys_tombstoned"), 1);
+    assert_int_equal(int_of(reply, "rows_tombstoned"), 0);
+    then_sql("SELECT id FROM t AT (VERSION => 1)", "[[2]]");
+    then_sql("SELECT id FROM t ORDER BY id", "[[3],[4]]");
 }
 
 static void rows_of_a_tombstoned_key_that_come_later_stay_hidden(void **state)
@@ -443,6 +458,94 @@ static void the_same_file_comes_in_again_after_a_tombstone(void **state)
     assert_true(json_is_true(json_object_get(reply, "deduplicated")));
 }
 
+/* --- with others at work */
+
+#define KEYS 60
+#define WRITERS 2
+
+static void *append_rows(void *context)
+{
+    struct op_house *own = context;
+    for (int i = 0; i < 12; i++) {
+        char csv[64], args[128];
+        snprintf(csv, sizeof csv, "id,w\n%d,%d\n%d,%d\n", i, i, 1000 + i, i);
+        snprintf(args, sizeof args,
+                 "{\"dataset\": \"t\", \"mode\": \"append\", \"options\": "
+                 "{\"allow_duplicate\": true}}");
+        if (op_house_try_file(own, "ingest.file", args, "a.csv", csv, strlen(csv)))
+            return own;
+    }
+    return NULL;
+}
+
+static void *delete_rows(void *context)
+{
+    struct op_house *own = context;
+    for (int i = 0; i < KEYS; i++) {
+        char args[128];
+        snprintf(args, sizeof args,
+                 "{\"name\": \"t\", \"row_key_column\": \"id\", \"row_key_values\": [%d]}", i);
+        if (op_house_try(own, "datasets.tombstone", args))
+            return own;
+    }
+    return NULL;
+}
+
+static _Atomic bool is_over;
+
+/* What was gone once is never seen again, whatever else comes. */
+static void *read_rows(void *context)
+{
+    struct op_house *own = context;
+    long long gone = 0;
+    while (!is_over) {
+        long long low = 0;
+        if (op_house_try(own, "query.sql",
+                         "{\"sql\": \"SELECT coalesce(min(id), 999) FROM t WHERE id < 1000\"}"))
+            return own;
+        const char *rows = strstr(own->body.data, "\"rows\":[[");
+        if (!rows || sscanf(rows, "\"rows\":[[%lld]]", &low) != 1 || low < gone)
+            return own;
+        gone = low;
+    }
+    return NULL;
+}
+
+static void deletes_appends_and_reads_at_once_never_show_what_was_gone(void **state)
+{
+    struct op_house own[WRITERS + 3];
+    pthread_t threads[WRITERS + 3];
+    char csv[1024] = "id,w\n";
+    (void)state;
+    for (int i = 0; i < KEYS; i++)
+        sprintf(csv + strlen(csv), "%d,0\n", i);
+    op_house_rows(&house, "t", csv, "create");
+    is_over = false;
+    for (int i = 0; i < WRITERS + 3; i++) {
+        own[i] = house;
+        own[i].arena = lh_arena_new(0);
+    }
+    assert_int_equal(pthread_create(&threads[0], NULL, delete_rows, &own[0]), 0);
+    for (int i = 1; i <= WRITERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, append_rows, &own[i]), 0);
+    for (int i = WRITERS + 1; i < WRITERS + 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, read_rows, &own[i]), 0);
+    for (int i = 0; i < WRITERS + 3; i++) {
+        void *failed = NULL;
+        if (i == WRITERS + 1)
+            is_over = true;
+        pthread_join(threads[i], &failed);
+        if (failed)
+            fail_msg("thread %d: %s (%s)", i, own[i].err.message, own[i].body.data);
+    }
+    for (int i = 0; i < WRITERS + 3; i++)
+        lh_arena_free(own[i].arena);
+    then_sql("SELECT count(*), min(id) FROM t", "[[24,1000]]");
+    op_house_reopen(&house);
+    then_sql("SELECT count(*), min(id) FROM t", "[[24,1000]]");
+    then_sql("SELECT count(*) FROM __raw__t", "[[108]]");
+}
+
 static void damaged_tombstones_show_nothing_rather_than_too_much(void **state)
 {
     (void)state;
@@ -481,6 +584,7 @@ int main(void)
         cmocka_unit_test(deleted_rows_are_gone_from_the_next_statement_on),
         cmocka_unit_test(a_tombstone_leaves_rows_with_null_keys),
         cmocka_unit_test(it_applies_to_every_version),
+        cmocka_unit_test(a_key_that_only_older_versions_have_is_hidden_there),
         cmocka_unit_test(rows_of_a_tombstoned_key_that_come_later_stay_hidden),
         cmocka_unit_test(files_that_lack_the_key_column_are_left_alone),
         cmocka_unit_test(columns_with_the_names_of_the_readers_own_keep_working),
@@ -495,6 +599,7 @@ int main(void)
         cmocka_unit_test(a_repetition_under_its_key_does_nothing_twice),
         cmocka_unit_test(only_administrators_know_raw_relations),
         cmocka_unit_test(the_same_file_comes_in_again_after_a_tombstone),
+        cmocka_unit_test(deletes_appends_and_reads_at_once_never_show_what_was_gone),
         cmocka_unit_test(damaged_tombstones_show_nothing_rather_than_too_much),
     };
     struct CMUnitTest each[sizeof tests / sizeof tests[0]];

@@ -102,7 +102,7 @@ static void a_record_of_a_newer_release_is_told_as_such(void **state)
 
 static void a_set_of_rows_counts_what_is_in_it(void **state)
 {
-    struct row_set *set = row_set_new(10000), *other = row_set_new(10000);
+    struct row_set *set = row_set_new(10000);
     (void)state;
     assert_true(row_set_put(set, 0, true));
     assert_true(row_set_put(set, 0, true));
@@ -116,12 +116,11 @@ static void a_set_of_rows_counts_what_is_in_it(void **state)
     assert_true(catalog_rows_has(&set->view, 9999));
     assert_false(catalog_rows_has(&set->view, 64));
     assert_false(catalog_rows_has(&set->view, 1000000));
-    row_set_put(other, 0, true);
-    row_set_put(other, 4097, true);
-    row_set_add(set, &other->view);
-    assert_int_equal(set->view.count, 3);
+    uint64_t list[2];
+    assert_int_equal(row_set_list(set, list), 2);
+    assert_int_equal(list[0], 0);
+    assert_int_equal(list[1], 9999);
     row_set_free(set);
-    row_set_free(other);
 }
 
 int main(void)
