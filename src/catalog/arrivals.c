@@ -143,28 +143,68 @@ static enum lh_code is_touched(struct catalog *catalog, const struct catalog_dat
     return code;
 }
 
+/* Nothing is hidden in a merged file but what was deleted since it was written. */
+static bool hides_any(const struct catalog_rows *rows, int64_t from, int64_t to)
+{
+    int64_t row = from;
+    while (rows && row < to) {
+        size_t page = (size_t)row / CATALOG_ROWS_PER_PAGE;
+        if (page >= rows->page_count)
+            return false;
+        if (!rows->pages[page])
+            row = (int64_t)(page + 1) * CATALOG_ROWS_PER_PAGE;
+        else if (catalog_rows_has(rows, (uint64_t)row))
+            return true;
+        else
+            row++;
+    }
+    return false;
+}
+
+enum lh_code catalog_source_is_whole(struct catalog *catalog, const struct catalog_dataset *dataset,
+                                     const struct catalog_hidden *hidden, size_t object_index,
+                                     size_t source_index, bool *ret, struct lh_error *err)
+{
+    const struct catalog_object *object = dataset->objects[object_index];
+    const struct catalog_rows *rows = hidden ? catalog_hidden_of(hidden, object_index) : NULL;
+    bool is_other = false;
+    int64_t from = 0;
+    enum lh_code code = LH_OK;
+    if (rows && !source_index)
+        code = is_touched(catalog, dataset, object, &is_other, err);
+    for (size_t i = 1; rows && i < source_index; i++)
+        from += object->sources[i - 1].kept;
+    if (rows && source_index)
+        is_other = hides_any(rows, from, from + object->sources[source_index - 1].kept);
+    if (!code)
+        *ret = !is_other;
+    return code;
+}
+
 enum lh_code catalog_whole_source(struct catalog *catalog, struct engine *engine,
                                   const struct catalog_snapshot *snapshot,
                                   const struct catalog_dataset *dataset,
                                   struct lh_str source_sha256, struct lh_str source_options,
-                                  const struct lh_cancel *cancel, const struct catalog_object **ret,
-                                  struct lh_error *err)
+                                  const struct lh_cancel *cancel, bool *ret_is_whole,
+                                  struct catalog_source *ret, struct lh_error *err)
 {
     struct catalog_hidden *hidden = NULL;
+    struct catalog_source source;
+    bool is_whole = false;
     enum lh_code code = catalog_hidden_open(catalog, snapshot, dataset, CATALOG_HIDE_ALL, engine,
                                             cancel, &hidden, err);
-    *ret = NULL;
-    for (size_t i = 0; !code && source_sha256.len && !*ret && i < dataset->object_count; i++) {
-        const struct catalog_object *object = dataset->objects[i];
-        bool is_other = false;
-        if (!lh_str_equal(object->source_sha256, source_sha256) ||
-            !lh_str_equal(object->source_options, source_options))
-            continue;
-        if (catalog_hidden_of(hidden, i))
-            code = is_touched(catalog, dataset, object, &is_other, err);
-        if (!code && !is_other)
-            *ret = object;
-    }
+    for (size_t i = 0; !code && source_sha256.len && !is_whole && i < dataset->object_count; i++)
+        for (size_t k = 0; !code && !is_whole && k <= dataset->objects[i]->source_count; k++) {
+            if (!catalog_object_source(dataset->objects[i], k, &source) ||
+                !lh_str_equal(source.sha256, source_sha256) ||
+                !lh_str_equal(source.options, source_options))
+                continue;
+            code = catalog_source_is_whole(catalog, dataset, hidden, i, k, &is_whole, err);
+        }
+    if (!code && is_whole)
+        *ret = source;
+    if (!code)
+        *ret_is_whole = is_whole;
     catalog_hidden_unref(hidden);
     return code;
 }

@@ -50,7 +50,7 @@ void catalog_close(struct catalog *catalog);
 
 /* --- reading */
 
-/* The present: one short lock. Never NULL; ended by catalog_snapshot_unref. */
+/* The present: one short lock. Never NULL. */
 struct catalog_snapshot *catalog_snapshot_ref(struct catalog *catalog);
 void catalog_snapshot_unref(struct catalog_snapshot *snapshot); /* NULL is fine */
 uint64_t catalog_snapshot_sequence(const struct catalog_snapshot *snapshot);
@@ -173,11 +173,13 @@ struct catalog_change {
     size_t object_count;
     const struct lh_str *removed; /* REWRITE: keys; LH_RACE if one is no longer live */
     size_t removed_count;
+    int64_t rows_dropped; /* REWRITE: hidden rows of `removed` that `objects` lack */
     const struct catalog_object *tombstones; /* published and durable */
     size_t tombstone_count;
     const struct lh_str *tombstones_removed; /* keys; LH_RACE if one is not there */
     size_t tombstone_removed_count;
-    uint64_t tombstone_stamp; /* LH_RACE if the dataset's is another by now; 0 = not checked */
+    uint64_t tombstone_stamp; /* LH_RACE if it is another by now; 0 = REWRITE: there are none;
+                                 others: not checked */
     bool once; /* APPEND: LH_RACE if a live object came from the same source, options and all */
     bool cascade;
     int64_t retain_from; /* EXPIRE: the oldest version that stays readable */
@@ -224,9 +226,7 @@ enum lh_code catalog_ensure_verified(struct catalog *catalog, const struct catal
                                      const struct lh_cancel *cancel,
                                      struct lh_error *err) LH_MUST_USE;
 /* Verifies what has not been verified since opening, file by file until `bytes_max` are passed;
- * false: nothing is left. Damage is added to the problems, not returned. For a background thread
- * that paces itself.
- */
+ * false: nothing is left. Damage is added to the problems. For a thread that paces itself. */
 bool catalog_verify_some(struct catalog *catalog, int64_t bytes_max,
                          const struct lh_cancel *cancel);
 
@@ -238,8 +238,8 @@ struct catalog_problem {
 /* What is wrong now: for /health. */
 void catalog_problems(struct catalog *catalog, struct lh_arena *arena, struct catalog_problem **ret,
                       size_t *ret_count);
-bool catalog_is_writable(
-    struct catalog *catalog); /* false after an unknown outcome or a takeover */
+/* False after an unknown outcome or a takeover. */
+bool catalog_is_writable(struct catalog *catalog);
 uint64_t catalog_epoch(const struct catalog *catalog);
 
 /* Moves data files that a crashed writer left (published before this opening, named by no manifest)

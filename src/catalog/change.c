@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include "catalog/tombstone_internal.h"
 
 #define RESULT_BYTES_MAX ((size_t)65536)
@@ -236,11 +238,58 @@ static enum lh_code check_files(const struct dataset_state *state,
             return lh_fail(err, LH_EXISTS, "The file '%.*s' is in the dataset already.",
                            LH_ARG(key));
     }
-    for (size_t i = 0; i < change->removed_count; i++)
-        if (!state || !is_live(&state->view, change->removed[i]))
+    return LH_OK;
+}
+
+static int compare_live(const void *a, const void *b)
+{
+    const struct catalog_object *const *x = a, *const *y = b;
+    return lh_str_compare((*x)->key, (*y)->key);
+}
+
+/* What goes must still be there; *ret_rows is how many rows go with it. */
+static enum lh_code check_removed(const struct dataset_state *state,
+                                  const struct catalog_change *change, struct lh_arena *arena,
+                                  int64_t *ret_rows, struct lh_error *err)
+{
+    *ret_rows = 0;
+    if (!change->removed_count || !state)
+        return LH_OK;
+    size_t count = state->view.object_count;
+    const struct catalog_object **live = lh_arena_array(arena, count + 1, sizeof *live);
+    for (size_t i = 0; i < count; i++)
+        live[i] = state->view.objects[i];
+    qsort(live, count, sizeof *live, compare_live);
+    for (size_t i = 0; i < change->removed_count; i++) {
+        const struct catalog_object wanted = {.key = change->removed[i]};
+        const struct catalog_object *key = &wanted;
+        const struct catalog_object **found =
+            bsearch(&key, live, count, sizeof *live, compare_live);
+        if (!found)
             return lh_fail(err, LH_RACE,
                            "Files of dataset '%.*s' that were to be rewritten are no longer in it.",
-                           LH_ARG(state ? state->view.name : change->name));
+                           LH_ARG(state->view.name));
+        *ret_rows += (*found)->rows;
+    }
+    return LH_OK;
+}
+
+/* What a rewrite brings has the rows of what it takes away: `rows` of them. */
+static enum lh_code check_rewrite(const struct dataset_state *state,
+                                  const struct catalog_change *change, int64_t rows,
+                                  struct lh_error *err)
+{
+    if (change->action != CATALOG_REWRITE)
+        return LH_OK;
+    if (change->tombstone_stamp != state->view.tombstone_stamp)
+        return lh_fail(err, LH_RACE, "The tombstones of dataset '%.*s' changed meanwhile.",
+                       LH_ARG(state->view.name));
+    rows -= change->rows_dropped;
+    for (size_t i = 0; i < change->object_count; i++)
+        rows -= change->objects[i].rows;
+    if (rows)
+        return lh_fail(err, LH_INVALID, "A rewrite of dataset '%.*s' changes how many rows it has.",
+                       LH_ARG(state->view.name));
     return LH_OK;
 }
 
@@ -277,9 +326,9 @@ static enum lh_code check_once(const struct dataset_state *state,
 {
     for (size_t i = 0; change->once && i < change->object_count; i++) {
         const struct catalog_object *object = &change->objects[i];
-        bool is_there =
-            state && object->source_sha256.len &&
-            catalog_dataset_source(&state->view, object->source_sha256, object->source_options);
+        bool is_there = state && object->source_sha256.len &&
+                        catalog_dataset_source(&state->view, object->source_sha256,
+                                               object->source_options, NULL);
         for (size_t k = 0; k < manifest->added.count && !is_there; k++)
             is_there =
                 object->source_sha256.len &&
@@ -438,6 +487,7 @@ enum lh_code change_merge(const struct catalog_snapshot *snapshot,
                           struct manifest *manifest, struct lh_error *err)
 {
     enum lh_code code = LH_OK;
+    int64_t rows = 0;
     if (change->action != CATALOG_CREATE)
         code = check_present(state, change, err);
     else if (state)
@@ -449,6 +499,10 @@ enum lh_code change_merge(const struct catalog_snapshot *snapshot,
         code = check_expiry(state, change, err);
     if (!code)
         code = check_files(state, change, manifest, err);
+    if (!code)
+        code = check_removed(state, change, arena, &rows, err);
+    if (!code)
+        code = check_rewrite(state, change, rows, err);
     if (!code)
         code = check_once(state, change, manifest, err);
     if (!code)

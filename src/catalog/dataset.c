@@ -11,17 +11,36 @@ static const struct lh_str reserved_columns[] = {
 };
 #define STORED_PREFIX "__user_"
 
-const struct catalog_object *catalog_dataset_source(const struct catalog_dataset *dataset,
-                                                    struct lh_str source_sha256,
-                                                    struct lh_str source_options)
+bool catalog_object_source(const struct catalog_object *object, size_t index,
+                           struct catalog_source *ret)
 {
+    if (index > 0 && index <= object->source_count)
+        *ret = object->sources[index - 1];
+    else if (index == 0 && (object->source_sha256.len || object->rejects.len))
+        *ret = (struct catalog_source){object->source_sha256, object->source_options,
+                                       object->rows,          object->rows,
+                                       object->rejects,       object->rejected_rows};
+    else
+        return false;
+    return true;
+}
+
+bool catalog_dataset_source(const struct catalog_dataset *dataset, struct lh_str source_sha256,
+                            struct lh_str source_options, struct catalog_source *ret)
+{
+    struct catalog_source source;
     for (size_t i = 0; source_sha256.len && i < dataset->object_count; i++) {
         const struct catalog_object *object = dataset->objects[i];
-        if (lh_str_equal(object->source_sha256, source_sha256) &&
-            lh_str_equal(object->source_options, source_options))
-            return object;
+        for (size_t k = 0; k <= object->source_count; k++)
+            if (catalog_object_source(object, k, &source) &&
+                lh_str_equal(source.sha256, source_sha256) &&
+                lh_str_equal(source.options, source_options)) {
+                if (ret)
+                    *ret = source;
+                return true;
+            }
     }
-    return NULL;
+    return false;
 }
 
 const struct catalog_column *catalog_dataset_column(const struct catalog_dataset *dataset,

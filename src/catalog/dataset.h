@@ -49,6 +49,17 @@ struct catalog_range {
     struct lh_str max;
 };
 
+/* A file that rows came from. */
+struct catalog_source {
+    struct lh_str sha256;  /* hex; absent = unknown, or rows of it were deleted since */
+    struct lh_str options; /* fingerprint of mode and options it was read with */
+    int64_t rows;          /* that it brought */
+    int64_t kept;          /* of those: in the data file, behind those of the sources before it */
+    struct lh_str rejects; /* key of the object that keeps its rows which were not taken; absent =
+                              none. Referenced: no sweep takes it */
+    int64_t rejected_rows; /* in it */
+};
+
 /* One immutable data file. */
 struct catalog_object {
     struct lh_str bucket; /* "primary" unless said otherwise */
@@ -65,9 +76,15 @@ struct catalog_object {
     struct lh_str rejects;        /* key of the object that keeps the rows of that file which were
                                      not taken; absent = none. Referenced: no sweep takes it */
     int64_t rejected_rows;        /* in it */
-    int64_t added_version;        /* filled by the catalog */
-    int64_t tombstones_through;   /* its rows were compared with the dataset's tombstones as of that
-                                     version; 0 = never */
+    /* Of a file that was written from others: where all of its rows came from, as far as it is
+     * known; the four members above are absent then. */
+    const struct catalog_source *sources;
+    size_t source_count;
+    struct lh_str stands_for;   /* REWRITE: the removed file whose place in the order it takes; not
+                                 kept. Absent = behind all others */
+    int64_t added_version;      /* filled by the catalog */
+    int64_t tombstones_through; /* its rows were compared with the dataset's tombstones as of that
+                                   version; 0 = never */
 };
 
 /* The columns of the files of one fingerprint: an older file may lack what was added later. */
@@ -98,7 +115,10 @@ struct catalog_dataset {
     struct lh_str name;
     int64_t version;   /* 1 = as created */
     uint64_t sequence; /* of the lake: one order over all datasets */
-    bool is_deleted;   /* a drop is a version; snapshots do not list it, time travel may meet it */
+    /* The newest version that brought, took or changed rows or columns: those after it only
+     * described or rewrote them, so two versions with the same one have the same rows. */
+    int64_t content_version;
+    bool is_deleted; /* a drop is a version; snapshots do not list it, time travel may meet it */
     int64_t retained_version; /* the oldest that can still be read; 0 = the first */
     int64_t created_ms;
     int64_t updated_ms;
@@ -130,10 +150,15 @@ struct catalog_dataset {
 const struct catalog_dataset *catalog_dataset_ref(const struct catalog_dataset *dataset);
 void catalog_dataset_unref(const struct catalog_dataset *dataset);
 
-/* The live object that came from this very source with these options; NULL if none (dedup). */
-const struct catalog_object *catalog_dataset_source(const struct catalog_dataset *dataset,
-                                                    struct lh_str source_sha256,
-                                                    struct lh_str source_options);
+/* True if live rows came from this very source with these options (dedup); texts of *ret (may be
+ * NULL) live as long as the dataset. */
+bool catalog_dataset_source(const struct catalog_dataset *dataset, struct lh_str source_sha256,
+                            struct lh_str source_options, struct catalog_source *ret);
+
+/* Source by source: at most source_count + 1 of them, the first being the members of the object
+ * itself. False: none of that index. */
+bool catalog_object_source(const struct catalog_object *object, size_t index,
+                           struct catalog_source *ret);
 
 /* NULL if no column has that name (ASCII case ignored). */
 const struct catalog_column *catalog_dataset_column(const struct catalog_dataset *dataset,

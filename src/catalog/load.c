@@ -101,13 +101,14 @@ static enum lh_code look_at_rejects(struct load *load, const struct load_item *i
         storage_list(load->catalog->storage, STORAGE_PRIMARY, folder, arena, &entries, &count, err);
     if (code || !count || item->damage)
         return code;
-    for (size_t i = 0; state && i < state->view.object_count; i++) {
-        struct lh_str key = state->view.objects[i]->rejects;
-        struct storage_entry *entry =
-            key.len ? bsearch(&key, entries, count, sizeof *entries, compare_entries) : NULL;
-        if (entry)
-            entry->is_folder = true; /* named by the head */
-    }
+    for (size_t i = 0; state && i < state->view.object_count; i++)
+        for (size_t k = 0; k <= state->view.objects[i]->source_count; k++) {
+            struct lh_str key = object_rejects(state->view.objects[i], k);
+            struct storage_entry *entry =
+                key.len ? bsearch(&key, entries, count, sizeof *entries, compare_entries) : NULL;
+            if (entry)
+                entry->is_folder = true; /* named by the head */
+        }
     keep_orphans(load, id_of(item), entries, count);
     return LH_OK;
 }

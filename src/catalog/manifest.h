@@ -8,6 +8,7 @@
 #include "catalog/catalog.h"
 
 #define MANIFEST_FORMAT 1
+#define MANIFEST_REWRITES "rewrites"     /* the feature of data files with sources, or a place */
 #define MANIFEST_TOMBSTONES "tombstones" /* the feature of files that add some */
 #define MANIFEST_BYTES_MAX ((size_t)256 * 1024 * 1024)
 
@@ -16,13 +17,14 @@ enum manifest_set_bit {
     MANIFEST_SET_NAME = 1 << 16,
     MANIFEST_SET_DELETED = 1 << 17,
     MANIFEST_SET_CREATED = 1 << 18,
-    MANIFEST_SET_RETAINED = 1 << 19
+    MANIFEST_SET_RETAINED = 1 << 19,
+    MANIFEST_SET_CONTENT = 1 << 20
 };
 #define MANIFEST_SET_ALL                                                                           \
     (CATALOG_SET_DESCRIPTION | CATALOG_SET_OWNER | CATALOG_SET_SENSITIVITY | CATALOG_SET_TAGS |    \
      CATALOG_SET_COLUMNS | CATALOG_SET_LINEAGE | CATALOG_SET_FRESHNESS | CATALOG_SET_EMBEDDED_AT | \
      CATALOG_SET_STALE_SINCE | CATALOG_SET_REFRESH | CATALOG_SET_SCHEMAS | MANIFEST_SET_NAME |     \
-     MANIFEST_SET_DELETED | MANIFEST_SET_CREATED | MANIFEST_SET_RETAINED)
+     MANIFEST_SET_DELETED | MANIFEST_SET_CREATED | MANIFEST_SET_RETAINED | MANIFEST_SET_CONTENT)
 
 /* A version and the checksum inside its file; version 0 = none. */
 struct manifest_ref {
@@ -57,7 +59,8 @@ struct manifest {
     int64_t row_count, object_count, byte_count; /* after the change */
     const struct catalog_commit_info *commits;
     size_t commit_count;
-    struct lh_str_list features;     /* what a reader must understand */
+    struct lh_str_list
+        features; /* what a reader must understand; encoding says it if they are absent */
     uint8_t sha256[LH_SHA256_BYTES]; /* filled by encoding and decoding */
 };
 

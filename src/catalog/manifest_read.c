@@ -125,6 +125,26 @@ static void get_ranges(struct reader *reader, const json_t *value, struct catalo
     object->ranges = ranges;
 }
 
+static void get_sources(struct reader *reader, const json_t *value, struct catalog_object *object)
+{
+    const json_t *list = get_list(reader, value, "sources", &object->source_count);
+    if (!object->source_count)
+        return;
+    struct catalog_source *sources =
+        lh_arena_array(reader->arena, object->source_count, sizeof *sources);
+    for (size_t i = 0; i < object->source_count; i++) {
+        const json_t *item = json_array_get(list, i);
+        sources[i].sha256 = get_text(reader, item, "sha256", false);
+        sources[i].options = get_text(reader, item, "options", false);
+        sources[i].rows = get_int(reader, item, "rows", 0);
+        sources[i].kept = member(item, "kept") ? get_int(reader, item, "kept", 0) : sources[i].rows;
+        sources[i].rejects = get_text(reader, item, "rejects", false);
+        sources[i].rejected_rows =
+            sources[i].rejects.len ? get_int(reader, item, "rejected_rows", 1) : 0;
+    }
+    object->sources = sources;
+}
+
 static struct manifest_objects get_objects(struct reader *reader, const json_t *root,
                                            const char *key)
 {
@@ -152,6 +172,8 @@ static struct manifest_objects get_objects(struct reader *reader, const json_t *
         object->rejects = get_text(reader, value, "rejects", false);
         object->rejected_rows =
             object->rejects.len ? get_int(reader, value, "rejected_rows", 1) : 0;
+        get_sources(reader, value, object);
+        object->stands_for = get_text(reader, value, "stands_for", false);
     }
     ret.items = items;
     return ret;
@@ -216,6 +238,7 @@ static uint32_t bits_of(const json_t *set)
         uint32_t bit;
     } rows[] = {
         {"columns", CATALOG_SET_COLUMNS},
+        {"content_version", MANIFEST_SET_CONTENT},
         {"created_ms", MANIFEST_SET_CREATED},
         {"deleted", MANIFEST_SET_DELETED},
         {"description", CATALOG_SET_DESCRIPTION},
@@ -245,6 +268,8 @@ static void get_set(struct reader *reader, const json_t *root, struct manifest *
     uint32_t bits = manifest->set_bits = bits_of(set);
     if (bits & CATALOG_SET_COLUMNS)
         get_columns(reader, set, ret);
+    if (bits & MANIFEST_SET_CONTENT)
+        ret->content_version = get_int(reader, set, "content_version", 1);
     if (bits & MANIFEST_SET_CREATED)
         ret->created_ms = get_int(reader, set, "created_ms", INT64_MIN);
     ret->is_deleted = get_bool(reader, set, "deleted");
@@ -365,7 +390,8 @@ static enum lh_code check_format(struct reader *reader, const json_t *root, stru
         return lh_error_hint(err, "Open the lake with the release that wrote it, or a newer one.");
     }
     for (size_t i = 0; i < manifest->features.count && !reader->wrong; i++) {
-        if (lh_str_equal(manifest->features.items[i], lh_lit(MANIFEST_TOMBSTONES)))
+        if (lh_str_equal(manifest->features.items[i], lh_lit(MANIFEST_TOMBSTONES)) ||
+            lh_str_equal(manifest->features.items[i], lh_lit(MANIFEST_REWRITES)))
             continue;
         lh_fail(err, LH_FORMAT, "%.*s needs the feature '%.*s', which this release does not have.",
                 LH_ARG(what), LH_ARG(manifest->features.items[i]));

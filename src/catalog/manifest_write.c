@@ -55,6 +55,29 @@ static void put_ranges(struct lh_json *json, const struct catalog_object *object
     lh_json_array_end(json);
 }
 
+static void put_sources(struct lh_json *json, const struct catalog_object *object)
+{
+    if (!object->source_count)
+        return;
+    lh_json_key(json, "sources");
+    lh_json_array(json);
+    for (size_t i = 0; i < object->source_count; i++) {
+        const struct catalog_source *source = &object->sources[i];
+        lh_json_object(json);
+        if (source->kept != source->rows)
+            lh_json_put_int(json, "kept", source->kept);
+        put_text(json, "options", source->options);
+        if (source->rejects.len) {
+            lh_json_put_int(json, "rejected_rows", source->rejected_rows);
+            lh_json_put_str(json, "rejects", source->rejects);
+        }
+        lh_json_put_int(json, "rows", source->rows);
+        put_text(json, "sha256", source->sha256);
+        lh_json_object_end(json);
+    }
+    lh_json_array_end(json);
+}
+
 static void put_objects(struct lh_json *json, const char *key, struct manifest_objects objects)
 {
     if (!objects.count)
@@ -79,6 +102,8 @@ static void put_objects(struct lh_json *json, const char *key, struct manifest_o
         put_sha256(json, "sha256", object->sha256);
         put_text(json, "source_options", object->source_options);
         put_text(json, "source_sha256", object->source_sha256);
+        put_sources(json, object);
+        put_text(json, "stands_for", object->stands_for);
         if (object->tombstones_through)
             lh_json_put_int(json, "tombstones_through", object->tombstones_through);
         lh_json_object_end(json);
@@ -155,6 +180,8 @@ static void put_set(struct lh_json *json, uint32_t bits, const struct catalog_da
     lh_json_object(json);
     if (bits & CATALOG_SET_COLUMNS)
         put_columns(json, set);
+    if ((bits & MANIFEST_SET_CONTENT) && set->content_version != set->version)
+        lh_json_put_int(json, "content_version", set->content_version);
     if (bits & MANIFEST_SET_CREATED)
         lh_json_put_int(json, "created_ms", set->created_ms);
     if (bits & MANIFEST_SET_DELETED)
@@ -225,19 +252,35 @@ static void put_commits(struct lh_json *json, const struct manifest *manifest)
     lh_json_array_end(json);
 }
 
-/* Whoever does not know of tombstones would show what is hidden. */
+static bool needs_rewrites(struct manifest_objects objects)
+{
+    for (size_t i = 0; i < objects.count; i++)
+        if (objects.items[i].source_count || objects.items[i].stands_for.len)
+            return true;
+    return false;
+}
+
+/* What a release that does not know it would show, sweep or take in twice. */
 static void put_features(struct lh_json *json, const struct manifest *manifest)
 {
-    bool has_tombstones = manifest->tombstones_added.count > 0;
+    const struct {
+        struct lh_str name;
+        bool is_used;
+    } rows[] = {
+        {lh_lit(MANIFEST_REWRITES), needs_rewrites(manifest->added)},
+        {lh_lit(MANIFEST_TOMBSTONES), manifest->tombstones_added.count > 0},
+    };
     lh_json_key(json, "features");
     lh_json_array(json);
-    for (size_t i = 0; i < manifest->features.count; i++) {
+    for (size_t i = 0; i < manifest->features.count; i++)
         lh_json_str(json, manifest->features.items[i]);
-        if (lh_str_equal(manifest->features.items[i], lh_lit(MANIFEST_TOMBSTONES)))
-            has_tombstones = false;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        bool is_there = !rows[i].is_used;
+        for (size_t k = 0; k < manifest->features.count && !is_there; k++)
+            is_there = lh_str_equal(manifest->features.items[k], rows[i].name);
+        if (!is_there)
+            lh_json_str(json, rows[i].name);
     }
-    if (has_tombstones)
-        lh_json_str(json, lh_lit(MANIFEST_TOMBSTONES));
     lh_json_array_end(json);
 }
 

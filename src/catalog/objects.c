@@ -18,6 +18,9 @@ static size_t text_bytes(const struct catalog_object *object)
     size_t bytes = object->bucket.len + object->key.len + object->content_hash.len +
                    object->schema.len + object->source_sha256.len + object->source_options.len +
                    object->rejects.len + 7;
+    for (size_t i = 0; i < object->source_count; i++)
+        bytes += object->sources[i].sha256.len + object->sources[i].options.len +
+                 object->sources[i].rejects.len + 3;
     for (size_t i = 0; i < object->range_count; i++)
         bytes += object->ranges[i].column.len + object->ranges[i].min.len +
                  object->ranges[i].max.len + 3;
@@ -26,9 +29,11 @@ static size_t text_bytes(const struct catalog_object *object)
 
 static const struct catalog_object *object_new(const struct catalog_object *from)
 {
-    size_t head = sizeof(struct object_node) + from->range_count * sizeof *from->ranges;
+    size_t head = sizeof(struct object_node) + from->range_count * sizeof *from->ranges +
+                  from->source_count * sizeof *from->sources;
     struct object_node *node = lh_allocate(1, head + text_bytes(from));
     struct catalog_range *ranges = (struct catalog_range *)(node + 1);
+    struct catalog_source *sources = (struct catalog_source *)(ranges + from->range_count);
     char *at = (char *)node + head;
     atomic_init(&node->refs, 1);
     atomic_init(&node->content, NULL);
@@ -46,6 +51,14 @@ static const struct catalog_object *object_new(const struct catalog_object *from
         ranges[i].max = place_text(&at, from->ranges[i].max);
     }
     node->view.ranges = from->range_count ? ranges : NULL;
+    for (size_t i = 0; i < from->source_count; i++) {
+        sources[i] = from->sources[i];
+        sources[i].sha256 = place_text(&at, from->sources[i].sha256);
+        sources[i].options = place_text(&at, from->sources[i].options);
+        sources[i].rejects = place_text(&at, from->sources[i].rejects);
+    }
+    node->view.sources = from->source_count ? sources : NULL;
+    node->view.stands_for = (struct lh_str){0};
     return &node->view;
 }
 
@@ -80,46 +93,73 @@ static int compare_keys(const void *a, const void *b)
     return order ? order : lh_str_compare((*x)->bucket, (*y)->bucket);
 }
 
-/* Whether one of the last `added_count` is there twice: what stood before has been checked. */
-bool objects_have_twins(const struct catalog_object *const *objects, size_t count,
-                        size_t added_count)
+struct lh_str object_rejects(const struct catalog_object *object, size_t index)
 {
-    const struct catalog_object **added = lh_allocate(added_count, sizeof *added);
-    size_t old_count = count - added_count;
+    return index ? object->sources[index - 1].rejects : object->rejects;
+}
+
+static const struct catalog_object **sorted_objects(struct manifest_objects objects)
+{
+    const struct catalog_object **sorted = lh_allocate(objects.count, sizeof *sorted);
+    for (size_t i = 0; i < objects.count; i++)
+        sorted[i] = &objects.items[i];
+    qsort(sorted, objects.count, sizeof *sorted, compare_keys);
+    return sorted;
+}
+
+bool objects_have_twins(const struct catalog_object *const *objects, size_t count,
+                        struct manifest_objects added)
+{
+    if (!added.count)
+        return false;
+    const struct catalog_object **sorted = sorted_objects(added);
+    size_t met = 0;
     bool found = false;
-    for (size_t i = 0; i < added_count; i++)
-        added[i] = objects[old_count + i];
-    qsort(added, added_count, sizeof *added, compare_keys);
-    for (size_t i = 1; i < added_count && !found; i++)
-        found = compare_keys(&added[i - 1], &added[i]) == 0;
-    for (size_t i = 0; added_count && i < old_count && !found; i++)
-        found = bsearch(&objects[i], added, added_count, sizeof *added, compare_keys);
-    free(added);
-    return found;
+    for (size_t i = 1; i < added.count && !found; i++)
+        found = compare_keys(&sorted[i - 1], &sorted[i]) == 0;
+    for (size_t i = 0; i < count && !found; i++)
+        met += bsearch(&objects[i], sorted, added.count, sizeof *sorted, compare_keys) != NULL;
+    free(sorted);
+    return found || met != added.count;
+}
+
+/* Those that take the place of `key` (absent: of none), as long as there is room. */
+static size_t place_objects(struct manifest_objects added, struct lh_str key,
+                            const struct catalog_object **list, size_t room)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < added.count && count < room; i++)
+        if (lh_str_equal(added.items[i].stands_for, key))
+            list[count++] = object_new(&added.items[i]);
+    return count;
 }
 
 const struct catalog_object **objects_change(const struct catalog_object *const *old,
                                              size_t old_count, struct lh_str_list removed,
                                              struct manifest_objects added, size_t *ret_count)
 {
-    const struct catalog_object **list = lh_allocate(old_count + added.count, sizeof *list);
+    size_t room = old_count + added.count;
+    const struct catalog_object **list = lh_allocate(room, sizeof *list);
     struct lh_str *sorted = lh_allocate(removed.count, sizeof *sorted);
-    size_t count = 0, removed_count = 0;
+    size_t count = 0, removed_count = 0, left = old_count;
     for (size_t i = 0; i < removed.count; i++)
         sorted[i] = removed.items[i];
     qsort(sorted, removed.count, sizeof *sorted, compare_texts);
     for (size_t i = 0; i < old_count; i++) {
+        left--;
         if (removed.count &&
-            bsearch(&old[i]->key, sorted, removed.count, sizeof *sorted, compare_texts))
+            bsearch(&old[i]->key, sorted, removed.count, sizeof *sorted, compare_texts)) {
             removed_count++;
-        else
+            count += place_objects(added, old[i]->key, list + count, room - left - count);
+        } else {
             list[count++] = object_ref(old[i]);
+        }
     }
     free(sorted);
-    for (size_t i = 0; i < added.count; i++)
-        list[count++] = object_new(&added.items[i]);
+    count += place_objects(added, (struct lh_str){0}, list + count, room - count);
     *ret_count = count;
-    if (removed_count == removed.count)
+    /* The second: none stands for a file that stays, or is not there. */
+    if (removed_count == removed.count && count == old_count - removed_count + added.count)
         return list;
     objects_unref(list, count);
     return NULL;

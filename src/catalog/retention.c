@@ -42,8 +42,9 @@ static void add_file(struct file_set *set, struct lh_str bucket, struct lh_str k
 static void add_object(struct file_set *set, const struct catalog_object *object)
 {
     add_file(set, object->bucket, object->key, object->bytes);
-    if (object->rejects.len)
-        add_file(set, STORAGE_PRIMARY, object->rejects, 0);
+    for (size_t i = 0; i <= object->source_count; i++)
+        if (object_rejects(object, i).len)
+            add_file(set, STORAGE_PRIMARY, object_rejects(object, i), 0);
 }
 
 static void add_manifest(struct file_set *set, const struct manifest *manifest)

@@ -83,6 +83,8 @@ static void set_numbers(uint32_t bits, const struct catalog_dataset *set,
         to->is_deleted = set->is_deleted;
     if (bits & MANIFEST_SET_RETAINED)
         to->retained_version = set->retained_version;
+    if (bits & MANIFEST_SET_CONTENT)
+        to->content_version = set->content_version;
     if (bits & CATALOG_SET_SENSITIVITY)
         to->sensitivity = set->sensitivity;
     if (bits & CATALOG_SET_FRESHNESS)
@@ -242,10 +244,11 @@ static enum lh_code set_objects(struct catalog_dataset *view, const struct datas
         view->object_count = view->objects ? view->object_count : 0;
         view->tombstone_count = 0;
         return lh_fail(err, LH_DAMAGED,
-                       "Version %lld removes a file that the dataset does not have.",
+                       "Version %lld removes a file that the dataset does not have, or puts one in "
+                       "the place of a file that it does not remove.",
                        (long long)manifest->version);
     }
-    if (objects_have_twins(view->objects, view->object_count, manifest->added.count))
+    if (objects_have_twins(view->objects, view->object_count, manifest->added))
         return lh_fail(err, LH_DAMAGED, "Version %lld adds a file that the dataset already has.",
                        (long long)manifest->version);
     view->tombstone_stamp = stamp_of(view);
@@ -255,6 +258,19 @@ static enum lh_code set_objects(struct catalog_dataset *view, const struct datas
         view->byte_count += view->objects[i]->bytes;
     }
     return LH_OK;
+}
+
+/* Columns count as content when they are set, though it may be their descriptions alone. */
+static bool changes_content(const struct manifest *manifest)
+{
+    struct lh_str action =
+        manifest->commit_count == 1 ? manifest->commits[0].action : (struct lh_str){0};
+    bool is_rewrite =
+        lh_str_equal(action, lh_lit("rewrite")) || lh_str_equal(action, lh_lit("fold"));
+    return !is_rewrite &&
+           (manifest->added.count || manifest->removed.count || manifest->removes_all ||
+            manifest->tombstones_added.count || manifest->tombstones_removed.count ||
+            (manifest->set_bits & CATALOG_SET_COLUMNS));
 }
 
 enum lh_code state_apply(struct dataset_state *parent, const struct manifest *manifest,
@@ -275,6 +291,9 @@ enum lh_code state_apply(struct dataset_state *parent, const struct manifest *ma
     view->version = manifest->version;
     view->sequence = manifest->sequence;
     view->updated_ms = manifest->time_ms;
+    /* A checkpoint of an earlier release does not say it: then nothing before it is known. */
+    if (!parent || changes_content(manifest))
+        view->content_version = manifest->version;
     set_numbers(manifest->set_bits, &manifest->set, view);
     if (!parent || (manifest->set_bits & TEXT_BITS)) {
         struct catalog_dataset merged = *view;

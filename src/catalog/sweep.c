@@ -27,7 +27,8 @@ static void mark(struct orphan **list, size_t count, struct manifest_objects obj
 {
     for (size_t i = 0; i < objects.count; i++) {
         mark_key(list, count, objects.items[i].key);
-        mark_key(list, count, objects.items[i].rejects);
+        for (size_t k = 0; k <= objects.items[i].source_count; k++)
+            mark_key(list, count, object_rejects(&objects.items[i], k));
     }
 }
 

@@ -134,3 +134,39 @@ enum lh_code catalog_tombstone_list(struct catalog *catalog, const struct catalo
     *ret_count = count;
     return LH_OK;
 }
+
+enum lh_code catalog_tombstone_count(struct catalog *catalog, const struct catalog_dataset *dataset,
+                                     size_t *ret, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct key_list keys = {0};
+    enum lh_code code = tombstone_keys(catalog->storage, dataset, arena, &keys, err);
+    if (!code)
+        *ret = keys.count;
+    lh_arena_free(arena);
+    return code;
+}
+
+enum lh_code catalog_tombstones_differ(struct catalog *catalog,
+                                       const struct catalog_dataset *dataset, int64_t version,
+                                       bool *ret, struct lh_error *err)
+{
+    bool differ = false;
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < dataset->tombstone_count && !code && !differ; i++) {
+        const struct catalog_object *object = dataset->tombstones[i];
+        const struct tombstone_content *content = NULL;
+        if (object->added_version <= version)
+            continue;
+        code = tombstone_read(catalog->storage, object, &content, err);
+        for (size_t k = 0; !code && k < content->record_count; k++) {
+            const struct tombstone_record *record = &content->records[k];
+            int64_t since = record->version ? record->version : object->added_version;
+            differ |= since > version &&
+                      (record->kind == TOMBSTONE_LIFTED || record->kind == TOMBSTONE_REPLACED);
+        }
+    }
+    if (!code)
+        *ret = differ;
+    return code;
+}

@@ -131,6 +131,15 @@ enum lh_code catalog_tombstone_list(struct catalog *catalog, const struct catalo
                                     struct catalog_tombstone_item **ret, size_t *ret_count,
                                     struct lh_error *err) LH_MUST_USE;
 
+/* How many keys are tombstoned. */
+enum lh_code catalog_tombstone_count(struct catalog *catalog, const struct catalog_dataset *dataset,
+                                     size_t *ret, struct lh_error *err) LH_MUST_USE;
+/* Whether rows that were hidden in version `version` may be seen again, or others were replaced
+ * since: then files that were written without the hidden ones are not those of `dataset`. */
+enum lh_code catalog_tombstones_differ(struct catalog *catalog,
+                                       const struct catalog_dataset *dataset, int64_t version,
+                                       bool *ret, struct lh_error *err) LH_MUST_USE;
+
 /* --- rows that come */
 
 /* A file that is about to be committed into a dataset. */
@@ -173,13 +182,19 @@ enum lh_code catalog_replacements(struct catalog *catalog, struct engine *engine
                                   const struct lh_cancel *cancel, struct lh_arena *arena,
                                   struct catalog_replaced *ret, struct lh_error *err) LH_MUST_USE;
 
-/* The live object that came from this very source with these options, and of which no row was
- * deleted or replaced since it came; NULL if there is none. */
+/* Whether live rows came from this very source with these options, and none of them was deleted or
+ * replaced since they came. Texts of *ret live as long as the dataset; it is written only if so. */
 enum lh_code catalog_whole_source(struct catalog *catalog, struct engine *engine,
                                   const struct catalog_snapshot *snapshot,
                                   const struct catalog_dataset *dataset,
                                   struct lh_str source_sha256, struct lh_str source_options,
-                                  const struct lh_cancel *cancel, const struct catalog_object **ret,
-                                  struct lh_error *err) LH_MUST_USE;
+                                  const struct lh_cancel *cancel, bool *ret_is_whole,
+                                  struct catalog_source *ret, struct lh_error *err) LH_MUST_USE;
+/* The same of one source of one of the dataset's objects, by catalog_object_source's index;
+ * `hidden` is what is hidden of the dataset, NULL: nothing. */
+enum lh_code catalog_source_is_whole(struct catalog *catalog, const struct catalog_dataset *dataset,
+                                     const struct catalog_hidden *hidden, size_t object_index,
+                                     size_t source_index, bool *ret,
+                                     struct lh_error *err) LH_MUST_USE;
 
 #endif

@@ -54,12 +54,14 @@ static enum lh_code find_dataset(struct undoing *undoing, struct lh_error *err)
 
 /* --- which version */
 
-/* It changed nothing that anybody reads: versions expired, tombstones were written together. */
+/* It changed nothing that anybody reads: versions expired, tombstones or files were written
+ * together. */
 static bool is_upkeep(const struct manifest *manifest)
 {
     return manifest->commit_count == 1 &&
            (lh_str_equal(manifest->commits[0].action, lh_lit("expire")) ||
-            lh_str_equal(manifest->commits[0].action, lh_lit("fold")));
+            lh_str_equal(manifest->commits[0].action, lh_lit("fold")) ||
+            lh_str_equal(manifest->commits[0].action, lh_lit("rewrite")));
 }
 
 static enum lh_code fail_last(const struct undoing *undoing, const char *why, const char *hint,
@@ -83,9 +85,6 @@ static enum lh_code check_action(const struct undoing *undoing, struct lh_str ac
                          "What was undone can be read with AT (VERSION => %lld), and brought in "
                          "again from there.",
                          err);
-    if (lh_str_equal(action, lh_lit("rewrite")))
-        return fail_last(undoing, "it is a compaction, which changed no rows.",
-                         "What was before can be read with AT (VERSION => %lld).", err);
     return fail_last(undoing, "it deleted rows or let deleted ones come back.",
                      "Lift the tombstones, or set them again; they hold in every version.", err);
 }

@@ -3,10 +3,10 @@
  *   versions   1 ── 2 ── 3 ── 4          undo: version 5 is what version 3 was; 4 stays readable
  *                        └─────── 5      as long as it is kept, and who undid it and why is in 5
  *
- * What is undone is the newest version that is not an expiry; all its commits, if writers shared
- * it. What it is taken back to must still be readable, and what must come back of data files is
- * verified first. Not undone are: an undo (undoing twice says so), the first version, a compaction
- * (it changed no rows), tombstones (they are lifted, and hold in every version).
+ * What is undone is the newest version that is neither an expiry nor a compaction, which changed no
+ * rows; all its commits, if writers shared it. What it is taken back to must still be readable, and
+ * what must come back of data files is verified first. Not undone are: an undo (undoing twice says
+ * so), the first version, tombstones (they are lifted, and hold in every version).
  *
  * Threads: any. Blocks: reads manifests, may read data files, commits.
  */

@@ -79,9 +79,10 @@ static void add_objects(struct verify *verify, struct manifest_objects objects)
         record->next = verify->objects;
         verify->objects = record;
         verify->object_count++;
-        if (object->rejects.len)
-            add_text(verify, &verify->rejects, &verify->reject_count, object->rejects,
-                     record->object.key);
+        for (size_t k = 0; k <= object->source_count; k++)
+            if (object_rejects(object, k).len)
+                add_text(verify, &verify->rejects, &verify->reject_count, object_rejects(object, k),
+                         record->object.key);
     }
 }
 
@@ -229,6 +230,8 @@ static void check_checkpoint(struct chain *chain, const struct manifest *manifes
     struct lh_buf buf;
     lh_buf_init(&buf, MANIFEST_BYTES_MAX);
     state_to_checkpoint(chain->states[at], chain->arena, &expected);
+    if (!(manifest->set_bits & MANIFEST_SET_CONTENT)) /* of a release that did not say it */
+        expected.set_bits &= ~(uint32_t)MANIFEST_SET_CONTENT;
     expected.epoch = manifest->epoch;
     expected.parent = chain->refs[at];
     if (manifest_encode(&expected, &buf, NULL) ||

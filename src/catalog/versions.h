@@ -13,14 +13,16 @@ struct lh_str catalog_folder_of(struct lh_str dataset_id, struct lh_arena *arena
 
 /* --- objects.c: lists of files that versions share */
 
-/* Old ones that stay, then the added ones, each with a reference. NULL if a removed key is not
- * there. */
+/* Old ones that stay, with the added ones in the place of what they stand for or behind, each with
+ * a reference. NULL if a removed key is not there, or one that is stood for does not go. */
 const struct catalog_object **objects_change(const struct catalog_object *const *old,
                                              size_t old_count, struct lh_str_list removed,
                                              struct manifest_objects added, size_t *ret_count);
-/* Whether one of the last `added_count` is there twice. */
+/* Whether one of those that were added is there twice. */
 bool objects_have_twins(const struct catalog_object *const *objects, size_t count,
-                        size_t added_count);
+                        struct manifest_objects added);
+/* Files of rows that were not taken: of index 0 to source_count; absent ones are none. */
+struct lh_str object_rejects(const struct catalog_object *object, size_t index);
 void objects_unref(const struct catalog_object *const *objects, size_t count);
 
 /* --- state.c: one version in memory */

@@ -416,20 +416,21 @@ static enum lh_code find_done(struct task *task, bool *ret_done, struct ingest_r
     code = find_dataset(task, err);
     if (code || task->options.allow_duplicate || !task->dataset)
         return code;
-    const struct catalog_object *same = NULL;
+    struct catalog_source same;
+    bool is_whole = false;
     code = catalog_whole_source(task->ingest->catalog, task->ingest->engine, task->snapshot,
                                 task->dataset, task->source_sha256, task->source_options,
-                                task->cancel, &same, err);
-    task->is_twin =
-        !same && catalog_dataset_source(task->dataset, task->source_sha256, task->source_options);
-    if (code || !same)
+                                task->cancel, &is_whole, &same, err);
+    task->is_twin = !is_whole && catalog_dataset_source(task->dataset, task->source_sha256,
+                                                        task->source_options, NULL);
+    if (code || !is_whole)
         return code;
     *ret_done = true;
     result->dataset = task->dataset->name;
     result->version = task->dataset->version;
-    result->rows = same->rows;
-    result->rejected_rows = same->rejected_rows;
-    result->rejects = same->rejects;
+    result->rows = same.rows;
+    result->rejected_rows = same.rejected_rows;
+    result->rejects = same.rejects;
     result->deduplicated = true;
     return LH_OK;
 }

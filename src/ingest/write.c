@@ -3,8 +3,11 @@
  * published file that no manifest names is swept by the catalog. */
 #include "ingest/internal.h"
 
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "base/log.h"
+#include "catalog/data_file.h"
 #include "catalog/tombstones.h"
 
 #define REASONS_SHOWN 5
@@ -13,9 +16,7 @@
 
 /* One file on its way: staged, then an object. */
 struct output {
-    struct storage_staged *staged;
-    struct storage_sum sum;
-    struct engine_content content;
+    struct data_file file;
     struct lh_str key;
 };
 
@@ -30,27 +31,15 @@ static void show_progress(void *context, int64_t rows)
 static enum lh_code write_file(struct task *task, struct lh_str select, struct output *ret,
                                struct lh_error *err)
 {
-    struct engine_content again = {0};
+    char what[CATALOG_NAME_BYTES_MAX + 32];
     struct engine_copy_options options = {
         .codec = lh_lit("snappy"), .progress = show_progress, .progress_context = task};
-    enum lh_code code = storage_stage(task->ingest->storage, lh_lit(".parquet"), &ret->staged, err);
-    if (code)
-        return code;
-    struct lh_str path = storage_staged_path(ret->staged);
-    code = engine_copy(task->connection, select, path, &options, NULL, task->cancel, &ret->content,
-                       err);
+    snprintf(what, sizeof(what), "the file of '%.*s'", LH_ARG(task->args.dataset));
+    enum lh_code code = data_file_copy(task->ingest->storage, task->connection, select, &options,
+                                       task->cancel, &ret->file, err);
     if (code)
         return code == LH_IO ? code : fail_unreadable(task, code, err); /* the disk's fault */
-    code = storage_staged_seal(ret->staged, &ret->sum, err);
-    if (!code)
-        code = engine_parquet_check(task->connection, path, task->cancel, &again, err);
-    if (!code && (again.rows != ret->content.rows || again.sums[0] != ret->content.sums[0] ||
-                  again.sums[1] != ret->content.sums[1]))
-        code = lh_fail(err, LH_IO,
-                       "What was written does not read back as it was: the file of '%.*s' "
-                       "was thrown away.",
-                       LH_ARG(task->args.dataset));
-    return code;
+    return data_file_seal(&ret->file, task->connection, what, task->cancel, err);
 }
 
 static enum lh_code count_rejects(struct task *task, int64_t *ret, struct ingest_result *result,
@@ -143,7 +132,7 @@ static enum lh_code write_first(struct task *task, struct output *data, struct l
     enum lh_code code = write_file(task, task->select, data, err);
     if (code != LH_UNREADABLE || task->source->format != FORMAT_NDJSON || task->rejects.len)
         return code;
-    storage_staged_discard(data->staged);
+    storage_staged_discard(data->file.staged);
     *data = (struct output){0};
     task->is_wary = true;
     code = task->source->open(task, err);
@@ -162,11 +151,11 @@ static enum lh_code write_rows(struct task *task, struct output *data, struct ou
     if (!code)
         code = has_misled_types(task, &is_misled, err);
     if (!code && !is_misled)
-        code = has_left_out(task, (int64_t)data->content.rows, &is_left_out, err);
+        code = has_left_out(task, (int64_t)data->file.content.rows, &is_left_out, err);
     bool can_look_again =
         !task->is_thorough && task->action != CATALOG_APPEND && task->reject_table.len;
     if (!code && (is_misled || (is_left_out && can_look_again))) {
-        storage_staged_discard(data->staged);
+        data_file_discard(&data->file);
         *data = (struct output){0};
         task->is_thorough = true;
         code = task->source->open(task, err);
@@ -175,7 +164,7 @@ static enum lh_code write_rows(struct task *task, struct output *data, struct ou
         if (!code)
             code = write_file(task, task->select, data, err);
         if (!code)
-            code = has_left_out(task, (int64_t)data->content.rows, &is_left_out, err);
+            code = has_left_out(task, (int64_t)data->file.content.rows, &is_left_out, err);
     }
     if (!code && is_left_out)
         task->rejects = lh_str_empty(task->rejects)
@@ -184,9 +173,9 @@ static enum lh_code write_rows(struct task *task, struct output *data, struct ou
                                               LH_ARG(task->rejects), LH_ARG(task->misfits));
     if (!code)
         code = count_rejects(task, &result->rejected_rows, result, err);
-    result->rows = (int64_t)data->content.rows;
+    result->rows = (int64_t)data->file.content.rows;
     if (!code)
-        code = lines_check(task, storage_staged_path(data->staged), result->rows,
+        code = lines_check(task, storage_staged_path(data->file.staged), result->rows,
                            result->rejected_rows, err);
     if (!code)
         code = check_ratio(task, result->rejected_rows, result->rows, result, err);
@@ -199,20 +188,15 @@ static enum lh_code publish(struct task *task, struct lh_str dataset_id, struct 
                             struct output *rejects, struct lh_error *err)
 {
     struct lh_uuid id = lh_uuid_new();
-    struct storage_target targets[2] = {{.staged = data->staged}, {.staged = rejects->staged}};
+    struct storage_target targets[2] = {{.staged = data->file.staged},
+                                        {.staged = rejects->file.staged}};
     data->key = targets[0].key =
         lh_arena_printf(task->arena, "datasets/%.*s/%s.parquet", LH_ARG(dataset_id), id.text);
-    if (rejects->staged)
+    if (rejects->file.staged)
         rejects->key = targets[1].key = lh_arena_printf(
             task->arena, "datasets/%.*s/rejects/%s.parquet", LH_ARG(dataset_id), id.text);
-    return storage_publish(task->ingest->storage, STORAGE_PRIMARY, targets, rejects->staged ? 2 : 1,
-                           err);
-}
-
-static struct lh_str content_text(struct lh_arena *arena, const struct engine_content *content)
-{
-    return lh_arena_printf(arena, "%016llx%016llx", (unsigned long long)content->sums[0],
-                           (unsigned long long)content->sums[1]);
+    return storage_publish(task->ingest->storage, STORAGE_PRIMARY, targets,
+                           rejects->file.staged ? 2 : 1, err);
 }
 
 static struct lh_str json_of(struct task *task, const struct ingest_result *result)
@@ -338,16 +322,16 @@ static enum lh_code commit(struct task *task, struct lh_str dataset_id, const st
     struct catalog_object object = {
         .bucket = STORAGE_PRIMARY,
         .key = data->key,
-        .bytes = data->sum.bytes,
+        .bytes = data->file.sum.bytes,
         .rows = result->rows,
-        .content_hash = content_text(task->arena, &data->content),
+        .content_hash = data_file_content_text(&data->file.content, task->arena),
         .schema = catalog_schema_fingerprint(task->stored, task->stored_count, task->arena),
         .source_sha256 = task->source_sha256,
         .source_options = task->source_options,
         .rejects = rejects->key,
         .rejected_rows = result->rejected_rows,
     };
-    memcpy(object.sha256, data->sum.sha256, sizeof(object.sha256));
+    memcpy(object.sha256, data->file.sum.sha256, sizeof(object.sha256));
     struct catalog_event event = {
         .entity = task->args.dataset,
         .action = task->action == CATALOG_CREATE   ? lh_lit("create")
@@ -409,7 +393,7 @@ enum lh_code write_dataset(struct task *task, struct ingest_result *result, stru
     }
     if (!code)
         code = commit(task, dataset_id, &data, &rejects, result, err);
-    storage_staged_discard(data.staged);
-    storage_staged_discard(rejects.staged);
+    data_file_discard(&data.file);
+    data_file_discard(&rejects.file);
     return code;
 }

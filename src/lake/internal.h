@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "lake/failures.h"
 #include "lake/repeats.h"
+#include "lake/settings.h"
 #include "search/make.h"
 
 struct access_keys;
@@ -18,6 +19,25 @@ struct search;
 struct lake;
 struct keeper; /* made by keeper_start, ended by keeper_stop */
 
+/* When the server compacts by itself. For the keeper's thread alone. Everything is borrowed. */
+struct jobs;
+struct engine;
+struct query_compactor;
+struct settings_compaction;
+struct compacting; /* made by compacting_new, ended by compacting_free */
+struct compacting_options {
+    const struct settings_compaction *settings;
+    struct catalog *catalog;
+    struct engine *engine;
+    struct jobs *jobs;
+    struct query_compactor *compactor;
+};
+/* LH_INVALID: the schedule. */
+enum lh_code compacting_new(const struct compacting_options *options, struct compacting **ret,
+                            struct lh_error *err) LH_MUST_USE;
+void compacting_look(struct compacting *compacting); /* begins a job if one is due; is quick */
+void compacting_free(struct compacting *compacting); /* NULL is fine */
+
 /* One thread that moves what crashed writers left to the trash, empties the trash after a grace
  * period, and verifies the checksums of all data files, a piece at a time. Everything is borrowed.
  */
@@ -27,6 +47,7 @@ struct keeper_options {
     struct storage *storage;
     struct search *search;
     struct repeats *repeats;
+    struct compacting *compacting;
     int64_t retention_ms; /* how long versions stay readable after others took their place */
 };
 enum lh_code keeper_start(const struct keeper_options *options, struct keeper **ret,
@@ -40,7 +61,6 @@ enum lh_code admin_key_ensure(struct lake *lake, struct lh_str root,
 
 /* One thread that refreshes indexes as their policies say: after commits, or when a schedule comes
  * due. Everything is borrowed. */
-struct jobs;
 struct follower; /* made by follower_start, ended by follower_free */
 enum lh_code follower_start(struct catalog *catalog, struct jobs *jobs, struct search *search,
                             struct follower **ret, struct lh_error *err) LH_MUST_USE;

@@ -26,6 +26,7 @@ struct keeper {
     struct storage *storage;
     struct search *search;
     struct repeats *repeats;
+    struct compacting *compacting;
     int64_t retention_ms;
     int64_t expired_us; /* when it last looked for old versions */
     pthread_t thread;
@@ -129,6 +130,7 @@ static void *keep(void *context)
                 lh_log_error(LH_LOG_WARN, "lake.trash", &err);
             is_verified = false; /* what came since is looked at in the next round */
         }
+        compacting_look(keeper->compacting);
         if (storage_reserve_fill(keeper->storage, &err))
             lh_log_error(LH_LOG_WARN, "lake.reserve", &err);
     } while (rest(keeper, is_verified ? QUIET_MS : VERIFY_REST_MS));
@@ -147,6 +149,7 @@ enum lh_code keeper_start(const struct keeper_options *options, struct keeper **
     keeper->storage = options->storage;
     keeper->search = options->search;
     keeper->repeats = options->repeats;
+    keeper->compacting = options->compacting;
     keeper->retention_ms = options->retention_ms;
     lh_cancel_init(&keeper->cancel);
     pthread_mutex_init(&keeper->lock, NULL);

@@ -15,6 +15,7 @@
 #include "jobs/jobs.h"
 #include "journal/journal.h"
 #include "lake/internal.h"
+#include "query/compact.h"
 #include "query/query.h"
 #include "query/relations.h"
 #include "query/saved.h"
@@ -36,6 +37,8 @@ struct lake {
     struct jobs *jobs;
     struct ingest *ingest;
     struct query_engine *query;
+    struct query_compactor *compactor;
+    struct compacting *compacting;
     struct access_keys *keys;
     struct query_saved *saved;
     struct search *search;
@@ -48,7 +51,7 @@ struct lake {
     _Atomic(struct scribe *) scribe;
     struct failures *failures;
     struct repeats *repeats;
-    struct job_kind kinds[3];
+    struct job_kind kinds[4];
     int64_t opened_ms;
     int64_t opened_us;
     int64_t recovery_ms;
@@ -201,10 +204,21 @@ static enum lh_code open_work(struct lake *lake, struct lh_error *err)
     };
     if ((code = query_engine_new(&query, &lake->query, err)))
         return code;
+    const struct query_compactor_options compactor = {
+        .engine = lake->engine,
+        .storage = lake->storage,
+        .catalog = lake->catalog,
+        .jobs = lake->jobs,
+        .file_bytes = lake->settings->compaction.file_bytes,
+    };
+    if ((code = query_compactor_new(&compactor, &lake->compactor, err)))
+        return code;
     if ((code = open_search(lake, err)) || (code = changes_recover(lake, err)))
         return code;
     const struct job_kind kinds[] = {
         {INGEST_JOB_KIND, ingest_job_run, lake->ingest, effect_of_ingest, lake->catalog},
+        {QUERY_COMPACT_JOB_KIND, query_compact_job, lake->compactor, query_compact_effect,
+         lake->compactor},
         {SEARCH_INDEX_JOB_KIND, changes_index_job, lake, changes_find_index, lake},
         {SEARCH_REFRESH_JOB_KIND, changes_refresh_job, lake, changes_find_refresh, lake},
     };
@@ -240,12 +254,23 @@ static enum lh_code find_dependents(void *context, const struct catalog_dataset 
 
 static enum lh_code start_keeper(struct lake *lake, struct lh_error *err)
 {
+    const struct compacting_options compacting = {
+        .settings = &lake->settings->compaction,
+        .catalog = lake->catalog,
+        .engine = lake->engine,
+        .jobs = lake->jobs,
+        .compactor = lake->compactor,
+    };
+    enum lh_code code = compacting_new(&compacting, &lake->compacting, err);
+    if (code)
+        return code;
     const struct keeper_options options = {
         .catalog = lake->catalog,
         .objects = lake->objects,
         .storage = lake->storage,
         .search = lake->search,
         .repeats = lake->repeats,
+        .compacting = lake->compacting,
         .retention_ms = lake->settings->catalog.version_retention_s * 1000,
     };
     return keeper_start(&options, &lake->keeper, err);
@@ -354,6 +379,8 @@ void lake_close(struct lake *lake)
     follower_free(atomic_exchange(&lake->follower, NULL)); /* nobody commits any more */
     end_scribe(atomic_exchange(&lake->scribe, NULL));
     search_close(lake->search);
+    compacting_free(lake->compacting);
+    query_compactor_free(lake->compactor);
     query_engine_free(lake->query);
     ingest_free(lake->ingest);
     journal_close(lake->journal);
@@ -431,6 +458,11 @@ enum lh_code lake_sync_journal(struct lake *lake, struct lh_error *err)
 {
     struct scribe *scribe = atomic_load(&lake->scribe);
     return scribe ? scribe_sync(scribe, err) : LH_OK; /* none yet: while the lake is opened */
+}
+
+struct query_compactor *lake_compactor(struct lake *lake)
+{
+    return lake->compactor;
 }
 
 struct access_keys *lake_keys(struct lake *lake)

@@ -21,6 +21,7 @@ struct catalog;
 struct jobs;
 struct ingest;
 struct query_engine;
+struct query_compactor;
 struct search;
 struct access_keys;
 struct query_saved;
@@ -57,6 +58,7 @@ struct catalog *lake_catalog(struct lake *lake);
 struct jobs *lake_jobs(struct lake *lake);
 struct ingest *lake_ingest(struct lake *lake);
 struct query_engine *lake_query(struct lake *lake);
+struct query_compactor *lake_compactor(struct lake *lake);
 struct query_saved *lake_saved(struct lake *lake); /* queries by name */
 struct search *lake_search(struct lake *lake);
 struct access_keys *

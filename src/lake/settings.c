@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/schedule.h"
 #include "lake/internal.h"
 
 #define SETTINGS_FILE "lakehouse.toml"
@@ -76,6 +77,24 @@ static const struct lh_field catalog_rows[] = {
            .max = (int64_t)3650 * 86400, .doc = "How long older versions stay readable."),
 };
 
+static const struct lh_field compaction_rows[] = {
+    LH_BOOL(struct settings_compaction, enabled, LH_PRESET(true),
+            .doc = "The server merges small files of datasets by itself, when nobody is busy."),
+    LH_INT(struct settings_compaction, files, LH_PRESET(16), .min = 2, .max = 100000,
+           .doc = "So many files of a dataset that can be merged are."),
+    LH_INT(struct settings_compaction, bytes, LH_PRESET((int64_t)128 << 20), .min = 1,
+           .max = (int64_t)1 << 50,
+           .doc = "Fewer are merged too, once they have so many bytes beside the largest of them."),
+    LH_INT(struct settings_compaction, age_s, LH_PRESET(3600), .min = 1,
+           .max = (int64_t)3650 * 86400,
+           .doc = "Fewer are merged too, once their dataset has not changed for so long."),
+    LH_STR(struct settings_compaction, schedule, .max = 256,
+           .doc = "Only then: a cron pattern in UTC such as \"0 3 * * *\", or \"every 6h\"; empty "
+                  "= at any time."),
+    LH_INT(struct settings_compaction, file_bytes, LH_PRESET((int64_t)512 << 20), .min = 1024,
+           .max = (int64_t)1 << 40, .doc = "What data files are merged up to."),
+};
+
 static const struct lh_field auth_rows[] = {
     LH_BOOL(struct settings_auth, enabled, LH_PRESET(false),
             .doc = "Callers need keys; the first administrator's is written to the data folder."),
@@ -100,6 +119,8 @@ static const struct lh_fields search_fields =
     LH_FIELDS_OF(struct settings_search, "SettingsSearch", search_rows);
 static const struct lh_fields catalog_fields =
     LH_FIELDS_OF(struct settings_catalog, "SettingsCatalog", catalog_rows);
+static const struct lh_fields compaction_fields =
+    LH_FIELDS_OF(struct settings_compaction, "SettingsCompaction", compaction_rows);
 static const struct lh_fields auth_fields =
     LH_FIELDS_OF(struct settings_auth, "SettingsAuth", auth_rows);
 static const struct lh_fields log_fields =
@@ -114,6 +135,7 @@ static void list_sections(struct settings *settings)
         {.name = "query", .fields = &query_fields, .target = &settings->query},
         {.name = "search", .fields = &search_fields, .target = &settings->search},
         {.name = "catalog", .fields = &catalog_fields, .target = &settings->catalog},
+        {.name = "compaction", .fields = &compaction_fields, .target = &settings->compaction},
         {.name = "auth", .fields = &auth_fields, .target = &settings->auth},
         {.name = "log", .fields = &log_fields, .target = &settings->log},
     };
@@ -250,6 +272,10 @@ enum lh_code settings_load(struct lh_str config_path, const struct settings_flag
         return lh_error_field(err, lh_lit("engine.memory_limit"));
     if (!code && (code = settings_bytes(ret->search.memory_limit, &bytes, err)))
         return lh_error_field(err, lh_lit("search.memory_limit"));
+    struct lh_schedule schedule;
+    if (!code && ret->compaction.schedule.len &&
+        (code = lh_schedule_parse(ret->compaction.schedule, &schedule, err)))
+        return lh_error_field(err, lh_lit("compaction.schedule"));
     return code ? code : check_listen(ret->server.listen, ret->auth.enabled, err);
 }
 

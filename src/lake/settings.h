@@ -48,6 +48,15 @@ struct settings_catalog {
     int64_t version_retention_s; /* how long old versions stay readable */
 };
 
+struct settings_compaction {
+    bool enabled;           /* the server compacts by itself, as the rest says */
+    int64_t files;          /* so many that can be merged are, */
+    int64_t bytes;          /* or so many bytes of those beside the largest, */
+    int64_t age_s;          /* or fewer, once the dataset has not changed for so long */
+    struct lh_str schedule; /* "" = at any time; see base/schedule.h */
+    int64_t file_bytes;     /* what files are merged up to */
+};
+
 struct settings_auth {
     bool enabled; /* callers need keys; without, only loopback is served */
 };
@@ -57,7 +66,7 @@ struct settings_log {
     bool requests;
 };
 
-#define SETTINGS_SECTION_COUNT 8
+#define SETTINGS_SECTION_COUNT 9
 
 struct settings {
     struct settings_server server;
@@ -66,6 +75,7 @@ struct settings {
     struct settings_query query;
     struct settings_search search;
     struct settings_catalog catalog;
+    struct settings_compaction compaction;
     struct settings_auth auth;
     struct settings_log log;
     struct lh_config_section sections[SETTINGS_SECTION_COUNT]; /* of the members above */

@@ -83,6 +83,7 @@ extern const struct op op_journal_stats;
 extern const struct op op_ingest_file;
 extern const struct op op_query_sql;
 extern const struct op op_query_explain;
+extern const struct op op_query_compact;
 extern const struct op op_queries_list;
 extern const struct op op_queries_get;
 extern const struct op op_queries_create;

@@ -13,6 +13,7 @@ const struct op *const op_table[] = {
     &op_datasets_tombstones,
     &op_datasets_lift,
     &op_query_sql,       &op_query_explain,
+    &op_query_compact,
     &op_queries_list,    &op_queries_get,     &op_queries_create,    &op_queries_replace,
     &op_queries_delete,  &op_queries_run,     &op_jobs_list,         &op_jobs_get,
     &op_jobs_cancel,     &op_jobs_events,     &op_access_me,         &op_access_roles,

@@ -72,9 +72,8 @@ const struct op op_datasets_undo = {
     .description =
         "The undo is a version of its own, with who and why; nothing is lost, and what was undone "
         "stays readable with `AT (VERSION => n)` as long as it is kept. A dropped dataset is there "
-        "again, under the name it had. Expiries are passed over. 409 when there is nothing that "
-        "can "
-        "be undone: the last commit is itself an undo, a compaction or a tombstone, it made the "
+        "again, under the name it had. Expiries and compactions are passed over. 409 when there is "
+        "nothing that can be undone: the last commit is itself an undo or a tombstone, it made the "
         "dataset, or what was before it has expired.",
     .http = {OP_POST, "/catalog/datasets/by-name/{name}/undo"},
     .effect = OP_WRITE,

@@ -120,9 +120,8 @@ static void end_hiding(void *object)
 
 /* The filter of files[first] to files[last]; 0 if none of their rows is hidden. It lives as long as
  * the plan, and every run of the plan holds that. */
-static enum lh_code hide(const struct query_datasets *datasets, struct catalog_hidden *hidden,
-                         size_t first, size_t last, struct lh_arena *arena, uint64_t *ret,
-                         struct lh_error *err)
+static enum lh_code hide(struct engine *engine, struct catalog_hidden *hidden, size_t first,
+                         size_t last, struct lh_arena *arena, uint64_t *ret, struct lh_error *err)
 {
     bool has_any = false;
     *ret = 0;
@@ -131,9 +130,9 @@ static enum lh_code hide(const struct query_datasets *datasets, struct catalog_h
     if (!has_any)
         return LH_OK;
     struct hiding *hiding = lh_arena_alloc(arena, sizeof *hiding);
-    *hiding = (struct hiding){.engine = datasets->engine, .first = first};
+    *hiding = (struct hiding){.engine = engine, .first = first};
     const struct engine_filter filter = {.keep = keep, .context = hiding};
-    enum lh_code code = engine_filter_add(datasets->engine, &filter, &hiding->number, err);
+    enum lh_code code = engine_filter_add(engine, &filter, &hiding->number, err);
     if (code)
         return code;
     hiding->hidden = catalog_hidden_ref(hidden);
@@ -142,26 +141,32 @@ static enum lh_code hide(const struct query_datasets *datasets, struct catalog_h
     return LH_OK;
 }
 
-/* Objects stay in their order; a run of equal schemas becomes one list of files. */
-static enum lh_code write_objects(const struct query_datasets *datasets,
-                                  const struct catalog_dataset *dataset,
-                                  struct catalog_hidden *hidden,
-                                  struct query_relation_writer *writer, struct lh_error *err)
+static void name_as_stored(const struct catalog_dataset *dataset,
+                           struct query_relation_column *columns)
 {
+    for (size_t i = 0; i < dataset->column_count; i++)
+        columns[i].name = dataset->columns[i].stored_name;
+}
+
+/* Objects stay in their order; a run of equal schemas becomes one list of files. */
+enum lh_code query_write_objects(const struct query_objects *objects,
+                                 struct query_relation_writer *writer, struct lh_error *err)
+{
+    const struct catalog_dataset *dataset = objects->dataset;
     struct lh_arena *arena = writer->arena;
     struct query_relation_files files = {.column_count = dataset->column_count};
     struct query_relation_column *columns =
         lh_arena_try(arena, (dataset->column_count + 1) * sizeof *columns);
-    struct lh_str *paths = lh_arena_try(arena, (dataset->object_count + 1) * sizeof *paths);
+    struct lh_str *paths = lh_arena_try(arena, (objects->count + 1) * sizeof *paths);
     if (!columns || !paths)
         return lh_fail(err, LH_BUSY, "There is no memory to read '%.*s'.", LH_ARG(dataset->name));
     files.columns = columns;
     files.paths = paths;
-    for (size_t i = 0; i < dataset->object_count; i++) {
-        const struct catalog_object *object = dataset->objects[i];
+    for (size_t i = 0; i < objects->count; i++) {
+        const struct catalog_object *object = dataset->objects[objects->first + i];
         const struct catalog_object *next =
-            i + 1 < dataset->object_count ? dataset->objects[i + 1] : NULL;
-        enum lh_code code = storage_object_path(datasets->storage, object->bucket, object->key,
+            i + 1 < objects->count ? dataset->objects[objects->first + i + 1] : NULL;
+        enum lh_code code = storage_object_path(objects->storage, object->bucket, object->key,
                                                 arena, &paths[files.path_count], err);
         if (code == LH_NOT_FOUND || code == LH_INVALID)
             return lh_fail(err, LH_DAMAGED,
@@ -175,13 +180,17 @@ static enum lh_code write_objects(const struct query_datasets *datasets,
         bool is_current = lh_str_equal(object->schema, dataset->schema);
         files.is_cast =
             columns_of(dataset, is_current ? NULL : find_schema(dataset, object->schema), columns);
-        code = hide(datasets, hidden, i + 1 - files.path_count, i, arena, &files.filter, err);
+        if (objects->is_stored)
+            name_as_stored(dataset, columns);
+        size_t last = objects->first + i;
+        code = hide(objects->engine, objects->hidden, last + 1 - files.path_count, last, arena,
+                    &files.filter, err);
         if (code)
             return code;
         query_write_files(writer, &files);
         files.path_count = 0;
     }
-    if (dataset->object_count == 0) {
+    if (objects->count == 0) {
         columns_of(dataset, NULL, columns);
         query_write_files(writer, &files);
     }
@@ -207,7 +216,12 @@ static enum lh_code write(void *context, const struct query_scope *scope, struct
                                is_raw(name, &plain) ? CATALOG_HIDE_REPLACED : CATALOG_HIDE_ALL,
                                datasets->engine, scope->cancel, &hidden, err);
     if (!code)
-        code = write_objects(datasets, dataset, hidden, writer, err);
+        code = query_write_objects(&(struct query_objects){.storage = datasets->storage,
+                                                           .engine = datasets->engine,
+                                                           .dataset = dataset,
+                                                           .hidden = hidden,
+                                                           .count = dataset->object_count},
+                                   writer, err);
     catalog_hidden_unref(hidden);
     return code;
 }

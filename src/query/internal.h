@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "catalog/dataset.h"
 #include "query/statement.h"
 
 /* --- relation.c: the text of relations ---------------------------------------------------------*/
@@ -55,6 +56,19 @@ struct query_datasets {
     struct engine *engine;
     struct query_relations relations;
 };
+/* Some of a dataset's files as one table of its columns, less the hidden rows. */
+struct catalog_hidden;
+struct query_objects {
+    struct storage *storage;
+    struct engine *engine;
+    const struct catalog_dataset *dataset;
+    struct catalog_hidden *hidden; /* NULL: none; held as long as the writer's arena */
+    size_t first, count;
+    bool is_stored; /* columns have the names that they have in files */
+};
+enum lh_code query_write_objects(const struct query_objects *objects,
+                                 struct query_relation_writer *writer,
+                                 struct lh_error *err) LH_MUST_USE;
 void query_datasets_init(struct query_datasets *datasets, struct catalog *catalog,
                          struct storage *storage, struct engine *engine);
 

@@ -207,8 +207,12 @@ enum lh_code index_remove(struct search_index *index, struct lh_error *err) LH_M
 const struct search_embedder *find_embedder(const struct search *search, struct lh_str name,
                                             struct lh_str version);
 
-/* What a version of a dataset consists of: equal exactly when no row came, went or changed. */
+/* What a version of a dataset consists of: equal only if no row came, went or changed. */
 struct lh_str dataset_fingerprint(const struct catalog_dataset *dataset, struct lh_arena *arena);
+/* Whether what the index covers has the rows that the dataset has: its files, or others that they
+ * were rewritten into. */
+bool index_covers(const struct index_manifest *manifest, const struct catalog_dataset *dataset,
+                  struct lh_arena *arena);
 
 /* Reading the registry at the opening. */
 enum lh_code registry_open(struct search *search, struct lh_error *err) LH_MUST_USE;

@@ -35,6 +35,7 @@ static struct overlay *overlay_new(struct view *view, const struct catalog_datas
     overlay->view = view_ref(view);
     overlay->data = dataset_fingerprint(dataset, overlay->arena);
     overlay->dataset_version = dataset->version;
+    overlay->content_version = dataset->content_version;
     return overlay;
 }
 
@@ -98,6 +99,7 @@ static struct overlay *current(struct search_index *index, const struct catalog_
     if (!overlay || !index_manifest_serves_same(overlay->view->manifest, index->head))
         return NULL;
     if (overlay->dataset_version != dataset->version &&
+        overlay->content_version != dataset->content_version &&
         !lh_str_equal(overlay->data, dataset_fingerprint(dataset, arena)))
         return NULL;
     return overlay_ref(overlay);
@@ -182,7 +184,7 @@ static enum lh_code load(struct search_index *index, const struct catalog_datase
     if (code)
         goto out;
     overlay = overlay_new(view, dataset);
-    if (!lh_str_equal(overlay->data, view->manifest->dataset_data))
+    if (!index_covers(view->manifest, dataset, arena))
         code = compare(search, overlay, dataset, cancel, err);
     if (!code && overlay->fresh)
         code = memory_claim(index, view->manifest->name,

@@ -1,5 +1,6 @@
 /* Parts: entries as Parquet objects, written through the engine by a function that COPY reads from,
  * durable and compared before anything names them. */
+#include "catalog/data_file.h"
 #include "engine/function.h"
 #include "search/view.h"
 
@@ -153,24 +154,19 @@ static void withdraw(struct search *search, struct entry_scan *scan)
     pthread_mutex_unlock(&search->scan_lock);
 }
 
-static enum lh_code copy(struct search *search, struct lh_str select, struct lh_str path,
-                         struct storage_staged *staged, const struct lh_cancel *cancel,
-                         struct storage_sum *ret_sum, struct lh_error *err)
+static enum lh_code copy(struct search *search, struct lh_str select,
+                         const struct lh_cancel *cancel, struct data_file *ret,
+                         struct lh_error *err)
 {
     struct engine_connection *connection = NULL;
-    struct engine_content content = {0}, again = {0};
     const struct engine_copy_options options = {.codec = lh_lit("snappy")};
     enum lh_code code =
         engine_acquire(search->options.engine, (struct lh_str){0}, cancel, &connection, err);
     if (!code)
-        code = engine_copy(connection, select, path, &options, NULL, cancel, &content, err);
+        code =
+            data_file_copy(search->options.storage, connection, select, &options, cancel, ret, err);
     if (!code)
-        code = storage_staged_seal(staged, ret_sum, err);
-    if (!code)
-        code = engine_parquet_check(connection, path, cancel, &again, err);
-    if (!code && (again.rows != content.rows || again.sums[0] != content.sums[0] ||
-                  again.sums[1] != content.sums[1]))
-        code = lh_fail(err, LH_IO, "A part of the index does not read back as it was written.");
+        code = data_file_seal(ret, connection, "a part of the index", cancel, err);
     engine_release(connection);
     return code;
 }
@@ -186,31 +182,27 @@ enum lh_code part_write(struct search *search, const struct index_manifest *mani
                         struct entries *entries, const struct lh_cancel *cancel,
                         struct lh_arena *arena, struct index_part *ret, struct lh_error *err)
 {
-    struct storage_staged *staged = NULL;
-    struct storage_sum sum = {0};
+    struct data_file file = {0};
     struct entry_scan scan = {.entries = entries};
     struct lh_uuid name = lh_uuid_new();
     struct lh_str key =
         lh_arena_printf(arena, SEARCH_FOLDER "/%.*s/%s.parquet", LH_ARG(manifest->id), name.text);
-    enum lh_code code = storage_stage(search->options.storage, lh_lit(".parquet"), &staged, err);
-    if (code)
-        return code;
     announce(search, &scan);
     struct lh_str select = lh_arena_printf(
         arena,
         "SELECT CAST(id AS %.*s) AS id, chunk, start, text, content_hash, vector FROM %s(%lld)",
         LH_ARG(manifest->id_type), SCAN_FUNCTION, (long long)scan.number);
-    code = copy(search, select, storage_staged_path(staged), staged, cancel, &sum, err);
+    enum lh_code code = copy(search, select, cancel, &file, err);
     withdraw(search, &scan);
     if (!code)
-        code = storage_staged_publish(staged, STORAGE_PRIMARY, key, err);
-    storage_staged_discard(staged);
+        code = storage_staged_publish(file.staged, STORAGE_PRIMARY, key, err);
+    data_file_discard(&file);
     if (code)
         return lh_error_context(err, "The index '%.*s'", LH_ARG(manifest->name));
-    *ret = (struct index_part){.bytes = sum.bytes,
+    *ret = (struct index_part){.bytes = file.sum.bytes,
                                .entries = (int64_t)entries->count,
                                .key = key,
-                               .sha256 = hex_of(sum.sha256, arena)};
+                               .sha256 = hex_of(file.sum.sha256, arena)};
     return LH_OK;
 }
 

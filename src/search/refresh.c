@@ -309,7 +309,7 @@ static enum lh_code refresh(struct search *search, struct search_index *index,
                                             .data = dataset_fingerprint(dataset, manifest->arena),
                                             .rows = dataset->row_count,
                                             .from_scratch = request->from_scratch};
-        if (target.from_scratch || !lh_str_equal(target.data, manifest->dataset_data))
+        if (target.from_scratch || !index_covers(manifest, dataset, manifest->arena))
             code = run_and_tell(index, manifest, &target, job, err);
         else
             tell(job, &(struct search_build_result){
@@ -440,7 +440,7 @@ enum lh_code search_stale_since(struct search *search, struct lh_str name, int64
     struct index_manifest *head = index_head(index);
     struct catalog_snapshot *snapshot = catalog_snapshot_ref(search->options.catalog);
     bool is_stale = !catalog_find_id(snapshot, head->dataset_id, &dataset, NULL) &&
-                    !lh_str_equal(dataset_fingerprint(dataset, arena), head->dataset_data);
+                    !index_covers(head, dataset, arena);
     *ret_unix_ms = is_stale ? first_change(search, dataset, head->dataset_version, arena) : 0;
     catalog_snapshot_unref(snapshot);
     index_manifest_unref(head);
@@ -458,8 +458,7 @@ static enum lh_code look(struct search *search, struct index_manifest *head,
     *ret_is_stale = false;
     if (head->state != SEARCH_READY ||
         catalog_find_id(snapshot, head->dataset_id, &dataset, NULL) ||
-        index_fits_dataset(head, dataset, NULL) ||
-        lh_str_equal(dataset_fingerprint(dataset, arena), head->dataset_data))
+        index_fits_dataset(head, dataset, NULL) || index_covers(head, dataset, arena))
         return LH_OK;
     struct search_stale stale = {
         .dataset = lh_arena_str(arena, dataset->name),

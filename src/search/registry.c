@@ -124,6 +124,17 @@ struct lh_str dataset_fingerprint(const struct catalog_dataset *dataset, struct 
     return lh_arena_str(arena, lh_str_slice(lh_str_of(hex), 0, 32));
 }
 
+bool index_covers(const struct index_manifest *manifest, const struct catalog_dataset *dataset,
+                  struct lh_arena *arena)
+{
+    if (!manifest->dataset_data.len) /* in the middle of a refresh */
+        return false;
+    if (manifest->dataset_version >= dataset->content_version && dataset->content_version > 0 &&
+        manifest->dataset_version <= dataset->version)
+        return true;
+    return lh_str_equal(dataset_fingerprint(dataset, arena), manifest->dataset_data);
+}
+
 /* --- writing */
 
 static enum lh_code put(struct search *search, const struct index_manifest *manifest,

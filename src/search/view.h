@@ -137,7 +137,8 @@ struct overlay {
     atomic_size_t refs;
     struct lh_arena *arena;
     struct view *view;
-    int64_t dataset_version; /* that it was made for; another with equal files is as good */
+    int64_t dataset_version; /* that it was made for; another with equal files is as good, */
+    int64_t content_version; /* and one that has the same here: rewritten files */
     struct lh_str data;      /* fingerprint of those files */
     uint64_t *hidden;        /* bit per ordinal, in place of view->dead; NULL: as the view has it */
     uint64_t *mute;          /* the same in place of view->mute */

@@ -419,9 +419,9 @@ static void a_source_is_known_while_its_rows_are_there(void **state)
     catalog_lake_reopen(lake);
     struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake->catalog);
     const struct catalog_dataset *t = catalog_snapshot_item(snapshot, 0);
-    assert_non_null(catalog_dataset_source(t, lh_lit("abc"), lh_lit("append,header")));
-    assert_null(catalog_dataset_source(t, lh_lit("abc"), lh_lit("append")));
-    assert_null(catalog_dataset_source(t, (struct lh_str){0}, (struct lh_str){0}));
+    assert_true(catalog_dataset_source(t, lh_lit("abc"), lh_lit("append,header"), NULL));
+    assert_false(catalog_dataset_source(t, lh_lit("abc"), lh_lit("append"), NULL));
+    assert_false(catalog_dataset_source(t, (struct lh_str){0}, (struct lh_str){0}, NULL));
     catalog_snapshot_unref(snapshot);
 }
 

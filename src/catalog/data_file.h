@@ -1,0 +1,37 @@
+/* A Parquet file on its way into the lake: written by the engine, made durable, read back.
+ *
+ *   data_file_copy ─▶ staged ─ data_file_seal ─▶ durable, compared ─ storage_publish ─▶ an object
+ *        └──────────────────────┴─▶ data_file_discard: whatever became of it
+ *
+ * Threads: a file belongs to one thread at a time. Everything blocks.
+ */
+#ifndef LAKEHOUSE_CATALOG_DATA_FILE_H
+#define LAKEHOUSE_CATALOG_DATA_FILE_H
+
+#include "engine/engine.h"
+#include "storage/storage.h"
+
+struct data_file { /* zeroed before */
+    struct storage_staged *staged;
+    struct storage_sum sum;        /* filled by data_file_seal */
+    struct engine_content content; /* filled by data_file_copy: of what went in */
+};
+
+/* Writes what `select` returns into a fresh staged file. Codes as engine_copy and storage_stage. */
+enum lh_code data_file_copy(struct storage *storage, struct engine_connection *connection,
+                            struct lh_str select, const struct engine_copy_options *options,
+                            const struct lh_cancel *cancel, struct data_file *ret,
+                            struct lh_error *err) LH_MUST_USE;
+/* Durable, and holding what went in: else LH_IO that names `what` ("the file of 'x'"). */
+enum lh_code data_file_seal(struct data_file *file, struct engine_connection *connection,
+                            const char *what, const struct lh_cancel *cancel,
+                            struct lh_error *err) LH_MUST_USE;
+/* Ends the file, and removes it unless it was published. Never copied or ended ones are fine. */
+void data_file_discard(struct data_file *file);
+
+bool data_file_content_is(const struct engine_content *a, const struct engine_content *b);
+/* The sums as catalog_object.content_hash has them, and back. */
+struct lh_str data_file_content_text(const struct engine_content *content, struct lh_arena *arena);
+bool data_file_content_read(struct lh_str text, struct engine_content *ret); /* without `rows` */
+
+#endif
