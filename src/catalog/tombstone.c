@@ -372,10 +372,27 @@ static struct lh_str json_text(struct call *call, const struct tombstone_record 
     lh_buf_init(&buf, RESULT_BYTES_MAX);
     lh_json_init(&json, &buf);
     lh_json_object(&json);
+    if (is_event)
+        lh_json_put_str(&json, "actor", call->request->actor);
     lh_json_put_int(&json, "keys", call->ret->keys);
     if (is_event)
         lh_json_put_str(&json, "row_key_column", record->column);
     lh_json_put_int(&json, "rows", call->ret->rows);
+    lh_json_object_end(&json);
+    struct lh_str text = lh_arena_str(call->arena, lh_buf_str(&buf));
+    lh_buf_release(&buf);
+    return text;
+}
+
+/* Who wants it may be another than who does it: the version says only that one. */
+static struct lh_str wanted_by(struct call *call)
+{
+    struct lh_buf buf;
+    struct lh_json json;
+    lh_buf_init(&buf, RESULT_BYTES_MAX);
+    lh_json_init(&json, &buf);
+    lh_json_object(&json);
+    lh_json_put_str(&json, "actor", call->request->actor);
     lh_json_object_end(&json);
     struct lh_str text = lh_arena_str(call->arena, lh_buf_str(&buf));
     lh_buf_release(&buf);
@@ -390,11 +407,13 @@ static struct catalog_event *events_of(struct call *call, const struct tombstone
     struct catalog_event *events = lh_arena_array(call->arena, count + 1, sizeof *events);
     events[0] = (struct catalog_event){
         .entity = call->ret->name, .action = action, .detail = json_text(call, record, true)};
+    struct lh_str who = wanted_by(call);
     for (size_t i = 0; record->key_count <= EVENTS_MAX && i < record->key_count; i++)
         events[i] = (struct catalog_event){
             .entity = lh_arena_printf(call->arena, "%.*s/%.*s", LH_ARG(call->ret->name),
                                       LH_ARG(lh_str_head(record->keys[i].text, 4096))),
             .action = action,
+            .detail = who,
         };
     *ret_count = count;
     return events;

@@ -106,10 +106,31 @@ static struct lh_str masked(struct lh_str text, struct lh_arena *arena)
     return (struct lh_str){copy, lh_mask_secrets(copy, text.len)};
 }
 
+/* One that is about the dataset itself, not about "people/42" in it. */
 static const struct catalog_event *own_event(const struct catalog_commit_info *commit)
 {
-    bool is_own = commit->event_count && lh_str_equal(commit->events[0].action, commit->action);
+    size_t at;
+    bool is_own = commit->event_count && lh_str_equal(commit->events[0].action, commit->action) &&
+                  !lh_str_find(commit->events[0].entity, lh_lit("/"), &at);
     return is_own ? &commit->events[0] : NULL;
+}
+
+/* Who wanted it, if the event says so, else who did it. */
+static void set_actor(struct journal_event *event, const struct catalog_commit_info *commit,
+                      struct lh_arena *arena)
+{
+    json_t *detail = NULL;
+    size_t at;
+    event->actor = commit->actor.len ? commit->actor : lh_lit("lakehouse");
+    if (!lh_str_find(event->detail, lh_lit("\"actor\""), &at) ||
+        lh_json_parse(event->detail, "The detail", DETAIL_BYTES_MAX, &detail, NULL))
+        return;
+    struct lh_str actor = lh_json_text(json_object_get(detail, "actor"));
+    if (actor.len && !lh_str_equal(actor, event->actor)) {
+        event->principal = event->actor;
+        event->actor = lh_arena_str(arena, actor);
+    }
+    json_decref(detail);
 }
 
 static void add_commit(struct drained *drained, const struct catalog_version *version,
@@ -122,13 +143,13 @@ static void add_commit(struct drained *drained, const struct catalog_version *ve
         .entity = own ? own->entity : name,
         .dataset = name,
         .dataset_id = version->dataset_id,
-        .actor = commit->actor.len ? commit->actor : lh_lit("lakehouse"),
         .reason = masked(commit->reason, drained->arena),
         .detail = own && own->detail.len ? own->detail : detail_of(version, commit, drained->arena),
         .version = version->version,
         .time_ms = version->time_ms,
         .lake_sequence = version->sequence,
     };
+    set_actor(&event, commit, drained->arena);
     if (lh_str_equal(commit->action, lh_lit("rename")))
         event.field = lh_lit("name");
     add(drained, &event);
@@ -147,12 +168,11 @@ static void add_others(struct drained *drained, const struct catalog_version *ve
                        struct lh_str name, const struct catalog_commit_info *commit)
 {
     for (size_t i = own_event(commit) != NULL; i < commit->event_count; i++) {
-        const struct journal_event event = {
+        struct journal_event event = {
             .action = commit->events[i].action,
             .entity = entity_of(commit->events[i].entity, name),
             .dataset = name,
             .dataset_id = version->dataset_id,
-            .actor = commit->actor.len ? commit->actor : lh_lit("lakehouse"),
             .reason = masked(commit->reason, drained->arena),
             .detail = commit->events[i].detail,
             .request = commit->uuid,
@@ -160,6 +180,7 @@ static void add_others(struct drained *drained, const struct catalog_version *ve
             .time_ms = version->time_ms,
             .lake_sequence = version->sequence,
         };
+        set_actor(&event, commit, drained->arena);
         add(drained, &event);
     }
 }

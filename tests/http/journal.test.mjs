@@ -132,6 +132,37 @@ test('expired versions are not retired before they are written down', async () =
   assert.equal((await lake.get('/journal/recent?dataset=busy&action=dataset.replace')).body.items.length, 19);
 });
 
+test('the history of a row tells who deleted it and why', async () => {
+  await lake.ingest('cands', 'id,name\nC-1,Sample One\nC-2,Sample Two\n');
+  const tombstone = { row_key_column: 'id', row_key_values: ['C-1'], actor: 'Kim', reason: 'asked for by mail' };
+  assert.equal((await lake.post('/catalog/datasets/by-name/cands/tombstone', tombstone)).status, 200);
+  assert.equal((await lake.delete('/catalog/datasets/by-name/cands/tombstone', { json: { row_key_values: ['C-1'], reason: 'a mistake' } })).status, 200);
+  const { items } = (await lake.get('/journal/history/C-1?dataset=cands')).body;
+  assert.deepEqual(items.map(({ action, actor, reason }) => [action, actor, reason]), [['lift', 'local-admin', 'a mistake'], ['tombstone', 'Kim', 'asked for by mail']]);
+  assert.equal(items[1].principal, 'local-admin');
+});
+
+test('keys, objects, saved queries and indexes leave their events, and no secrets', async () => {
+  const key = (await lake.post('/access/keys', { name: 'temp', role: 'reader' })).body;
+  await lake.delete(`/access/keys/${key.about.id}`);
+  await lake.delete(`/access/keys/${key.about.id}`);
+  await lake.post('/query/saved', { name: 'one', sql: 'SELECT 1' });
+  assert.equal((await lake.post('/query/saved', { name: 'one', sql: 'SELECT 2' })).status, 409);
+  await lake.delete('/query/saved/one');
+  await lake.send('PUT', '/storage/buckets/primary/objects/a/b.txt', { body: 'x', headers: { 'content-type': 'text/plain' } });
+  await lake.delete('/storage/buckets/primary/objects/a/b.txt');
+  assert.equal((await lake.delete('/storage/buckets/primary/objects/a/b.txt')).status, 404);
+  await lake.post('/vectors/index', { index_name: 'people_v1', dataset: 'cands', id_column: 'id', text_columns: ['name'] });
+  await lake.patch('/vectors/indexes/people_v1', { description: 'of people' });
+  await lake.delete('/vectors/indexes/people_v1');
+  const { items } = (await lake.get('/journal/recent?limit=9')).body;
+  assert.deepEqual(items.map((event) => `${event.action} ${event.entity_id}`).reverse(), [
+    'key.create temp', 'key.revoke temp', 'query.save one', 'query.delete one', 'object.put a/b.txt', 'object.delete a/b.txt',
+    'index.create people_v1', 'index.update people_v1', 'index.delete people_v1']);
+  const all = JSON.stringify((await lake.get('/journal/recent?limit=1000')).body);
+  assert.ok(!all.includes(key.key) && !all.includes(key.key.slice(-64)));
+});
+
 test('kills lose and double nothing', async () => {
   const before_ = (await lake.get('/journal/stats')).body.total_events_created;
   let acknowledged = 0;
