@@ -1,5 +1,6 @@
 #include "catalog/retention.h"
 
+#include "base/log.h"
 #include "lake/lake.h"
 #include "ops/internal.h"
 
@@ -58,6 +59,10 @@ static enum lh_code run_expire(struct op_call *call, const void *raw, struct op_
     };
     struct catalog_expiry *items = NULL;
     size_t count = 0;
+    struct lh_error late = LH_ERROR_NONE;
+    /* Manifests that are not written down yet are kept until the keeper comes again. */
+    if (!args->dry_run && lake_sync_journal(call->lake, &late))
+        lh_log_error(LH_LOG_WARN, "lake.journal", &late);
     enum lh_code code =
         catalog_expire(lake_catalog(call->lake), &options, call->arena, &items, &count, err);
     return code ? code : op_reply_list(reply, items, count, (struct lh_str){0}, err);
