@@ -44,7 +44,8 @@ enum lh_code journal_new_log(struct journal *journal, struct lh_error *err)
     struct lh_buf buf;
     enum lh_code code = LH_EXISTS;
     lh_buf_init(&buf, 1 << 20);
-    /* One of that name is there if its head cannot be read: its numbers are left out. */
+    /* Vital, for without a log no change can be made that is.
+     * One of that name is there if its head cannot be read: its numbers are left out. */
     for (int i = 0; i < 64 && code == LH_EXISTS; i++) {
         pthread_mutex_lock(&journal->mutex);
         journal->sequence += i > 0;
@@ -52,8 +53,8 @@ enum lh_code journal_new_log(struct journal *journal, struct lh_error *err)
         pthread_mutex_unlock(&journal->mutex);
         lh_buf_clear(&buf);
         log_head_encode(&head, &buf);
-        code = storage_put_exclusive(storage, STORAGE_PRIMARY, log_key(head.first_sequence, arena),
-                                     lh_buf_str(&buf), err);
+        code = storage_put_vital(storage, STORAGE_PRIMARY, log_key(head.first_sequence, arena),
+                                 lh_buf_str(&buf), err);
     }
     if (!code) {
         code = storage_log_open(storage, log_key(journal->sequence + 1, arena), (int64_t)buf.len,

@@ -77,6 +77,9 @@ enum lh_code scribe_start(struct catalog *catalog, struct journal *journal, stru
 void scribe_wake(struct scribe *scribe); /* there is a commit; does not block */
 /* Brings in all that is committed by now. */
 enum lh_code scribe_sync(struct scribe *scribe, struct lh_error *err) LH_MUST_USE;
+/* The same for readers: LH_OK too if the disk takes nothing. */
+enum lh_code scribe_freshen(struct scribe *scribe, struct lh_error *err) LH_MUST_USE;
+bool scribe_is_behind(struct scribe *scribe);
 /* Waits for its thread; it may still be woken and asked to sync. NULL is fine. */
 void scribe_stop(struct scribe *scribe);
 void scribe_free(struct scribe *scribe); /* after scribe_stop; NULL is fine */

@@ -55,7 +55,7 @@ static enum lh_code ensure(void *context, const struct query_scope *scope, struc
     (void)scope;
     (void)name;
     (void)moment;
-    return scribe ? scribe_sync(scribe, err) : LH_OK;
+    return scribe ? scribe_freshen(scribe, err) : LH_OK;
 }
 
 struct query_relations journal_relation(struct journal_source *source)

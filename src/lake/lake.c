@@ -465,6 +465,16 @@ struct query_compactor *lake_compactor(struct lake *lake)
     return lake->compactor;
 }
 
+enum lh_code lake_freshen_journal(struct lake *lake, struct lh_error *err)
+{
+    return scribe_freshen(atomic_load(&lake->scribe), err);
+}
+
+bool lake_journal_waits(struct lake *lake)
+{
+    return scribe_is_behind(atomic_load(&lake->scribe));
+}
+
 struct access_keys *lake_keys(struct lake *lake)
 {
     return lake->keys;

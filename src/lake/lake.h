@@ -64,9 +64,13 @@ struct search *lake_search(struct lake *lake);
 struct access_keys *
 lake_keys(struct lake *lake); /* of callers, whether they are asked for or not */
 struct journal *lake_journal(struct lake *lake);
-/* Brings every commit that was acknowledged into the journal: before it is read. Cheap if nothing
- * was committed since. */
+/* Brings every commit that was acknowledged into the journal. Cheap if nothing was committed since.
+ */
 enum lh_code lake_sync_journal(struct lake *lake, struct lh_error *err) LH_MUST_USE;
+/* The same before it is read: a disk that is full or failing keeps nobody from reading what stands
+ * there; that it is not all is told by /health and lake_journal_waits. */
+enum lh_code lake_freshen_journal(struct lake *lake, struct lh_error *err) LH_MUST_USE;
+bool lake_journal_waits(struct lake *lake);      /* commits that are not in it yet */
 int64_t lake_opened_ms(const struct lake *lake); /* wall time */
 int64_t lake_uptime_ms(const struct lake *lake);
 int64_t lake_recovery_ms(const struct lake *lake); /* how long lake_open took */

@@ -228,7 +228,8 @@ static struct journal_atom atom_of(const struct catalog_version *versions, size_
     return (struct journal_atom){drained.items, drained.count};
 }
 
-/* Few at a time when they are large: what goes in at once is bounded. */
+/* Few at a time when they are large: what goes in at once is bounded. Not vital: on a full disk
+ * they wait in their manifests, and the reserve is for those who delete. */
 static enum lh_code append_versions(struct scribe *scribe, const struct catalog_version *versions,
                                     size_t count, const struct lh_str *ids, size_t id_count,
                                     struct lh_arena *arena, struct lh_error *err)
@@ -241,7 +242,7 @@ static enum lh_code append_versions(struct scribe *scribe, const struct catalog_
         if (!is_known(&versions[i], ids, id_count))
             atom = atom_of(versions, count, i, arena);
         if (atom_count && events + atom.event_count > EVENTS_AT_ONCE) {
-            code = journal_append_atoms(scribe->journal, atoms, atom_count, true, err);
+            code = journal_append_atoms(scribe->journal, atoms, atom_count, false, err);
             atom_count = events = 0;
         }
         if (atom.event_count)
@@ -249,7 +250,7 @@ static enum lh_code append_versions(struct scribe *scribe, const struct catalog_
         events += atom.event_count;
     }
     if (!code && atom_count)
-        code = journal_append_atoms(scribe->journal, atoms, atom_count, true, err);
+        code = journal_append_atoms(scribe->journal, atoms, atom_count, false, err);
     return code;
 }
 
@@ -296,6 +297,25 @@ enum lh_code scribe_sync(struct scribe *scribe, struct lh_error *err)
     }
     pthread_mutex_unlock(&scribe->drain_mutex);
     return code;
+}
+
+enum lh_code scribe_freshen(struct scribe *scribe, struct lh_error *err)
+{
+    struct lh_error found = LH_ERROR_NONE;
+    enum lh_code code = scribe_sync(scribe, &found);
+    if (code == LH_FULL || code == LH_IO || code == LH_UNKNOWN)
+        return LH_OK;
+    if (code && err)
+        *err = found;
+    return code;
+}
+
+bool scribe_is_behind(struct scribe *scribe)
+{
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(scribe->catalog);
+    bool is_behind = atomic_load(&scribe->synced) < catalog_snapshot_sequence(snapshot);
+    catalog_snapshot_unref(snapshot);
+    return is_behind;
 }
 
 static void look(struct scribe *scribe)

@@ -158,7 +158,7 @@ static enum lh_code run_list(struct op_call *call, const void *raw, struct op_re
         lh_fail(err, LH_INVALID, "'%.*s' is not the `next` of a page.", LH_ARG(args->after));
         return lh_error_field(err, lh_lit("after"));
     }
-    enum lh_code code = lake_sync_journal(call->lake, err);
+    enum lh_code code = lake_freshen_journal(call->lake, err);
     if (!code)
         code =
             journal_list(lake_journal(call->lake), &filter, (uint64_t)before, (size_t)args->limit,
@@ -382,6 +382,7 @@ struct stats_view {
     struct lh_str hash;
     int64_t appends;
     int64_t syncs;
+    bool waits;
     struct lh_str damage;
 };
 static const struct lh_field stats_rows[] = {
@@ -398,6 +399,8 @@ static const struct lh_field stats_rows[] = {
     LH_INT(struct stats_view, syncs, .required = true,
            .doc = "Since the start: how often the disk was waited for; those who come together "
                   "share one."),
+    LH_BOOL(struct stats_view, waits,
+            .doc = "Commits wait to be written down: the disk is full or failing."),
     LH_STR(struct stats_view, damage, .doc = "What is missing or changed; absent: nothing is."),
 };
 static const struct lh_fields stats_fields =
@@ -416,6 +419,7 @@ static enum lh_code reply_stats(struct op_call *call, struct op_reply *reply, st
         .hash = lh_str_of(stats.hash),
         .appends = stats.appends,
         .syncs = stats.syncs,
+        .waits = lake_journal_waits(call->lake),
         .damage = journal_damage(lake_journal(call->lake), call->arena),
     };
     return op_reply_record(reply, &view, err);
@@ -425,7 +429,7 @@ static enum lh_code run_stats(struct op_call *call, const void *args, struct op_
                               struct lh_error *err)
 {
     (void)args;
-    enum lh_code code = lake_sync_journal(call->lake, err);
+    enum lh_code code = lake_freshen_journal(call->lake, err);
     return code ? code : reply_stats(call, reply, err);
 }
 

@@ -88,6 +88,9 @@ test('a full disk loses nothing, is told, and is left behind', { timeout: 120000
   const { body: health } = await lake.get('/health');
   assert.equal(health.status, 'degraded');
   assert.match(JSON.stringify(health.problems), /MB are free/);
+  refuses(await lake.post('/journal/update', { entity_id: 'one', field: 'a', new_value: 'x'.repeat(60000) }), 'an event');
+  const told = await lake.get('/journal/recent');
+  assert.equal(told.status, 200, told.text);
   assert.equal(statSync(join(data, '_reserve')).size, reserve, 'what is not vital has eaten of the reserve');
 
   const dropped = await lake.delete('/catalog/datasets/by-name/doomed');
@@ -124,6 +127,9 @@ test('a full disk loses nothing, is told, and is left behind', { timeout: 120000
   const after = await lake.ingest('kept', 'id,name\n3,c\n', { mode: 'append' });
   assert.equal(after.status, 200, after.text);
   assert.deepEqual(await lake.rows('SELECT count(*), sum(id)::INT FROM kept'), [[3, 6]]);
+  const done = (await lake.get('/journal/recent')).body.items.map((event) => `${event.action} ${event.entity_id}`);
+  for (const event of ['dataset.drop doomed', 'dataset.drop doomed_2', 'key.revoke lost', 'index.delete kept_v1', 'dataset.append kept'])
+    assert.equal(done.filter((one) => one === event).length, 1, `${event} in ${done}`);
   for (let turn = 0; statSync(join(data, '_reserve')).size !== reserve; turn++) {
     assert.ok(turn < 200, 'the reserve is not filled again');
     await sleep(100);
