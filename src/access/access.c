@@ -19,6 +19,7 @@ enum {
     BIT_JOURNAL_READ = 1 << 13,
     BIT_JOURNAL_WRITE = 1 << 14,
     BIT_SYSTEM_BACKUP = 1 << 24,
+    BIT_STORAGE_MANAGE = 1 << 20,
 };
 
 const struct access_permission access_permissions[] = {
@@ -35,6 +36,7 @@ const struct access_permission access_permissions[] = {
     {"search.write", BIT_SEARCH_WRITE, "Make, refresh and remove indexes."},
     {"storage.read", BIT_STORAGE_READ, "List and read objects."},
     {"storage.write", BIT_STORAGE_WRITE, "Put and delete objects."},
+    {"storage.manage", BIT_STORAGE_MANAGE, "Add and remove buckets, and see where they are."},
     {"jobs.read", BIT_JOBS_READ, "List jobs and follow them."},
     {"jobs.write", BIT_JOBS_WRITE, "Cancel jobs."},
     {"journal.read", BIT_JOURNAL_READ, "Read the journal: what everybody did, and to what."},

@@ -347,6 +347,17 @@ enum lh_code lh_file_make_private(int fd, struct lh_error *err)
     return LH_OK;
 }
 
+enum lh_code lh_file_check_private(int fd, struct lh_error *err)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0)
+        return lh_fail_errno(err, errno, "Whose the file is could not be found out");
+    bool is_ours = status.st_uid == geteuid() || status.st_uid == 0;
+    if (!is_ours || (status.st_mode & 077) != 0)
+        return lh_fail(err, LH_FORBIDDEN, "The file is not its owner's alone.");
+    return LH_OK;
+}
+
 enum lh_code lh_file_read(struct lh_dir *dir, const char *path, size_t bytes_max,
                           struct lh_arena *arena, struct lh_str *ret, struct lh_error *err)
 {

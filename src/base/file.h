@@ -109,6 +109,8 @@ enum lh_code lh_dir_remove_tree(struct lh_dir *dir, const char *path,
 enum lh_code lh_file_info_of(int fd, struct lh_file_info *ret, struct lh_error *err) LH_MUST_USE;
 /* Makes an open file readable and writable by its owner alone, whoever wrote it. */
 enum lh_code lh_file_make_private(int fd, struct lh_error *err) LH_MUST_USE;
+/* LH_FORBIDDEN unless it belongs to this user (or to root) and nobody else may read or write it. */
+enum lh_code lh_file_check_private(int fd, struct lh_error *err) LH_MUST_USE;
 
 /* Takes an open-file-description write lock on an open file. LH_LOCKED if another holds it. Ends
  * with the fd. */

@@ -1,6 +1,7 @@
 #include "base/hash.h"
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,6 +67,17 @@ void lh_sha256_of(struct lh_str bytes, uint8_t ret[LH_SHA256_BYTES])
 {
     pthread_once(&once, fetch_algorithm);
     must(EVP_Digest(bytes.data ? bytes.data : "", bytes.len, ret, NULL, algorithm, NULL));
+}
+
+void lh_hmac_sha256(struct lh_str key, struct lh_str bytes, uint8_t ret[LH_SHA256_BYTES])
+{
+    static const unsigned char none[1];
+    unsigned char sum[LH_SHA256_BYTES];
+    pthread_once(&once, fetch_algorithm);
+    must(HMAC(algorithm, key.data ? key.data : (const char *)none, (int)key.len,
+              (const unsigned char *)(bytes.data ? bytes.data : (const char *)none), bytes.len, sum,
+              NULL) != NULL);
+    memcpy(ret, sum, sizeof sum);
 }
 
 enum lh_code lh_sha256_of_file(int fd, const struct lh_cancel *cancel, uint8_t ret[LH_SHA256_BYTES],

@@ -1,4 +1,4 @@
-/* SHA-256 (OpenSSL), CRC32C, and their hexadecimal forms. */
+/* SHA-256 and its HMAC (OpenSSL), CRC32C, and their hexadecimal forms. */
 #ifndef LAKEHOUSE_BASE_HASH_H
 #define LAKEHOUSE_BASE_HASH_H
 
@@ -23,6 +23,8 @@ enum lh_code lh_sha256_of_file(int fd, const struct lh_cancel *cancel, uint8_t r
 /* Fills in sum and size of a file that was not summed on its way in; `cancel` may be NULL. */
 enum lh_code lh_upload_sum(struct lh_upload *upload, const struct lh_cancel *cancel,
                            struct lh_error *err) LH_MUST_USE;
+
+void lh_hmac_sha256(struct lh_str key, struct lh_str bytes, uint8_t ret[LH_SHA256_BYTES]);
 
 void lh_hex(const uint8_t *bytes, size_t count,
             char *ret); /* 2*count characters and NUL, lower case */

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "catalog/files.h"
 #include "catalog/tombstone_internal.h"
 #include "engine/engine.h"
 
@@ -264,10 +265,8 @@ static enum lh_code look_through(struct adding *adding, struct engine *engine, s
         if (!files.stored.len)
             continue;
         indexes[files.path_count] = i;
-        code = catalog_ensure_verified(adding->catalog, object, cancel, err);
-        if (!code)
-            code = storage_object_path(adding->catalog->storage, object->bucket, object->key,
-                                       adding->arena, &paths[files.path_count], err);
+        code = catalog_object_file(adding->catalog, object, cancel, adding->arena,
+                                   &paths[files.path_count], err);
         files.path_count++;
     }
     if (code || !files.path_count)

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/pool.h"
+#include "storage/buckets.h"
 
 #define THREADS_MAX 4
 #define OLDER_TRIES 8
@@ -51,6 +52,8 @@ static void check_object(struct catalog *catalog, const struct catalog_dataset *
     struct lh_error err = LH_ERROR_NONE;
     struct storage_info info = {.bytes = -1};
     struct storage_entry *entry = NULL;
+    if (storage_is_remote(catalog->storage, object->bucket))
+        return; /* its store may be slow or away: who reads it will see */
     if (entry_count && lh_str_equal(object->bucket, STORAGE_PRIMARY))
         entry = bsearch(&object->key, entries, entry_count, sizeof *entries, compare_entries);
     if (entry) {

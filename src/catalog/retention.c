@@ -480,3 +480,49 @@ enum lh_code catalog_expire(struct catalog *catalog, const struct catalog_expire
     }
     return code;
 }
+
+/* --- who has files where */
+
+static bool has_bucket(const struct file_set *set, struct lh_str bucket)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (lh_str_equal(set->items[i].bucket, bucket))
+            return true;
+    return false;
+}
+
+/* One whose manifests cannot be read may have files anywhere. */
+static bool uses_bucket(struct catalog *catalog, const struct dataset_state *state,
+                        struct lh_str bucket)
+{
+    const struct catalog_dataset *view = &state->view;
+    int64_t oldest = view->retained_version ? view->retained_version : 1;
+    struct lh_arena *arena = lh_arena_new(0);
+    struct file_set set = {.arena = arena};
+    struct keeping keeping;
+    bool is_unknown = state->damage || look(catalog, view->id, arena, &keeping, NULL) ||
+                      add_retained(&keeping, oldest, &set, NULL);
+    live_visit(catalog->live, view->id, INT64_MAX, add_view, &set);
+    bool uses = is_unknown || has_bucket(&set, bucket);
+    lh_arena_free(arena);
+    return uses;
+}
+
+void catalog_bucket_users(struct catalog *catalog, struct lh_str bucket, struct lh_arena *arena,
+                          struct lh_str **ret, size_t *ret_count)
+{
+    size_t count = 0;
+    pthread_mutex_lock(&catalog->retention.mutex);
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
+    struct lh_str *names = lh_arena_array(arena, snapshot->item_count + 1, sizeof *names);
+    for (size_t i = 0; i < snapshot->item_count; i++) {
+        const struct dataset_state *state = snapshot->items[i];
+        if (uses_bucket(catalog, state, bucket))
+            names[count++] =
+                lh_arena_str(arena, state->view.name.len ? state->view.name : state->view.id);
+    }
+    catalog_snapshot_unref(snapshot);
+    pthread_mutex_unlock(&catalog->retention.mutex);
+    *ret = names;
+    *ret_count = count;
+}

@@ -44,4 +44,9 @@ enum lh_code catalog_expire(struct catalog *catalog, const struct catalog_expire
 enum lh_code catalog_collect(struct catalog *catalog, size_t *ret_moved,
                              struct lh_error *err) LH_MUST_USE;
 
+/* The names of the datasets, dropped ones included, of which a version that can be read, or is
+ * being read, has files in the bucket; a damaged one may have some anywhere. Reads manifests. */
+void catalog_bucket_users(struct catalog *catalog, struct lh_str bucket, struct lh_arena *arena,
+                          struct lh_str **ret, size_t *ret_count);
+
 #endif

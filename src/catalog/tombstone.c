@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "catalog/files.h"
 #include "catalog/tombstone_internal.h"
 #include "engine/engine.h"
 
@@ -225,10 +226,8 @@ static enum lh_code look_through(struct call *call, struct lh_str schema, bool *
         if (!files.stored.len)
             continue;
         indexes[files.path_count] = i;
-        code = catalog_ensure_verified(call->catalog, object, call->cancel, err);
-        if (!code)
-            code = storage_object_path(call->catalog->storage, object->bucket, object->key,
-                                       call->arena, &paths[files.path_count++], err);
+        code = catalog_object_file(call->catalog, object, call->cancel, call->arena,
+                                   &paths[files.path_count++], err);
     }
     if (!code)
         code = keys_find(call->engine, &files, call->texts, call->text_count, call->cancel,

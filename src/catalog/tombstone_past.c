@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "catalog/files.h"
 #include "catalog/tombstone_internal.h"
 
 /* Keys that no row has now may have had rows in versions that can still be read: a tombstone counts
@@ -59,10 +60,7 @@ static enum lh_code look_through(struct past *past, const struct catalog_dataset
                                   .path_count = 1};
         if (!files.stored.len || !see(past, object->key))
             continue;
-        code = catalog_ensure_verified(past->catalog, object, past->cancel, err);
-        if (!code)
-            code = storage_object_path(past->catalog->storage, object->bucket, object->key,
-                                       past->arena, &path, err);
+        code = catalog_object_file(past->catalog, object, past->cancel, past->arena, &path, err);
         if (!code)
             code = keys_find(past->engine, &files, past->texts, past->text_count, past->cancel,
                              note, past, err);

@@ -1,7 +1,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "catalog/files.h"
 #include "catalog/internal.h"
+#include "storage/buckets.h"
 
 /* Which files are what their manifests say, as far as somebody looked: an open-addressed table by
  * "bucket:key". An entry is good for one identity of the file (inode, size, time of change). */
@@ -98,6 +100,8 @@ enum lh_code trust_note(struct catalog *catalog, const struct catalog_object *ob
     char text[ENTRY_KEY_BYTES];
     struct lh_str key = entry_key(text, sizeof text, object);
     struct storage_info info;
+    if (storage_is_remote(catalog->storage, object->bucket))
+        return LH_OK; /* the store has confirmed its sum, and the cache will compare it */
     enum lh_code code = look(catalog, object, &info, err);
     if (code || !key.len)
         return code;
@@ -187,6 +191,40 @@ enum lh_code catalog_ensure_verified(struct catalog *catalog, const struct catal
     return code;
 }
 
+static void unpin(void *pin)
+{
+    storage_unpin(pin);
+}
+
+static enum lh_code pin(struct catalog *catalog, const struct catalog_object *object,
+                        const struct lh_cancel *cancel, struct lh_arena *arena,
+                        struct lh_error *err)
+{
+    struct storage_pin *pinned = NULL;
+    struct storage_sum sum = {.bytes = object->bytes};
+    memcpy(sum.sha256, object->sha256, sizeof sum.sha256);
+    enum lh_code code =
+        storage_pin(catalog->storage, object->bucket, object->key, &sum, cancel, &pinned, err);
+    if (code == LH_NOT_FOUND && storage_has_bucket(catalog->storage, object->bucket))
+        return lh_fail(err, LH_DAMAGED, "The data file '%.*s' is missing in the bucket '%.*s'.",
+                       LH_ARG(object->key), LH_ARG(object->bucket));
+    if (!code)
+        lh_arena_defer(arena, unpin, pinned);
+    return code;
+}
+
+enum lh_code catalog_object_file(struct catalog *catalog, const struct catalog_object *object,
+                                 const struct lh_cancel *cancel, struct lh_arena *arena,
+                                 struct lh_str *ret, struct lh_error *err)
+{
+    enum lh_code code = storage_is_remote(catalog->storage, object->bucket)
+                            ? pin(catalog, object, cancel, arena, err)
+                            : catalog_ensure_verified(catalog, object, cancel, err);
+    return code ? code
+                : storage_object_path(catalog->storage, object->bucket, object->key, arena, ret,
+                                      err);
+}
+
 static bool is_known(struct catalog *catalog, const struct catalog_object *object)
 {
     char text[ENTRY_KEY_BYTES];
@@ -236,7 +274,9 @@ bool catalog_verify_some(struct catalog *catalog, int64_t bytes_max, const struc
     while (is_more && bytes < bytes_max && !lh_cancel_check(cancel)) {
         struct lh_error err = LH_ERROR_NONE;
         is_more = next_object(catalog, snapshot, &dataset, &object);
-        if (!is_more || is_known(catalog, object))
+        /* A remote one is compared when it comes into the cache, each time. */
+        if (!is_more || is_known(catalog, object) ||
+            storage_is_remote(catalog->storage, object->bucket))
             continue;
         enum lh_code code = catalog_ensure_verified(catalog, object, cancel, &err);
         if (code && code != LH_STOPPING && code != LH_CANCELLED)

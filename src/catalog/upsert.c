@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "catalog/files.h"
 #include "catalog/tombstone_internal.h"
 #include "engine/engine.h"
 
@@ -88,10 +89,8 @@ static enum lh_code replace_in(struct replacing *replacing, struct lh_str schema
         if (!stored.len)
             continue;
         indexes[count] = i;
-        code = catalog_ensure_verified(replacing->catalog, object, replacing->cancel, err);
-        if (!code)
-            code = storage_object_path(replacing->catalog->storage, object->bucket, object->key,
-                                       replacing->arena, &paths[count++], err);
+        code = catalog_object_file(replacing->catalog, object, replacing->cancel, replacing->arena,
+                                   &paths[count++], err);
     }
     if (code || !count)
         return code;

@@ -157,6 +157,8 @@ void cli_help_op(const struct op *op)
     put_pair("--progress",
              "auto (on a terminal), always, never: how far it is, on standard error.");
     put_pair("--config", "A settings file, when the folder is opened here.");
+    if (op->takes_bucket)
+        put_pair("--bucket", "The bucket that it is for; without: wherever the data is.");
     if (op->takes_if_match)
         put_pair("--if-match", "Fail unless it still has this ETag: '\"7\"'.");
     if (op->takes_if_none_match)

@@ -31,6 +31,7 @@ struct cli_call {
     struct lh_str config; /* --config */
     struct lh_str server; /* --server or LAKEHOUSE_SERVER; absent = none */
     struct lh_str key;    /* LAKEHOUSE_KEY, or the lake's own administrator's; absent = none */
+    struct lh_str bucket;
     struct lh_str if_match;
     struct lh_str if_none_match;
     struct lh_str range;

@@ -125,6 +125,7 @@ enum lh_code cli_run_local(struct cli_call *call, const struct settings *setting
         .arena = arena,
         .cancel = &cancel,
         .request_id = lh_uuid_str(&request_id),
+        .bucket = call->bucket,
         .if_match = call->if_match,
         .if_none_match = call->if_none_match,
         .range = call->range,

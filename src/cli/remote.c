@@ -230,6 +230,8 @@ static size_t put_headers(const struct cli_call *call, struct http_pair *headers
     size_t count = 0;
     if (call->op->body == OP_BODY_JSON)
         headers[count++] = (struct http_pair){lh_lit("Content-Type"), lh_lit("application/json")};
+    if (call->bucket.data)
+        headers[count++] = (struct http_pair){lh_lit("X-Lakehouse-Bucket"), call->bucket};
     if (call->if_match.data)
         headers[count++] = (struct http_pair){lh_lit("If-Match"), call->if_match};
     if (call->if_none_match.data)
@@ -292,7 +294,7 @@ enum lh_code cli_run_remote(struct cli_call *call, struct lh_str url, struct lh_
 {
     struct http_client *client = NULL;
     struct http_client_response response = {0};
-    struct http_pair headers[6];
+    struct http_pair headers[8];
     struct relay relay = {.shown = &call->shown};
     struct lh_buf target;
     struct lh_buf json;

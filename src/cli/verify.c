@@ -35,6 +35,7 @@ struct report_view {
     int64_t epochs;
     int64_t idempotency_keys;
     int64_t journal_records;
+    int64_t buckets;
     struct lh_list findings;
 };
 static const struct lh_field report_rows[] = {
@@ -51,6 +52,7 @@ static const struct lh_field report_rows[] = {
     LH_INT(struct report_view, keys, .doc = "Looked at."),
     LH_INT(struct report_view, saved_queries, .doc = "Looked at."),
     LH_INT(struct report_view, epochs, .doc = "Looked at."),
+    LH_INT(struct report_view, buckets, .doc = "Besides primary; those of stores are not asked."),
     LH_INT(struct report_view, idempotency_keys, .doc = "Whose kept answers were looked at."),
     LH_INT(struct report_view, journal_records, .doc = "Whose chain was followed."),
     LH_LIST(struct report_view, findings, .fields = &finding_fields, .doc = "Errors first."),
@@ -80,6 +82,7 @@ static void show(const struct lake_report *report, struct finding_view *findings
         .epochs = report->epochs,
         .idempotency_keys = report->repeats,
         .journal_records = report->journal_records,
+        .buckets = report->buckets,
         .findings = {findings, report->finding_count},
     };
 }
@@ -139,6 +142,7 @@ static int run(const struct cli_command *command, int word_count, char *const *w
     if (!cli_read_settings(command, word_count, words, flags, 2, arena, &settings, &status))
         goto out;
     options.root = settings_root(&settings);
+    options.secrets_path = settings.secrets.file;
     if (lake_verify(&options, arena, &report, &err)) {
         status = cli_fail(&err);
         goto out;

@@ -22,6 +22,8 @@ static struct lh_str *common_value(struct cli_call *call, struct lh_str name)
     if (lh_str_equal(name, lh_lit("if-none-match")) &&
         (call->op->takes_if_none_match || call->op->kind == OP_BYTES))
         return &call->if_none_match;
+    if (lh_str_equal(name, lh_lit("bucket")) && call->op->takes_bucket)
+        return &call->bucket;
     if (lh_str_equal(name, lh_lit("range")) && call->op->kind == OP_BYTES)
         return &call->range;
     if (lh_str_equal(name, lh_lit("idempotency-key")))

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "lake/failures.h"
 #include "lake/lake.h"
+#include "storage/buckets.h"
 #include "storage/storage.h"
 
 #define WHOLE_BODY_BYTES_MAX ((size_t)256 << 20)
@@ -193,6 +194,17 @@ static bool is_worth_packing(const struct op_reply *reply)
            reply->length < 0;
 }
 
+/* Whether what is sent came from another bucket than the one that it is of. */
+static void put_rescue(struct http_reply *reply)
+{
+    struct lh_str bucket, reason;
+    if (!storage_rescue_used(&bucket, &reason))
+        return;
+    http_reply_header(reply, "X-Lakehouse-Rescue-Used", lh_lit("true"));
+    http_reply_header(reply, "X-Lakehouse-Rescue-Original-Bucket", bucket);
+    http_reply_header(reply, "X-Lakehouse-Rescue-Reason", reason);
+}
+
 static void put_head(struct exchange *exchange, const struct op_reply *reply)
 {
     http_reply_status(exchange->reply, reply->status);
@@ -202,6 +214,7 @@ static void put_head(struct exchange *exchange, const struct op_reply *reply)
         http_reply_header(exchange->reply, "Content-Type", reply->content_type);
     if (reply->etag.data)
         http_reply_header(exchange->reply, "ETag", reply->etag);
+    put_rescue(exchange->reply);
     if (reply->location.data)
         http_reply_header(exchange->reply, "Location", reply->location);
     if (reply->filename.data)
@@ -338,6 +351,7 @@ static void handle(void *context, const struct http_request *request, struct htt
         .request_id = exchange.request_id,
         .if_match = http_request_header(request, "If-Match"),
         .if_none_match = http_request_header(request, "If-None-Match"),
+        .bucket = http_request_header(request, "X-Lakehouse-Bucket"),
         .range = http_request_header(request, "Range"),
         .if_range = http_request_header(request, "If-Range"),
         .is_head = request->method == HTTP_HEAD,
@@ -346,6 +360,7 @@ static void handle(void *context, const struct http_request *request, struct htt
     };
     struct op_reply answer;
     void *args = NULL;
+    storage_rescue_forget();
     op_reply_init(&answer, op, &sink, WHOLE_BODY_BYTES_MAX);
     enum lh_code code = caller_find(gateway->lake, request, &call.principal, &err);
     exchange.principal = call.principal;

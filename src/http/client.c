@@ -19,6 +19,7 @@ struct http_client {
 /* A file on its way out. */
 struct file_source {
     int fd;
+    int64_t start; /* of what is sent */
     int64_t offset;
     int64_t bytes;
     struct transfer *transfer;
@@ -127,8 +128,10 @@ static size_t read_file(char *ret, size_t size, size_t count, void *context)
 {
     struct file_source *file = context;
     size_t got = 0;
+    int64_t left = file->start + file->bytes - file->offset;
+    size_t wanted = (int64_t)(size * count) < left ? size * count : (size_t)(left > 0 ? left : 0);
     file->transfer->code =
-        lh_file_read_at(file->fd, ret, size * count, file->offset, &got, file->transfer->err);
+        lh_file_read_at(file->fd, ret, wanted, file->offset, &got, file->transfer->err);
     if (file->transfer->code)
         return CURL_READFUNC_ABORT;
     file->offset += (int64_t)got;
@@ -140,7 +143,7 @@ static int seek_file(void *context, curl_off_t offset, int origin)
     struct file_source *file = context;
     if (origin != SEEK_SET)
         return CURL_SEEKFUNC_CANTSEEK;
-    file->offset = offset;
+    file->offset = file->start + offset;
     return CURL_SEEKFUNC_OK;
 }
 
@@ -214,6 +217,11 @@ static enum lh_code set_file_body(struct transfer *transfer, struct lh_error *er
     if (code)
         return code;
     transfer->file_count = 1;
+    struct file_source *file = transfer->files;
+    file->start = file->offset = transfer->request->body_offset;
+    file->bytes -= file->start;
+    if (transfer->request->body_bytes)
+        file->bytes = transfer->request->body_bytes;
     curl_easy_setopt(transfer->easy, CURLOPT_UPLOAD, 1L);
     curl_easy_setopt(transfer->easy, CURLOPT_READFUNCTION, read_file);
     curl_easy_setopt(transfer->easy, CURLOPT_READDATA, transfer->files);
@@ -294,6 +302,9 @@ static enum lh_code set_options(struct transfer *transfer, struct lh_error *err)
     curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 262144L);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, request->stall_timeout_ms ? 1L : 0L);
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
+                     (long)((request->stall_timeout_ms + 999) / 1000));
     curl_easy_setopt(
         easy, CURLOPT_CONNECTTIMEOUT_MS,
         (long)(request->connect_timeout_ms ? request->connect_timeout_ms : CONNECT_TIMEOUT_MS));

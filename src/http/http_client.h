@@ -31,10 +31,13 @@ struct http_client_request {
     size_t header_count;
     struct lh_str body;      /* sent as it is; with parts: unused */
     struct lh_str body_path; /* a file of the caller's machine that is the body; absent = none */
+    int64_t body_offset;     /* of that file: where the body begins */
+    int64_t body_bytes;      /* and how long it is; 0 = to the end of the file */
     const struct http_client_part *parts;
     size_t part_count;
     int64_t connect_timeout_ms;     /* 0 = 10000 */
     int64_t timeout_ms;             /* of the whole exchange; 0 = none */
+    int64_t stall_timeout_ms;       /* without a byte in either direction; 0 = none */
     const struct lh_cancel *cancel; /* looked at least every 50 ms; may be NULL */
     size_t response_bytes_max;      /* of response->body; 0 = 64 MB; more is LH_TOO_LARGE */
     /* Given: bodies of statuses below 300 go here piece by piece instead of into response->body.

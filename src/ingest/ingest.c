@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "catalog/tombstones.h"
 #include "ingest/internal.h"
+#include "storage/buckets.h"
 
 #define ARGS_BYTES_MAX ((size_t)JOBS_ARGS_BYTES_MAX)
 #define FREE_BYTES_MIN ((int64_t)32 << 20) /* below it nothing is taken in */
@@ -112,7 +113,10 @@ static enum lh_code check_request(struct ingest *ingest, const struct ingest_req
         lh_fail(err, LH_INVALID, "There is no file in the request.");
         return lh_error_field(err, lh_lit("file"));
     }
-    code = read_options(&request->options, arena, &options, err);
+    if (request->bucket.len)
+        code = storage_bucket_check(ingest->storage, request->bucket, err);
+    if (!code)
+        code = read_options(&request->options, arena, &options, err);
     if (!code)
         code = check_options(&options, err);
     if (!code)
@@ -132,6 +136,7 @@ static enum lh_code make_spec(const struct ingest_request *request, struct lh_ar
         .options = request->options,
         .actor = request->actor,
         .reason = request->reason,
+        .bucket = request->bucket,
         .idempotency_key = request->idempotency_key,
         .request_hash = request->request_hash,
         .expected_version = request->expected_version,

@@ -10,8 +10,8 @@
  *
  * Errors: LH_UNREADABLE (the file is not what it should be), LH_INVALID and LH_UNKNOWN_FIELD
  * (request or options), LH_SCHEMA (the rows do not fit the dataset: the differences are listed),
- * LH_EXISTS (create), LH_NOT_FOUND (append), LH_TOO_LARGE, LH_FULL, LH_IO, LH_RACE, LH_PRECONDITION
- * and the stopping codes.
+ * LH_EXISTS (create), LH_NOT_FOUND (append, the bucket), LH_TOO_LARGE, LH_FULL, LH_IO, LH_RACE,
+ * LH_PRECONDITION and the stopping codes.
  *
  * Threads: any thread may call. Blocking: as long as the work takes.
  */
@@ -83,6 +83,8 @@ struct ingest_request {
     struct lh_json_value options; /* value or text: a JSON object; absent = {} */
     struct lh_str actor;
     struct lh_str reason;          /* absent = none */
+    struct lh_str bucket;          /* where the rows go; absent = where the dataset's newest are, a
+                                      new one's to primary */
     struct lh_str idempotency_key; /* the caller puts the principal into it; absent = none */
     struct lh_str request_hash;    /* with the key: of all that was asked for */
     int64_t expected_version;      /* If-Match; 0 = any */

@@ -26,6 +26,7 @@ struct ingest_args {
     struct lh_json_value options;
     struct lh_str actor;
     struct lh_str reason;
+    struct lh_str bucket;
     struct lh_str idempotency_key;
     struct lh_str request_hash;
     int64_t expected_version;

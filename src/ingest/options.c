@@ -44,6 +44,7 @@ static const struct lh_field args_rows[] = {
     LH_JSON(struct ingest_args, options, .doc = "How to read the file."),
     LH_STR(struct ingest_args, actor, .doc = "Who asked for it."),
     LH_STR(struct ingest_args, reason, .doc = "Why."),
+    LH_STR(struct ingest_args, bucket, .doc = "Where the rows go; absent = where others are."),
     LH_STR(struct ingest_args, idempotency_key, .doc = "Names the request."),
     LH_STR(struct ingest_args, request_hash, .doc = "What it asked for."),
     LH_INT(struct ingest_args, expected_version, .doc = "If-Match; 0 = any."),

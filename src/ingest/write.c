@@ -8,7 +8,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "catalog/data_file.h"
+#include "catalog/files.h"
 #include "catalog/tombstones.h"
+#include "storage/buckets.h"
 
 #define REASONS_SHOWN 5
 #define HIDING_TRIES_MAX 8
@@ -184,6 +186,16 @@ static enum lh_code write_rows(struct task *task, struct output *data, struct ou
     return code;
 }
 
+/* That was asked for; else the one that the dataset's newest rows are in. */
+static struct lh_str bucket_of(const struct task *task)
+{
+    const struct catalog_dataset *dataset = task->dataset;
+    if (task->args.bucket.len)
+        return task->args.bucket;
+    return dataset && dataset->object_count ? dataset->objects[dataset->object_count - 1]->bucket
+                                            : STORAGE_PRIMARY;
+}
+
 static enum lh_code publish(struct task *task, struct lh_str dataset_id, struct output *data,
                             struct output *rejects, struct lh_error *err)
 {
@@ -195,8 +207,11 @@ static enum lh_code publish(struct task *task, struct lh_str dataset_id, struct 
     if (rejects->file.staged)
         rejects->key = targets[1].key = lh_arena_printf(
             task->arena, "datasets/%.*s/rejects/%s.parquet", LH_ARG(dataset_id), id.text);
-    return storage_publish(task->ingest->storage, STORAGE_PRIMARY, targets,
-                           rejects->file.staged ? 2 : 1, err);
+    enum lh_code code = storage_publish(task->ingest->storage, bucket_of(task), targets, 1, err);
+    /* Rows that were not taken are for people to look at, and stay at hand. */
+    if (!code && rejects->file.staged)
+        code = storage_publish(task->ingest->storage, STORAGE_PRIMARY, targets + 1, 1, err);
+    return code;
 }
 
 static struct lh_str json_of(struct task *task, const struct ingest_result *result)
@@ -229,10 +244,10 @@ static struct lh_str event_detail(struct task *task, const struct ingest_result 
 }
 
 /* Where it is sure that nothing names them, the files go now; else the next opening decides. */
-static void trash(struct task *task, const struct lh_str *keys, size_t count)
+static void trash(struct task *task, struct lh_str bucket, struct lh_str key)
 {
     struct lh_error late = LH_ERROR_NONE;
-    if (storage_trash(task->ingest->storage, STORAGE_PRIMARY, keys, count, &late))
+    if (storage_trash(task->ingest->storage, bucket, &key, 1, &late))
         lh_log_error(LH_LOG_WARN, "ingest.trash", &late);
 }
 
@@ -268,11 +283,8 @@ static enum lh_code find_hiding(struct task *task, const struct catalog_arrival 
 
 static void trash_hiding(struct task *task, const struct hiding *hiding)
 {
-    struct lh_str keys[2];
     for (size_t i = 0; i < hiding->count; i++)
-        keys[i] = hiding->objects[i].key;
-    if (hiding->count)
-        trash(task, keys, hiding->count);
+        trash(task, STORAGE_PRIMARY, hiding->objects[i].key);
 }
 
 /* Rows of tombstoned keys come hidden, and an upsert hides those that it replaces. Both are found
@@ -288,8 +300,10 @@ static enum lh_code commit_hiding(struct task *task, struct catalog_change *chan
                                       .columns = task->stored,
                                       .column_count = task->stored_count};
     struct hiding hiding;
-    enum lh_code code = storage_object_path(task->ingest->storage, STORAGE_PRIMARY, object->key,
-                                            task->arena, &arrival.path, err);
+    enum lh_code code = LH_OK;
+    if (task->dataset || task->is_upsert) /* only then somebody looks into the new file */
+        code = catalog_object_file(task->ingest->catalog, object, task->cancel, task->arena,
+                                   &arrival.path, err);
     for (int tries = 0; !tries || (code == LH_RACE && tries < HIDING_TRIES_MAX); tries++) {
         if (!code || code == LH_RACE)
             code = find_hiding(task, &arrival, &hiding, err);
@@ -320,7 +334,7 @@ static enum lh_code commit(struct task *task, struct lh_str dataset_id, const st
 {
     struct catalog_commit_result committed = {0};
     struct catalog_object object = {
-        .bucket = STORAGE_PRIMARY,
+        .bucket = bucket_of(task),
         .key = data->key,
         .bytes = data->file.sum.bytes,
         .rows = result->rows,
@@ -372,8 +386,9 @@ static enum lh_code commit(struct task *task, struct lh_str dataset_id, const st
     if (!code)
         result->version = committed.version;
     if (is_surely_unnamed(code, &committed)) {
-        const struct lh_str keys[] = {data->key, rejects->key};
-        trash(task, keys, rejects->key.len ? 2 : 1);
+        trash(task, object.bucket, data->key);
+        if (rejects->key.len)
+            trash(task, STORAGE_PRIMARY, rejects->key);
     }
     return code;
 }
@@ -387,12 +402,19 @@ enum lh_code write_dataset(struct task *task, struct ingest_result *result, stru
     enum lh_code code = write_rows(task, &data, &rejects, result, err);
     if (!code)
         code = lh_cancel_fail(task->cancel, "The ingest", err);
+    struct lh_str bucket = bucket_of(task);
+    bool is_held = false;
+    if (!code) /* nobody removes it before the commit names it */
+        code = storage_bucket_hold(task->ingest->storage, bucket, err);
     if (!code) {
+        is_held = true;
         task_phase(task, "committing", result->rows, task->input.bytes);
         code = publish(task, dataset_id, &data, &rejects, err);
     }
     if (!code)
         code = commit(task, dataset_id, &data, &rejects, result, err);
+    if (is_held)
+        storage_bucket_let_go(task->ingest->storage, bucket);
     data_file_discard(&data.file);
     data_file_discard(&rejects.file);
     return code;

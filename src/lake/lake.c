@@ -20,6 +20,7 @@
 #include "query/relations.h"
 #include "query/saved.h"
 #include "search/search.h"
+#include "storage/buckets.h"
 #include "storage/objects.h"
 
 /* Below this the lake is called degraded: a commit may still fit, a big ingest will not. */
@@ -292,14 +293,21 @@ static enum lh_code start_followers(struct lake *lake, struct lh_error *err)
 
 static enum lh_code open_parts(struct lake *lake, struct lh_error *err)
 {
-    const struct storage_options storage = {
+    struct storage_options storage = {
         .path = settings_root(lake->settings),
+        .secrets_path = lake->settings->secrets.file,
         .access = STORAGE_WRITE,
         .create = true,
     };
+    const struct settings_storage *wanted = &lake->settings->storage;
     const struct catalog_options catalog = {
         .on_commit = on_commit, .dependents = find_dependents, .context = lake};
-    enum lh_code code = storage_open(&storage, &lake->storage, err);
+    enum lh_code code = settings_bytes(wanted->cache_bytes, &storage.cache_bytes_max, err);
+    if (!code)
+        code = storage_open(&storage, &lake->storage, err);
+    if (!code)
+        code = storage_buckets_configure(lake->storage, wanted->buckets.items,
+                                         wanted->buckets.count, wanted->rescue_bucket, err);
     if (!code)
         code = objects_open(lake->storage, lake->settings->storage.objects_bytes_max,
                             &lake->objects, err);
@@ -569,7 +577,7 @@ void lake_write_meter(struct lake *lake, struct lh_buf *buf)
     pthread_mutex_unlock(&lake->meter_lock);
 }
 
-#define OWN_PROBLEMS_MAX 11
+#define OWN_PROBLEMS_MAX (11 + STORAGE_BUCKETS_MAX)
 
 static size_t journal_problems(struct lake *lake, struct lh_arena *arena, struct lake_problem *ret)
 {
@@ -584,6 +592,19 @@ static size_t journal_problems(struct lake *lake, struct lh_arena *arena, struct
             lh_lit("journal"), lh_lit("log"),
             lh_lit("The disk failed while the journal was written; restart to recover. Commits go "
                    "on and are written down then.")};
+    return count;
+}
+
+/* As they were last seen: asking them takes as long as they take to answer. */
+static size_t bucket_problems(struct lake *lake, struct lh_arena *arena, struct lake_problem *ret)
+{
+    struct storage_bucket_info *buckets = NULL;
+    size_t bucket_count = 0, count = 0;
+    storage_bucket_list(lake->storage, arena, &buckets, &bucket_count);
+    for (size_t i = 0; i < bucket_count; i++)
+        if (buckets[i].problem.data)
+            ret[count++] = (struct lake_problem){lh_lit("bucket"), buckets[i].options.name,
+                                                 buckets[i].problem};
     return count;
 }
 
@@ -641,7 +662,7 @@ static size_t own_problems(struct lake *lake, struct lh_arena *arena, struct lak
         ret[count++] = (struct lake_problem){
             lh_lit("query"), lh_lit("saved"),
             lh_arena_printf(arena, "%zu saved queries cannot be read; save them anew.", damaged)};
-    return count;
+    return count + bucket_problems(lake, arena, ret + count);
 }
 
 void lake_check_health(struct lake *lake, struct lh_arena *arena, struct lake_health *ret)

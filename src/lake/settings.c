@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/schedule.h"
 #include "lake/internal.h"
+#include "storage/buckets.h"
 
 #define SETTINGS_FILE "lakehouse.toml"
 #define DEFAULT_LISTEN "127.0.0.1:3100"
@@ -46,7 +47,20 @@ static const struct lh_field storage_rows[] = {
            .doc = "Folder of the lake's objects; empty = the data folder."),
     LH_INT(struct settings_storage, objects_bytes_max, LH_PRESET(0), .min = 0,
            .max = (int64_t)1 << 60,
-           .doc = "Most bytes of all objects of /storage together; 0 = as the disk allows."),
+           .doc = "Most bytes of the objects of /storage in primary; 0 = as the disk allows."),
+    LH_LIST(struct settings_storage, buckets, .max = STORAGE_BUCKETS_MAX - 1,
+            .fields = &storage_bucket_fields,
+            .doc = "Places besides the data folder, each a [[storage.buckets]] of its own."),
+    LH_STR(struct settings_storage, rescue_bucket, .max = STORAGE_BUCKET_NAME_BYTES_MAX,
+           .doc = "The bucket that is tried when another one fails to give what was written."),
+    LH_STR(struct settings_storage, cache_bytes, LH_PRESET_STR("8GiB"), .min = 1, .max = 32,
+           .doc = "Most disk space of local copies of remote objects, such as \"8GiB\"."),
+};
+
+static const struct lh_field secrets_rows[] = {
+    LH_STR(struct settings_secrets, file, .max = 4096,
+           .doc = "File with the keys of stores, its owner's alone (0600); empty = "
+                  "/etc/lakehouse/secrets.toml, else secrets.toml in the data folder."),
 };
 
 static const struct lh_field engine_rows[] = {
@@ -111,6 +125,8 @@ static const struct lh_fields server_fields =
     LH_FIELDS_OF(struct settings_server, "SettingsServer", server_rows);
 static const struct lh_fields storage_fields =
     LH_FIELDS_OF(struct settings_storage, "SettingsStorage", storage_rows);
+static const struct lh_fields secrets_fields =
+    LH_FIELDS_OF(struct settings_secrets, "SettingsSecrets", secrets_rows);
 static const struct lh_fields engine_fields =
     LH_FIELDS_OF(struct settings_engine, "SettingsEngine", engine_rows);
 static const struct lh_fields query_fields =
@@ -131,6 +147,7 @@ static void list_sections(struct settings *settings)
     const struct lh_config_section sections[SETTINGS_SECTION_COUNT] = {
         {.name = "server", .fields = &server_fields, .target = &settings->server},
         {.name = "storage", .fields = &storage_fields, .target = &settings->storage},
+        {.name = "secrets", .fields = &secrets_fields, .target = &settings->secrets},
         {.name = "engine", .fields = &engine_fields, .target = &settings->engine},
         {.name = "query", .fields = &query_fields, .target = &settings->query},
         {.name = "search", .fields = &search_fields, .target = &settings->search},
@@ -276,6 +293,8 @@ enum lh_code settings_load(struct lh_str config_path, const struct settings_flag
     if (!code && ret->compaction.schedule.len &&
         (code = lh_schedule_parse(ret->compaction.schedule, &schedule, err)))
         return lh_error_field(err, lh_lit("compaction.schedule"));
+    if (!code && (code = settings_bytes(ret->storage.cache_bytes, &bytes, err)))
+        return lh_error_field(err, lh_lit("storage.cache_bytes"));
     return code ? code : check_listen(ret->server.listen, ret->auth.enabled, err);
 }
 

@@ -25,8 +25,15 @@ struct settings_server {
 };
 
 struct settings_storage {
-    struct lh_str root;        /* where the lake's objects lie; "" = the data folder */
-    int64_t objects_bytes_max; /* of all that people put there as objects; 0 = as the disk allows */
+    struct lh_str root;          /* where the lake's objects lie; "" = the data folder */
+    int64_t objects_bytes_max;   /* of the objects of people in primary; 0 = as the disk allows */
+    struct lh_list buckets;      /* struct storage_bucket_options: besides primary */
+    struct lh_str rescue_bucket; /* where reads that fail are tried again; "" = nowhere */
+    struct lh_str cache_bytes;   /* "8GiB": most that copies of remote objects may take here */
+};
+
+struct settings_secrets {
+    struct lh_str file; /* with the keys of stores; "" = where it is looked for */
 };
 
 struct settings_engine {
@@ -66,11 +73,12 @@ struct settings_log {
     bool requests;
 };
 
-#define SETTINGS_SECTION_COUNT 9
+#define SETTINGS_SECTION_COUNT 10
 
 struct settings {
     struct settings_server server;
     struct settings_storage storage;
+    struct settings_secrets secrets;
     struct settings_engine engine;
     struct settings_query query;
     struct settings_search search;

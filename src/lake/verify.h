@@ -25,10 +25,12 @@ struct lake_report {
     int64_t epochs;
     int64_t journal_records;
     int64_t repeats; /* answers that are kept for requests with an Idempotency-Key */
+    int64_t buckets; /* besides primary */
 };
 
 struct lake_verify_options {
     struct lh_str root; /* the data folder */
+    struct lh_str secrets_path; /* [secrets] file */
     bool skip_footers;  /* do not ask the engine what stands in the data files */
     bool only_journal;  /* and whether the commits stand in it */
 };

@@ -1,4 +1,5 @@
 #include "ops/internal.h"
+#include "storage/storage.h"
 
 #include "base/log.h"
 #include "base/schedule.h"
@@ -61,6 +62,14 @@ static const struct lh_field list_rows[] = {
 static const struct lh_fields list_fields =
     LH_FIELDS_OF(struct list_args, "DatasetsListArgs", list_rows);
 
+static bool lives_in(const struct catalog_dataset *dataset, struct lh_str bucket)
+{
+    bool lives = !dataset->object_count && lh_str_equal(bucket, STORAGE_PRIMARY);
+    for (size_t i = 0; i < dataset->object_count && !lives; i++)
+        lives = lh_str_equal(dataset->objects[i]->bucket, bucket);
+    return lives;
+}
+
 static enum lh_code run_list(struct op_call *call, const void *raw, struct op_reply *reply,
                              struct lh_error *err)
 {
@@ -74,6 +83,8 @@ static enum lh_code run_list(struct op_call *call, const void *raw, struct op_re
     for (size_t i = 0; i < total && !next.data; i++) {
         const struct catalog_dataset *dataset = catalog_snapshot_item(snapshot, i);
         if (args->after.len && lh_str_compare_nocase(dataset->name, args->after) <= 0)
+            continue;
+        if (call->bucket.len && !lives_in(dataset, call->bucket))
             continue;
         if (count == (size_t)args->limit) {
             next = items[count - 1].name;
@@ -92,12 +103,15 @@ static enum lh_code run_list(struct op_call *call, const void *raw, struct op_re
 const struct op op_datasets_list = {
     .name = "datasets.list",
     .summary = "The datasets, by name.",
+    .description = "With X-Lakehouse-Bucket only those that have data there.",
     .http = {OP_GET, "/catalog/datasets"},
     .effect = OP_READ,
     .permission = "catalog.read",
     .fields = &list_fields,
     .kind = OP_LIST,
     .result = &dataset_summary_fields,
+    .takes_bucket = true,
+    .errors = OP_ERRORS(LH_NOT_FOUND),
     .run = run_list,
 };
 
@@ -132,6 +146,7 @@ const struct op op_datasets_get = {
     .fields = &get_fields,
     .kind = OP_RECORD,
     .result = &dataset_view_fields,
+    .takes_bucket = true,
     .has_etag = true,
     .errors = OP_ERRORS(LH_NOT_FOUND, LH_DAMAGED),
     .run = run_get,
@@ -285,6 +300,7 @@ const struct op op_datasets_rename = {
     .fields = &rename_fields,
     .kind = OP_RECORD,
     .result = &dataset_view_fields,
+    .takes_bucket = true,
     .takes_if_match = true,
     .has_etag = true,
     .errors = OP_ERRORS(LH_NOT_FOUND, LH_EXISTS, LH_RACE, LH_PRECONDITION, LH_DAMAGED, LH_UNKNOWN,
@@ -343,6 +359,7 @@ const struct op op_datasets_delete = {
     .permission = "catalog.write",
     .fields = &delete_fields,
     .kind = OP_RESULT_NONE,
+    .takes_bucket = true,
     .takes_if_match = true,
     .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_RACE, LH_PRECONDITION, LH_DAMAGED, LH_UNKNOWN,
                         LH_FULL),
@@ -561,6 +578,7 @@ const struct op op_datasets_update = {
     .fields = &update_fields,
     .kind = OP_RECORD,
     .result = &dataset_view_fields,
+    .takes_bucket = true,
     .takes_if_match = true,
     .has_etag = true,
     .errors = OP_ERRORS(LH_NOT_FOUND, LH_RACE, LH_PRECONDITION, LH_DAMAGED, LH_UNKNOWN, LH_FULL),

@@ -52,6 +52,7 @@ static enum lh_code run_file(struct op_call *call, const void *raw, struct op_re
         .options = args->options,
         .actor = call->principal->id,
         .reason = args->reason,
+        .bucket = call->bucket,
         .idempotency_key = op_idempotency_key(call),
         .request_hash = call->request_hash,
     };
@@ -82,7 +83,8 @@ const struct op op_ingest_file = {
     .description =
         "Rows that do not fit are counted and kept beside the data. A file that is already in the "
         "current version, brought by the same mode and options, changes nothing "
-        "(`deduplicated`).",
+        "(`deduplicated`). The rows go where X-Lakehouse-Bucket says; without it where the "
+        "dataset's newest rows are, those of a new one to primary.",
     .http = {OP_POST, "/ingest/file"},
     .effect = OP_WRITE,
     .permission = "ingest",
@@ -93,6 +95,7 @@ const struct op op_ingest_file = {
     .result = &ingest_result_fields,
     .other_status = 202,
     .other_result = &accepted_fields,
+    .takes_bucket = true,
     .takes_if_match = true,
     .has_etag = true,
     .errors = OP_ERRORS(LH_NOT_FOUND, LH_EXISTS, LH_SCHEMA, LH_RACE, LH_PRECONDITION, LH_TOO_LARGE,

@@ -22,7 +22,7 @@ static const struct lh_fields info_fields =
 
 #define BUCKET_ROW(struct_type)                                                                    \
     LH_STR(struct_type, bucket, .required = true, .positional = true, .min = 1, .max = 63,         \
-           .doc = "The bucket: primary.")
+           .doc = "The bucket: primary, or another of GET /storage/buckets.")
 #define KEY_ROW(struct_type)                                                                       \
     LH_STR(struct_type, key, .required = true, .positional = true, .min = 1, .max = 4096,          \
            .doc = "The object's key: up to 900 bytes in parts divided by slashes.")
@@ -364,7 +364,7 @@ const struct op op_objects_put = {
     .takes_if_match = true,
     .takes_if_none_match = true,
     .has_etag = true,
-    .errors = OP_ERRORS(LH_PRECONDITION, LH_DAMAGED, LH_UNKNOWN, LH_FULL),
+    .errors = OP_ERRORS(LH_PRECONDITION, LH_DAMAGED, LH_UNKNOWN, LH_IO, LH_FULL),
     .run = run_put,
 };
 

@@ -80,6 +80,7 @@ struct op {
     int other_status;               /* a second success: 202, 207; 0 = none */
     const struct lh_fields *other_result; /* the object of other_status; NULL = `result` */
     bool is_secret;                       /* the reply is for this caller once, kept nowhere */
+    bool takes_bucket;                    /* LH_NOT_FOUND when there is no such bucket */
     bool takes_if_match;                  /* LH_PRECONDITION when the version is another */
     bool takes_if_none_match;             /* LH_PRECONDITION when there is such an object */
     bool has_etag;                        /* replies carry an ETag: the version, or a sum */
@@ -118,6 +119,7 @@ struct op_call {
     struct lh_str request_id;
     struct lh_str if_match;        /* as sent: "\"7\""; absent = none */
     struct lh_str if_none_match;   /* as sent; absent = none */
+    struct lh_str bucket;          /* that the call is for; absent = none is named */
     struct lh_str range;           /* as sent: "bytes=0-99"; absent = none */
     struct lh_str if_range;        /* as sent; absent = none */
     bool is_head;                  /* only what stands before the body is wanted */

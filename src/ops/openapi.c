@@ -130,6 +130,8 @@ static void put_parameters(struct document *document, const struct op *op)
     lh_json_array(json);
     for (size_t i = 0; op->fields && i < op->fields->count; i++)
         put_parameter(document, op, &op->fields->items[i]);
+    if (op->takes_bucket)
+        put_ref(json, "parameters", "Bucket");
     if (op->takes_if_match)
         put_ref(json, "parameters", "IfMatch");
     if (op->takes_if_none_match || op->kind == OP_BYTES)
@@ -484,7 +486,11 @@ static const char problem_schema[] =
     "\"retryable\"],\"additionalProperties\":false}";
 
 static const char parameters[] =
-    "{\"IfMatch\":{\"name\":\"If-Match\",\"in\":\"header\",\"required\":false,"
+    "{\"Bucket\":{\"name\":\"X-Lakehouse-Bucket\",\"in\":\"header\",\"required\":false,"
+    "\"schema\":{\"type\":\"string\",\"maxLength\":63},\"description\":\"The bucket that the call "
+    "is "
+    "for; an unknown one is 404.\"},"
+    "\"IfMatch\":{\"name\":\"If-Match\",\"in\":\"header\",\"required\":false,"
     "\"description\":\"An ETag: 412 unless it is still that version.\","
     "\"schema\":{\"type\":\"string\"}},"
     "\"IfNoneMatch\":{\"name\":\"If-None-Match\",\"in\":\"header\",\"required\":false,"

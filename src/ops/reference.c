@@ -183,9 +183,11 @@ static void put_operation(struct lh_buf *buf, const struct op *op)
     }
     struct lh_str verb = lh_str_of(op->name);
     struct lh_str group = lh_str_cut(&verb, '.');
-    lh_buf_printf(buf, "<p><code>lakehouse %.*s %.*s</code>, permission <code>%s</code>, %s%s</p>",
+    lh_buf_printf(buf,
+                  "<p><code>lakehouse %.*s %.*s</code>, permission <code>%s</code>, %s%s%s</p>",
                   LH_ARG(group), LH_ARG(verb), op->permission,
                   op->effect == OP_WRITE ? "changes the lake, takes an Idempotency-Key" : "reads",
+                  op->takes_bucket ? ", takes X-Lakehouse-Bucket" : "",
                   op->takes_if_match ? ", takes If-Match" : "");
     if (op->fields)
         put_fields(buf, op->fields, "argument");

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "lake/lake.h"
 #include "lake/repeats.h"
+#include "storage/buckets.h"
 #include "storage/storage.h"
 
 #define REQUEST_BYTES_MAX ((size_t)1 << 30) /* arguments are bounded by the doors */
@@ -102,6 +103,8 @@ static enum lh_code hash_request(const struct op *op, struct op_call *call, cons
     lh_buf_init(&buf, REQUEST_BYTES_MAX);
     lh_buf_printf(&buf, "%s %.*s %.*s ", op->name, LH_ARG(call->if_match),
                   LH_ARG(call->if_none_match));
+    if (call->bucket.data)
+        lh_buf_printf(&buf, "bucket %.*s ", LH_ARG(call->bucket));
     lh_json_init(&json, &buf);
     if (op->fields)
         lh_fields_write(op->fields, args, &json);
@@ -144,6 +147,11 @@ static enum lh_code check_call(const struct op *op, struct op_call *call, const 
                        "'%s' changes nothing that has a version, and takes no "
                        "If-Match.",
                        op->name);
+    if (call->bucket.data && op->effect == OP_WRITE && !op->takes_bucket)
+        return lh_fail(err, LH_INVALID, "'%s' takes no X-Lakehouse-Bucket.", op->name);
+    if (call->bucket.data && op->takes_bucket &&
+        (code = storage_bucket_check(lake_storage(call->lake), call->bucket, err)))
+        return code;
     if (call->if_none_match.data && op->effect == OP_WRITE && !op->takes_if_none_match)
         return lh_fail(err, LH_INVALID, "'%s' takes no If-None-Match.", op->name);
     if (op->fields && (code = lh_fields_check(op->fields, args, err)))

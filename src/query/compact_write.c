@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "catalog/data_file.h"
+#include "catalog/files.h"
 #include "query/internal.h"
 
 #define FREE_BYTES_MIN ((int64_t)32 << 20)
@@ -164,11 +165,12 @@ static enum lh_code write_select(struct attempt *attempt, const struct compact_g
 static enum lh_code trust_files(struct attempt *attempt, const struct compact_group *group,
                                 struct lh_error *err)
 {
+    struct lh_str path;
     enum lh_code code = LH_OK;
     for (size_t i = 0; i < group->count && !code; i++)
-        code = catalog_ensure_verified(attempt->run->compactor->catalog,
-                                       attempt->dataset->objects[group->first + i],
-                                       attempt->run->cancel, err);
+        code = catalog_object_file(attempt->run->compactor->catalog,
+                                   attempt->dataset->objects[group->first + i],
+                                   attempt->run->cancel, attempt->arena, &path, err);
     return code;
 }
 

@@ -1,8 +1,10 @@
 /* The catalog's datasets as relations: the objects of one version, read as one table. */
 #include "query/internal.h"
 
+#include "catalog/files.h"
 #include "catalog/tombstones.h"
 #include "engine/filter.h"
+#include "storage/buckets.h"
 #include "storage/storage.h"
 
 /* What tombstones hide, for those who may: "__raw__packages". */
@@ -232,8 +234,15 @@ static enum lh_code ensure(void *context, const struct query_scope *scope, struc
     const struct query_datasets *datasets = context;
     const struct catalog_dataset *dataset = NULL;
     enum lh_code code = find(datasets, scope, name, moment, &dataset, err);
-    for (size_t i = 0; !code && i < dataset->object_count; i++)
-        code = catalog_ensure_verified(datasets->catalog, dataset->objects[i], scope->cancel, err);
+    for (size_t i = 0; !code && i < dataset->object_count; i++) {
+        const struct catalog_object *object = dataset->objects[i];
+        struct lh_str path;
+        if (!storage_is_remote(datasets->storage, object->bucket))
+            code = catalog_ensure_verified(datasets->catalog, object, scope->cancel, err);
+        else if ((code = catalog_object_file(datasets->catalog, object, scope->cancel, scope->pins,
+                                             &path, err)))
+            lh_error_context(err, "The dataset '%.*s'", LH_ARG(dataset->name));
+    }
     return code;
 }
 

@@ -64,24 +64,31 @@ static void add(struct folder_set *set, struct lh_str name)
 }
 
 /* With the mutex held: makes the folder, then its name in its parent durable, and so on upwards. */
-static enum lh_code make_durable(struct storage *storage, const char *path, struct lh_error *err)
+static enum lh_code make_durable(struct lh_dir *dir, const struct folder_set *set, const char *path,
+                                 struct lh_error *err)
 {
-    enum lh_code code = lh_dir_make(storage->dir, path, NULL, err);
+    enum lh_code code = lh_dir_make(dir, path, NULL, err);
     for (struct lh_str level = lh_str_of(path); !code && level.len; level = key_folder(level)) {
-        if (contains(&storage->folders, level))
+        if (contains(set, level))
             return LH_OK; /* and so is the way to it */
         struct lh_str parent = key_folder(level);
         struct key_text text;
         memcpy(text.text, parent.data, parent.len);
         text.text[parent.len] = '\0';
-        code = lh_dir_sync(storage->dir, text.text, err);
+        code = lh_dir_sync(dir, text.text, err);
     }
     return code;
 }
 
-enum lh_code folders_ensure(struct storage *storage, struct lh_str folder, struct lh_error *err)
+void folders_init(struct folder_set *set)
 {
-    struct folder_set *set = &storage->folders;
+    *set = (struct folder_set){0};
+    pthread_mutex_init(&set->mutex, NULL);
+}
+
+enum lh_code folders_ensure(struct lh_dir *dir, struct folder_set *set, struct lh_str folder,
+                            struct lh_error *err)
+{
     struct key_text path;
     enum lh_code code = LH_OK;
     if (!folder.len)
@@ -90,7 +97,7 @@ enum lh_code folders_ensure(struct storage *storage, struct lh_str folder, struc
     path.text[folder.len] = '\0';
     pthread_mutex_lock(&set->mutex);
     if (!contains(set, folder)) {
-        code = make_durable(storage, path.text, err);
+        code = make_durable(dir, set, path.text, err);
         for (struct lh_str level = folder; !code && level.len; level = key_folder(level))
             add(set, level);
     }
@@ -98,11 +105,11 @@ enum lh_code folders_ensure(struct storage *storage, struct lh_str folder, struc
     return code;
 }
 
-void folders_forget(struct storage *storage)
+void folders_forget(struct folder_set *set)
 {
-    pthread_mutex_lock(&storage->folders.mutex);
-    clear(&storage->folders);
-    pthread_mutex_unlock(&storage->folders.mutex);
+    pthread_mutex_lock(&set->mutex);
+    clear(set);
+    pthread_mutex_unlock(&set->mutex);
 }
 
 void folders_release(struct folder_set *set)

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/uuid.h"
+#include "storage/buckets.h"
 #include "storage/storage.h"
 
 #define STAGING_FOLDER "_staging"
@@ -18,6 +19,9 @@
 #define RESERVE_FILE "_reserve"
 #define RESTORING_FILE "_restoring.json" /* a restore into this folder has not ended */
 #define RESTORING_LAKE_FILE "_restoring.lake"
+#define CACHE_FOLDER "_cache"
+#define BUCKET_FILE "_bucket.json" /* says whose a bucket elsewhere is */
+#define BUCKETS_FOLDER "_storage/buckets"
 /* Of people and of doors, not objects: they may lie in a data folder before it is a lake. */
 #define SETTINGS_FILE "lakehouse.toml"
 #define SECRETS_FILE "secrets.toml"
@@ -28,14 +32,29 @@ struct storage_bucket {
     struct lh_str name;
     const struct storage_backend *backend;
     struct storage *storage; /* whose data folder holds the staged files */
-    void *state;             /* the backend's own */
+    void *state;             /* the backend's own; NULL: it is not open */
+    struct lh_arena *arena;  /* the options' texts; NULL: primary */
+    struct storage_bucket_options options;
+    bool is_configured;
+    bool is_known; /* the record was there before: its place must be as well */
+    /* Guarded by the buckets' mutex: */
+    unsigned holds;              /* callers that are about to put something there */
+    bool is_leaving;             /* no more of them */
+    struct lh_error problem;     /* why it is not open; code LH_OK: it is */
+    int64_t tried_us;            /* when that was */
+    struct storage_bucket *next; /* of the list, or of those that left */
 };
 
 /* What a backend must do. Keys were checked and are NUL-ended. */
 struct storage_backend {
     const char *name;
+    bool is_remote; /* its objects are read through the cache */
+    /* Sets bucket->state, or leaves it NULL. */
     enum lh_code (*open)(struct storage_bucket *bucket, struct lh_error *err);
     void (*close)(struct storage_bucket *bucket);
+    /* Whether it answers, and takes what is put there: now. */
+    enum lh_code (*probe)(struct storage_bucket *bucket, const struct lh_cancel *cancel,
+                          struct lh_error *err);
 
     /* Before publishing: whatever the key needs to exist, durably. */
     enum lh_code (*prepare)(struct storage_bucket *bucket, const char *key, struct lh_error *err);
@@ -64,12 +83,19 @@ struct storage_backend {
      * affair. */
     enum lh_code (*list)(struct storage_bucket *bucket, const char *folder, struct lh_arena *arena,
                          struct storage_entry **ret, size_t *ret_count, struct lh_error *err);
-    /* Puts the object below the folder `trash` of the data folder; missing = LH_OK. */
+    /* Puts the object below the folder `trash` of the bucket; missing = LH_OK. */
     enum lh_code (*trash)(struct storage_bucket *bucket, const char *key, const char *trash,
                           struct lh_error *err);
+    /* Removes for good what was trashed so long ago; adds to *bytes. */
+    enum lh_code (*sweep)(struct storage_bucket *bucket, int64_t age_ms, int64_t *bytes,
+                          struct lh_error *err);
+    /* Remote ones: the whole object into an open, empty file. */
+    enum lh_code (*fetch)(struct storage_bucket *bucket, const char *key, int fd,
+                          const struct lh_cancel *cancel, struct lh_error *err);
 };
 
 extern const struct storage_backend storage_local;
+extern const struct storage_backend storage_s3;
 
 /* Folders known to be durable in this process, with their whole way from the data folder. */
 struct folder_set {
@@ -89,11 +115,18 @@ struct storage {
     struct lh_str staging_path;
     struct lh_str scratch_path;
     struct storage_bucket primary;
-    struct folder_set folders;
     /* Shared by whoever publishes, replaces or removes an object, while it does; a backup takes it
      * alone while it looks at what there is. */
     pthread_rwlock_t gate;
-    atomic_int backups; /* that run: the trash is kept, they may need what went there */
+    atomic_int backups;        /* that run: the trash is kept, they may need what went there */
+    struct folder_set folders; /* of primary */
+    pthread_mutex_t buckets_mutex;
+    struct storage_bucket *buckets; /* the others, by name */
+    struct storage_bucket *left;    /* closed at the end: somebody may still use them */
+    struct lh_str rescue;           /* name of the rescue bucket; absent = none */
+    struct lh_str secrets_path;
+    struct cache *cache; /* NULL: opened for reading */
+    int64_t cache_bytes_max;
     pthread_mutex_t reserve_mutex; /* guards what follows; held while the reserve's size changes */
     int64_t reserve_bytes;         /* that are kept now */
 };
@@ -108,8 +141,38 @@ enum lh_code folder_copy(struct lh_str folder, struct key_text *ret,
 bool key_is_reserved(struct lh_str name); /* as a first part */
 struct lh_str key_folder(struct lh_str key);
 
+/* LH_NOT_FOUND: no such bucket; LH_IO: it is not available. What is found stays until the storage
+ * is closed. */
 enum lh_code storage_bucket_find(struct storage *storage, struct lh_str name,
                                  struct storage_bucket **ret, struct lh_error *err) LH_MUST_USE;
+const struct storage_backend *storage_backend_find(struct lh_str name);
+
+/* storage.c: around what changes the objects of primary, which are those that a backup lists. */
+void gate_enter(struct storage_bucket *bucket);
+void gate_leave(struct storage_bucket *bucket);
+
+/* bucket_record.c */
+enum lh_code bucket_options_check(const struct storage_bucket_options *options,
+                                  struct lh_error *err) LH_MUST_USE;
+void bucket_options_copy(const struct storage_bucket_options *from, struct lh_arena *arena,
+                         struct storage_bucket_options *ret);
+bool bucket_is_same_place(const struct storage_bucket_options *a,
+                          const struct storage_bucket_options *b);
+struct lh_str bucket_record_key(struct lh_str name, struct lh_arena *arena);
+enum lh_code bucket_record_write(struct storage *storage,
+                                 const struct storage_bucket_options *options,
+                                 struct lh_error *err) LH_MUST_USE;
+enum lh_code bucket_record_read(struct storage *storage, struct lh_str name, struct lh_arena *arena,
+                                struct storage_bucket_options *ret,
+                                struct lh_error *err) LH_MUST_USE;
+struct lh_str bucket_mark_text(const struct storage_bucket *bucket, struct lh_arena *arena);
+/* LH_CONFLICT: another lake's. */
+enum lh_code bucket_mark_check(const struct storage_bucket *bucket, struct lh_str text,
+                               struct lh_error *err) LH_MUST_USE;
+
+/* buckets.c: the records of primary, opened as far as they can be. */
+enum lh_code buckets_load(struct storage *storage, struct lh_error *err) LH_MUST_USE;
+void buckets_close(struct storage *storage);
 enum lh_code storage_check_writable(const struct storage *storage,
                                     struct lh_error *err) LH_MUST_USE;
 
@@ -127,10 +190,42 @@ void reserve_open(struct storage *storage);
 /* Gives a part of it up; false: nothing is left. */
 bool reserve_give(struct storage *storage);
 
+/* cache.c. Without STORAGE_WRITE there is none. */
+enum lh_code cache_open(struct storage *storage, struct lh_error *err) LH_MUST_USE;
+void cache_close(struct storage *storage);
+/* Where the object is, or would be: an absolute path in `arena`. */
+struct lh_str cache_path(struct storage_bucket *bucket, const char *key, struct lh_arena *arena);
+void cache_forget(struct storage_bucket *bucket, const char *key); /* it was removed */
+/* Takes over the staged file that has just become the object; false: there is no room. */
+bool cache_adopt(struct storage_bucket *bucket, const char *key, const char *staged,
+                 const struct storage_sum *sum);
+enum lh_code cache_open_file(struct storage_bucket *bucket, const char *key, int *ret_fd,
+                             struct lh_error *err) LH_MUST_USE;
+
+void storage_rescue_note(struct lh_str bucket, struct lh_str reason);
+
+/* secrets.c: the keys of a store, by their section of the secrets file. */
+struct store_keys {
+    char access_key[257];
+    char secret_key[257];
+    char session_token[4097]; /* "" = none */
+};
+/* LH_IO: there is no such file or section, others may read it, or it says something else. Never
+ * tells what is in it. The caller wipes *ret. */
+enum lh_code secrets_find(const struct storage *storage, struct lh_str id, struct store_keys *ret,
+                          struct lh_error *err) LH_MUST_USE;
+
+/* trash.c: of one folder that has `_trash`. */
+enum lh_code trash_sweep_folder(struct lh_dir *dir, int64_t age_ms, int64_t *bytes,
+                                struct lh_error *err) LH_MUST_USE;
+/* The milliseconds that a UUIDv7 begins with. */
+int64_t trash_time(struct lh_str uuid);
+
 /* folders.c */
-enum lh_code folders_ensure(struct storage *storage, struct lh_str folder,
+void folders_init(struct folder_set *set);
+enum lh_code folders_ensure(struct lh_dir *dir, struct folder_set *set, struct lh_str folder,
                             struct lh_error *err) LH_MUST_USE;
-void folders_forget(struct storage *storage); /* all of them: somebody removed one */
+void folders_forget(struct folder_set *set); /* all of them: somebody removed one */
 void folders_release(struct folder_set *set);
 
 #endif

@@ -7,7 +7,7 @@ bool key_is_reserved(struct lh_str name)
         LH_LIT(LAKE_FILE),           LH_LIT(LOCK_FILE),      LH_LIT(OWNER_FILE),
         LH_LIT(SETTINGS_FILE),       LH_LIT(SECRETS_FILE),   LH_LIT(ADMIN_KEY_FILE),
         LH_LIT(ADMIN_KEY_NEW_FILE),  LH_LIT(RESERVE_FILE),   LH_LIT(RESTORING_FILE),
-        LH_LIT(RESTORING_LAKE_FILE),
+        LH_LIT(RESTORING_LAKE_FILE), LH_LIT(CACHE_FOLDER),   LH_LIT(BUCKET_FILE),
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (lh_str_equal(name, names[i]))

@@ -1,21 +1,249 @@
-/* The backend on a local folder: the keys are paths below the data folder. */
+/* The backend on a folder: the keys are paths below it. Of primary it is the data folder, in which
+ * the staged files lie too; into any other they are copied, because it may be another disk. */
+#include <stdlib.h>
+
+#include "base/clock.h"
 #include "storage/internal.h"
 
-static enum lh_code open_bucket(struct storage_bucket *bucket, struct lh_error *err)
+#define COPY_BYTES ((size_t)1 << 20)
+#define MARK_BYTES_MAX ((size_t)4096)
+
+struct place {
+    struct lh_dir *dir;
+    struct folder_set *folders;
+    struct folder_set own; /* what `folders` is if it is not the data folder's */
+    bool is_home;
+};
+
+static struct lh_dir *dir_of(const struct storage_bucket *bucket)
 {
-    (void)err;
-    bucket->state = bucket->storage->dir;
+    return ((const struct place *)bucket->state)->dir;
+}
+
+static bool is_below(struct lh_str path, struct lh_str folder)
+{
+    return lh_str_starts_with(path, folder) &&
+           (path.len == folder.len || path.data[folder.len] == '/');
+}
+
+static enum lh_code check_root(struct storage_bucket *bucket, struct lh_dir *dir,
+                               struct lh_error *err)
+{
+    struct lh_str path = lh_dir_path(dir), home = lh_dir_path(bucket->storage->dir);
+    struct lh_file_info info;
+    if (is_below(path, home) || is_below(home, path))
+        return lh_fail(err, LH_CONFLICT,
+                       "The bucket '%.*s' would lie in or around the data folder.",
+                       LH_ARG(bucket->name));
+    if (lh_file_info(dir, LAKE_FILE, &info, NULL) == LH_OK)
+        return lh_fail(err, LH_CONFLICT, "The folder of the bucket '%.*s' is another lake's.",
+                       LH_ARG(bucket->name));
     return LH_OK;
+}
+
+static enum lh_code write_file(struct lh_dir *dir, const char *name, struct lh_str text,
+                               struct lh_error *err)
+{
+    int fd = -1;
+    enum lh_code code = lh_file_create(dir, name, &fd, err);
+    if (code)
+        return code;
+    code = lh_file_write(fd, text.data, text.len, err);
+    if (!code)
+        code = lh_file_sync(fd, err);
+    if (code)
+        lh_file_abandon(fd);
+    else
+        code = lh_file_close(fd, err);
+    return code;
+}
+
+/* A folder that the lake knew and that has no mark any more is a disk that is not mounted, or was
+ * emptied: nothing is put there. */
+static enum lh_code take_possession(struct storage_bucket *bucket, struct lh_dir *dir,
+                                    struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_uuid uuid = lh_uuid_new();
+    const char *fresh = lh_arena_printf(arena, STAGING_FOLDER "/%s.mark", uuid.text).data;
+    struct lh_str text = {0};
+    enum lh_code code = lh_file_read(dir, BUCKET_FILE, MARK_BYTES_MAX, arena, &text, err);
+    if (code == LH_NOT_FOUND && (bucket->is_known || !bucket->storage->is_writable)) {
+        code = lh_fail(err, LH_IO, "The folder of the bucket '%.*s' is not the one that it had.",
+                       LH_ARG(bucket->name));
+        lh_error_hint(err, "Is its disk mounted? The file " BUCKET_FILE " tells that it is.");
+    } else if (!code) {
+        code = bucket_mark_check(bucket, text, err);
+    } else if (code == LH_NOT_FOUND) {
+        code = write_file(dir, fresh, bucket_mark_text(bucket, arena), err);
+        if (!code)
+            code = lh_file_publish(dir, fresh, BUCKET_FILE, err);
+        if (!code)
+            code = lh_dir_sync(dir, "", err);
+    }
+    lh_arena_free(arena);
+    return code;
+}
+
+static enum lh_code sweep_staging(struct lh_dir *dir, struct lh_error *err)
+{
+    struct lh_error own = LH_ERROR_NONE;
+    enum lh_code code = lh_dir_remove_tree(dir, STAGING_FOLDER, &own);
+    if (code && code != LH_NOT_FOUND) {
+        if (err)
+            *err = own;
+        return code;
+    }
+    code = lh_dir_make(dir, STAGING_FOLDER, NULL, err);
+    if (!code)
+        code = lh_dir_make(dir, TRASH_FOLDER, NULL, err);
+    return code ? code : lh_dir_sync(dir, "", err);
+}
+
+static enum lh_code open_elsewhere(struct storage_bucket *bucket, struct place *place,
+                                   struct lh_error *err)
+{
+    bool creates = bucket->storage->is_writable && !bucket->is_known;
+    enum lh_code code = lh_dir_open(bucket->options.root, creates, &place->dir, err);
+    if (code == LH_NOT_FOUND)
+        return lh_fail(err, LH_IO, "The folder of the bucket '%.*s' is not there.",
+                       LH_ARG(bucket->name));
+    if (!code)
+        code = check_root(bucket, place->dir, err);
+    if (!code && bucket->storage->is_writable && !bucket->is_known)
+        code = lh_dir_make(place->dir, STAGING_FOLDER, NULL, err);
+    if (!code)
+        code = take_possession(bucket, place->dir, err);
+    if (!code && bucket->storage->is_writable)
+        code = sweep_staging(place->dir, err);
+    return code;
 }
 
 static void close_bucket(struct storage_bucket *bucket)
 {
-    bucket->state = NULL; /* the folder is the storage's own */
+    struct place *place = bucket->state;
+    bucket->state = NULL;
+    if (!place)
+        return;
+    if (!place->is_home) {
+        folders_release(&place->own);
+        lh_dir_close(place->dir);
+    }
+    free(place);
+}
+
+static enum lh_code open_bucket(struct storage_bucket *bucket, struct lh_error *err)
+{
+    struct place *place = calloc(1, sizeof *place);
+    if (!place)
+        return lh_fail(err, LH_BUSY, "There is no memory for a bucket.");
+    place->is_home = bucket == &bucket->storage->primary;
+    if (place->is_home) {
+        place->dir = bucket->storage->dir;
+        place->folders = &bucket->storage->folders;
+        bucket->state = place;
+        return LH_OK;
+    }
+    folders_init(&place->own);
+    place->folders = &place->own;
+    enum lh_code code = open_elsewhere(bucket, place, err);
+    bucket->state = place;
+    if (code)
+        close_bucket(bucket);
+    return code;
+}
+
+static enum lh_code probe(struct storage_bucket *bucket, const struct lh_cancel *cancel,
+                          struct lh_error *err)
+{
+    struct place *place = bucket->state;
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_uuid uuid = lh_uuid_new();
+    const char *name = lh_arena_printf(arena, STAGING_FOLDER "/%s.probe", uuid.text).data;
+    struct lh_str text = {0};
+    enum lh_code code = lh_cancel_fail(cancel, "The probe", err);
+    if (!code && !place->is_home) {
+        code = lh_file_read(place->dir, BUCKET_FILE, MARK_BYTES_MAX, arena, &text, err);
+        if (code)
+            lh_fail(err, code = LH_IO, "The folder of the bucket '%.*s' is not the one it had.",
+                    LH_ARG(bucket->name));
+        else
+            code = bucket_mark_check(bucket, text, err);
+    }
+    if (!code) {
+        code = write_file(place->dir, name, lh_lit("probe\n"), err);
+        enum lh_code removed = lh_file_remove(place->dir, name, code ? NULL : err);
+        code = code ? code : removed;
+    }
+    lh_arena_free(arena);
+    return code;
 }
 
 static enum lh_code prepare(struct storage_bucket *bucket, const char *key, struct lh_error *err)
 {
-    return folders_ensure(bucket->storage, key_folder(lh_str_of(key)), err);
+    struct place *place = bucket->state;
+    return folders_ensure(place->dir, place->folders, key_folder(lh_str_of(key)), err);
+}
+
+/* --- a staged file of the data folder comes to another one: the same name in its own staging */
+
+static enum lh_code copy_bytes(int from, int to, struct lh_sha256 *sum, struct lh_error *err)
+{
+    size_t got = COPY_BYTES;
+    char *bytes = malloc(COPY_BYTES);
+    enum lh_code code =
+        bytes ? LH_OK : lh_fail(err, LH_BUSY, "There is no memory to copy the file.");
+    for (int64_t at = 0; !code && got == COPY_BYTES; at += (int64_t)got) {
+        code = lh_file_read_at(from, bytes, COPY_BYTES, at, &got, err);
+        if (!code)
+            code = lh_file_write(to, bytes, got, err);
+        lh_sha256_add(sum, bytes, code ? 0 : got);
+    }
+    free(bytes);
+    return code;
+}
+
+/* As the other disk gives it back. */
+static enum lh_code compare(struct place *place, const char *staged, struct lh_sha256 *sum,
+                            struct lh_error *err)
+{
+    uint8_t expected[LH_SHA256_BYTES], found[LH_SHA256_BYTES];
+    int64_t bytes = 0;
+    int fd = -1;
+    lh_sha256_finish(sum, expected);
+    enum lh_code code = lh_file_open(place->dir, staged, false, &fd, err);
+    if (!code)
+        code = lh_sha256_of_file(fd, NULL, found, &bytes, err);
+    lh_file_abandon(fd);
+    if (!code && memcmp(expected, found, sizeof found) != 0)
+        code = lh_fail(err, LH_DAMAGED, "The disk gives back other bytes than were written.");
+    return code;
+}
+
+static enum lh_code bring(struct storage_bucket *bucket, const char *staged, struct lh_error *err)
+{
+    struct place *place = bucket->state;
+    struct lh_sha256 *sum = lh_sha256_new();
+    int from = -1, to = -1;
+    enum lh_code code = lh_file_open(bucket->storage->dir, staged, false, &from, err);
+    if (!code)
+        code = lh_file_create(place->dir, staged, &to, err);
+    bool is_made = !code;
+    if (!code)
+        code = copy_bytes(from, to, sum, err);
+    if (!code)
+        code = lh_file_sync(to, err);
+    if (code)
+        lh_file_abandon(to);
+    else
+        code = lh_file_close(to, err);
+    if (!code)
+        code = compare(place, staged, sum, err);
+    lh_file_abandon(from);
+    lh_sha256_free(sum);
+    if (code && is_made && lh_file_remove(place->dir, staged, NULL) != LH_OK)
+        return code; /* swept at the next opening */
+    return code;
 }
 
 /* Whether the object is the staged file after all: a rename that answers with an error of the disk
@@ -29,15 +257,15 @@ static bool may_be_there(struct lh_dir *dir, const char *staged, const char *key
     return code != LH_NOT_FOUND || lh_file_info(dir, key, &info, NULL) != LH_NOT_FOUND;
 }
 
-static enum lh_code publish(struct storage_bucket *bucket, const char *staged, const char *key,
-                            bool *ret_is_unknown, struct lh_error *err)
+static enum lh_code rename_new(struct storage_bucket *bucket, const char *staged, const char *key,
+                               bool *ret_is_unknown, struct lh_error *err)
 {
-    struct lh_dir *dir = bucket->state;
+    struct lh_dir *dir = dir_of(bucket);
     struct lh_file_info info;
     enum lh_code code = lh_file_publish(dir, staged, key, err);
     if (code == LH_NOT_FOUND && lh_file_info(dir, staged, &info, NULL) == LH_OK) {
         /* Somebody removed the folder under us. */
-        folders_forget(bucket->storage);
+        folders_forget(((struct place *)bucket->state)->folders);
         code = prepare(bucket, key, err);
         if (!code)
             code = lh_file_publish(dir, staged, key, err);
@@ -46,14 +274,14 @@ static enum lh_code publish(struct storage_bucket *bucket, const char *staged, c
     return code;
 }
 
-static enum lh_code replace(struct storage_bucket *bucket, const char *staged, const char *key,
-                            bool *ret_is_unknown, struct lh_error *err)
+static enum lh_code rename_over(struct storage_bucket *bucket, const char *staged, const char *key,
+                                bool *ret_is_unknown, struct lh_error *err)
 {
-    struct lh_dir *dir = bucket->state;
+    struct lh_dir *dir = dir_of(bucket);
     struct lh_file_info info;
     enum lh_code code = lh_file_replace(dir, staged, key, err);
     if (code == LH_NOT_FOUND && lh_file_info(dir, staged, &info, NULL) == LH_OK) {
-        folders_forget(bucket->storage); /* as in publish */
+        folders_forget(((struct place *)bucket->state)->folders); /* as in publish */
         code = prepare(bucket, key, err);
         if (!code)
             code = lh_file_replace(dir, staged, key, err);
@@ -62,10 +290,42 @@ static enum lh_code replace(struct storage_bucket *bucket, const char *staged, c
     return code;
 }
 
+typedef enum lh_code (*rename_fn)(struct storage_bucket *bucket, const char *staged,
+                                  const char *key, bool *ret_is_unknown, struct lh_error *err);
+
+static enum lh_code bring_and_rename(struct storage_bucket *bucket, const char *staged,
+                                     const char *key, rename_fn give_name, bool *ret_is_unknown,
+                                     struct lh_error *err)
+{
+    struct place *place = bucket->state;
+    if (place->is_home)
+        return give_name(bucket, staged, key, ret_is_unknown, err);
+    enum lh_code code = bring(bucket, staged, err);
+    if (code)
+        return code;
+    code = give_name(bucket, staged, key, ret_is_unknown, err);
+    /* What stays behind is swept at the next opening. */
+    if (lh_file_remove(code ? place->dir : bucket->storage->dir, staged, NULL) != LH_OK)
+        return code;
+    return code;
+}
+
+static enum lh_code publish(struct storage_bucket *bucket, const char *staged, const char *key,
+                            bool *ret_is_unknown, struct lh_error *err)
+{
+    return bring_and_rename(bucket, staged, key, rename_new, ret_is_unknown, err);
+}
+
+static enum lh_code replace(struct storage_bucket *bucket, const char *staged, const char *key,
+                            bool *ret_is_unknown, struct lh_error *err)
+{
+    return bring_and_rename(bucket, staged, key, rename_over, ret_is_unknown, err);
+}
+
 static enum lh_code open_file(struct storage_bucket *bucket, const char *key, int *ret_fd,
                               struct lh_error *err)
 {
-    return lh_file_open(bucket->state, key, false, ret_fd, err);
+    return lh_file_open(dir_of(bucket), key, false, ret_fd, err);
 }
 
 static enum lh_code settle(struct storage_bucket *bucket, const char *key, struct lh_error *err)
@@ -74,20 +334,20 @@ static enum lh_code settle(struct storage_bucket *bucket, const char *key, struc
     struct key_text text;
     memcpy(text.text, folder.data, folder.len);
     text.text[folder.len] = '\0';
-    return lh_dir_sync(bucket->state, text.text, err);
+    return lh_dir_sync(dir_of(bucket), text.text, err);
 }
 
 static enum lh_code get(struct storage_bucket *bucket, const char *key, size_t bytes_max,
                         struct lh_arena *arena, struct lh_str *ret, struct lh_error *err)
 {
-    return lh_file_read(bucket->state, key, bytes_max, arena, ret, err);
+    return lh_file_read(dir_of(bucket), key, bytes_max, arena, ret, err);
 }
 
 static enum lh_code info(struct storage_bucket *bucket, const char *key, struct storage_info *ret,
                          struct lh_error *err)
 {
     struct lh_file_info found;
-    enum lh_code code = lh_file_info(bucket->state, key, &found, err);
+    enum lh_code code = lh_file_info(dir_of(bucket), key, &found, err);
     if (code)
         return code;
     if (found.is_folder)
@@ -105,7 +365,7 @@ static enum lh_code sum(struct storage_bucket *bucket, const char *key,
 {
     struct storage_sum found;
     int fd = -1;
-    enum lh_code code = lh_file_open(bucket->state, key, false, &fd, err);
+    enum lh_code code = lh_file_open(dir_of(bucket), key, false, &fd, err);
     if (code)
         return code;
     code = lh_sha256_of_file(fd, cancel, found.sha256, &found.bytes, err);
@@ -122,7 +382,7 @@ static enum lh_code path(struct storage_bucket *bucket, const char *key, struct 
     enum lh_code code = info(bucket, key, &found, err);
     if (code)
         return code;
-    *ret = lh_arena_printf(arena, "%.*s/%s", LH_ARG(lh_dir_path(bucket->state)), key);
+    *ret = lh_arena_printf(arena, "%.*s/%s", LH_ARG(lh_dir_path(dir_of(bucket))), key);
     return LH_OK;
 }
 
@@ -131,7 +391,7 @@ static enum lh_code list(struct storage_bucket *bucket, const char *folder, stru
 {
     struct lh_dir_entry *found = NULL;
     size_t count = 0;
-    enum lh_code code = lh_dir_list(bucket->state, folder, arena, &found, &count, err);
+    enum lh_code code = lh_dir_list(dir_of(bucket), folder, arena, &found, &count, err);
     if (code)
         return code;
     struct storage_entry *entries = lh_arena_try(arena, (count ? count : 1) * sizeof *entries);
@@ -164,20 +424,27 @@ static enum lh_code trash(struct storage_bucket *bucket, const char *key, const 
     }
     if (code)
         goto out;
-    code = lh_dir_make(bucket->state, lh_arena_cstr(arena, key_folder(target)), NULL, err);
+    code = lh_dir_make(dir_of(bucket), lh_arena_cstr(arena, key_folder(target)), NULL, err);
     if (!code)
-        code = lh_file_publish(bucket->state, key, target.data, err);
+        code = lh_file_publish(dir_of(bucket), key, target.data, err);
     if (!code)
-        code = lh_dir_sync(bucket->state, lh_arena_cstr(arena, key_folder(target)), err);
+        code = lh_dir_sync(dir_of(bucket), lh_arena_cstr(arena, key_folder(target)), err);
 out:
     lh_arena_free(arena);
     return code;
+}
+
+static enum lh_code sweep(struct storage_bucket *bucket, int64_t age_ms, int64_t *bytes,
+                          struct lh_error *err)
+{
+    return trash_sweep_folder(dir_of(bucket), age_ms, bytes, err);
 }
 
 const struct storage_backend storage_local = {
     .name = "local",
     .open = open_bucket,
     .close = close_bucket,
+    .probe = probe,
     .prepare = prepare,
     .publish = publish,
     .replace = replace,
@@ -189,4 +456,5 @@ const struct storage_backend storage_local = {
     .path = path,
     .list = list,
     .trash = trash,
+    .sweep = sweep,
 };

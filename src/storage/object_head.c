@@ -93,15 +93,6 @@ struct lh_str object_data_key(struct lh_str uuid, struct lh_arena *arena)
                            LH_ARG(lh_str_slice(uuid, uuid.len - 2, 2)), LH_ARG(uuid));
 }
 
-enum lh_code object_bucket_check(struct storage *storage, struct lh_str bucket,
-                                 struct lh_error *err)
-{
-    if (storage_has_bucket(storage, bucket))
-        return LH_OK;
-    lh_fail(err, LH_NOT_FOUND, "There is no bucket '%.*s'.", LH_ARG(lh_str_slice(bucket, 0, 64)));
-    return lh_error_hint(err, "The buckets are: %.*s.", LH_ARG(STORAGE_PRIMARY));
-}
-
 /* --- what a head says: one line of JSON, and one with the SHA-256 of the first */
 
 enum lh_code object_head_write(const struct object_head *head, struct lh_buf *buf,

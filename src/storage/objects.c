@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "storage/buckets.h"
 #include "storage/objects_internal.h"
 
 /* Kept free, so that deletes and commits still find room on a disk that objects fill. */
@@ -80,10 +81,11 @@ static enum lh_code count_first(struct objects *objects, struct lh_error *err)
     return code;
 }
 
-static enum lh_code reserve(struct objects *objects, int64_t bytes, struct lh_error *err)
+static enum lh_code reserve(struct objects *objects, struct lh_str bucket, int64_t bytes,
+                            struct lh_error *err)
 {
     enum lh_code code = LH_OK;
-    if (!objects->bytes_max)
+    if (!objects->bytes_max || !lh_str_equal(bucket, STORAGE_PRIMARY))
         return LH_OK;
     pthread_mutex_lock(&objects->count_lock);
     if (bytes > objects->bytes_max - objects->bytes) {
@@ -99,8 +101,10 @@ static enum lh_code reserve(struct objects *objects, int64_t bytes, struct lh_er
     return code;
 }
 
-static void give_back(struct objects *objects, int64_t bytes)
+static void give_back(struct objects *objects, struct lh_str bucket, int64_t bytes)
 {
+    if (!lh_str_equal(bucket, STORAGE_PRIMARY))
+        return;
     pthread_mutex_lock(&objects->count_lock);
     objects->bytes -= objects->is_counted ? bytes : 0;
     pthread_mutex_unlock(&objects->count_lock);
@@ -261,6 +265,14 @@ static bool is_of_request(const struct object_put *put, const struct object_head
     return put->request.len && lh_str_equal(put->request, head->request);
 }
 
+/* A disk that fails in the middle of a change is not written to any more; a store that does not
+ * answer leaves one key in doubt, which its next put settles. */
+static void note_unknown(struct objects *objects, struct lh_str bucket, enum lh_code code)
+{
+    if (code == LH_UNKNOWN && !storage_is_remote(objects->storage, bucket))
+        atomic_store(&objects->is_stopped, true);
+}
+
 /* Under the key's lock: what the key has is looked at once more, then replaced. `head` becomes what
  * the key had if that came by the same request with the same bytes: *ret_is_done. */
 static enum lh_code replace_head(struct objects *objects, const struct object_put *put,
@@ -288,8 +300,7 @@ static enum lh_code replace_head(struct objects *objects, const struct object_pu
     if (!code && !*ret_is_done)
         code = storage_put_replacing(objects->storage, put->bucket,
                                      object_head_key(put->key, arena), lh_buf_str(&buf), err);
-    if (code == LH_UNKNOWN)
-        atomic_store(&objects->is_stopped, true);
+    note_unknown(objects, put->bucket, code);
     pthread_mutex_unlock(stripe);
     lh_buf_release(&buf);
     if (!code && *ret_is_done)
@@ -302,7 +313,7 @@ static enum lh_code check_put(struct objects *objects, const struct object_put *
 {
     struct object_head head;
     bool has = false;
-    enum lh_code code = object_bucket_check(objects->storage, put->bucket, err);
+    enum lh_code code = storage_bucket_check(objects->storage, put->bucket, err);
     if (!code)
         code = object_key_check(put->key, err);
     if (code)
@@ -328,7 +339,7 @@ static enum lh_code place(struct objects *objects, const struct object_put *put,
     const int64_t bytes = head->bytes;
     struct object_head old = {0};
     bool had = false, is_done = false;
-    enum lh_code code = reserve(objects, bytes, err);
+    enum lh_code code = reserve(objects, put->bucket, bytes, err);
     if (code)
         return code;
     code = storage_staged_publish(staged, put->bucket, data, err);
@@ -338,9 +349,9 @@ static enum lh_code place(struct objects *objects, const struct object_put *put,
             trash(objects, put->bucket, data);
     } /* else, published or not, nothing names it: a sweep will find it */
     if (code || is_done) {
-        give_back(objects, bytes);
+        give_back(objects, put->bucket, bytes);
     } else if (had) {
-        give_back(objects, old.bytes);
+        give_back(objects, put->bucket, old.bytes);
         trash(objects, put->bucket, object_data_key(old.data, arena));
     }
     return code;
@@ -374,7 +385,11 @@ enum lh_code objects_put(struct objects *objects, const struct object_put *put,
         .modified_by = put->actor,
         .request = put->request,
     };
-    code = place(objects, put, staged, &head, arena, err);
+    code = storage_bucket_hold(objects->storage, put->bucket, err);
+    if (!code) {
+        code = place(objects, put, staged, &head, arena, err);
+        storage_bucket_let_go(objects->storage, put->bucket);
+    }
     storage_staged_discard(staged);
     if (code)
         return code;
@@ -388,7 +403,7 @@ enum lh_code objects_put(struct objects *objects, const struct object_put *put,
 static enum lh_code check_address(struct objects *objects, struct lh_str bucket, struct lh_str key,
                                   struct lh_error *err)
 {
-    enum lh_code code = object_bucket_check(objects->storage, bucket, err);
+    enum lh_code code = storage_bucket_check(objects->storage, bucket, err);
     if (!code && (code = object_key_check(key, err)))
         lh_error_field(err, lh_lit("key"));
     return code;
@@ -466,7 +481,7 @@ static enum lh_code trash_head(struct objects *objects, struct lh_str bucket, st
     enum lh_code code = storage_trash(objects->storage, bucket, &name, 1, err);
     if (!code || storage_info(objects->storage, bucket, name, &info, NULL) == LH_OK)
         return code; /* done, or it stands where it stood */
-    atomic_store(&objects->is_stopped, true);
+    note_unknown(objects, bucket, LH_UNKNOWN);
     struct lh_error cause = err ? *err : (struct lh_error)LH_ERROR_NONE;
     lh_fail(err, LH_UNKNOWN, "Whether the object '%.*s' stays deleted is not known: %s",
             LH_ARG(key), cause.message);
@@ -499,7 +514,7 @@ enum lh_code objects_delete(struct objects *objects, struct lh_str bucket, struc
         code = trash_head(objects, bucket, key, arena, err);
     pthread_mutex_unlock(stripe);
     if (!code && !is_damaged) {
-        give_back(objects, head.bytes);
+        give_back(objects, bucket, head.bytes);
         trash(objects, bucket, object_data_key(head.data, arena));
     }
 out:

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "base/uuid.h"
+#include "storage/buckets.h"
 #include "storage/objects.h"
 
 #define OBJECTS_HEADS "_objects/heads"
@@ -59,7 +60,5 @@ enum lh_code objects_count_bytes(struct storage *storage, int64_t *ret,
                                  struct lh_error *err) LH_MUST_USE;
 void object_info_of(const struct object_head *head, struct lh_arena *arena,
                     struct object_info *ret);
-enum lh_code object_bucket_check(struct storage *storage, struct lh_str bucket,
-                                 struct lh_error *err) LH_MUST_USE;
 
 #endif

@@ -144,7 +144,7 @@ enum lh_code objects_list(struct objects *objects, struct lh_str bucket, struct 
     /* Of a prefix that no key can have, there are none. */
     bool is_possible = !lh_str_starts_with(prefix, lh_lit("/")) &&
                        (!folder.len || object_key_check(folder, NULL) == LH_OK);
-    enum lh_code code = object_bucket_check(objects->storage, bucket, err);
+    enum lh_code code = storage_bucket_check(objects->storage, bucket, err);
     if (!code && is_possible)
         code = list_folder(&listing, path, folder, err);
     if (code)

@@ -42,6 +42,7 @@ static bool names_have(const struct names *names, struct lh_str uuid)
 
 struct look {
     struct storage *storage;
+    struct lh_str bucket;
     struct names names;
     size_t damaged;
     /* of the sweep */
@@ -69,7 +70,7 @@ static void check_bytes(struct look *look, const struct object_head *head, struc
     struct lh_error why = LH_ERROR_NONE;
     struct storage_sum sum;
     char hex[LH_SHA256_HEX_BYTES + 1];
-    if (storage_sum(look->storage, STORAGE_PRIMARY, object_data_key(head->data, arena), NULL, &sum,
+    if (storage_sum(look->storage, look->bucket, object_data_key(head->data, arena), NULL, &sum,
                     &why)) {
         find(look, true, object, why.message);
         return;
@@ -94,7 +95,7 @@ static enum lh_code look_at_head(void *context, const struct storage_entry *entr
         lh_fail(&why, LH_DAMAGED, "It is no file that a lakehouse makes.");
         code = LH_DAMAGED;
     } else {
-        code = object_head_read(look->storage, STORAGE_PRIMARY, key, arena, &head, &why);
+        code = object_head_read(look->storage, look->bucket, key, arena, &head, &why);
     }
     if (!code) {
         code = names_add(&look->names, head.data, err);
@@ -128,7 +129,7 @@ static enum lh_code look_at_bytes(void *context, const struct storage_entry *ent
         else
             find(look, true, entry->key, "It is no file that a lakehouse makes.");
     } else if (is_ours && lh_str_compare(entry->name, look->before) < 0) {
-        enum lh_code code = storage_trash(look->storage, STORAGE_PRIMARY, &entry->key, 1, err);
+        enum lh_code code = storage_trash(look->storage, look->bucket, &entry->key, 1, err);
         look->moved += code == LH_OK;
         return code;
     }
@@ -138,21 +139,50 @@ static enum lh_code look_at_bytes(void *context, const struct storage_entry *ent
 /* First the heads, then the bytes: what a put names in between is younger than this opening. */
 static enum lh_code look_at_all(struct look *look, struct lh_error *err)
 {
-    enum lh_code code = storage_walk(look->storage, STORAGE_PRIMARY, lh_lit(OBJECTS_HEADS),
-                                     look_at_head, look, err);
+    enum lh_code code =
+        storage_walk(look->storage, look->bucket, lh_lit(OBJECTS_HEADS), look_at_head, look, err);
     names_sort(&look->names);
     /* A head that cannot be read may name anything: then nothing is swept. */
     if (!code && (look->findings || !look->damaged))
-        code = storage_walk(look->storage, STORAGE_PRIMARY, lh_lit(OBJECTS_DATA), look_at_bytes,
-                            look, err);
+        code = storage_walk(look->storage, look->bucket, lh_lit(OBJECTS_DATA), look_at_bytes, look,
+                            err);
     free(look->names.items);
+    look->names = (struct names){0};
+    return code;
+}
+
+/* A bucket that does not answer hides no other. */
+static enum lh_code look_everywhere(struct look *look, struct lh_arena *arena, struct lh_error *err)
+{
+    struct lh_str *names = NULL;
+    size_t count = 0, damaged = 0;
+    enum lh_code code = LH_OK;
+    storage_bucket_names(look->storage, arena, &names, &count);
+    for (size_t i = 0; i < count && !code; i++) {
+        struct lh_error why = LH_ERROR_NONE;
+        look->bucket = names[i];
+        look->damaged = 0;
+        code = look_at_all(look, &why);
+        damaged += look->damaged;
+        bool is_away = code == LH_IO && !lh_str_equal(names[i], STORAGE_PRIMARY);
+        if (code && is_away) {
+            code = LH_OK;
+            if (look->findings)
+                find(look, true, names[i], why.message);
+        } else if (code && err) {
+            *err = why;
+        }
+    }
+    look->damaged = damaged;
     return code;
 }
 
 enum lh_code objects_sweep(struct objects *objects, size_t *ret_moved, struct lh_error *err)
 {
     struct look look = {.storage = objects->storage, .before = lh_uuid_str(&objects->opening)};
-    enum lh_code code = look_at_all(&look, err);
+    struct lh_arena *arena = lh_arena_new(0);
+    enum lh_code code = look_everywhere(&look, arena, err);
+    lh_arena_free(arena);
     atomic_store(&objects->damaged, look.damaged);
     if (!code)
         *ret_moved = look.moved;
@@ -165,7 +195,7 @@ enum lh_code objects_verify(struct storage *storage, const struct lh_cancel *can
 {
     struct look look = {.storage = storage, .cancel = cancel, .arena = arena};
     look.findings = lh_arena_array(arena, OBJECTS_FINDINGS_MAX, sizeof *look.findings);
-    enum lh_code code = look_at_all(&look, err);
+    enum lh_code code = look_everywhere(&look, arena, err);
     if (code)
         return code;
     *ret = look.report;

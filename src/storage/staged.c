@@ -276,10 +276,10 @@ enum lh_code storage_publish(struct storage *storage, struct lh_str bucket_name,
         code = storage_bucket_find(storage, bucket_name, &bucket, err);
     for (size_t i = 0; !code && i < target_count; i++)
         code = check_target(bucket, &targets[i], err);
-    pthread_rwlock_rdlock(&storage->gate);
+    gate_enter(bucket);
     for (size_t i = 0; !code && i < target_count; i++)
         code = publish_one(bucket, &targets[i], &is_unknown, err);
-    pthread_rwlock_unlock(&storage->gate);
+    gate_leave(bucket);
     for (size_t i = 0; !code && i < target_count; i++) {
         if (is_settled(targets, i))
             continue;
@@ -351,11 +351,11 @@ static enum lh_code put(struct storage *storage, struct lh_str bucket_name, stru
     if (code)
         goto out;
     code = bucket->backend->prepare(bucket, text.text, err);
-    pthread_rwlock_rdlock(&storage->gate);
+    gate_enter(bucket);
     if (!code)
         code = (is_replacing ? bucket->backend->replace : bucket->backend->publish)(
             bucket, staged->name, text.text, &is_unknown, err);
-    pthread_rwlock_unlock(&storage->gate);
+    gate_leave(bucket);
     if (code) {
         if (is_unknown)
             code = fail_unknown(err, key);

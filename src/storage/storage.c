@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 
-static const struct storage_backend *const backends[] = {&storage_local};
+static const struct storage_backend *const backends[] = {&storage_local, &storage_s3};
 
 #define BACKEND_COUNT (sizeof backends / sizeof backends[0])
 
@@ -13,19 +13,11 @@ const char *storage_backend_name(size_t index)
     return index < BACKEND_COUNT ? backends[index]->name : NULL;
 }
 
-static enum lh_code open_primary(struct storage *storage, struct lh_str backend,
-                                 struct lh_error *err)
+static enum lh_code open_primary(struct storage *storage, struct lh_error *err)
 {
-    if (backend.len == 0)
-        backend = lh_str_of(storage_local.name);
-    for (size_t i = 0; i < BACKEND_COUNT; i++) {
-        if (!lh_str_equal(lh_str_of(backends[i]->name), backend))
-            continue;
-        storage->primary = (struct storage_bucket){
-            .name = STORAGE_PRIMARY, .backend = backends[i], .storage = storage};
-        return backends[i]->open(&storage->primary, err);
-    }
-    return lh_fail(err, LH_INVALID, "There is no storage backend '%.*s'.", LH_ARG(backend));
+    storage->primary = (struct storage_bucket){
+        .name = STORAGE_PRIMARY, .backend = &storage_local, .storage = storage};
+    return storage_local.open(&storage->primary, err);
 }
 
 static enum lh_code open_folder(struct storage *storage, const struct storage_options *options,
@@ -77,6 +69,18 @@ static void gate_init(pthread_rwlock_t *gate)
     pthread_rwlockattr_destroy(&attributes);
 }
 
+void gate_enter(struct storage_bucket *bucket)
+{
+    if (bucket && bucket == &bucket->storage->primary)
+        pthread_rwlock_rdlock(&bucket->storage->gate);
+}
+
+void gate_leave(struct storage_bucket *bucket)
+{
+    if (bucket && bucket == &bucket->storage->primary)
+        pthread_rwlock_unlock(&bucket->storage->gate);
+}
+
 enum lh_code storage_open(const struct storage_options *options, struct storage **ret,
                           struct lh_error *err)
 {
@@ -87,12 +91,19 @@ enum lh_code storage_open(const struct storage_options *options, struct storage 
     storage->arena = lh_arena_new(0);
     storage->is_writable = options->access == STORAGE_WRITE;
     storage->started_ms = lh_clock_unix_ms();
-    pthread_mutex_init(&storage->folders.mutex, NULL);
+    folders_init(&storage->folders);
+    pthread_mutex_init(&storage->buckets_mutex, NULL);
+    storage->cache_bytes_max = options->cache_bytes_max;
+    storage->secrets_path = lh_arena_str(storage->arena, options->secrets_path);
     pthread_mutex_init(&storage->reserve_mutex, NULL);
     gate_init(&storage->gate);
     enum lh_code code = open_folder(storage, options, err);
     if (!code)
-        code = open_primary(storage, options->backend, err);
+        code = open_primary(storage, err);
+    if (!code)
+        code = cache_open(storage, err);
+    if (!code)
+        code = buckets_load(storage, err);
     if (code) {
         storage_close(storage);
         return code;
@@ -105,6 +116,8 @@ void storage_close(struct storage *storage)
 {
     if (!storage)
         return;
+    buckets_close(storage);
+    cache_close(storage);
     if (storage->primary.backend)
         storage->primary.backend->close(&storage->primary);
     if (storage->lock_fd >= 0) {
@@ -114,6 +127,7 @@ void storage_close(struct storage *storage)
         lh_file_abandon(storage->lock_fd);
     }
     folders_release(&storage->folders);
+    pthread_mutex_destroy(&storage->buckets_mutex);
     pthread_mutex_destroy(&storage->reserve_mutex);
     pthread_rwlock_destroy(&storage->gate);
     lh_dir_close(storage->dir);
@@ -157,20 +171,6 @@ enum lh_code storage_announce(struct storage *storage, struct lh_str address, st
 {
     enum lh_code code = storage_check_writable(storage, err);
     return code ? code : layout_write_owner(storage, address, err);
-}
-
-bool storage_has_bucket(struct storage *storage, struct lh_str bucket)
-{
-    return lh_str_equal(bucket, storage->primary.name);
-}
-
-enum lh_code storage_bucket_find(struct storage *storage, struct lh_str name,
-                                 struct storage_bucket **ret, struct lh_error *err)
-{
-    if (!storage_has_bucket(storage, name))
-        return lh_fail(err, LH_NOT_FOUND, "There is no bucket '%.*s'.", LH_ARG(name));
-    *ret = &storage->primary;
-    return LH_OK;
 }
 
 /* --- reading ------------------------------------------------------------------------------------

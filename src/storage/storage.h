@@ -48,9 +48,11 @@ enum storage_access {
 };
 
 struct storage_options {
-    struct lh_str path;    /* of the data folder */
-    struct lh_str backend; /* of the bucket "primary": a row of the table; "" = "local" */
+    struct lh_str path; /* of the data folder */
     enum storage_access access;
+    struct lh_str secrets_path; /* of the file with the keys of stores; absent: where it is looked
+                                   for (secrets.c) */
+    int64_t cache_bytes_max;    /* of remote objects on the local disk; 0 = a preset */
     bool create; /* make the folder and its layout if it is not there; only with STORAGE_WRITE */
 };
 

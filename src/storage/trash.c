@@ -18,10 +18,10 @@ static enum lh_code move_all(struct storage *storage, struct lh_str bucket_name,
         code = storage_key_check(keys[i], err);
     for (size_t i = 0; !code && i < key_count; i++) {
         code = key_copy(keys[i], &key, err);
-        pthread_rwlock_rdlock(&storage->gate);
+        gate_enter(bucket);
         if (!code)
             code = bucket->backend->trash(bucket, key.text, folder, err);
-        pthread_rwlock_unlock(&storage->gate);
+        gate_leave(bucket);
     }
     for (size_t i = 0; !code && i < key_count; i++) {
         /* Neighbours in one folder mostly come one after the other. */
@@ -45,8 +45,7 @@ enum lh_code storage_trash(struct storage *storage, struct lh_str bucket_name,
     return code;
 }
 
-/* The milliseconds that a UUIDv7 begins with. */
-static int64_t time_of(struct lh_str uuid)
+int64_t trash_time(struct lh_str uuid)
 {
     uint8_t bytes[6];
     char hex[13];
@@ -62,46 +61,67 @@ static int64_t time_of(struct lh_str uuid)
 
 #define TRASH_DEPTH_MAX 64
 
-static enum lh_code add_bytes(struct storage *storage, struct lh_str folder, unsigned depth,
+static enum lh_code add_bytes(struct lh_dir *dir, struct lh_str folder, unsigned depth,
                               int64_t *bytes, struct lh_error *err)
 {
     struct lh_arena *arena = lh_arena_new(0);
     struct lh_dir_entry *entries = NULL;
     size_t count = 0;
     enum lh_code code =
-        lh_dir_list(storage->dir, lh_arena_cstr(arena, folder), arena, &entries, &count, err);
+        lh_dir_list(dir, lh_arena_cstr(arena, folder), arena, &entries, &count, err);
     for (size_t i = 0; !code && i < count; i++) {
         if (!entries[i].is_folder)
             *bytes += entries[i].bytes;
         else if (depth < TRASH_DEPTH_MAX)
             code = add_bytes(
-                storage,
-                lh_arena_printf(arena, "%.*s/%.*s", LH_ARG(folder), LH_ARG(entries[i].name)),
+                dir, lh_arena_printf(arena, "%.*s/%.*s", LH_ARG(folder), LH_ARG(entries[i].name)),
                 depth + 1, bytes, err);
     }
     lh_arena_free(arena);
     return code;
 }
 
-enum lh_code storage_trash_sweep(struct storage *storage, int64_t age_ms, int64_t *ret_bytes,
-                                 struct lh_error *err)
+enum lh_code trash_sweep_folder(struct lh_dir *dir, int64_t age_ms, int64_t *bytes,
+                                struct lh_error *err)
 {
     struct lh_arena *arena = lh_arena_new(0);
     struct lh_dir_entry *entries = NULL;
     size_t count = 0;
-    int64_t bytes = 0;
     int64_t now_ms = lh_clock_unix_ms();
-    enum lh_code code = storage_check_writable(storage, err);
-    if (!code && !atomic_load(&storage->backups))
-        code = lh_dir_list(storage->dir, TRASH_FOLDER, arena, &entries, &count, err);
+    enum lh_code code = lh_dir_list(dir, TRASH_FOLDER, arena, &entries, &count, err);
     for (size_t i = 0; !code && i < count; i++) {
         struct lh_str name = entries[i].name;
-        if (!lh_uuid_is_valid(name) || now_ms - time_of(name) < age_ms)
+        if (!lh_uuid_is_valid(name) || now_ms - trash_time(name) < age_ms)
             continue;
         struct lh_str path = lh_arena_printf(arena, TRASH_FOLDER "/%.*s", LH_ARG(name));
-        code = add_bytes(storage, path, 0, &bytes, err);
+        code = add_bytes(dir, path, 0, bytes, err);
         if (!code)
-            code = lh_dir_remove_tree(storage->dir, lh_arena_cstr(arena, path), err);
+            code = lh_dir_remove_tree(dir, lh_arena_cstr(arena, path), err);
+    }
+    lh_arena_free(arena);
+    return code;
+}
+
+/* One bucket that does not answer keeps no other from being swept; the first error is told. */
+enum lh_code storage_trash_sweep(struct storage *storage, int64_t age_ms, int64_t *ret_bytes,
+                                 struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_str *names = NULL;
+    size_t count = 0;
+    int64_t bytes = 0;
+    enum lh_code code = storage_check_writable(storage, err);
+    if (!code && !atomic_load(&storage->backups))
+        storage_bucket_names(storage, arena, &names, &count);
+    for (size_t i = 0; i < count; i++) {
+        struct storage_bucket *bucket = NULL;
+        struct lh_error own = LH_ERROR_NONE;
+        enum lh_code each = storage_bucket_find(storage, names[i], &bucket, &own);
+        if (!each)
+            each = bucket->backend->sweep(bucket, age_ms, &bytes, &own);
+        if (each && !code && err)
+            *err = own;
+        code = code ? code : each;
     }
     lh_arena_free(arena);
     if (!code && ret_bytes)

@@ -7,29 +7,38 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "storage/buckets.h"
 #include "storage/storage.h"
 #include "support/temp_lake.h"
 
 struct fixture {
     struct temp_lake lake;
+    struct temp_lake place;
     struct storage *storage;
     struct lh_arena *arena;
 };
 
-static const char *backend; /* the row under test */
+/* Where the objects are: the data folder itself, or a folder that may be another disk. */
+static const char *const places[] = {"primary", "elsewhere"};
+static struct lh_str bucket; /* under test */
 
 static int set_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
+    temp_lake_make(&fixture->place); /* both look at what is open now */
     temp_lake_make(&fixture->lake);
     fixture->arena = lh_arena_new(0);
     struct lh_error err = LH_ERROR_NONE;
-    struct storage_options options = {.path = temp_lake_path(&fixture->lake),
-                                      .backend = lh_str_of(backend),
-                                      .access = STORAGE_WRITE,
-                                      .create = true};
+    struct storage_options options = {
+        .path = temp_lake_path(&fixture->lake), .access = STORAGE_WRITE, .create = true};
     if (storage_open(&options, &fixture->storage, &err) != LH_OK)
         fail_msg("%s", err.message);
+    if (!lh_str_equal(bucket, STORAGE_PRIMARY)) {
+        const struct storage_bucket_options added = {.name = bucket,
+                                                     .root = temp_lake_path(&fixture->place)};
+        if (storage_bucket_add(fixture->storage, &added, &err) != LH_OK)
+            fail_msg("%s", err.message);
+    }
     *state = fixture;
     return 0;
 }
@@ -40,6 +49,7 @@ static int tear_down(void **state)
     storage_close(fixture->storage);
     lh_arena_free(fixture->arena);
     temp_lake_remove(&fixture->lake);
+    temp_lake_remove(&fixture->place);
     free(fixture);
     return 0;
 }
@@ -47,15 +57,14 @@ static int tear_down(void **state)
 static enum lh_code put(struct fixture *fixture, const char *key, const char *text)
 {
     struct lh_error err = LH_ERROR_NONE;
-    return storage_put_exclusive(fixture->storage, STORAGE_PRIMARY, lh_str_of(key), lh_str_of(text),
-                                 &err);
+    return storage_put_exclusive(fixture->storage, bucket, lh_str_of(key), lh_str_of(text), &err);
 }
 
 static void then_holds(struct fixture *fixture, const char *key, const char *text)
 {
     struct lh_error err = LH_ERROR_NONE;
     struct lh_str bytes = {0};
-    enum lh_code code = storage_get(fixture->storage, STORAGE_PRIMARY, lh_str_of(key), 1 << 20,
+    enum lh_code code = storage_get(fixture->storage, bucket, lh_str_of(key), 1 << 20,
                                     fixture->arena, &bytes, &err);
     if (code)
         fail_msg("%s: %s", key, err.message);
@@ -65,7 +74,7 @@ static void then_holds(struct fixture *fixture, const char *key, const char *tex
 static enum lh_code look(struct fixture *fixture, const char *key)
 {
     struct storage_info info;
-    return storage_info(fixture->storage, STORAGE_PRIMARY, lh_str_of(key), &info, NULL);
+    return storage_info(fixture->storage, bucket, lh_str_of(key), &info, NULL);
 }
 
 static struct storage_staged *staged_with(struct fixture *fixture, const char *text)
@@ -99,25 +108,23 @@ static void a_replacing_put_takes_the_place_of_the_other_and_readers_keep_theirs
     int fd = -1;
     const char *const texts[] = {"first", "second and longer", ""};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        assert_int_equal(storage_put_replacing(fixture->storage, STORAGE_PRIMARY, lh_lit("r/head"),
+        assert_int_equal(storage_put_replacing(fixture->storage, bucket, lh_lit("r/head"),
                                                lh_str_of(texts[i]), NULL),
                          LH_OK);
         then_holds(fixture, "r/head", texts[i]);
         if (i == 0)
             assert_int_equal(
-                storage_open_file(fixture->storage, STORAGE_PRIMARY, lh_lit("r/head"), &fd, NULL),
-                LH_OK);
+                storage_open_file(fixture->storage, bucket, lh_lit("r/head"), &fd, NULL), LH_OK);
     }
     assert_int_equal(lh_file_read_at(fd, bytes, sizeof bytes, 0, &count, NULL), LH_OK);
     assert_int_equal(count, 5);
     assert_memory_equal(bytes, "first", 5);
     lh_file_abandon(fd);
+    assert_int_equal(storage_open_file(fixture->storage, bucket, lh_lit("r/nosuch"), &fd, NULL),
+                     LH_NOT_FOUND);
     assert_int_equal(
-        storage_open_file(fixture->storage, STORAGE_PRIMARY, lh_lit("r/nosuch"), &fd, NULL),
-        LH_NOT_FOUND);
-    assert_int_equal(storage_put_replacing(fixture->storage, STORAGE_PRIMARY, lh_lit("_lock"),
-                                           lh_lit("x"), NULL),
-                     LH_INVALID);
+        storage_put_replacing(fixture->storage, bucket, lh_lit("_lock"), lh_lit("x"), NULL),
+        LH_INVALID);
 }
 
 static void a_missing_object_is_not_found(void **state)
@@ -129,15 +136,14 @@ static void a_missing_object_is_not_found(void **state)
     const char *const keys[] = {"a/2", "b/1", "a", "a/1/below"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         assert_int_equal(look(fixture, keys[i]), LH_NOT_FOUND);
-    assert_int_equal(storage_get(fixture->storage, STORAGE_PRIMARY, lh_lit("a/2"), 10,
-                                 fixture->arena, &bytes, NULL),
+    assert_int_equal(
+        storage_get(fixture->storage, bucket, lh_lit("a/2"), 10, fixture->arena, &bytes, NULL),
+        LH_NOT_FOUND);
+    assert_int_equal(storage_sum(fixture->storage, bucket, lh_lit("a/2"), NULL, &sum, NULL),
                      LH_NOT_FOUND);
     assert_int_equal(
-        storage_sum(fixture->storage, STORAGE_PRIMARY, lh_lit("a/2"), NULL, &sum, NULL),
+        storage_object_path(fixture->storage, bucket, lh_lit("a/2"), fixture->arena, &bytes, NULL),
         LH_NOT_FOUND);
-    assert_int_equal(storage_object_path(fixture->storage, STORAGE_PRIMARY, lh_lit("a/2"),
-                                         fixture->arena, &bytes, NULL),
-                     LH_NOT_FOUND);
 }
 
 static void an_object_over_the_callers_limit_is_refused(void **state)
@@ -145,12 +151,11 @@ static void an_object_over_the_callers_limit_is_refused(void **state)
     struct fixture *fixture = *state;
     struct lh_str bytes;
     assert_int_equal(put(fixture, "k", "12345"), LH_OK);
-    assert_int_equal(storage_get(fixture->storage, STORAGE_PRIMARY, lh_lit("k"), 4, fixture->arena,
-                                 &bytes, NULL),
-                     LH_TOO_LARGE);
-    assert_int_equal(storage_get(fixture->storage, STORAGE_PRIMARY, lh_lit("k"), 5, fixture->arena,
-                                 &bytes, NULL),
-                     LH_OK);
+    assert_int_equal(
+        storage_get(fixture->storage, bucket, lh_lit("k"), 4, fixture->arena, &bytes, NULL),
+        LH_TOO_LARGE);
+    assert_int_equal(
+        storage_get(fixture->storage, bucket, lh_lit("k"), 5, fixture->arena, &bytes, NULL), LH_OK);
 }
 
 static void a_staged_file_appears_only_when_it_is_published(void **state)
@@ -161,13 +166,13 @@ static void a_staged_file_appears_only_when_it_is_published(void **state)
     struct storage_staged *staged = staged_with(fixture, "abc");
     assert_int_equal(storage_staged_seal(staged, &sum, NULL), LH_OK);
     assert_int_equal(look(fixture, "datasets/d/x.data"), LH_NOT_FOUND);
-    assert_int_equal(
-        storage_staged_publish(staged, STORAGE_PRIMARY, lh_lit("datasets/d/x.data"), NULL), LH_OK);
+    assert_int_equal(storage_staged_publish(staged, bucket, lh_lit("datasets/d/x.data"), NULL),
+                     LH_OK);
     storage_staged_discard(staged);
     then_holds(fixture, "datasets/d/x.data", "abc");
-    assert_int_equal(storage_sum(fixture->storage, STORAGE_PRIMARY, lh_lit("datasets/d/x.data"),
-                                 NULL, &found, NULL),
-                     LH_OK);
+    assert_int_equal(
+        storage_sum(fixture->storage, bucket, lh_lit("datasets/d/x.data"), NULL, &found, NULL),
+        LH_OK);
     assert_int_equal(sum.bytes, 3);
     assert_memory_equal(&sum.sha256, &found.sha256, sizeof sum.sha256);
 }
@@ -178,10 +183,9 @@ static void a_taken_key_is_not_published_over(void **state)
     assert_int_equal(put(fixture, "a/1", "old"), LH_OK);
     struct storage_staged *staged = staged_with(fixture, "new");
     assert_int_equal(storage_staged_seal(staged, NULL, NULL), LH_OK);
-    assert_int_equal(storage_staged_publish(staged, STORAGE_PRIMARY, lh_lit("a/1"), NULL),
-                     LH_EXISTS);
+    assert_int_equal(storage_staged_publish(staged, bucket, lh_lit("a/1"), NULL), LH_EXISTS);
     /* It may still go elsewhere. */
-    assert_int_equal(storage_staged_publish(staged, STORAGE_PRIMARY, lh_lit("a/2"), NULL), LH_OK);
+    assert_int_equal(storage_staged_publish(staged, bucket, lh_lit("a/2"), NULL), LH_OK);
     storage_staged_discard(staged);
     then_holds(fixture, "a/1", "old");
     then_holds(fixture, "a/2", "new");
@@ -197,7 +201,7 @@ static void several_files_are_published_together(void **state)
         targets[i] = (struct storage_target){staged_with(fixture, keys[i]), lh_str_of(keys[i])};
         assert_int_equal(storage_staged_seal(targets[i].staged, NULL, NULL), LH_OK);
     }
-    assert_int_equal(storage_publish(fixture->storage, STORAGE_PRIMARY, targets, 5, NULL), LH_OK);
+    assert_int_equal(storage_publish(fixture->storage, bucket, targets, 5, NULL), LH_OK);
     for (int i = 0; i < 5; i++) {
         storage_staged_discard(targets[i].staged);
         then_holds(fixture, keys[i], keys[i]);
@@ -212,9 +216,9 @@ static void the_list_is_in_byte_order_and_knows_its_folders(void **state)
     const char *const keys[] = {"l/b", "l/a/1", "l/\xc3\xa9", "l/B", "l/10", "l/9", "other"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         assert_int_equal(put(fixture, keys[i], "xy"), LH_OK);
-    assert_int_equal(storage_list(fixture->storage, STORAGE_PRIMARY, lh_lit("l"), fixture->arena,
-                                  &entries, &count, NULL),
-                     LH_OK);
+    assert_int_equal(
+        storage_list(fixture->storage, bucket, lh_lit("l"), fixture->arena, &entries, &count, NULL),
+        LH_OK);
     const char *const expected[] = {"l/10", "l/9", "l/B", "l/a", "l/b", "l/\xc3\xa9"};
     assert_int_equal(count, 6);
     for (size_t i = 0; i < count; i++) {
@@ -232,13 +236,13 @@ static void the_whole_bucket_lists_without_the_layouts_own_names(void **state)
     struct storage_entry *entries = NULL;
     size_t count = 0;
     assert_int_equal(put(fixture, "a", "x"), LH_OK);
-    assert_int_equal(storage_list(fixture->storage, STORAGE_PRIMARY, lh_lit(""), fixture->arena,
-                                  &entries, &count, NULL),
-                     LH_OK);
+    assert_int_equal(
+        storage_list(fixture->storage, bucket, lh_lit(""), fixture->arena, &entries, &count, NULL),
+        LH_OK);
     assert_int_equal(count, 1);
     assert_true(lh_str_equal(entries[0].key, lh_lit("a")));
-    assert_int_equal(storage_list(fixture->storage, STORAGE_PRIMARY, lh_lit("no/such"),
-                                  fixture->arena, &entries, &count, NULL),
+    assert_int_equal(storage_list(fixture->storage, bucket, lh_lit("no/such"), fixture->arena,
+                                  &entries, &count, NULL),
                      LH_OK);
     assert_int_equal(count, 0);
 }
@@ -266,11 +270,10 @@ static void a_walk_visits_every_object_and_ends_when_told(void **state)
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         assert_int_equal(put(fixture, keys[i], ""), LH_OK);
     struct seen all = {0};
-    assert_int_equal(storage_walk(fixture->storage, STORAGE_PRIMARY, lh_lit(""), note, &all, NULL),
-                     LH_OK);
+    assert_int_equal(storage_walk(fixture->storage, bucket, lh_lit(""), note, &all, NULL), LH_OK);
     assert_string_equal(all.text, " w/a/0 w/a/1 w/a/b/2 w/c");
     struct seen two = {.stop_after = 2};
-    assert_int_equal(storage_walk(fixture->storage, STORAGE_PRIMARY, lh_lit("w"), note, &two, NULL),
+    assert_int_equal(storage_walk(fixture->storage, bucket, lh_lit("w"), note, &two, NULL),
                      LH_CANCELLED);
     assert_int_equal(two.count, 2);
 }
@@ -282,7 +285,7 @@ static void trashed_objects_are_gone_and_missing_ones_are_fine(void **state)
     assert_int_equal(put(fixture, "d/2", "two"), LH_OK);
     const struct lh_str keys[] = {LH_LIT("d/1"), LH_LIT("d/never"), LH_LIT("nowhere/1")};
     for (int i = 0; i < 2; i++)
-        assert_int_equal(storage_trash(fixture->storage, STORAGE_PRIMARY, keys, 3, NULL), LH_OK);
+        assert_int_equal(storage_trash(fixture->storage, bucket, keys, 3, NULL), LH_OK);
     assert_int_equal(look(fixture, "d/1"), LH_NOT_FOUND);
     then_holds(fixture, "d/2", "two");
     assert_int_equal(put(fixture, "d/1", "again"), LH_OK);
@@ -314,15 +317,13 @@ static void hostile_keys_are_refused_everywhere(void **state)
             fail_msg("key %zu was not refused", i);
         assert_true(err.message[0] != '\0');
         assert_int_equal(
-            storage_put_exclusive(fixture->storage, STORAGE_PRIMARY, keys[i], lh_lit("x"), NULL),
+            storage_put_exclusive(fixture->storage, bucket, keys[i], lh_lit("x"), NULL),
             LH_INVALID);
-        assert_int_equal(storage_get(fixture->storage, STORAGE_PRIMARY, keys[i], 10, fixture->arena,
-                                     &bytes, NULL),
-                         LH_INVALID);
-        assert_int_equal(storage_info(fixture->storage, STORAGE_PRIMARY, keys[i], &info, NULL),
-                         LH_INVALID);
-        assert_int_equal(storage_trash(fixture->storage, STORAGE_PRIMARY, &keys[i], 1, NULL),
-                         LH_INVALID);
+        assert_int_equal(
+            storage_get(fixture->storage, bucket, keys[i], 10, fixture->arena, &bytes, NULL),
+            LH_INVALID);
+        assert_int_equal(storage_info(fixture->storage, bucket, keys[i], &info, NULL), LH_INVALID);
+        assert_int_equal(storage_trash(fixture->storage, bucket, &keys[i], 1, NULL), LH_INVALID);
     }
     const struct lh_str fine[] = {
         LH_LIT("a"),
@@ -337,24 +338,24 @@ static void hostile_keys_are_refused_everywhere(void **state)
     };
     for (size_t i = 0; i < sizeof fine / sizeof fine[0]; i++)
         assert_int_equal(
-            storage_put_exclusive(fixture->storage, STORAGE_PRIMARY, fine[i], lh_lit("x"), NULL),
-            LH_OK);
+            storage_put_exclusive(fixture->storage, bucket, fine[i], lh_lit("x"), NULL), LH_OK);
 }
 
 static void an_unknown_bucket_is_not_found(void **state)
 {
     struct fixture *fixture = *state;
     struct storage_info info;
-    assert_int_equal(storage_info(fixture->storage, lh_lit("elsewhere"), lh_lit("a"), &info, NULL),
+    assert_int_equal(storage_info(fixture->storage, lh_lit("nowhere"), lh_lit("a"), &info, NULL),
                      LH_NOT_FOUND);
-    assert_false(storage_has_bucket(fixture->storage, lh_lit("elsewhere")));
+    assert_false(storage_has_bucket(fixture->storage, lh_lit("nowhere")));
     assert_true(storage_has_bucket(fixture->storage, STORAGE_PRIMARY));
 }
 
 int main(void)
 {
     int failed = 0;
-    for (size_t i = 0; (backend = storage_backend_name(i)); i++) {
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        bucket = lh_str_of(places[i]);
         const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(what_is_put_can_be_got, set_up, tear_down),
             cmocka_unit_test_setup_teardown(a_second_put_of_a_key_loses_and_changes_nothing, set_up,
@@ -381,7 +382,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(hostile_keys_are_refused_everywhere, set_up, tear_down),
             cmocka_unit_test_setup_teardown(an_unknown_bucket_is_not_found, set_up, tear_down),
         };
-        print_message("backend %s\n", backend);
+        print_message("bucket %s\n", places[i]);
         failed += cmocka_run_group_tests(tests, NULL, NULL);
     }
     return failed;
