@@ -398,23 +398,24 @@ static struct lh_str wanted_by(struct call *call)
     return text;
 }
 
+/* One of the dataset, then one of each key, unless they are many. */
 static struct catalog_event *events_of(struct call *call, const struct tombstone_record *record,
                                        size_t *ret_count)
 {
-    size_t count = record->key_count <= EVENTS_MAX ? record->key_count : 1;
+    size_t count = record->key_count <= EVENTS_MAX ? record->key_count : 0;
     struct lh_str action = call->is_lift ? lh_lit("lift") : lh_lit("tombstone");
     struct catalog_event *events = lh_arena_array(call->arena, count + 1, sizeof *events);
     events[0] = (struct catalog_event){
         .entity = call->ret->name, .action = action, .detail = json_text(call, record, true)};
     struct lh_str who = wanted_by(call);
-    for (size_t i = 0; record->key_count <= EVENTS_MAX && i < record->key_count; i++)
-        events[i] = (struct catalog_event){
+    for (size_t i = 0; i < count; i++)
+        events[i + 1] = (struct catalog_event){
             .entity = lh_arena_printf(call->arena, "%.*s/%.*s", LH_ARG(call->ret->name),
                                       LH_ARG(lh_str_head(record->keys[i].text, 4096))),
             .action = action,
             .detail = who,
         };
-    *ret_count = count;
+    *ret_count = count + 1;
     return events;
 }
 

@@ -98,12 +98,51 @@ struct hiding {
     size_t first; /* object of the first file */
 };
 
+/* As a scan gives them: rows of one file, one after the other. Every one is looked at, for what is
+ * taken for a row that it is not would be shown. No branch, so that the compiler does many at once.
+ */
+static bool is_run(const uint64_t *files, const int64_t *rows, size_t count)
+{
+    uint64_t differs = 0;
+    for (size_t i = 0; i < count; i++)
+        differs |= (files[i] ^ files[0]) | ((uint64_t)rows[i] ^ ((uint64_t)rows[0] + i));
+    return differs == 0;
+}
+
+/* All of them stay but for the bits that are set, of which there are few. */
+static void keep_run(const struct catalog_rows *hidden, uint64_t first, size_t count, bool *ret)
+{
+    memset(ret, true, count);
+    for (uint64_t row = first, end = first + count; hidden && row < end;) {
+        size_t page = (size_t)(row / CATALOG_ROWS_PER_PAGE);
+        const uint64_t *words = page < hidden->page_count ? hidden->pages[page] : NULL;
+        uint64_t page_end = (uint64_t)(page + 1) * CATALOG_ROWS_PER_PAGE;
+        if (!words) {
+            row = page_end;
+            continue;
+        }
+        uint64_t word_start = row & ~UINT64_C(63);
+        uint64_t bits = words[row % CATALOG_ROWS_PER_PAGE / 64] >> (row % 64) << (row % 64);
+        for (; bits; bits &= bits - 1) {
+            uint64_t at = word_start + (unsigned)__builtin_ctzll(bits);
+            if (at < end)
+                ret[at - first] = false;
+        }
+        row = word_start + 64;
+    }
+}
+
 static void keep(const void *context, const uint64_t *files, const int64_t *rows, size_t count,
                  bool *ret)
 {
     const struct hiding *hiding = context;
     const struct catalog_rows *hidden = NULL;
     uint64_t file = UINT64_MAX;
+    if (is_run(files, rows, count)) {
+        hidden = catalog_hidden_of(hiding->hidden, hiding->first + (size_t)files[0]);
+        keep_run(hidden, (uint64_t)rows[0], count, ret);
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
         if (files[i] != file) {
             file = files[i];
