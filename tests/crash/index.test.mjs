@@ -177,7 +177,8 @@ test(`an index is made anew while the server is killed ${killCount} times: the o
   const patience = new Patience(folder.path);
   for (; killed < killCount; killed++) {
     await patience.grant();
-    await sleep(next() * tookMs * (next() < 0.75 ? 0.01 : 0.1));
+    const [usual, long] = isLong ? [0.01, 0.1] : [0.04, 0.25];
+    await sleep(next() * tookMs * (next() < 0.75 ? usual : long));
     if ((await lake.get(`/jobs/${job}`)).body.state === 'succeeded') break;
     await server.kill();
     const [id] = readdirSync(join(folder.path, '_catalog', 'indexes'));
