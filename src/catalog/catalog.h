@@ -118,8 +118,7 @@ enum lh_code catalog_versions(struct catalog *catalog, const struct catalog_data
                               int64_t before, size_t limit, struct lh_arena *arena,
                               struct catalog_version **ret, size_t *ret_count,
                               struct lh_error *err) LH_MUST_USE;
-/* Everything committed after `sequence`, in order of sequence, at most `limit`: what followers
- * drain. */
+/* Everything committed after `sequence`, in its order, at most `limit`: for followers. */
 enum lh_code catalog_changes(struct catalog *catalog, uint64_t sequence, size_t limit,
                              struct lh_arena *arena, struct catalog_version **ret,
                              size_t *ret_count, struct lh_error *err) LH_MUST_USE;
@@ -131,33 +130,21 @@ void catalog_set_drained(struct catalog *catalog, uint64_t sequence);
 /* --- writing */
 
 enum catalog_action {
-    CATALOG_CREATE,    /* `name`, `set` with columns, objects */
-    CATALOG_APPEND,    /* objects; `set` may carry lineage, and columns if some were added */
-    CATALOG_UPSERT,    /* as APPEND, with `tombstones` of the rows that are replaced */
-    CATALOG_REPLACE,   /* objects; all earlier ones go */
-    CATALOG_REWRITE,   /* objects instead of `removed`: compaction */
-    CATALOG_UPDATE,    /* `set` only */
-    CATALOG_RENAME,    /* `name`; LH_EXISTS */
-    CATALOG_DROP,      /* LH_CONFLICT with the dependents unless `cascade` */
-    CATALOG_EXPIRE,    /* `retain_from`: see retention.h; of a dropped dataset all objects go */
-    CATALOG_UNDO,      /* as REWRITE, with `name`; of a dropped dataset, too. For catalog_undo */
-    CATALOG_TOMBSTONE, /* `tombstones`: see catalog/tombstones.h */
-    CATALOG_LIFT,      /* `tombstones`, or `tombstones_removed` when none is left */
-    CATALOG_FOLD       /* `tombstones` that say what the `tombstones_removed` said */
-};
-
-enum catalog_set_bit {
-    CATALOG_SET_DESCRIPTION = 1,
-    CATALOG_SET_OWNER = 2,
-    CATALOG_SET_SENSITIVITY = 4,
-    CATALOG_SET_TAGS = 8,
-    CATALOG_SET_COLUMNS = 16,
-    CATALOG_SET_LINEAGE = 32,
-    CATALOG_SET_FRESHNESS = 64,
-    CATALOG_SET_EMBEDDED_AT = 128,
-    CATALOG_SET_STALE_SINCE = 256,
-    CATALOG_SET_REFRESH = 512,
-    CATALOG_SET_SCHEMAS = 1024 /* of files that lack some of the columns */
+    CATALOG_CREATE,     /* `name`, `set` with columns, objects */
+    CATALOG_APPEND,     /* objects; `set` may carry lineage, and columns if some were added */
+    CATALOG_UPSERT,     /* as APPEND, with `tombstones` of the rows that are replaced */
+    CATALOG_REPLACE,    /* objects; all earlier ones go */
+    CATALOG_REWRITE,    /* objects instead of `removed`: compaction */
+    CATALOG_UPDATE,     /* `set` only */
+    CATALOG_RENAME,     /* `name`; LH_EXISTS */
+    CATALOG_DROP,       /* LH_CONFLICT with the dependents unless `cascade` */
+    CATALOG_EXPIRE,     /* `retain_from`: see retention.h; of a dropped dataset all objects go */
+    CATALOG_UNDO,       /* as REWRITE, with `name`; of a dropped dataset, too. For catalog_undo */
+    CATALOG_TOMBSTONE,  /* `tombstones`: see catalog/tombstones.h */
+    CATALOG_LIFT,       /* `tombstones`, or `tombstones_removed` when none is left */
+    CATALOG_FOLD,       /* `tombstones` that say what the `tombstones_removed` said */
+    CATALOG_QUARANTINE, /* `removed`, `set`: see catalog/repair.h */
+    CATALOG_RESYNC      /* the `removed` anew, with other row counts */
 };
 
 struct catalog_change {

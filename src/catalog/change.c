@@ -109,6 +109,8 @@ static enum lh_code check_shape(const struct catalog_change *change, struct lh_e
         [CATALOG_TOMBSTONE] = {false, false, false, false, true},
         [CATALOG_LIFT] = {false, false, false, false, true},
         [CATALOG_FOLD] = {false, false, false, false, true},
+        [CATALOG_QUARANTINE] = {false, false, true, true, false},
+        [CATALOG_RESYNC] = {false, true, true, false, false},
     };
     if ((unsigned)change->action >= sizeof rows / sizeof rows[0])
         return lh_fail(err, LH_INVALID, "There is no such change of a dataset.");
@@ -120,7 +122,7 @@ static enum lh_code check_shape(const struct catalog_change *change, struct lh_e
         (change->set_bits && !rows[change->action].takes_set) ||
         ((change->tombstone_count || change->tombstone_removed_count) &&
          !rows[change->action].takes_tombstones) ||
-        (change->set_bits & ~(uint32_t)(2 * CATALOG_SET_SCHEMAS - 1)))
+        (change->set_bits & ~(uint32_t)(2 * CATALOG_SET_QUARANTINED - 1)))
         return lh_fail(err, LH_INVALID, "This kind of change cannot carry what was given with it.");
     if (change->action == CATALOG_UPDATE && !change->set_bits)
         return lh_fail(err, LH_INVALID, "Nothing is to be changed.");
@@ -229,7 +231,7 @@ static enum lh_code check_files(const struct dataset_state *state,
 {
     for (size_t i = 0; i < change->object_count; i++) {
         struct lh_str key = change->objects[i].key;
-        bool is_there = state && is_live(&state->view, key);
+        bool is_there = state && is_live(&state->view, key) && change->action != CATALOG_RESYNC;
         for (size_t k = 0; k < manifest->added.count && !is_there; k++)
             is_there = lh_str_equal(manifest->added.items[k].key, key);
         for (size_t k = 0; k < i && !is_there; k++)
@@ -427,7 +429,8 @@ static void add_commit(const struct dataset_state *state, const struct catalog_c
         [CATALOG_RENAME] = "rename",   [CATALOG_DROP] = "drop",
         [CATALOG_EXPIRE] = "expire",   [CATALOG_UNDO] = "undo",
         [CATALOG_LIFT] = "lift",       [CATALOG_TOMBSTONE] = "tombstone",
-        [CATALOG_FOLD] = "fold"};
+        [CATALOG_FOLD] = "fold",       [CATALOG_QUARANTINE] = "quarantine",
+        [CATALOG_RESYNC] = "resync"};
     struct catalog_commit_info *commits =
         lh_arena_array(arena, manifest->commit_count + 1, sizeof *commits);
     for (size_t i = 0; i < manifest->commit_count; i++)
@@ -513,6 +516,8 @@ enum lh_code change_merge(const struct catalog_snapshot *snapshot,
     if (code)
         return code;
     merge_set(change, manifest);
+    if (change->action == CATALOG_REPLACE && state && state->view.quarantined_files)
+        manifest->set_bits |= CATALOG_SET_QUARANTINED; /* to none: those files went with the rest */
     if (change->object_count)
         add_objects(change, schema, arena, manifest);
     if (change->tombstone_count || change->tombstone_removed_count)

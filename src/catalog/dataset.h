@@ -141,9 +141,27 @@ struct catalog_dataset {
     size_t object_count;
     const struct catalog_object *const *tombstones; /* see catalog/tombstones.h; in their order */
     size_t tombstone_count;
-    uint64_t tombstone_stamp; /* another one whenever they change; 0 = there are none */
-    int64_t row_count;        /* of the objects, hidden rows too */
+    uint64_t tombstone_stamp;  /* another one whenever they change; 0 = there are none */
+    int64_t quarantined_files; /* damaged ones that were set aside; 0 = none */
+    int64_t quarantined_rows;  /* in them */
+    int64_t row_count;         /* of the objects, hidden rows too */
     int64_t byte_count;
+};
+
+/* Members of it that a change sets. */
+enum catalog_set_bit {
+    CATALOG_SET_DESCRIPTION = 1,
+    CATALOG_SET_OWNER = 2,
+    CATALOG_SET_SENSITIVITY = 4,
+    CATALOG_SET_TAGS = 8,
+    CATALOG_SET_COLUMNS = 16,
+    CATALOG_SET_LINEAGE = 32,
+    CATALOG_SET_FRESHNESS = 64,
+    CATALOG_SET_EMBEDDED_AT = 128,
+    CATALOG_SET_STALE_SINCE = 256,
+    CATALOG_SET_REFRESH = 512,
+    CATALOG_SET_SCHEMAS = 1024, /* of files that lack some of the columns */
+    CATALOG_SET_QUARANTINED = 2048
 };
 
 /* Shares a dataset beyond its snapshot's life. Any thread; NULL is fine for unref. */

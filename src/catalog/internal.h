@@ -71,6 +71,10 @@ void trust_release(struct trust *trust);
 enum lh_code trust_note(struct catalog *catalog, const struct catalog_object *object,
                         struct lh_error *err) LH_MUST_USE;
 
+/* As catalog_ensure_verified, and reads the file whatever is known of it. */
+enum lh_code trust_recheck(struct catalog *catalog, const struct catalog_object *object,
+                           const struct lh_cancel *cancel, struct lh_error *err) LH_MUST_USE;
+
 /* --- fulfilled.c */
 
 struct fulfilled_entry;
@@ -180,6 +184,7 @@ struct catalog {
 
 void catalog_add_problem(struct catalog *catalog, struct lh_str dataset_id, struct lh_str name,
                          struct lh_str what);
+void catalog_drop_problems(struct catalog *catalog, struct lh_str dataset_id);
 /* Makes a new state what readers see. Takes over the reference in slot->head.state's stead. */
 void catalog_show(struct catalog *catalog, size_t place, struct dataset_state *state,
                   uint64_t sequence, int64_t time_ms);

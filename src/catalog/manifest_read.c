@@ -249,6 +249,7 @@ static uint32_t bits_of(const json_t *set)
         {"lineage", CATALOG_SET_LINEAGE},
         {"name", MANIFEST_SET_NAME},
         {"owner", CATALOG_SET_OWNER},
+        {"quarantined", CATALOG_SET_QUARANTINED},
         {"retained_version", MANIFEST_SET_RETAINED},
         {"schemas", CATALOG_SET_SCHEMAS},
         {"sensitivity", CATALOG_SET_SENSITIVITY},
@@ -290,6 +291,10 @@ static void get_set(struct reader *reader, const json_t *root, struct manifest *
         get_lineage(reader, set, &ret->lineage);
     ret->name = get_text(reader, set, "name", false);
     ret->owner = get_text(reader, set, "owner", false);
+    if (bits & CATALOG_SET_QUARANTINED) {
+        ret->quarantined_files = get_int(reader, member(set, "quarantined"), "files", 0);
+        ret->quarantined_rows = get_int(reader, member(set, "quarantined"), "rows", 0);
+    }
     if (bits & MANIFEST_SET_RETAINED)
         ret->retained_version = get_int(reader, set, "retained_version", 1);
     if (bits & CATALOG_SET_SCHEMAS)

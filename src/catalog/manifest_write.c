@@ -202,6 +202,15 @@ static void put_set(struct lh_json *json, uint32_t bits, const struct catalog_da
         lh_json_put_str(json, "name", set->name);
     if (bits & CATALOG_SET_OWNER)
         lh_json_put_str(json, "owner", set->owner);
+    /* Likewise of nothing set aside; a change may say that nothing is any more. */
+    if ((bits & CATALOG_SET_QUARANTINED) &&
+        (set->quarantined_files || !(bits & MANIFEST_SET_RETAINED))) {
+        lh_json_key(json, "quarantined");
+        lh_json_object(json);
+        lh_json_put_int(json, "files", set->quarantined_files);
+        lh_json_put_int(json, "rows", set->quarantined_rows);
+        lh_json_object_end(json);
+    }
     /* Nothing expired yet: a checkpoint has the bytes it always had. */
     if ((bits & MANIFEST_SET_RETAINED) && set->retained_version)
         lh_json_put_int(json, "retained_version", set->retained_version);

@@ -30,6 +30,53 @@ void catalog_add_problem(struct catalog *catalog, struct lh_str dataset_id, stru
     pthread_mutex_unlock(&catalog->problem_mutex);
 }
 
+void catalog_drop_problems(struct catalog *catalog, struct lh_str dataset_id)
+{
+    pthread_mutex_lock(&catalog->problem_mutex);
+    for (struct problem **link = &catalog->problems; *link;) {
+        struct problem *problem = *link;
+        if (!lh_str_equal(lh_str_of(problem->dataset_id), dataset_id)) {
+            link = &problem->next;
+            continue;
+        }
+        *link = problem->next;
+        free(problem->dataset_id);
+        free(problem->name);
+        free(problem->what);
+        free(problem);
+    }
+    pthread_mutex_unlock(&catalog->problem_mutex);
+}
+
+/* What was set aside is told until it is back, or given up. */
+static void add_quarantined(struct catalog *catalog, struct lh_arena *arena,
+                            struct catalog_problem **list, size_t *count)
+{
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
+    size_t more = 0;
+    for (size_t i = 0; i < snapshot->item_count; i++)
+        more += snapshot->items[i]->view.quarantined_files && !snapshot->items[i]->view.is_deleted;
+    if (more) {
+        struct catalog_problem *grown = lh_arena_array(arena, *count + more + 2, sizeof *grown);
+        memcpy(grown, *list, *count * sizeof *grown);
+        *list = grown;
+    }
+    for (size_t i = 0; more && i < snapshot->item_count; i++) {
+        const struct catalog_dataset *view = &snapshot->items[i]->view;
+        if (view->quarantined_files && !view->is_deleted)
+            (*list)[(*count)++] = (struct catalog_problem){
+                .dataset_id = lh_arena_str(arena, view->id),
+                .name = lh_arena_str(arena, view->name),
+                .what = lh_arena_printf(arena,
+                                        "%lld damaged files with %lld rows are set aside: "
+                                        "statements do not see them.",
+                                        (long long)view->quarantined_files,
+                                        (long long)view->quarantined_rows),
+            };
+    }
+    catalog_snapshot_unref(snapshot);
+}
+
 void catalog_problems(struct catalog *catalog, struct lh_arena *arena, struct catalog_problem **ret,
                       size_t *ret_count)
 {
@@ -46,6 +93,7 @@ void catalog_problems(struct catalog *catalog, struct lh_arena *arena, struct ca
             .what = lh_arena_str(arena, lh_str_of(at->what)),
         };
     pthread_mutex_unlock(&catalog->problem_mutex);
+    add_quarantined(catalog, arena, &list, &count);
     if (!catalog_is_writable(catalog))
         list[count++].what = lh_lit("Writing has stopped; restart the server to recover.");
     *ret = list;

@@ -91,6 +91,10 @@ static void set_numbers(uint32_t bits, const struct catalog_dataset *set,
         to->freshness_max_age_s = set->freshness_max_age_s;
     if (bits & CATALOG_SET_EMBEDDED_AT)
         to->last_embedded_at_ms = set->last_embedded_at_ms;
+    if (bits & CATALOG_SET_QUARANTINED) {
+        to->quarantined_files = set->quarantined_files;
+        to->quarantined_rows = set->quarantined_rows;
+    }
     if (bits & CATALOG_SET_STALE_SINCE)
         to->embedding_stale_since_ms = set->embedding_stale_since_ms;
 }

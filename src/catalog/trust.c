@@ -152,21 +152,22 @@ static enum lh_code await_reader(struct trust *trust, struct lh_str key,
 
 /* Claims the entry for this thread, or says that the file is already known to be good. */
 static enum lh_code claim(struct trust *trust, struct lh_str key, const struct storage_info *info,
-                          const struct lh_cancel *cancel, bool *ret_is_good, struct lh_error *err)
+                          bool is_anew, const struct lh_cancel *cancel, bool *ret_is_good,
+                          struct lh_error *err)
 {
     pthread_mutex_lock(&trust->mutex);
     enum lh_code code = await_reader(trust, key, cancel, err);
     if (!code) {
         struct trust_entry *entry = entry_of(trust, key);
-        *ret_is_good = entry->is_good && is_same_file(&entry->info, info);
+        *ret_is_good = !is_anew && entry->is_good && is_same_file(&entry->info, info);
         entry->is_running = !*ret_is_good;
     }
     pthread_mutex_unlock(&trust->mutex);
     return code;
 }
 
-enum lh_code catalog_ensure_verified(struct catalog *catalog, const struct catalog_object *object,
-                                     const struct lh_cancel *cancel, struct lh_error *err)
+static enum lh_code ensure(struct catalog *catalog, const struct catalog_object *object,
+                           bool is_anew, const struct lh_cancel *cancel, struct lh_error *err)
 {
     struct trust *trust = &catalog->trust;
     char text[ENTRY_KEY_BYTES];
@@ -175,7 +176,7 @@ enum lh_code catalog_ensure_verified(struct catalog *catalog, const struct catal
     bool is_good = false;
     enum lh_code code = look(catalog, object, &info, err);
     if (!code && key.len)
-        code = claim(trust, key, &info, cancel, &is_good, err);
+        code = claim(trust, key, &info, is_anew, cancel, &is_good, err);
     if (code || is_good)
         return code;
     code = compare_sum(catalog, object, cancel, err);
@@ -189,6 +190,18 @@ enum lh_code catalog_ensure_verified(struct catalog *catalog, const struct catal
         pthread_mutex_unlock(&trust->mutex);
     }
     return code;
+}
+
+enum lh_code catalog_ensure_verified(struct catalog *catalog, const struct catalog_object *object,
+                                     const struct lh_cancel *cancel, struct lh_error *err)
+{
+    return ensure(catalog, object, false, cancel, err);
+}
+
+enum lh_code trust_recheck(struct catalog *catalog, const struct catalog_object *object,
+                           const struct lh_cancel *cancel, struct lh_error *err)
+{
+    return ensure(catalog, object, true, cancel, err);
 }
 
 static void unpin(void *pin)

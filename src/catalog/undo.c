@@ -240,9 +240,12 @@ static enum lh_code commit_undo(const struct undoing *undoing, struct catalog_co
         .dataset_id = undoing->now->id,
         .name = before->name,
         .expected_version = undoing->now->version,
-        .set_bits = CATALOG_SET_DESCRIPTION | CATALOG_SET_OWNER | CATALOG_SET_SENSITIVITY |
-                    CATALOG_SET_TAGS | CATALOG_SET_COLUMNS | CATALOG_SET_LINEAGE |
-                    CATALOG_SET_FRESHNESS | CATALOG_SET_REFRESH | CATALOG_SET_SCHEMAS,
+        .set_bits =
+            CATALOG_SET_DESCRIPTION | CATALOG_SET_OWNER | CATALOG_SET_SENSITIVITY |
+            CATALOG_SET_TAGS | CATALOG_SET_COLUMNS | CATALOG_SET_LINEAGE | CATALOG_SET_FRESHNESS |
+            CATALOG_SET_REFRESH | CATALOG_SET_SCHEMAS |
+            (before->quarantined_files || undoing->now->quarantined_files ? CATALOG_SET_QUARANTINED
+                                                                          : 0),
         .set = *before,
         .actor = options->actor,
         .reason = options->reason,

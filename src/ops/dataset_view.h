@@ -52,6 +52,7 @@ struct dataset_view {
     const struct freshness_view *freshness;
     int64_t row_count;
     int64_t hidden_rows;
+    int64_t quarantined_rows;
     int64_t byte_count;
     struct lh_list objects;
     struct lh_time created_at;

@@ -30,7 +30,8 @@ static const struct lh_field result_rows[] = {
            .doc = "The one whose columns, data files and description are there again."),
     LH_STR_LIST(struct catalog_undo, actions, .required = true,
                 .doc = "What was undone: \"append\", …; several when writers shared the version."),
-    LH_INT(struct catalog_undo, row_count, .required = true, .doc = "Rows afterwards."),
+    LH_INT(struct catalog_undo, row_count, .required = true,
+           .doc = "Rows of its data files afterwards, hidden ones too."),
     LH_BOOL(struct catalog_undo, is_dry_run, .doc = "Nothing was changed."),
 };
 static const struct lh_fields result_fields =

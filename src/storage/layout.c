@@ -57,6 +57,16 @@ static enum lh_code damaged(struct lh_error *err, struct lh_str shown, const cha
     return lh_error_hint(err, "Restore the file '" LAKE_FILE "' of this folder from a backup.");
 }
 
+/* What a program must understand to read or write the folder; this release knows of none. */
+static enum lh_code fail_feature(const json_t *feature, struct lh_str shown, struct lh_error *err)
+{
+    struct lh_str name = lh_str_head(lh_json_text(feature), 100);
+    lh_fail(err, LH_FORMAT,
+            "The data folder '%.*s' needs '%.*s', which this release does not know.", LH_ARG(shown),
+            LH_ARG(name));
+    return lh_error_hint(err, "Use the release that wrote it, or a newer one.");
+}
+
 static enum lh_code read_lake_file(struct storage *storage, struct lh_str shown,
                                    struct lh_error *err)
 {
@@ -76,6 +86,8 @@ static enum lh_code read_lake_file(struct storage *storage, struct lh_str shown,
                 "The data folder '%.*s' has format %lld; this release knows formats up to %d.",
                 LH_ARG(shown), (long long)json_integer_value(format), STORAGE_FORMAT);
         code = lh_error_hint(err, "Use the release that wrote it, or a newer one.");
+    } else if (json_array_size(json_object_get(object, "features"))) {
+        code = fail_feature(json_array_get(json_object_get(object, "features"), 0), shown, err);
     } else {
         memcpy(storage->id.text, id, LH_UUID_TEXT_BYTES + 1);
     }

@@ -206,6 +206,51 @@ static void a_damaged_file_does_not_come_back(void **state)
     assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM hurt"), "[[3]]");
 }
 
+static void an_undone_upsert_shows_the_rows_that_it_replaced(void **state)
+{
+    (void)state;
+    op_house_rows(&house, "ups", "id,v\n1,a\n2,b\n3,c\n", "create");
+    assert_int_equal(
+        op_house_try_file(&house, "ingest.file",
+                          "{\"dataset\": \"ups\", \"mode\": \"upsert\", \"options\": {\"key\": "
+                          "\"id\"}}",
+                          "u.csv", "id,v\n2,B\n4,d\n", 13),
+        LH_OK);
+    op_house_call(&house, "datasets.tombstone",
+                  "{\"name\": \"ups\", \"row_key_column\": \"id\", \"row_key_values\": [3], "
+                  "\"actor\": \"me\", \"reason\": \"asked\"}");
+    op_house_refuses(&house, "datasets.undo", "{\"name\": \"ups\"}", LH_CONFLICT);
+    assert_true(says("Lift"));
+    op_house_call(&house, "datasets.update", "{\"name\": \"ups\", \"owner\": \"me\"}");
+    op_house_call(&house, "datasets.undo", "{\"name\": \"ups\"}");
+    assert_string_equal(op_house_sql(&house, "SELECT id, v FROM ups ORDER BY id"),
+                        "[[1,\"a\"],[2,\"B\"],[4,\"d\"]]");
+
+    op_house_rows(&house, "ups2", "id,v\n1,a\n2,b\n3,c\n", "create");
+    op_house_call(&house, "datasets.tombstone",
+                  "{\"name\": \"ups2\", \"row_key_column\": \"id\", \"row_key_values\": [3], "
+                  "\"actor\": \"me\", \"reason\": \"asked\"}");
+    assert_int_equal(
+        op_house_try_file(&house, "ingest.file",
+                          "{\"dataset\": \"ups2\", \"mode\": \"upsert\", \"options\": {\"key\": "
+                          "\"id\"}}",
+                          "u.csv", "id,v\n2,B\n3,C\n", 13),
+        LH_OK);
+    assert_string_equal(op_house_sql(&house, "SELECT id, v FROM ups2 ORDER BY id"),
+                        "[[1,\"a\"],[2,\"B\"]]");
+    op_house_call(&house, "datasets.undo", "{\"name\": \"ups2\"}");
+    assert_string_equal(op_house_sql(&house, "SELECT id, v FROM ups2 ORDER BY id"),
+                        "[[1,\"a\"],[2,\"b\"]]");
+    op_house_reopen(&house);
+    assert_string_equal(op_house_sql(&house, "SELECT id, v FROM ups2 ORDER BY id"),
+                        "[[1,\"a\"],[2,\"b\"]]");
+    /* A replacement takes every file; undone, the upserted state is there again. */
+    op_house_rows(&house, "ups", "id,v\n9,z\n", "replace");
+    op_house_call(&house, "datasets.undo", "{\"name\": \"ups\"}");
+    assert_string_equal(op_house_sql(&house, "SELECT id, v FROM ups ORDER BY id"),
+                        "[[1,\"a\"],[2,\"B\"],[4,\"d\"]]");
+}
+
 /* --- moments */
 
 static void a_moment_before_the_first_version_or_to_come_is_an_error(void **state)
@@ -384,6 +429,7 @@ int main(void)
         cmocka_unit_test(an_expiry_is_passed_over_and_takes_what_an_undo_needs),
         cmocka_unit_test(an_undo_heeds_if_match_and_a_repeated_key),
         cmocka_unit_test(a_damaged_file_does_not_come_back),
+        cmocka_unit_test(an_undone_upsert_shows_the_rows_that_it_replaced),
         cmocka_unit_test(a_moment_before_the_first_version_or_to_come_is_an_error),
         cmocka_unit_test(one_time_is_one_state_of_all_datasets),
         cmocka_unit_test(a_difference_by_key_pairs_rows_and_by_row_does_not),

@@ -147,6 +147,18 @@ static void a_newer_format_is_refused_and_untouched(void **state)
     assert_int_equal(count_in(fixture, ""), 1);
 }
 
+static void a_folder_that_needs_what_is_not_known_is_neither_read_nor_written(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char text[] = "{\"features\":[\"shards\"],\"format\":1,\"id\":"
+                               "\"01890a5d-ac96-774b-bcce-b302099a8057\"}";
+    temp_lake_write(&fixture->lake, "_lake.json", text, sizeof text - 1);
+    assert_int_equal(open_as(fixture, STORAGE_WRITE, true, &fixture->storage), LH_FORMAT);
+    then_says(fixture, "'shards'");
+    assert_int_equal(open_as(fixture, STORAGE_READ, false, &fixture->storage), LH_FORMAT);
+    assert_int_equal(count_in(fixture, ""), 1);
+}
+
 static void a_lake_without_a_readable_lake_file_is_damaged(void **state)
 {
     static const char *const texts[] = {
@@ -656,6 +668,7 @@ int main(void)
         WITH(an_absent_folder_is_made_only_when_asked, set_up_empty),
         WITH(a_folder_of_something_else_is_left_alone, set_up_empty),
         WITH(a_newer_format_is_refused_and_untouched, set_up_empty),
+        WITH(a_folder_that_needs_what_is_not_known_is_neither_read_nor_written, set_up_empty),
         WITH(a_lake_without_a_readable_lake_file_is_damaged, set_up_empty),
         WITH(opening_sweeps_what_a_dead_process_left, set_up),
         WITH(a_second_server_is_told_who_has_the_lake, set_up),
