@@ -329,8 +329,9 @@ static enum lh_code add_page(struct listing *listing, struct lh_str page, struct
             is_encoded ? s3_url_text(raw, listing->arena) : s3_xml_text(raw, listing->arena);
         if (!lh_str_starts_with(name, listing->start) || name.len <= listing->start.len + 1)
             continue;
-        struct storage_entry entry = {.name = lh_str_slice(name, listing->start.len, name.len - 1),
-                                      .is_folder = true};
+        struct storage_entry entry = {
+            .name = lh_str_slice(name, listing->start.len, name.len - listing->start.len - 1),
+            .is_folder = true};
         code = add_entry(listing, &entry, err);
     }
     at = page;

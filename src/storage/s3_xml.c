@@ -32,27 +32,6 @@ static const struct {
     char value;
 } entities[] = {{"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}};
 
-struct lh_str s3_xml_text(struct lh_str raw, struct lh_arena *arena)
-{
-    char *copy = lh_arena_alloc(arena, raw.len + 1);
-    size_t len = 0;
-    for (size_t at = 0; at < raw.len;) {
-        size_t taken = 1;
-        char value = raw.data[at];
-        for (size_t i = 0; i < sizeof entities / sizeof entities[0]; i++) {
-            struct lh_str entity = lh_str_of(entities[i].entity);
-            if (lh_str_starts_with(lh_str_slice(raw, at, raw.len), entity)) {
-                taken = entity.len;
-                value = entities[i].value;
-            }
-        }
-        copy[len++] = value;
-        at += taken;
-    }
-    copy[len] = '\0';
-    return (struct lh_str){copy, len};
-}
-
 static int digit(char c)
 {
     if (c >= '0' && c <= '9')
@@ -60,6 +39,66 @@ static int digit(char c)
     if (c >= 'A' && c <= 'F')
         return c - 'A' + 10;
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* "&#39;", "&#x27;": how long it is; 0: it is none. */
+static size_t read_number(struct lh_str text, uint32_t *ret)
+{
+    bool is_hex = text.len > 3 && text.data[2] == 'x';
+    size_t at = is_hex ? 3 : 2;
+    uint32_t value = 0;
+    if (text.len < 4 || text.data[0] != '&' || text.data[1] != '#')
+        return 0;
+    for (; at < text.len && text.data[at] != ';'; at++) {
+        int next = digit(text.data[at]);
+        if (next < 0 || (!is_hex && next > 9) || value > 0x10ffff)
+            return 0;
+        value = value * (is_hex ? 16 : 10) + (uint32_t)next;
+    }
+    if (at == text.len || value == 0 || value > 0x10ffff || (value >= 0xd800 && value < 0xe000))
+        return 0;
+    *ret = value;
+    return at + 1;
+}
+
+/* Never longer than how it was written. */
+static size_t put_utf8(char *ret, uint32_t value)
+{
+    if (value < 0x80) {
+        ret[0] = (char)value;
+        return 1;
+    }
+    size_t more = value < 0x800 ? 1 : value < 0x10000 ? 2 : 3;
+    static const unsigned char first[] = {0, 0xc0, 0xe0, 0xf0};
+    ret[0] = (char)(first[more] | value >> (6 * more));
+    for (size_t i = 1; i <= more; i++)
+        ret[i] = (char)(0x80 | (value >> (6 * (more - i)) & 0x3f));
+    return more + 1;
+}
+
+struct lh_str s3_xml_text(struct lh_str raw, struct lh_arena *arena)
+{
+    char *copy = lh_arena_alloc(arena, raw.len + 4);
+    size_t len = 0;
+    for (size_t at = 0; at < raw.len;) {
+        struct lh_str rest = lh_str_slice(raw, at, raw.len);
+        uint32_t value = (unsigned char)raw.data[at];
+        size_t taken = read_number(rest, &value);
+        for (size_t i = 0; !taken && i < sizeof entities / sizeof entities[0]; i++) {
+            struct lh_str entity = lh_str_of(entities[i].entity);
+            if (lh_str_starts_with(rest, entity)) {
+                taken = entity.len;
+                value = (unsigned char)entities[i].value;
+            }
+        }
+        if (taken)
+            len += put_utf8(copy + len, value);
+        else
+            copy[len++] = raw.data[at];
+        at += taken ? taken : 1;
+    }
+    copy[len] = '\0';
+    return (struct lh_str){copy, len};
 }
 
 struct lh_str s3_url_text(struct lh_str raw, struct lh_arena *arena)

@@ -85,6 +85,8 @@ test('objects of people live in every bucket', async () => {
     const listed = await lake.get(`${at}?prefix=raw/`);
     assert.equal(listed.status, 200, listed.text);
     assert.deepEqual(listed.body.items.map((one) => one.key), ['raw/a b.txt', 'raw/b']);
+    assert.equal((await lake.send('PUT', `${at}/raw/b/c%20%C3%A9+'%26.txt`, { body: 'c' })).status, 201);
+    assert.deepEqual((await lake.get(at)).body.items.map((one) => one.key), ['raw/a b.txt', 'raw/b', "raw/b/c é+'&.txt"]);
     assert.equal((await lake.delete(`${at}/raw/b`)).status, 204);
     assert.equal((await lake.get(`${at}/raw/b`)).status, 404);
   }
@@ -288,6 +290,46 @@ test('a bucket that disappears takes down nothing else, and serves again when it
       await own.stop();
     }
   } finally {
+    data.remove();
+    root.remove();
+  }
+});
+
+test('what a store lost is read from the rescue bucket, if it is the very same, and the reply says so', async () => {
+  const data = temporaryFolder('lake');
+  const root = temporaryFolder('bucket');
+  writeFileSync(join(data.path, 'lakehouse.toml'), `[storage]\nrescue_bucket = "spare"\n[[storage.buckets]]\nname = "spare"\nroot = "${root.path}"\n`);
+  writeSecrets(data.path, store.secretsText());
+  const own = await startServer({ data: data.path, env: quiet });
+  try {
+    const other = await connect(own);
+    assert.equal((await other.post('/storage/buckets', bucketOf(store, { prefix: 'rescued' }))).status, 201);
+    assert.equal((await other.ingest('t', rows(0, 50), { headers: { 'x-lakehouse-bucket': 'far' } })).status, 200);
+    const { key } = (await other.get('/catalog/datasets/by-name/t')).body.objects[0];
+    const ask = () => other.sql('SELECT count(*) FROM t');
+    const plain = await ask();
+    assert.deepEqual([plain.status, plain.headers.get('x-lakehouse-rescue-used')], [200, null]);
+    const { bytes } = store.objects.get(`rescued/${key}`);
+    const copy = join(root.path, key);
+    mkdirSync(join(copy, '..'), { recursive: true });
+    store.objects.delete(`rescued/${key}`);
+    const emptyCache = () => files(join(data.path, '_cache')).forEach((file) => rmSync(file));
+    emptyCache();
+    assert.equal((await ask()).status, 500, 'missing everywhere');
+    const stale = Buffer.from(bytes);
+    stale[9] ^= 1;
+    writeFileSync(copy, stale);
+    const refused = await ask();
+    assert.deepEqual([refused.status, refused.headers.get('x-lakehouse-rescue-used')], [500, null], 'a stale copy does not count');
+    writeFileSync(copy, bytes);
+    const rescued = await ask();
+    assert.deepEqual([rescued.status, rescued.body.rows, rescued.headers.get('x-lakehouse-rescue-used'), rescued.headers.get('x-lakehouse-rescue-original-bucket'), rescued.headers.get('x-lakehouse-rescue-reason')],
+      [200, [[50]], 'true', 'far', 'not_found'], rescued.text);
+    store.objects.set(`rescued/${key}`, { bytes, etag: '"x"', meta: {} });
+    emptyCache();
+    assert.equal((await ask()).headers.get('x-lakehouse-rescue-used'), null, 'the bucket has it again');
+  } finally {
+    await own.stop();
     data.remove();
     root.remove();
   }
