@@ -24,13 +24,14 @@ static enum lh_code inspect(void *context, const struct catalog_object *object,
                             struct lh_error *err)
 {
     struct looker *looker = context;
-    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_arena *arena = NULL;
     struct engine_connection *connection = NULL;
     struct engine_columns columns;
     struct lh_str path;
     int64_t rows = 0;
     if (storage_is_remote(looker->storage, object->bucket))
         return LH_OK; /* its checksum was compared; the engine reads local files only */
+    arena = lh_arena_new(0);
     enum lh_code code =
         storage_object_path(looker->storage, object->bucket, object->key, arena, &path, err);
     if (!code)

@@ -104,6 +104,13 @@ enum lh_code storage_buckets_verify(struct storage *storage, struct storage_find
 void storage_rescue_forget(void);
 bool storage_rescue_used(struct lh_str *ret_bucket, struct lh_str *ret_reason);
 
+/* The same object of the rescue bucket as an open file, if its bytes are those that are expected;
+ * `reason` is what its own bucket said. Noted for this thread. LH_NOT_FOUND: there is no rescue
+ * bucket, it has no such object, or another; the caller ends *ret_fd with lh_file_abandon. */
+enum lh_code storage_open_rescued(struct storage *storage, struct lh_str bucket, struct lh_str key,
+                                  const struct storage_sum *expected, enum lh_code reason,
+                                  int *ret_fd) LH_MUST_USE;
+
 /* --- the cache of remote objects ---------------------------------------------------------------
  *
  * Whole objects in `_cache` of the data folder, at most so many bytes. What a statement reads is

@@ -442,6 +442,17 @@ static enum lh_code open_bytes(struct objects *objects, struct lh_str bucket,
     return code;
 }
 
+/* From the bucket that rescues, if it has the very bytes. */
+static bool rescue_bytes(struct objects *objects, struct lh_str bucket,
+                         const struct object_head *head, struct lh_arena *arena, enum lh_code why,
+                         int *ret_fd)
+{
+    struct storage_sum sum = {.bytes = head->bytes};
+    return lh_hex_parse(head->sha256, sum.sha256, sizeof sum.sha256) &&
+           storage_open_rescued(objects->storage, bucket, object_data_key(head->data, arena), &sum,
+                                why, ret_fd) == LH_OK;
+}
+
 enum lh_code objects_read(struct objects *objects, struct lh_str bucket, struct lh_str key,
                           struct lh_arena *arena, struct object_info *ret, int *ret_fd,
                           struct lh_error *err)
@@ -456,6 +467,9 @@ enum lh_code objects_read(struct objects *objects, struct lh_str bucket, struct 
         bool is_same = memcmp(seen, head.data.data, sizeof seen) == 0;
         memcpy(seen, head.data.data, sizeof seen);
         code = open_bytes(objects, bucket, &head, arena, ret_fd, err);
+        bool is_lost = code == LH_IO || code == LH_DAMAGED || (code == LH_NOT_FOUND && is_same);
+        if (is_lost && rescue_bytes(objects, bucket, &head, arena, code, ret_fd))
+            code = LH_OK;
         if (!code) {
             object_info_of(&head, arena, ret);
             return LH_OK;

@@ -37,3 +37,30 @@ bool storage_rescue_used(struct lh_str *ret_bucket, struct lh_str *ret_reason)
     *ret_reason = lh_str_of(rescued.reason);
     return rescued.is_used;
 }
+
+static bool has_bytes(int fd, const struct storage_sum *expected)
+{
+    struct storage_sum sum;
+    return !lh_sha256_of_file(fd, NULL, sum.sha256, &sum.bytes, NULL) &&
+           sum.bytes == expected->bytes &&
+           memcmp(sum.sha256, expected->sha256, sizeof sum.sha256) == 0;
+}
+
+enum lh_code storage_open_rescued(struct storage *storage, struct lh_str bucket, struct lh_str key,
+                                  const struct storage_sum *expected, enum lh_code reason,
+                                  int *ret_fd)
+{
+    struct storage_bucket *rescue = NULL;
+    struct key_text text;
+    int fd = -1;
+    if (!storage->rescue.len || lh_str_equal(storage->rescue, bucket) ||
+        storage_bucket_find(storage, storage->rescue, &rescue, NULL) || key_copy(key, &text, NULL))
+        return LH_NOT_FOUND;
+    if (rescue->backend->open_file(rescue, text.text, &fd, NULL) || !has_bytes(fd, expected)) {
+        lh_file_abandon(fd);
+        return LH_NOT_FOUND;
+    }
+    storage_rescue_note(bucket, lh_str_of(lh_error_row(reason)->id));
+    *ret_fd = fd;
+    return LH_OK;
+}

@@ -325,6 +325,16 @@ test('what a store lost is read from the rescue bucket, if it is the very same, 
     const rescued = await ask();
     assert.deepEqual([rescued.status, rescued.body.rows, rescued.headers.get('x-lakehouse-rescue-used'), rescued.headers.get('x-lakehouse-rescue-original-bucket'), rescued.headers.get('x-lakehouse-rescue-reason')],
       [200, [[50]], 'true', 'far', 'not_found'], rescued.text);
+    const at = '/storage/buckets/primary/objects/kept.txt';
+    assert.equal((await other.send('PUT', at, { body: 'what was put' })).status, 201);
+    const [lost] = files(join(data.path, '_objects', 'data'));
+    const saved = join(root.path, lost.slice(data.path.length + 1));
+    mkdirSync(join(saved, '..'), { recursive: true });
+    renameSync(lost, saved);
+    const given = await other.get(at);
+    assert.deepEqual([given.status, given.text, given.headers.get('x-lakehouse-rescue-original-bucket')], [200, 'what was put', 'primary']);
+    writeFileSync(saved, 'what was PUT');
+    assert.equal((await other.get(at)).status, 500, 'other bytes do not count');
     store.objects.set(`rescued/${key}`, { bytes, etag: '"x"', meta: {} });
     emptyCache();
     assert.equal((await ask()).headers.get('x-lakehouse-rescue-used'), null, 'the bucket has it again');
