@@ -3,6 +3,7 @@
 #include "catalog/moment.h"
 #include "lake/lake.h"
 #include "ops/internal.h"
+#include "storage/buckets.h"
 
 /* --- POST /system/backup */
 
@@ -29,6 +30,7 @@ struct backup_view {
     int64_t copied_bytes;
     int64_t mended_files;
     double held_ms;
+    struct lh_str_list buckets_not_included;
 };
 static const struct lh_field view_rows[] = {
     LH_STR(struct backup_view, to, .required = true, .doc = "The backup's folder."),
@@ -45,6 +47,8 @@ static const struct lh_field view_rows[] = {
            .doc = "Of earlier backups, that were damaged and were copied anew."),
     LH_DOUBLE(struct backup_view, held_ms, .required = true,
               .doc = "How long commits had to wait."),
+    LH_STR_LIST(struct backup_view, buckets_not_included, .required = true,
+                .doc = "Buckets beside primary: what lies there stays there, and is not in it."),
 };
 static const struct lh_fields view_fields =
     LH_FIELDS_OF(struct backup_view, "SystemBackup", view_rows);
@@ -84,6 +88,19 @@ static bool sum_of(void *context, struct lh_str bucket, struct lh_str key,
     return catalog_moment_sum(((struct source *)context)->moment, bucket, key, ret);
 }
 
+/* Their bytes are where they were, on another disk or in a store: the restored lake finds them
+ * there. Whoever loses them needs a copy of that place. */
+static struct lh_str_list other_buckets(struct op_call *call)
+{
+    struct lh_str *names = NULL;
+    size_t count = 0, kept = 0;
+    storage_bucket_names(lake_storage(call->lake), call->arena, &names, &count);
+    for (size_t i = 0; i < count; i++)
+        if (!lh_str_equal(names[i], STORAGE_PRIMARY))
+            names[kept++] = names[i];
+    return (struct lh_str_list){names, kept};
+}
+
 static enum lh_code run_backup(struct op_call *call, const void *raw, struct op_reply *reply,
                                struct lh_error *err)
 {
@@ -110,6 +127,7 @@ static enum lh_code run_backup(struct op_call *call, const void *raw, struct op_
         .copied_bytes = result.copied_bytes,
         .mended_files = result.mended_count,
         .held_ms = (double)result.held_us / 1000,
+        .buckets_not_included = other_buckets(call),
     };
     return op_reply_record(reply, &view, err);
 }
@@ -118,7 +136,7 @@ static const struct op_example backup_examples[] = {
     {"Back the lake up", "{\"to\": \"/mnt/backup/lake\"}",
      "{\"to\": \"/mnt/backup/lake\", \"number\": 3, \"sequence\": 412, \"files\": 218, \"bytes\": "
      "48210331, \"copied_files\": 7, \"copied_bytes\": 910222, \"mended_files\": 0, \"held_ms\": "
-     "3.1}"},
+     "3.1, \"buckets_not_included\": []}"},
 };
 const struct op op_system_backup = {
     .name = "system.backup",
@@ -130,7 +148,8 @@ const struct op op_system_backup = {
         "copied, each summed on its way and, where the lake knows its checksum, compared. The "
         "backup is there once this answers; one that was cut off leaves the earlier ones as they "
         "were, and what it had copied serves the next. `lakehouse restore` brings it back. The "
-        "files of keys are in it hashed, secrets and settings are not.",
+        "files of keys are in it hashed, secrets and settings are not. "
+        "Other buckets than primary are named, not copied: their bytes stay where they are.",
     .http = {OP_POST, "/system/backup"},
     .effect = OP_WRITE,
     .permission = "system.backup",
