@@ -57,8 +57,12 @@ static const struct step steps[] = {
      "fresh 2 15 words k"},
     {"datasets.lift", "{\"name\": \"fresh\", \"row_key_values\": [6]}", NULL, "fresh 5 33 words k"},
     {"ingest.file",
-     "{\"dataset\": \"fresh\", \"mode\": \"upsert\", \"options\": {\"key\": \"id\"}}",
-     "id\n6\n9\n", "fresh 4 30 words k"},
+     "{\"dataset\": \"fresh\", \"mode\": \"upsert\", \"options\": {\"key\": \"id\"}}", "id\n6\n9\n",
+     "fresh 4 30 words k"},
+    {"query.compact", "{\"dataset\": \"fresh\"}", NULL, "fresh 4 30 words k"},
+    {"ingest.file", "{\"dataset\": \"fresh\", \"mode\": \"append\"}", "id\n1\n10\n",
+     "fresh 5 40 words k"},
+    {"query.compact", NULL, NULL, "fresh 5 40 words k"},
 };
 #define STEP_COUNT (sizeof(steps) / sizeof(steps[0]))
 

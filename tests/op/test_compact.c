@@ -10,11 +10,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/json.h"
-#include "catalog/catalog.h"
+#include "catalog/retention.h"
+#include "catalog/tombstones.h"
+#include "engine/engine.h"
 #include "jobs/jobs.h"
 #include "query/compact.h"
+#include "query/query.h"
 #include "storage/storage.h"
 #include "support/op_house.h"
 
@@ -48,6 +52,12 @@ static int64_t int_of(const json_t *object, const char *key)
     if (!json_is_integer(value))
         fail_msg("there is no number '%s'", key);
     return json_integer_value(value);
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
 }
 
 /* Rows first … first + count - 1. */
@@ -432,6 +442,161 @@ static void what_happens_meanwhile_is_not_lost(void **state)
     assert_int_equal(op_house_staged_count(house), 0);
 }
 
+static void *delete_on(void *context)
+{
+    struct others *others = context;
+    struct op_house *house = others->house;
+    for (int i = 0; !atomic_load(&others->is_over); i++) {
+        struct lh_arena *arena = lh_arena_new(0);
+        struct lh_error err = LH_ERROR_NONE;
+        json_t *values = json_pack("[i,i]", i % 40, 1000000);
+        const struct catalog_tombstone_request request = {
+            .name = lh_lit("t"), .column = lh_lit("id"), .values = values, .actor = lh_lit("ann")};
+        struct catalog_tombstone_result result;
+        enum lh_code code = catalog_tombstone(lake_catalog(house->lake), lake_engine(house->lake),
+                                              &request, NULL, arena, &result, &err);
+        if (code && code != LH_RACE)
+            fail_msg("%s", err.message);
+        if (!code && i % 3 == 0)
+            code = catalog_tombstone_lift(lake_catalog(house->lake), lake_engine(house->lake),
+                                          &request, NULL, arena, &result, &err);
+        if (code && code != LH_RACE)
+            fail_msg("%s", err.message);
+        json_decref(values);
+        lh_arena_free(arena);
+    }
+    return NULL;
+}
+
+/* What is deleted meanwhile stays so. What was lifted is there again unless its rows went before. */
+static void deletes_meanwhile_hold(void **state)
+{
+    struct op_house *house = *state;
+    struct others others = {.house = house};
+    pthread_t threads[2];
+    bring_deltas(house, "t", 4);
+    assert_int_equal(pthread_create(&threads[0], NULL, compact_on, &others), 0);
+    assert_int_equal(pthread_create(&threads[1], NULL, delete_on, &others), 0);
+    for (int i = 0; i < 16; i++)
+        bring(house, "t", "append", 10000 * (i + 1), 10);
+    atomic_store(&others.is_over, true);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    assert_string_equal(op_house_sql(house, "SELECT count(*), count(DISTINCT id) FROM t "
+                                            "WHERE id >= 10000"),
+                        "[[160,160]]");
+    json_t *listed = op_house_call(house, "datasets.tombstones", "{\"name\": \"t\"}");
+    json_t *items = json_object_get(listed, "items");
+    assert_true(json_array_size(items) > 0);
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        char sql[128];
+        const char *value = text_of(json_array_get(items, i), "row_key_value");
+        snprintf(sql, sizeof sql, "SELECT count(*) FROM t WHERE id = %s", value);
+        assert_string_equal(op_house_sql(house, sql), "[[0]]");
+    }
+    compact(house, "t");
+    const char *visible = op_house_sql(house, "SELECT id FROM t");
+    assert_string_equal(op_house_sql(house, "SELECT id FROM __raw__t"), visible);
+}
+
+/* --- cancelled, and beside a long scan */
+
+static void *cancel_soon(void *context)
+{
+    struct timespec wait = {0, 0};
+    struct lh_cancel *cancel = context;
+    static int number;
+    wait.tv_nsec = (long)(number++ % 12) * 3000000;
+    nanosleep(&wait, NULL);
+    lh_cancel_fire(cancel, LH_CANCELLED);
+    return NULL;
+}
+
+static void what_is_cancelled_half_way_leaves_nothing(void **state)
+{
+    struct op_house *house = *state;
+    const struct query_compact_request request = {.dataset = lh_lit("t")};
+    int cancelled = 0;
+    for (int i = 0; i < 12; i++) {
+        struct query_compact_result result;
+        struct lh_cancel cancel;
+        pthread_t thread;
+        for (int k = 0; k < 4; k++)
+            bring(house, "t", i + k ? "append" : "create", (i * 4 + k) * 2000, 2000);
+        lh_cancel_init(&cancel);
+        assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &cancel), 0);
+        enum lh_code code = query_compact(lake_compactor(house->lake), &request, &cancel,
+                                          house->arena, &result, &house->err);
+        pthread_join(thread, NULL);
+        assert_true(code == LH_OK || code == LH_CANCELLED);
+        cancelled += code == LH_CANCELLED;
+        char expected[64];
+        snprintf(expected, sizeof expected, "[[%d,%d]]", (i + 1) * 8000, (i + 1) * 8000);
+        assert_string_equal(op_house_sql(house, "SELECT count(*), count(DISTINCT id) FROM t"),
+                            expected);
+        assert_int_equal(op_house_staged_count(house), 0);
+    }
+    assert_true(cancelled > 0);
+    compact(house, "t");
+}
+
+static void a_long_scan_reads_the_files_that_it_began_with(void **state)
+{
+    struct op_house *house = *state;
+    const struct query_principal admin = {.is_trusted = true};
+    const struct query_request request = {.sql = lh_lit("SELECT id, name FROM t"),
+                                          .limit = 1000000};
+    struct query *query = NULL;
+    const struct engine_chunk *chunk = NULL;
+    int64_t rows = 0, sum = 0;
+    for (int i = 0; i < 6; i++)
+        bring(house, "t", i ? "append" : "create", i * 20000, 20000);
+    assert_int_equal(
+        query_open(lake_query(house->lake), &admin, &request, NULL, &query, &house->err), LH_OK);
+    assert_int_equal(query_next(query, &chunk, &house->err), LH_OK);
+    for (bool is_first = true; chunk; is_first = false) {
+        for (size_t i = 0; i < chunk->row_count; i++)
+            sum += ((const int64_t *)chunk->columns[0].data)[i];
+        rows += (int64_t)chunk->row_count;
+        if (is_first) {
+            compact(house, "t");
+            op_house_call(house, "catalog.expire", "{\"older_than_s\": 0}");
+            size_t moved = 0;
+            assert_int_equal(catalog_collect(lake_catalog(house->lake), &moved, &house->err),
+                             LH_OK);
+            assert_int_equal(storage_trash_sweep(lake_storage(house->lake), 0, NULL, &house->err),
+                             LH_OK);
+        }
+        assert_int_equal(query_next(query, &chunk, &house->err), LH_OK);
+    }
+    query_close(query);
+    assert_int_equal(rows, 120000);
+    assert_true(sum == INT64_C(120000) * 119999 / 2);
+}
+
+/* --- by itself */
+
+static void the_server_compacts_by_itself_and_says_why(void **state)
+{
+    struct op_house *house = *state;
+    house->settings.compaction.files = 3;
+    op_house_reopen(house);
+    bring_deltas(house, "t", 13); /* so many that no pause is waited for */
+    bring_deltas(house, "few", 2);
+    for (int i = 0; i < 300 && file_count(house, "t") > 1; i++)
+        nanosleep(&(struct timespec){0, 100000000}, NULL);
+    assert_int_equal(file_count(house, "t"), 1);
+    assert_int_equal(file_count(house, "few"), 2);
+    assert_string_equal(op_house_sql(house, "SELECT count(*) FROM t"), "[[130]]");
+    json_t *versions = op_house_call(house, "datasets.versions", "{\"name\": \"t\"}");
+    json_t *newest = json_array_get(json_object_get(versions, "items"), 0);
+    json_t *commit = json_array_get(json_object_get(newest, "commits"), 0);
+    assert_string_equal(text_of(commit, "actor"), "lakehouse");
+    assert_string_equal(text_of(commit, "action"), "rewrite");
+    json_t *jobs = op_house_call(house, "jobs.list", "{\"kind\": \"query.compact\"}");
+    assert_int_equal(json_array_size(json_object_get(jobs, "items")), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -452,6 +617,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_of_which_all_rows_are_deleted_is_left_with_none,
                                         make, remove_house),
         cmocka_unit_test_setup_teardown(an_undo_goes_past_compactions, make, remove_house),
+        cmocka_unit_test_setup_teardown(deletes_meanwhile_hold, make, remove_house),
+        cmocka_unit_test_setup_teardown(what_is_cancelled_half_way_leaves_nothing,
+                                        make_with_small_files, remove_house),
+        cmocka_unit_test_setup_teardown(a_long_scan_reads_the_files_that_it_began_with, make,
+                                        remove_house),
+        cmocka_unit_test_setup_teardown(the_server_compacts_by_itself_and_says_why, make,
+                                        remove_house),
         cmocka_unit_test_setup_teardown(a_job_tells_how_it_went, make, remove_house),
         cmocka_unit_test_setup_teardown(what_happens_meanwhile_is_not_lost, make, remove_house),
     };
