@@ -72,6 +72,7 @@ test('a full disk loses nothing, is told, and is left behind', { timeout: 120000
   server = await startServer({ data });
   let lake = await connect(server);
   assert.equal((await lake.ingest('kept', 'id,name\n1,a\n2,b\n')).status, 200);
+  for (const rows of ['id\n1\n', 'id\n2\n']) assert.equal((await lake.ingest('parts', rows, { mode: rows.includes('1') ? 'create' : 'append' })).status, 200);
   for (const name of ['doomed', 'doomed_2']) assert.equal((await lake.ingest(name, 'id\n1\n')).status, 200);
   const key = (await lake.post('/access/keys', { name: 'lost', role: 'reader' })).body.about;
   const index = { index_name: 'kept_v1', dataset: 'kept', id_column: 'id', text_columns: ['name'] };
@@ -83,6 +84,7 @@ test('a full disk loses nothing, is told, and is left behind', { timeout: 120000
   refuses(await lake.ingest('kept', 'id,name\n3,c\n', { mode: 'append' }), 'an append');
   refuses(await lake.ingest('kept', `id,name\n${'4,d\n'.repeat(500000)}`, { mode: 'append' }), 'a large append');
   refuses(await lake.ingest('later', 'id\n1\n', { wait: 'false' }), 'a job');
+  refuses(await lake.post('/query/compact', { dataset: 'parts' }), 'a compaction');
   refuses(await lake.patch('/catalog/datasets/by-name/kept/metadata', { description: 'Needs room.' }), 'metadata');
   await check(lake, false);
   const { body: health } = await lake.get('/health');

@@ -1,6 +1,7 @@
 /* Every call that a compaction makes to the file system fails, once and from there on for good, in
- * all the ways that disks fail. Afterwards the rows are what they were, in their order, nothing lies
- * in staging, the lake opens and verifies, and the next compaction does what this one could not. */
+ * all the ways that disks fail. Afterwards the rows are what they were, in their order, nothing
+ * lies in staging, the lake opens and verifies, and the next compaction does what this one could
+ * not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

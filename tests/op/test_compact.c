@@ -468,7 +468,7 @@ static void *delete_on(void *context)
     return NULL;
 }
 
-/* What is deleted meanwhile stays so. What was lifted is there again unless its rows went before. */
+/* What is deleted meanwhile stays so; what is lifted is there again unless its rows went before. */
 static void deletes_meanwhile_hold(void **state)
 {
     struct op_house *house = *state;
