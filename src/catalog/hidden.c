@@ -91,6 +91,32 @@ static bool recall(struct hidden_cache *cache, const struct hidden_entry *wanted
     return is_found;
 }
 
+/* What was last added up for the dataset, at whichever moment: most of it is the same. */
+static struct catalog_hidden *recall_any(struct hidden_cache *cache, const char *dataset_id)
+{
+    struct hidden_entry *newest = NULL;
+    pthread_mutex_lock(&cache->mutex);
+    for (size_t i = 0; i < HIDDEN_KEPT; i++) {
+        struct hidden_entry *entry = &cache->entries[i];
+        if (entry->hidden && (!newest || entry->used_at > newest->used_at) &&
+            memcmp(entry->dataset_id, dataset_id, sizeof entry->dataset_id) == 0)
+            newest = entry;
+    }
+    struct catalog_hidden *hidden = newest ? catalog_hidden_ref(newest->hidden) : NULL;
+    pthread_mutex_unlock(&cache->mutex);
+    return hidden;
+}
+
+/* Statements that are remembered hold what they were made for: equal parts are held once. */
+static void share(struct hidden_cache *cache, const char *dataset_id, struct catalog_hidden *hidden)
+{
+    struct catalog_hidden *older = recall_any(cache, dataset_id);
+    for (size_t i = 0; older && i < hidden->count && i < older->count; i++)
+        if (hidden->sets[i] && older->sets[i])
+            row_set_share(hidden->sets[i], older->sets[i]);
+    catalog_hidden_unref(older);
+}
+
 static void remember(struct hidden_cache *cache, const struct hidden_entry *fresh)
 {
     pthread_mutex_lock(&cache->mutex);
@@ -371,6 +397,8 @@ enum lh_code catalog_hidden_open(struct catalog *catalog, const struct catalog_s
         catalog_hidden_unref(hidden);
         hidden = NULL;
     }
+    if (!code && hidden)
+        share(&catalog->hidden, entry.dataset_id, hidden);
     if (!code) {
         entry.hidden = hidden;
         remember(&catalog->hidden, &entry);

@@ -89,6 +89,8 @@ struct row_set *row_set_new(int64_t row_count);
 void row_set_free(struct row_set *set); /* NULL is fine */
 /* False: there is no such row. */
 bool row_set_put(struct row_set *set, uint64_t row, bool is_in);
+/* Lets equal pages be one; neither set is changed afterwards. */
+void row_set_share(struct row_set *set, const struct row_set *older);
 size_t row_set_list(const struct row_set *set, uint64_t *ret); /* ascending; how many */
 
 /* --- keys.c: values as keys of a column, and the rows that have them */

@@ -98,7 +98,7 @@ static enum lh_code check_key(int mode, const struct ingest_options *options, st
         lh_fail(err, LH_INVALID, "options.key belongs to mode upsert, not to %s.",
                 ingest_mode_names[mode]);
     else
-        lh_fail(err, LH_INVALID, "Mode upsert needs options.key: the column that names rows.");
+        lh_fail(err, LH_INVALID, "Mode upsert needs a key: the column that names rows.");
     return lh_error_field(err, lh_lit("options.key"));
 }
 

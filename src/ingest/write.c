@@ -299,7 +299,7 @@ static enum lh_code commit_hiding(struct task *task, struct catalog_change *chan
                                       .rows = object->rows,
                                       .columns = task->stored,
                                       .column_count = task->stored_count};
-    struct hiding hiding;
+    struct hiding hiding = {.count = 0};
     enum lh_code code = LH_OK;
     if (task->dataset || task->is_upsert) /* only then somebody looks into the new file */
         code = catalog_object_file(task->ingest->catalog, object, task->cancel, task->arena,
@@ -307,8 +307,10 @@ static enum lh_code commit_hiding(struct task *task, struct catalog_change *chan
     for (int tries = 0; !tries || (code == LH_RACE && tries < HIDING_TRIES_MAX); tries++) {
         if (!code || code == LH_RACE)
             code = find_hiding(task, &arrival, &hiding, err);
-        if (code)
+        if (code) {
+            trash_hiding(task, &hiding);
             return code;
+        }
         result->suppressed_rows = hiding.arrived.suppressed_rows;
         result->replaced_rows = hiding.replaced.rows;
         object->tombstones_through = hiding.arrived.through;

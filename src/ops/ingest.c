@@ -8,6 +8,7 @@ struct file_args {
     struct lh_upload file;
     struct lh_str dataset;
     int mode;
+    struct lh_str key;
     struct lh_json_value options;
     struct lh_str reason;
     bool wait;
@@ -20,7 +21,9 @@ static const struct lh_field file_rows[] = {
            .doc = "Where the rows go: [A-Za-z_][A-Za-z0-9_]{0,62}."),
     LH_CHOICE(struct file_args, mode, .choices = ingest_mode_names, LH_PRESET(INGEST_AUTO),
               .doc = "create (a new name), append, replace (as a new version), upsert (append, and "
-                     "rows with the same options.key are replaced); auto creates or replaces."),
+                     "rows with the same key are replaced); auto creates or replaces."),
+    LH_STR(struct file_args, key, .max = INGEST_COLUMN_NAME_BYTES_MAX,
+           .doc = "Of mode upsert: the column whose values name rows; the same as options.key."),
     LH_JSON(struct file_args, options, .fields = &ingest_options_fields,
             .doc = "How to read the file; everything is detected by default."),
     LH_STR(struct file_args, reason, .max = 1000, .doc = "Why; kept with the version."),
@@ -41,6 +44,30 @@ static const struct lh_field accepted_rows[] = {
 static const struct lh_fields accepted_fields =
     LH_FIELDS_OF(struct accepted, "JobAccepted", accepted_rows);
 
+static void drop_json(void *value)
+{
+    json_decref(value);
+}
+
+/* `key` is one of the options that has a field of its own. */
+static enum lh_code add_key(struct op_call *call, const struct file_args *args,
+                            struct lh_json_value *ret, struct lh_error *err)
+{
+    const json_t *given = args->options.value, *other = json_object_get(given, "key");
+    *ret = args->options;
+    if (!args->key.len || (given && !json_is_object(given)))
+        return LH_OK; /* what is no object is told with the other options */
+    if (other && !lh_str_equal(lh_json_text(other), args->key)) {
+        lh_fail(err, LH_INVALID, "`key` and options.key name two columns.");
+        return lh_error_field(err, lh_lit("key"));
+    }
+    json_t *options = given ? json_copy((json_t *)(uintptr_t)given) : json_object();
+    lh_arena_defer(call->arena, drop_json, options);
+    json_object_set_new(options, "key", json_stringn(args->key.data, args->key.len));
+    *ret = (struct lh_json_value){.value = options};
+    return LH_OK;
+}
+
 static enum lh_code run_file(struct op_call *call, const void *raw, struct op_reply *reply,
                              struct lh_error *err)
 {
@@ -58,6 +85,8 @@ static enum lh_code run_file(struct op_call *call, const void *raw, struct op_re
     };
     struct ingest *ingest = lake_ingest(call->lake);
     enum lh_code code = op_if_match(call, &request.expected_version, err);
+    if (!code)
+        code = add_key(call, args, &request.options, err);
     if (code)
         return code;
     if (args->wait) {

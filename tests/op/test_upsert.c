@@ -146,7 +146,18 @@ static void bad_keys_are_told(void **state)
                                        "{\"key\": \"id\"}}",
                                        "u.csv", "id,v\n1,b\n", 9),
                      LH_INVALID);
+    assert_int_equal(op_house_try_file(&house, "ingest.file",
+                                       "{\"dataset\": \"t\", \"mode\": \"upsert\", \"key\": "
+                                       "\"id\", \"options\": {\"key\": \"v\"}}",
+                                       "u.csv", "id,v\n1,b\n", 9),
+                     LH_INVALID);
     then_sql("SELECT v FROM t", "[[\"a\"]]");
+    assert_int_equal(op_house_try_file(&house, "ingest.file",
+                                       "{\"dataset\": \"t\", \"mode\": \"upsert\", \"key\": "
+                                       "\"id\"}",
+                                       "u.csv", "id,v\n1,b\n", 9),
+                     LH_OK);
+    then_sql("SELECT v FROM t", "[[\"b\"]]");
 }
 
 static void many_upserts_stay_few_files_of_positions(void **state)

@@ -120,7 +120,18 @@ static void a_set_of_rows_counts_what_is_in_it(void **state)
     assert_int_equal(row_set_list(set, list), 2);
     assert_int_equal(list[0], 0);
     assert_int_equal(list[1], 9999);
+    /* Equal pages are one, others stay each its own. */
+    struct row_set *later = row_set_new(10000);
+    row_set_put(later, 0, true);
+    row_set_put(later, 9998, true);
+    row_set_share(later, set);
+    assert_ptr_equal(later->pages[0], set->pages[0]);
+    assert_ptr_not_equal(later->pages[2], set->pages[2]);
     row_set_free(set);
+    assert_true(catalog_rows_has(&later->view, 0));
+    assert_true(catalog_rows_has(&later->view, 9998));
+    assert_false(catalog_rows_has(&later->view, 9999));
+    row_set_free(later);
 }
 
 int main(void)
