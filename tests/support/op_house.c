@@ -237,7 +237,7 @@ enum lh_code op_house_try(struct op_house *house, const char *name, const char *
 enum lh_code op_house_try_file(struct op_house *house, const char *name, const char *args,
                                const char *filename, const void *bytes, size_t count)
 {
-    static unsigned number;
+    static _Atomic unsigned number;
     char own_name[64];
     snprintf(own_name, sizeof(own_name), "upload-%u", number++);
     temp_lake_write(&house->folder, own_name, bytes, count);

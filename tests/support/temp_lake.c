@@ -58,8 +58,8 @@ struct lh_str temp_lake_path(const struct temp_lake *lake)
 
 const char *temp_lake_file(const struct temp_lake *lake, const char *name)
 {
-    static char paths[8][sizeof lake->path + 1100];
-    static unsigned next;
+    static _Thread_local char paths[8][sizeof lake->path + 1100];
+    static _Thread_local unsigned next;
     char *path = paths[next++ % 8];
     snprintf(path, sizeof paths[0], "%s/%s", lake->path, name);
     return path;
