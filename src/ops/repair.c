@@ -1,8 +1,8 @@
 #include "catalog/repair.h"
 
+#include "catalog/files.h"
 #include "lake/lake.h"
 #include "ops/internal.h"
-#include "storage/storage.h"
 
 struct repair_args {
     struct lh_str name;
@@ -185,8 +185,8 @@ static enum lh_code count_rows(void *context, const struct catalog_object *objec
     struct engine_connection *connection = NULL;
     struct engine_columns columns;
     struct lh_str path;
-    enum lh_code code = storage_object_path(lake_storage(call->lake), object->bucket, object->key,
-                                            arena, &path, err);
+    enum lh_code code =
+        catalog_object_file(lake_catalog(call->lake), object, call->cancel, arena, &path, err);
     if (!code)
         code = engine_acquire(lake_engine(call->lake), (struct lh_str){0}, call->cancel,
                               &connection, err);
