@@ -49,6 +49,23 @@ test('buckets are listed, with where they are but never with a secret', async ()
   assert.deepEqual(health.map(({ name, available }) => [name, available]), [['primary', true], ['far', true], ['near', true]]);
 });
 
+test('files are merged in the bucket where they are', async () => {
+  for (const bucket of ['near', 'far']) {
+    const name = `merged_${bucket}`;
+    for (let at = 0; at < 3; at += 1) {
+      const added = await lake.ingest(name, rows(at * 10, 10), { mode: at ? 'append' : 'create', headers: { 'x-lakehouse-bucket': bucket } });
+      assert.equal(added.status, 200, added.text);
+    }
+    const { body: done, status, text } = await lake.post('/query/compact', { dataset: name });
+    assert.equal(status, 200, text);
+    assert.deepEqual([done.files_before, done.files_after, done.final_rows], [3, 1, 30]);
+    const objects = (await lake.get(`/catalog/datasets/by-name/${name}`)).body.objects;
+    assert.deepEqual(objects.map((one) => one.bucket), [bucket]);
+    assert.deepEqual(await lake.rows(`SELECT count(*), count(DISTINCT id) FROM ${name}`), [[30, 30]]);
+    assert.equal((await lake.delete(`/catalog/datasets/by-name/${name}`)).status, 204);
+  }
+});
+
 test('datasets live where they are told, are appended to there, and are joined across buckets', async () => {
   assert.equal((await lake.ingest('here', rows(0, 10))).status, 200);
   assert.equal((await lake.ingest('there', rows(0, 20), { headers: { 'x-lakehouse-bucket': 'near' } })).status, 200);
