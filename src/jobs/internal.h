@@ -34,6 +34,7 @@ struct job {
     enum job_state state;
     bool is_cancelling;
     bool is_handed_over; /* queued, and the pool has it */
+    bool is_awaited;     /* jobs_run still looks at it, though it has ended: it is not forgotten */
     bool is_held;        /* queued, but for the next process: this one does no more with it */
     int64_t attempts;
     int64_t last_attempt; /* the highest number that a file in storage may have */

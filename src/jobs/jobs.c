@@ -113,7 +113,7 @@ void jobs_wait_a_while(struct jobs *jobs, int64_t ms)
 static struct job *take_old(struct jobs *jobs, int64_t now_ms)
 {
     for (struct job *job = jobs->oldest; job; job = job->newer) {
-        if (job->state < JOB_SUCCEEDED)
+        if (job->state < JOB_SUCCEEDED || job->is_awaited)
             continue;
         if (jobs->ended_kept <= jobs->options.keep_max &&
             now_ms - job->ended_ms <= jobs->options.keep_ms)

@@ -91,6 +91,7 @@ enum lh_code jobs_run(struct jobs *jobs, const struct job_spec *spec,
         *ret_id = id;
     pthread_mutex_lock(&jobs->lock);
     job->state = JOB_RUNNING; /* nobody may take it for a queued one */
+    job->is_awaited = true;
     jobs_insert(jobs, job);
     jobs->pooled++; /* jobs_close waits for the last look at the job below */
     pthread_mutex_unlock(&jobs->lock);
@@ -100,6 +101,7 @@ enum lh_code jobs_run(struct jobs *jobs, const struct job_spec *spec,
     lh_cancel_init(&job->cancel);
     if (!code && ret_result)
         *ret_result = lh_arena_str(arena, job->result);
+    job->is_awaited = false;
     pthread_mutex_unlock(&jobs->lock);
     jobs_forget_old(jobs);
     pthread_mutex_lock(&jobs->lock);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -366,11 +367,50 @@ static void the_file_of_a_job_is_its_own_and_goes_with_its_end(void **state)
     assert_false(temp_lake_has(&house.folder, name));
 }
 
+/* Others end and make it the oldest, just as it ends itself. */
+static void *run_others(void *context)
+{
+    const struct job_spec spec = {.kind = lh_lit("echo"), .args = lh_lit("{}")};
+    const _Atomic bool *is_over = context;
+    while (!atomic_load(is_over)) {
+        struct lh_error err = LH_ERROR_NONE;
+        if (jobs_run(house.jobs, &spec, NULL, NULL, NULL, NULL, &err))
+            break;
+    }
+    return NULL;
+}
+
+static void a_job_that_is_run_here_is_not_forgotten_before_it_is_answered(void **state)
+{
+    (void)state;
+    const struct job_spec spec = {.kind = lh_lit("echo"), .args = lh_lit("{\"a\":1}")};
+    static _Atomic bool is_over;
+    pthread_t threads[2];
+    close_jobs();
+    house.options.keep_max = 1;
+    open_jobs();
+    atomic_store(&is_over, false);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, run_others, &is_over), 0);
+    for (int i = 0; i < 2000; i++) {
+        struct lh_arena *arena = lh_arena_new(0);
+        struct lh_str result = {0};
+        assert_int_equal(jobs_run(house.jobs, &spec, NULL, arena, NULL, &result, &house.err),
+                         LH_OK);
+        assert_true(lh_str_equal(result, spec.args));
+        lh_arena_free(arena);
+    }
+    atomic_store(&is_over, true);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, remove_all)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_job_that_is_run_here_is_not_forgotten_before_it_is_answered),
         TEST(a_job_is_done_once_and_its_end_outlives_the_process),
         TEST(a_failure_is_kept_with_its_words),
         TEST(what_does_not_exist_is_not_found),
