@@ -278,19 +278,53 @@ static int64_t count_rows(const struct tombstone_record *records, size_t count)
     return rows;
 }
 
+static struct lh_str fresh_key(struct lh_str dataset_id, struct lh_arena *arena)
+{
+    struct lh_uuid id = lh_uuid_new();
+    return lh_arena_printf(arena, CATALOG_DATA_FOLDER "/%.*s/%s" TOMBSTONE_SUFFIX,
+                           LH_ARG(dataset_id), id.text);
+}
+
+static enum lh_code put_staged(struct storage *storage, struct lh_str key, struct lh_str bytes,
+                               struct lh_error *err)
+{
+    struct storage_staged *staged = NULL;
+    struct storage_sum sum;
+    enum lh_code code = storage_stage(storage, lh_lit(TOMBSTONE_SUFFIX), &staged, err);
+    if (!code)
+        code = storage_staged_write(staged, bytes.data, bytes.len, err);
+    if (!code)
+        code = storage_staged_seal(staged, &sum, err); /* compares with what was written */
+    if (!code)
+        code = storage_staged_publish(staged, STORAGE_PRIMARY, key, err);
+    storage_staged_discard(staged);
+    return code;
+}
+
+/* As a data file, for nothing names it yet and a name that may not last is no commit in doubt; on a
+ * full disk out of the reserve, under another name. */
+static enum lh_code put(struct storage *storage, struct lh_str dataset_id, struct lh_str bytes,
+                        struct lh_arena *arena, struct lh_str *ret_key, struct lh_error *err)
+{
+    struct lh_error again = LH_ERROR_NONE;
+    *ret_key = fresh_key(dataset_id, arena);
+    enum lh_code code = put_staged(storage, *ret_key, bytes, err);
+    if (code != LH_FULL)
+        return code;
+    *ret_key = fresh_key(dataset_id, arena);
+    return storage_put_vital(storage, STORAGE_PRIMARY, *ret_key, bytes, &again) ? code : LH_OK;
+}
+
 enum lh_code tombstone_publish(struct catalog *catalog, struct lh_str dataset_id,
                                const struct tombstone_record *records, size_t count,
                                struct lh_arena *arena, struct catalog_object *ret,
                                struct lh_error *err)
 {
-    struct lh_uuid id = lh_uuid_new();
     struct lh_buf buf;
     lh_buf_init(&buf, TOMBSTONE_BYTES_MAX);
     tombstone_encode(records, count, &buf);
     *ret = (struct catalog_object){
         .bucket = STORAGE_PRIMARY,
-        .key = lh_arena_printf(arena, CATALOG_DATA_FOLDER "/%.*s/%s" TOMBSTONE_SUFFIX,
-                               LH_ARG(dataset_id), id.text),
         .bytes = (int64_t)buf.len,
         .rows = count_rows(records, count),
     };
@@ -302,12 +336,9 @@ enum lh_code tombstone_publish(struct catalog *catalog, struct lh_str dataset_id
     }
     enum lh_code code = lh_buf_check(&buf, "The list of tombstones", err);
     if (!code)
-        code = storage_put_vital(catalog->storage, ret->bucket, ret->key, lh_buf_str(&buf), err);
+        code = put(catalog->storage, dataset_id, lh_buf_str(&buf), arena, &ret->key, err);
     lh_sha256_of(lh_buf_str(&buf), ret->sha256);
     lh_buf_release(&buf);
-    /* Nothing names it yet: a name that may not last is no commit of unknown outcome. */
-    if (code == LH_UNKNOWN)
-        code = lh_fail(err, LH_IO, "The disk failed while tombstones were written.");
     return code;
 }
 
