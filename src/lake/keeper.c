@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "catalog/retention.h"
+#include "storage/failures.h"
 #include "storage/objects.h"
 
 /* A piece, which is one file or several small ones, is followed by a rest, so that statements find
@@ -116,6 +117,7 @@ static void *keep(void *context)
         return NULL;
     sweep(keeper);
     bool is_verified = false;
+    size_t failed = 0;
     int64_t again_us = 0;
     do {
         if (!is_verified) {
@@ -131,6 +133,8 @@ static void *keep(void *context)
             is_verified = false; /* what came since is looked at in the next round */
         }
         compacting_look(keeper->compacting);
+        if (storage_failures_flush(keeper->storage, &failed, &err))
+            lh_log_error(LH_LOG_WARN, "lake.errors", &err);
         if (storage_reserve_fill(keeper->storage, &err))
             lh_log_error(LH_LOG_WARN, "lake.reserve", &err);
     } while (rest(keeper, is_verified ? QUIET_MS : VERIFY_REST_MS));

@@ -27,6 +27,7 @@ const struct op *const op_table[] = {
     &op_vectors_rebuild, &op_vectors_stale,   &op_journal_recent,    &op_journal_history,
     &op_journal_event,   &op_journal_update,  &op_journal_flush,     &op_journal_stats,
     &op_buckets_list,    &op_buckets_create,  &op_buckets_delete,    &op_buckets_health,
+    &op_failures_list,   &op_failures_flush,  &op_failures_compact,
 };
 /* clang-format on */
 const size_t op_table_count = sizeof(op_table) / sizeof(op_table[0]);

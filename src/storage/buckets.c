@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "storage/failures.h"
 #include "storage/internal.h"
 
 #define RETRY_US                                                                                   \
@@ -74,6 +75,7 @@ static enum lh_code open_again(struct storage_bucket *bucket, struct lh_error *e
             return LH_OK;
         }
         bucket->problem = own;
+        storage_failure_note(bucket->storage, bucket->name, (struct lh_str){0}, "open", &own);
     }
     if (err)
         *err = bucket->problem;

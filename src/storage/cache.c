@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "storage/failures.h"
 #include "storage/internal.h"
 
 #define CACHE_BYTES_PRESET ((int64_t)8 << 30)
@@ -272,8 +273,8 @@ static enum lh_code fetch_from(struct cache *cache, const struct wanted *wanted,
         code = lh_file_close(fd, err);
     if (!code)
         code = sum_file(cache->storage, fresh, wanted->cancel, ret, &file, err);
-    if (!code)
-        code = compare(wanted, ret, err);
+    if (!code && (code = compare(wanted, ret, err)) && err)
+        storage_failure_note(cache->storage, from->name, lh_str_of(wanted->key), "compare", err);
     if (code && lh_file_remove(cache->storage->dir, fresh, NULL) != LH_OK)
         return code; /* swept at the next opening */
     return code;

@@ -125,6 +125,7 @@ struct storage {
     struct storage_bucket *left;    /* closed at the end: somebody may still use them */
     struct lh_str rescue;           /* name of the rescue bucket; absent = none */
     struct lh_str secrets_path;
+    struct failures *failures;
     struct cache *cache; /* NULL: opened for reading */
     int64_t cache_bytes_max;
     pthread_mutex_t reserve_mutex; /* guards what follows; held while the reserve's size changes */
@@ -189,6 +190,10 @@ enum lh_code layout_write_owner(struct storage *storage, struct lh_str address,
 void reserve_open(struct storage *storage);
 /* Gives a part of it up; false: nothing is left. */
 bool reserve_give(struct storage *storage);
+
+/* failures.c */
+enum lh_code failures_open(struct storage *storage, struct lh_error *err) LH_MUST_USE;
+void failures_close(struct storage *storage); /* writes what is in memory */
 
 /* cache.c. Without STORAGE_WRITE there is none. */
 enum lh_code cache_open(struct storage *storage, struct lh_error *err) LH_MUST_USE;

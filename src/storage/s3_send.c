@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/secret.h"
+#include "storage/failures.h"
 #include "storage/s3_internal.h"
 
 #define CONNECT_TIMEOUT_MS 3000
@@ -231,8 +232,8 @@ static enum lh_code fail_limits(const struct s3 *s3, const struct http_client_re
     return lh_error_hint(err, "Try again later.");
 }
 
-enum lh_code s3_fail(const struct s3 *s3, const struct s3_answer *answer, struct lh_str key,
-                     struct lh_error *err)
+static enum lh_code explain(const struct s3 *s3, const struct s3_answer *answer, struct lh_str key,
+                            struct lh_error *err)
 {
     const struct http_client_response *response = &answer->response;
     struct lh_str name = s3->bucket->name, code = code_of(response);
@@ -256,6 +257,18 @@ enum lh_code s3_fail(const struct s3 *s3, const struct s3_answer *answer, struct
     if (response->status == 301 || response->status == 307 || response->status == 400)
         return lh_error_hint(err, "Look at the bucket's endpoint and region.");
     return LH_IO;
+}
+
+enum lh_code s3_fail(const struct s3 *s3, const struct s3_answer *answer, struct lh_str key,
+                     struct lh_error *err)
+{
+    struct lh_error own = LH_ERROR_NONE;
+    enum lh_code code = explain(s3, answer, key, &own);
+    if (code != LH_NOT_FOUND) /* which may be what was asked for */
+        storage_failure_note(s3->bucket->storage, s3->bucket->name, key, "refused", &own);
+    if (err)
+        *err = own;
+    return code;
 }
 
 void s3_answer_release(struct s3_answer *answer)
@@ -331,6 +344,8 @@ enum lh_code s3_send(struct s3 *s3, const struct s3_call *call, struct s3_answer
         return LH_OK;
     ret->is_ambiguous = is_ambiguous;
     own.code = code;
+    if (code == LH_IO || code == LH_TIMEOUT)
+        storage_failure_note(s3->bucket->storage, s3->bucket->name, call->key, call->method, &own);
     if (code == LH_IO)
         lh_error_context(&own, "The bucket '%.*s'", LH_ARG(s3->bucket->name));
     if (err)

@@ -101,6 +101,8 @@ enum lh_code storage_open(const struct storage_options *options, struct storage 
     if (!code)
         code = open_primary(storage, err);
     if (!code)
+        code = failures_open(storage, err);
+    if (!code)
         code = cache_open(storage, err);
     if (!code)
         code = buckets_load(storage, err);
@@ -118,6 +120,7 @@ void storage_close(struct storage *storage)
         return;
     buckets_close(storage);
     cache_close(storage);
+    failures_close(storage);
     if (storage->primary.backend)
         storage->primary.backend->close(&storage->primary);
     if (storage->lock_fd >= 0) {

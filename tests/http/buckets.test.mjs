@@ -244,9 +244,10 @@ test('buckets outlive the server, and a configured one is as it is written', asy
   const toml = `[storage]\nrescue_bucket = "spare"\n[[storage.buckets]]\nname = "spare"\nroot = "${root.path}/spare"\n[[storage.buckets]]\nname = "s3"\nbackend = "s3"\nendpoint = "${store.endpoint}"\nregion = "${store.region}"\nbucket = "${store.bucket}"\nprefix = "configured"\nsecret = "warehouse"\n`;
   writeFileSync(config, toml);
   writeSecrets(data.path, store.secretsText());
+  let own;
   try {
     for (const life of [1, 2]) {
-      const own = await startServer({ data: data.path, env: quiet });
+      own = await startServer({ data: data.path, env: quiet });
       const other = await connect(own);
       const listed = (await other.get('/storage/buckets')).body.items;
       if (life === 1) assert.equal((await other.post('/storage/buckets', { name: 'added', root: join(root.path, 'added') })).status, 201);
@@ -255,6 +256,7 @@ test('buckets outlive the server, and a configured one is as it is written', asy
       assert.equal((await other.delete('/storage/buckets/s3')).status, 403);
       assert.equal((await other.ingest(`t${life}`, rows(0, life), { headers: { 'x-lakehouse-bucket': 's3' } })).status, 200);
       await own.stop();
+      own = null;
     }
     const verified = await run(['verify', '--data', data.path, '--json']);
     assert.equal(verified.code, 0, verified.out + verified.err);
@@ -264,6 +266,7 @@ test('buckets outlive the server, and a configured one is as it is written', asy
       await assert.rejects(startServer({ data: data.path, env: quiet }), says);
     }
   } finally {
+    await own?.stop();
     data.remove();
     root.remove();
   }
