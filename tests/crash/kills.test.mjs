@@ -1,4 +1,4 @@
-// The server is killed at random moments while it takes files; whatever it acknowledged is there
+// The server is killed at random moments while it takes files and merges them; whatever it acknowledged is there
 // afterwards, nothing is half-visible, and `verify` finds nothing.
 //
 // LAKEHOUSE_KILLS: how many (500). LAKEHOUSE_SEED: makes the same choices again: the moment of each
@@ -160,12 +160,30 @@ async function write(server, kill, writer, expectations, state) {
   }
 }
 
+// Merges what the others have brought, beside them: no row may change by it.
+async function merge(server, kill, state) {
+  const next = random(seed ^ Math.imul(kill + 1, 0x85ebca6b));
+  while (!state.isDead) {
+    await new Promise((resolve) => setTimeout(resolve, next() * 30));
+    try {
+      const response = await fetch(`${server.url}/query/compact`, {
+        method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ wait: next() < 0.7, automatic: next() < 0.3 }),
+      });
+      const body = await response.json();
+      assert.ok(response.ok, `a compaction was refused: ${JSON.stringify(body)}`);
+      state.merged += body.compacted ?? 0;
+    } catch (error) {
+      if (error.code === 'ERR_ASSERTION') throw error;
+    }
+  }
+}
+
 async function killAgainAndAgain(context) {
   let folder = temporaryFolder('kills');
   let running = null;
   context.after(() => running?.kill()); // a red run ends too
   let expectations = new Map();
-  const state = { acknowledged: 0, accepted: 0, isDead: false };
+  const state = { acknowledged: 0, accepted: 0, merged: 0, isDead: false };
   let slowestStart = 0;
   let lakes = 1;
   const start = async () => {
@@ -180,7 +198,7 @@ async function killAgainAndAgain(context) {
   for (let kill = 0; kill < kills; kill++) {
     const server = await start();
     state.isDead = false;
-    const writers = Promise.all(Array.from({ length: writerCount }, (_, writer) => write(server, kill, writer, expectations, state)));
+    const writers = Promise.all([merge(server, kill, state), ...Array.from({ length: writerCount }, (_, writer) => write(server, kill, writer, expectations, state))]);
     writers.catch(() => {}); // told below, after the kill
     await new Promise((resolve) => setTimeout(resolve, chances(kill, writerCount)() * 120));
     state.isDead = true;
@@ -202,10 +220,10 @@ async function killAgainAndAgain(context) {
   }
   folder.remove();
   assert.ok(state.acknowledged + state.accepted > kills / 2, `only ${state.acknowledged + state.accepted} batches were acknowledged: the kills came too early to prove anything`);
-  console.log(`figure: ${kills} kills, ${state.acknowledged} acknowledged commits and ${state.accepted} accepted jobs, 0 lost, 0 half-visible, ${lakes} lakes, slowest start ${Math.round(slowestStart)} ms, seed ${seed}`);
+  console.log(`figure: ${kills} kills, ${state.acknowledged} acknowledged commits and ${state.accepted} accepted jobs, ${state.merged} compactions, 0 lost, 0 half-visible, ${lakes} lakes, slowest start ${Math.round(slowestStart)} ms, seed ${seed}`);
 }
 
-test(`${kills} kills during ingest and append lose nothing that was acknowledged (seed ${seed})`, { timeout: 3600000 }, async (context) => {
+test(`${kills} kills during ingest, append and compaction lose nothing that was acknowledged (seed ${seed})`, { timeout: 3600000 }, async (context) => {
   try {
     await killAgainAndAgain(context);
   } catch (error) {

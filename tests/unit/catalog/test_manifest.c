@@ -116,6 +116,46 @@ static void what_is_written_is_read_again_to_the_last_member(void **state)
     lh_arena_free(arena);
 }
 
+static void a_merged_file_keeps_its_sources_and_asks_for_who_knows_them(void **state)
+{
+    (void)state;
+    const struct catalog_source sources[] = {
+        {.sha256 = LH_LIT("aa"), .options = LH_LIT("bb"), .rows = 5, .kept = 5},
+        {.rows = 7, .kept = 6, .rejects = LH_LIT("datasets/i/rejects/r"), .rejected_rows = 2}};
+    const struct catalog_object merged = {.bucket = LH_LIT("primary"),
+                                          .key = LH_LIT("datasets/a/m.parquet"),
+                                          .bytes = 1,
+                                          .rows = 11,
+                                          .sources = sources,
+                                          .source_count = 2,
+                                          .stands_for = LH_LIT("k1"),
+                                          .added_version = 17};
+    struct manifest manifest = full_manifest(), read;
+    struct lh_buf first, second;
+    struct lh_arena *arena = lh_arena_new(0);
+    manifest.added = (struct manifest_objects){&merged, 1};
+    encode(&manifest, &first);
+    assert_int_equal(manifest_decode(lh_buf_str(&first), lh_lit("it"), arena, &read, NULL), LH_OK);
+    bool is_asked_for = false;
+    for (size_t i = 0; i < read.features.count; i++)
+        is_asked_for |= lh_str_equal(read.features.items[i], lh_lit(MANIFEST_REWRITES));
+    assert_true(is_asked_for);
+    const struct catalog_object *object = &read.added.items[0];
+    assert_int_equal(object->source_count, 2);
+    assert_true(lh_str_equal(object->sources[0].sha256, lh_lit("aa")));
+    assert_int_equal(object->sources[0].kept, 5);
+    assert_false(object->sources[1].sha256.len);
+    assert_int_equal(object->sources[1].kept, 6);
+    assert_int_equal(object->sources[1].rejected_rows, 2);
+    assert_true(lh_str_equal(object->stands_for, lh_lit("k1")));
+    encode(&read, &second);
+    assert_int_equal(first.len, second.len);
+    assert_memory_equal(first.data, second.data, first.len);
+    lh_buf_release(&first);
+    lh_buf_release(&second);
+    lh_arena_free(arena);
+}
+
 static void every_flipped_bit_and_every_cut_is_noticed(void **state)
 {
     (void)state;
@@ -272,6 +312,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read_again_to_the_last_member),
+        cmocka_unit_test(a_merged_file_keeps_its_sources_and_asks_for_who_knows_them),
         cmocka_unit_test(every_flipped_bit_and_every_cut_is_noticed),
         cmocka_unit_test(a_newer_format_or_an_unknown_feature_asks_for_a_newer_release),
         cmocka_unit_test(members_of_other_types_are_damage_and_never_a_crash),
