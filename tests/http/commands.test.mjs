@@ -58,7 +58,7 @@ test('a statement that fails after its first rows ends the command with 1, also 
   assert.equal(local.code, 1, local.err);
   assert.equal(JSON.parse(local.out).error.code, 'sql_failed');
   const verified = await run(['verify', ...data]);
-  assert.match(verified.out, /^1 dataset, 1 version, 0 indexes, \d+ jobs?, 0 keys, \d+ files? \(\d+ bytes\): sound\.$/m);
+  assert.match(verified.out, /^1 dataset, 1 version, 0 indexes, \d+ jobs?, 0 keys, \d+ records? of the journal, \d+ files? \(\d+ bytes\): sound\.$/m);
 });
 
 test('help tells defaults, limits, members of objects and the environment', async () => {
@@ -75,7 +75,7 @@ test('completions complete groups, verbs and flags', async () => {
   assert.equal(code, 0);
   const complete = (...words) => execFileSync('bash', ['-c', `${out}\nCOMP_WORDS=(lakehouse "$@"); COMP_CWORD=$#; _lakehouse; printf '%s\\n' "\${COMPREPLY[@]}"`, 'bash', ...words], { encoding: 'utf8' }).trim().split('\n');
   assert.deepEqual(complete('datas'), ['datasets']);
-  assert.deepEqual(complete('comp'), ['completions']);
+  assert.deepEqual(complete('compl'), ['completions']);
   assert.ok(complete('datasets', '').includes('rename'));
   assert.deepEqual(complete('ingest', 'file', '--mod'), ['--mode']);
   assert.equal((await run(['completions', 'zsh'])).code, 0);
