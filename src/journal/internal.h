@@ -172,7 +172,8 @@ struct journal {
     int64_t buffered;     /* events in the log */
     int64_t log_since_ms; /* since when it holds a record; 0 = it is empty */
     int64_t appends, syncs;
-    char *damage; /* NULL = none */
+    uint64_t noted; /* the sequence in the note of the last clean end */
+    char *damage;   /* NULL = none */
 };
 
 /* What a record changes in memory: drained, ids, intents, counts. Under `mutex` (or while opening).

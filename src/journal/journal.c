@@ -256,6 +256,7 @@ static enum lh_code open_files(struct opening *opening, struct lh_error *err)
     if (code)
         return code;
     note_read(storage, opening->arena, &note);
+    journal->noted = note.is_there ? note.sequence : 0;
     uint64_t found = journal->sequence;
     compare_note(journal, &note);
     if (opening->has_log && found == journal->sequence)
@@ -307,7 +308,7 @@ void journal_close(struct journal *journal)
     if (!journal)
         return;
     struct lh_error err = LH_ERROR_NONE;
-    if (!journal->is_stopped && journal->sequence &&
+    if (!journal->is_stopped && journal->sequence != journal->noted &&
         note_write(journal->options.storage, journal->sequence, journal->hash, &err))
         lh_log_error(LH_LOG_WARN, "journal.close", &err);
     storage_log_close(journal->log);

@@ -3,7 +3,7 @@
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '../support/client.mjs';
 import { program, startServer, temporaryFolder } from '../support/server.mjs';
@@ -183,6 +183,19 @@ test('kills lose and double nothing', async () => {
   assert.ok(total >= before_ + acknowledged, `${total} events, ${before_} before, ${acknowledged} acknowledged`);
   const twice = await lake.post('/query/sql', { sql: 'SELECT id FROM journal GROUP BY id HAVING count(*) > 1' });
   assert.deepEqual(twice.body.rows, []);
+});
+
+test('a lake that has no journal yet writes down the commits that it knows', async () => {
+  const commits = async () => (await lake.post('/query/sql', { sql: "SELECT action, dataset, id, actor FROM journal WHERE action LIKE 'dataset.%' AND dataset IN ('people', 'persons', 'cands') ORDER BY lake_sequence" })).body.rows;
+  const before_ = await commits();
+  assert.ok(before_.length >= 7);
+  await server.stop();
+  rmSync(join(folder.path, '_journal'), { recursive: true });
+  await start();
+  assert.deepEqual(await commits(), before_);
+  await server.stop();
+  assert.equal(verify().status, 0);
+  await start();
 });
 
 test('the verifier finds a changed byte, and the server says so and goes on', async (context) => {
