@@ -546,6 +546,7 @@ static const struct {
     {"objects", "Bytes under keys of your own choosing."},
     {"vectors", "Indexes, and searching them by meaning and by words."},
     {"jobs", "Work that goes on in the background."},
+    {"journal", "What was done, by whom and why; reporting what else happened."},
     {"access", "Who calls, and what they may do."},
     {"keys", "Keys of callers: made, listed, revoked."},
 };
