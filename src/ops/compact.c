@@ -72,7 +72,8 @@ static const struct op_example compact_examples[] = {
      "\"files_before\": 64, \"files_after\": 1, \"bytes_before\": 5120000, \"bytes_after\": "
      "3900000, \"compacted\": 1, \"datasets\": [{\"dataset\": \"calls\", \"version\": 65, "
      "\"rows\": 64000, \"files_before\": 64, \"files_after\": 1, \"bytes_before\": 5120000, "
-     "\"bytes_after\": 3900000, \"bytes_read\": 5120000}], \"elapsed_ms\": 140}"},
+     "\"bytes_after\": 3900000, \"bytes_read\": 5120000, \"tombstones_applied\": 0, "
+     "\"rows_dropped_by_tombstones\": 0}], \"elapsed_ms\": 140}"},
     {"What would be done?", "{\"dry_run\": true}", NULL},
 };
 const struct op op_query_compact = {

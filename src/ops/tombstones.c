@@ -217,8 +217,8 @@ static enum lh_code run_tombstone(struct op_call *call, const void *raw, struct 
 
 static const struct op_example tombstone_examples[] = {
     {"One is there, one is not",
-     "{\"name\": \"packages\", \"row_key_column\": \"name\", \"row_key_values\": [\"gimp\", "
-     "\"gmip\"], \"reason\": \"asked for by mail\"}",
+     "{\"row_key_column\": \"name\", \"row_key_values\": [\"gimp\", \"gmip\"], \"reason\": \"asked "
+     "for by mail\"}",
      "{\"dataset\": \"packages\", \"version\": 4, \"row_key_column\": \"name\", \"row_key_type\": "
      "\"VARCHAR\", \"keys_tombstoned\": 1, \"rows_tombstoned\": 1, \"failed\": 1, \"failures\": "
      "[{\"row_key_value\": \"gmip\", \"code\": \"no_match\", \"message\": \"No row of 'packages' "
