@@ -29,10 +29,10 @@ struct lake_report {
 };
 
 struct lake_verify_options {
-    struct lh_str root; /* the data folder */
+    struct lh_str root;         /* the data folder */
     struct lh_str secrets_path; /* [secrets] file */
-    bool skip_footers;  /* do not ask the engine what stands in the data files */
-    bool only_journal;  /* and whether the commits stand in it */
+    bool skip_footers;          /* do not ask the engine what stands in the data files */
+    bool only_journal;          /* and whether the commits stand in it */
 };
 
 /* Findings are the result, not a failure. LH_LOCKED: a process has the lake open; LH_NOT_FOUND and

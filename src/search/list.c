@@ -127,8 +127,7 @@ static void describe(const struct index_manifest *head, const struct catalog_sna
     }
     if (has_dataset) {
         ret->source = lh_arena_str(arena, dataset->name);
-        ret->is_stale = head->state == SEARCH_READY &&
-                        !index_covers(head, dataset, arena);
+        ret->is_stale = head->state == SEARCH_READY && !index_covers(head, dataset, arena);
     }
 }
 
