@@ -11,6 +11,7 @@ struct wishes {
     struct lh_str from;
     struct lh_str number;
     bool is_check;
+    bool is_primary_only;
     bool is_json;
 };
 
@@ -28,12 +29,16 @@ static void tell(const struct storage_restore_result *result, const struct lake_
 {
     char made[LH_TIME_TEXT_BYTES + 1];
     lh_time_format(result->made_ms, made);
+    if (result->left_out.len)
+        fprintf(stderr, "Not in the backup: what lay in %.*s.\n", LH_ARG(result->left_out));
     if (is_json)
         printf("{\"number\":%lld,\"sequence\":%llu,\"made\":\"%s\",\"lake\":\"%s\",\"files\":%lld,"
-               "\"bytes\":%lld,\"is_restored\":%s,\"errors\":%lld}\n",
+               "\"bytes\":%lld,\"is_restored\":%s,\"errors\":%lld,"
+               "\"journal_records\":%lld}\n",
                (long long)result->number, (unsigned long long)result->sequence, made, result->lake,
                (long long)result->file_count, (long long)result->byte_count,
-               target.len ? "true" : "false", (long long)report->errors);
+               target.len ? "true" : "false", (long long)report->errors,
+               (long long)report->journal_records);
     else if (!target.len)
         printf("Backup %lld of %s is whole: %lld files, %lld bytes, every one compared.\n",
                (long long)result->number, made, (long long)result->file_count,
@@ -46,12 +51,14 @@ static void tell(const struct storage_restore_result *result, const struct lake_
                report->errors ? "but it does not verify" : "sound");
 }
 
-static enum lh_code restore(const struct wishes *wishes, struct lh_str target,
+static enum lh_code restore(const struct wishes *wishes, const struct settings *settings,
                             struct lh_arena *arena, int64_t *ret_errors, struct lh_error *err)
 {
     struct lake_report report = {0};
     struct storage_restore_result result;
-    struct storage_restore_options options = {.path = wishes->from};
+    struct lh_str target = settings_root(settings);
+    struct storage_restore_options options = {
+        .path = wishes->from, .is_primary_only = wishes->is_primary_only, .arena = arena};
     if (!wishes->from.len) {
         lh_fail(err, LH_INVALID, "Which backup?");
         return lh_error_hint(err, "Name its folder: lakehouse restore --from DIR --data DIR");
@@ -62,7 +69,8 @@ static enum lh_code restore(const struct wishes *wishes, struct lh_str target,
     if (!code)
         code = storage_restore(&options, &result, err);
     if (!code && !wishes->is_check) {
-        const struct lake_verify_options verify = {.root = target};
+        const struct lake_verify_options verify = {.root = target,
+                                                   .secrets_path = settings->secrets.file};
         code = lake_verify(&verify, arena, &report, err);
     }
     if (code)
@@ -82,6 +90,7 @@ static int run(const struct cli_command *command, int word_count, char *const *w
     const struct cli_flag flags[] = {
         {"--json", &wishes.is_json, NULL},
         {"--check", &wishes.is_check, NULL},
+        {"--primary-only", &wishes.is_primary_only, NULL},
         {"--from", NULL, &wishes.from},
         {"--number", NULL, &wishes.number},
     };
@@ -93,7 +102,7 @@ static int run(const struct cli_command *command, int word_count, char *const *w
     if (!cli_read_settings(command, word_count, words, flags, sizeof flags / sizeof flags[0], arena,
                            &settings, &status))
         goto out;
-    if (restore(&wishes, settings_root(&settings), arena, &errors, &err))
+    if (restore(&wishes, &settings, arena, &errors, &err))
         status = cli_fail(&err);
     else if (errors)
         status = CLI_FAILED;
@@ -105,13 +114,16 @@ out:
 const struct cli_command cli_restore = {
     .name = "restore",
     .summary = "Bring a backup back into an empty folder, or check it.",
-    .usage = "lakehouse restore --from DIR [--number N] [--data DIR] [--check] [--json]\n"
-             "  --from    the folder that `lakehouse backup` wrote to\n"
-             "  --number  which backup; the newest unless it is named\n"
-             "  --data    where the lake is to be: an empty folder, or none yet\n"
-             "  --check   read and compare the whole backup, restore nothing\n"
-             "  --json    tell what was done as one JSON object\n"
-             "The whole backup is compared before anything is written. One that was cut off is\n"
-             "continued by the same command. Ends with 0 if the restored lake is sound.\n",
+    .usage =
+        "lakehouse restore --from DIR [--number N] [--data DIR] [--check]\n"
+        "                  [--primary-only] [--json]\n"
+        "  --from    the folder that `lakehouse backup` wrote to\n"
+        "  --number  which backup; the newest unless it is named\n"
+        "  --data    where the lake is to be: an empty folder, or none yet\n"
+        "  --check   read and compare the whole backup, restore nothing\n"
+        "  --primary-only  restore it although the backup leaves out buckets that were in use\n"
+        "  --json    tell what was done as one JSON object\n"
+        "The whole backup is compared before anything is written. One that was cut off is\n"
+        "continued by the same command. Ends with 0 if the restored lake is sound.\n",
     .run = run,
 };

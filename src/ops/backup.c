@@ -3,19 +3,21 @@
 #include "catalog/moment.h"
 #include "lake/lake.h"
 #include "ops/internal.h"
-#include "storage/buckets.h"
 
 /* --- POST /system/backup */
 
 struct backup_args {
     struct lh_str to;
     bool recheck;
+    bool primary_only;
 };
 static const struct lh_field backup_rows[] = {
     LH_STR(struct backup_args, to, .required = true, .positional = true, .min = 1, .max = 4096,
            .doc = "The backup's folder on the machine of the lake: an absolute path outside it."),
     LH_BOOL(struct backup_args, recheck,
             .doc = "Read what earlier backups copied, and mend what is damaged of it."),
+    LH_BOOL(struct backup_args, primary_only,
+            .doc = "Although other buckets hold something, which is not copied."),
 };
 static const struct lh_fields backup_fields =
     LH_FIELDS_OF(struct backup_args, "SystemBackupArgs", backup_rows);
@@ -48,7 +50,7 @@ static const struct lh_field view_rows[] = {
     LH_DOUBLE(struct backup_view, held_ms, .required = true,
               .doc = "How long commits had to wait."),
     LH_STR_LIST(struct backup_view, buckets_not_included, .required = true,
-                .doc = "Buckets beside primary: what lies there stays there, and is not in it."),
+                .doc = "Buckets that hold something, or do not answer: it is not in the backup."),
 };
 static const struct lh_fields view_fields =
     LH_FIELDS_OF(struct backup_view, "SystemBackup", view_rows);
@@ -88,19 +90,6 @@ static bool sum_of(void *context, struct lh_str bucket, struct lh_str key,
     return catalog_moment_sum(((struct source *)context)->moment, bucket, key, ret);
 }
 
-/* Their bytes are where they were, on another disk or in a store: the restored lake finds them
- * there. Whoever loses them needs a copy of that place. */
-static struct lh_str_list other_buckets(struct op_call *call)
-{
-    struct lh_str *names = NULL;
-    size_t count = 0, kept = 0;
-    storage_bucket_names(lake_storage(call->lake), call->arena, &names, &count);
-    for (size_t i = 0; i < count; i++)
-        if (!lh_str_equal(names[i], STORAGE_PRIMARY))
-            names[kept++] = names[i];
-    return (struct lh_str_list){names, kept};
-}
-
 static enum lh_code run_backup(struct op_call *call, const void *raw, struct op_reply *reply,
                                struct lh_error *err)
 {
@@ -109,7 +98,9 @@ static enum lh_code run_backup(struct op_call *call, const void *raw, struct op_
     struct storage_backup_result result;
     const struct storage_backup_options options = {
         .path = args->to,
+        .is_primary_only = args->primary_only,
         .is_rechecked = args->recheck,
+        .arena = call->arena,
         .source = {&source, hold, wants, sum_of},
         .cancel = call->cancel,
     };
@@ -127,7 +118,7 @@ static enum lh_code run_backup(struct op_call *call, const void *raw, struct op_
         .copied_bytes = result.copied_bytes,
         .mended_files = result.mended_count,
         .held_ms = (double)result.held_us / 1000,
-        .buckets_not_included = other_buckets(call),
+        .buckets_not_included = {result.left_out, result.left_out_count},
     };
     return op_reply_record(reply, &view, err);
 }
@@ -149,7 +140,8 @@ const struct op op_system_backup = {
         "backup is there once this answers; one that was cut off leaves the earlier ones as they "
         "were, and what it had copied serves the next. `lakehouse restore` brings it back. The "
         "files of keys are in it hashed, secrets and settings are not. "
-        "Other buckets than primary are named, not copied: their bytes stay where they are.",
+        "Other buckets than primary are not copied: while one holds anything the answer is 409, "
+        "unless `primary_only` says that copies of it are somebody else's affair.",
     .http = {OP_POST, "/system/backup"},
     .effect = OP_WRITE,
     .permission = "system.backup",

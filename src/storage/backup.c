@@ -214,19 +214,19 @@ static enum lh_code take(struct backing *backing, struct backup_file *file, stru
 
 /* --- one backup */
 
-static enum lh_code check_place(struct storage *storage, struct lh_str path, struct lh_error *err)
+/* Asked before anything is copied, and again after the moment: what was put into a bucket and
+ * committed between is seen then. */
+static enum lh_code check_others(struct backing *backing, struct lh_error *err)
 {
-    struct lh_str lake = lh_dir_path(storage->dir);
-    bool is_inside =
-        lh_str_starts_with(path, lake) && (path.len == lake.len || path.data[lake.len] == '/');
-    if (!path.len || path.data[0] != '/') {
-        lh_fail(err, LH_INVALID, "'%.*s' is not an absolute path.", LH_ARG(lh_str_head(path, 200)));
-        return lh_error_hint(err, "The server may run in another folder than you.");
-    }
-    if (!is_inside)
+    struct backup_list *now = &backing->now;
+    backup_places_in_use(backing->storage, now->arena, &now->left_out, &now->left_out_count);
+    if (!now->left_out_count || backing->options->is_primary_only)
         return LH_OK;
-    lh_fail(err, LH_CONFLICT, "A backup cannot be inside the lake that it is of.");
-    return lh_error_hint(err, "Name a folder elsewhere, best on another disk.");
+    struct lh_str names = backup_names_text(now->left_out, now->left_out_count, now->arena);
+    lh_fail(err, LH_CONFLICT,
+            "A backup copies the bucket 'primary' only, and there is data in %.*s.", LH_ARG(names));
+    return lh_error_hint(err, "With `primary_only` it is made without them: keep copies of those "
+                              "places yourself.");
 }
 
 /* Lists that cannot be read are passed over: they are told when they are asked for. */
@@ -255,11 +255,13 @@ static enum lh_code read_before(struct backing *backing, struct lh_error *err)
 static enum lh_code back_up(struct backing *backing, struct lh_error *err)
 {
     struct storage *storage = backing->storage;
-    enum lh_code code = check_place(storage, backing->options->path, err);
+    enum lh_code code = backup_place_check(storage, backing->options->path, err);
+    if (!code) /* before a folder is made */
+        code = check_others(backing, err);
     if (!code)
         code = backup_store_open(backing->options->path, &storage->id, &backing->store, err);
     if (!code) /* links followed */
-        code = check_place(storage, lh_dir_path(backing->store.dir), err);
+        code = backup_place_check(storage, lh_dir_path(backing->store.dir), err);
     if (!code)
         code = read_before(backing, err);
     if (code)
@@ -270,6 +272,8 @@ static enum lh_code back_up(struct backing *backing, struct lh_error *err)
     code = look(backing, err);
     backing->result.held_us = lh_clock_monotonic_us() - started_us;
     pthread_rwlock_unlock(&storage->gate);
+    if (!code)
+        code = check_others(backing, err);
     for (size_t i = 0; i < backing->now.count && !code; i++)
         code = take(backing, &backing->now.items[i], err);
     backing->now.lake = storage->id;
@@ -278,6 +282,14 @@ static enum lh_code back_up(struct backing *backing, struct lh_error *err)
     backing->result.number = backing->now.number;
     backing->result.sequence = backing->now.sequence;
     return code;
+}
+
+static struct lh_str *copy_names(const struct lh_str *names, size_t count, struct lh_arena *arena)
+{
+    struct lh_str *ret = lh_arena_array(arena, count + 1, sizeof *ret);
+    for (size_t i = 0; i < count; i++)
+        ret[i] = lh_arena_str(arena, names[i]);
+    return ret;
 }
 
 enum lh_code storage_backup(struct storage *storage, const struct storage_backup_options *options,
@@ -289,6 +301,10 @@ enum lh_code storage_backup(struct storage *storage, const struct storage_backup
     atomic_fetch_add(&storage->backups, 1);
     enum lh_code code = back_up(&backing, err);
     atomic_fetch_sub(&storage->backups, 1);
+    if (!code && options->arena)
+        backing.result.left_out =
+            copy_names(backing.now.left_out, backing.now.left_out_count, options->arena);
+    backing.result.left_out_count = backing.now.left_out_count;
     backup_store_close(&backing.store);
     backup_list_release(&backing.now);
     backup_list_release(&backing.before);

@@ -43,9 +43,11 @@ struct storage_backup_source {
 };
 
 struct storage_backup_options {
-    struct lh_str path; /* of the backup: an absolute path, outside the data folder */
-    bool is_rechecked;  /* read what earlier backups copied, and mend what is damaged of it */
+    struct lh_str path;   /* of the backup: an absolute path, outside the data folder */
+    bool is_primary_only; /* although other buckets hold something: the list names them */
+    bool is_rechecked;    /* read what earlier backups copied, and mend what is damaged of it */
     struct storage_backup_source source;
+    struct lh_arena *arena;         /* of the result's texts; NULL: they are not told */
     const struct lh_cancel *cancel; /* may be NULL */
 };
 struct storage_backup_result {
@@ -55,19 +57,24 @@ struct storage_backup_result {
     int64_t byte_count;
     int64_t copied_count; /* files that were read; the others were in an earlier backup */
     int64_t copied_bytes;
-    int64_t mended_count; /* objects of earlier backups that were damaged */
-    int64_t held_us;      /* how long nobody could publish */
+    int64_t mended_count;    /* objects of earlier backups that were damaged */
+    int64_t held_us;         /* how long nobody could publish */
+    struct lh_str *left_out; /* buckets that hold something that is not in it */
+    size_t left_out_count;
 };
-/* LH_CONFLICT: the folder is another lake's backup, something else, or inside the lake. LH_LOCKED:
+/* LH_CONFLICT: the folder is another lake's backup, something else, or inside the lake or
+ * a bucket of it; or other buckets hold something, and it is not `is_primary_only`. LH_LOCKED:
  * another backup runs there. LH_DAMAGED names a file of the lake that is not what it must be:
  * nothing was added. LH_FORMAT: the backup is of a newer release. */
 enum lh_code storage_backup(struct storage *storage, const struct storage_backup_options *options,
                             struct storage_backup_result *ret, struct lh_error *err) LH_MUST_USE;
 
 struct storage_restore_options {
-    struct lh_str path;   /* of the backup */
-    int64_t number;       /* which; 0 = the newest */
-    struct lh_str target; /* an empty folder, or none yet; absent: only check the backup */
+    struct lh_str path;     /* of the backup */
+    int64_t number;         /* which; 0 = the newest */
+    bool is_primary_only;   /* although the backup leaves buckets out */
+    struct lh_str target;   /* an empty folder, or none yet; absent: only check the backup */
+    struct lh_arena *arena; /* of the result's texts; NULL: they are not told */
     const struct lh_cancel *cancel;
 };
 struct storage_restore_result {
@@ -76,11 +83,12 @@ struct storage_restore_result {
     int64_t made_ms;
     int64_t file_count;
     int64_t byte_count;
+    struct lh_str left_out; /* buckets whose files are not in it, to be shown; absent: none */
     char lake[LH_UUID_TEXT_BYTES + 1];
 };
 /* LH_NOT_FOUND: no backup there, or none of that number. LH_DAMAGED names what of the backup is
  * missing or is not what was copied; the target was not touched. LH_CONFLICT: the target is not
- * empty. LH_FORMAT. */
+ * empty, or buckets are not in the backup and it is not `is_primary_only`. LH_FORMAT. */
 enum lh_code storage_restore(const struct storage_restore_options *options,
                              struct storage_restore_result *ret, struct lh_error *err) LH_MUST_USE;
 

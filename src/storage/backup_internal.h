@@ -31,6 +31,8 @@ struct backup_list {
     uint64_t sequence;
     int64_t made_ms;
     struct lh_uuid lake;
+    struct lh_str *left_out; /* buckets whose files are not in it; texts in `arena` */
+    size_t left_out_count;
 };
 void backup_list_init(struct backup_list *list);
 void backup_list_release(struct backup_list *list);
@@ -85,6 +87,14 @@ struct backup_input {
 };
 enum lh_code backup_store_put(struct backup_store *store, const struct backup_input *input,
                               uint8_t ret[LH_SHA256_BYTES], struct lh_error *err) LH_MUST_USE;
+
+/* backup_places.c. LH_INVALID: no absolute path; LH_CONFLICT: inside the lake or a bucket of it. */
+enum lh_code backup_place_check(struct storage *storage, struct lh_str path,
+                                struct lh_error *err) LH_MUST_USE;
+/* The buckets beside primary that hold anything, or do not answer. */
+void backup_places_in_use(struct storage *storage, struct lh_arena *arena, struct lh_str **ret,
+                          size_t *ret_count);
+struct lh_str backup_names_text(const struct lh_str *names, size_t count, struct lh_arena *arena);
 
 /* Copies exactly `bytes` bytes and sums them; the output may be -1. LH_DAMAGED: there are fewer. */
 enum lh_code backup_copy(int from, int to, int64_t bytes, struct lh_str shown,

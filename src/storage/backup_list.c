@@ -84,6 +84,13 @@ static void write_header(const struct backup_list *list, struct lh_buf *buf)
     lh_json_put_int(&json, "files", (int64_t)list->count);
     lh_json_put_int(&json, "format", BACKUP_FORMAT);
     lh_json_put_cstr(&json, "lake", list->lake.text);
+    if (list->left_out_count) {
+        lh_json_key(&json, "left_out");
+        lh_json_array(&json);
+        for (size_t i = 0; i < list->left_out_count; i++)
+            lh_json_str(&json, list->left_out[i]);
+        lh_json_array_end(&json);
+    }
     lh_json_put_cstr(&json, "made", made);
     lh_json_put_int(&json, "number", list->number);
     lh_json_put_int(&json, "sequence", (int64_t)list->sequence);
@@ -170,6 +177,14 @@ enum lh_code backup_store_publish(struct backup_store *store, struct backup_list
 
 /* --- and back */
 
+static void read_left_out(const json_t *names, struct backup_list *list)
+{
+    list->left_out_count = json_array_size(names);
+    list->left_out = lh_arena_array(list->arena, list->left_out_count + 1, sizeof *list->left_out);
+    for (size_t i = 0; i < list->left_out_count; i++)
+        list->left_out[i] = lh_arena_str(list->arena, lh_json_text(json_array_get(names, i)));
+}
+
 static enum lh_code read_header(struct lh_str line, struct backup_list *list, size_t *ret_files,
                                 struct lh_error *err)
 {
@@ -188,6 +203,7 @@ static enum lh_code read_header(struct lh_str line, struct backup_list *list, si
         code = lh_fail(err, LH_DAMAGED, "It does not say which lake it is of.");
     else
         memcpy(list->lake.text, lake, LH_UUID_TEXT_BYTES + 1);
+    read_left_out(json_object_get(root, "left_out"), list);
     list->number = json_integer_value(json_object_get(root, "number"));
     list->sequence = (uint64_t)json_integer_value(json_object_get(root, "sequence"));
     if (!made || !lh_time_parse(lh_str_of(made), &list->made_ms))

@@ -72,6 +72,20 @@ static enum lh_code check_objects(struct restoring *restoring, struct lh_error *
     return code;
 }
 
+/* What does not come back is said before anything is written. */
+static enum lh_code check_left_out(struct restoring *restoring, struct lh_error *err)
+{
+    struct backup_list *list = &restoring->list;
+    if (!list->left_out_count || restoring->options->is_primary_only)
+        return LH_OK;
+    struct lh_str names = backup_names_text(list->left_out, list->left_out_count, list->arena);
+    lh_fail(err, LH_CONFLICT,
+            "Backup %lld was made of the bucket 'primary' only: what lay in %.*s is not in it.",
+            (long long)list->number, LH_ARG(names));
+    return lh_error_hint(err, "With --primary-only the rest is restored; data in those buckets "
+                              "is missing until they are there again.");
+}
+
 /* --- the target */
 
 static enum lh_code fail_not_empty(const struct restoring *restoring, struct lh_str name,
@@ -282,6 +296,9 @@ static enum lh_code restore(struct restoring *restoring, struct lh_error *err)
         code = check_objects(restoring, err);
     if (code || !restoring->options->target.len)
         return code;
+    code = check_left_out(restoring, err);
+    if (code)
+        return code;
     backup_list_sort(&restoring->list);
     code = lh_dir_open(restoring->options->target, true, &restoring->target, err);
     if (!code)
@@ -306,6 +323,9 @@ enum lh_code storage_restore(const struct storage_restore_options *options,
                                                .file_count = (int64_t)restoring.list.count};
         for (size_t i = 0; i < restoring.list.count; i++)
             ret->byte_count += restoring.list.items[i].bytes;
+        if (options->arena)
+            ret->left_out = backup_names_text(restoring.list.left_out,
+                                              restoring.list.left_out_count, options->arena);
         memcpy(ret->lake, restoring.list.lake.text, sizeof ret->lake);
     }
     lh_file_abandon(restoring.marker_fd);

@@ -1,0 +1,112 @@
+// Backups of lakes that keep data in other places too: what is not copied is said before, and a
+// restored lake leaves the places of its original alone.
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { connect } from '../support/client.mjs';
+import { run, startServer, temporaryFolder } from '../support/server.mjs';
+
+const csv = 'id,v\n1,a\n2,b\n';
+const put = (lake, bucket, key, body) => lake.send('PUT', `/storage/buckets/${bucket}/objects/${key}`, { body });
+const start = async (context, data) => {
+  const server = await startServer({ data });
+  context.after(() => server.kill());
+  return { server, lake: await connect(server) };
+};
+const place = (context) => {
+  const folder = temporaryFolder('backup');
+  context.after(() => folder.remove());
+  return (name) => join(folder.path, name);
+};
+
+test('a backup is refused while other buckets hold anything, and one without them says so wherever it is used', { timeout: 60000 }, async (context) => {
+  const at = place(context);
+  const to = at('backup');
+  const { server, lake } = await start(context, at('lake'));
+  for (const name of ['b2', 'b3', 'empty'])
+    assert.equal((await lake.post('/storage/buckets', { name, root: at(name) })).status, 201);
+  await lake.ingest('here', csv, {});
+  const whole = await lake.post('/system/backup', { to });
+  assert.equal(whole.status, 200, whole.text);
+  assert.deepEqual(whole.body.buckets_not_included, []);
+
+  assert.equal((await lake.ingest('there', csv, { headers: { 'x-lakehouse-bucket': 'b2' } })).status, 200);
+  assert.equal((await put(lake, 'b3', 'x', 'an object')).status, 200 + 1);
+  const refused = await lake.post('/system/backup', { to });
+  assert.equal(refused.status, 409, refused.text);
+  assert.match(refused.text, /'b2', 'b3'/);
+  assert.doesNotMatch(refused.text, /'empty'/);
+  assert.deepEqual(readdirSync(join(to, 'snapshots')).length, 1, 'a refused backup left a list');
+  const part = await lake.post('/system/backup', { to, primary_only: true });
+  assert.equal(part.status, 200, part.text);
+  assert.deepEqual(part.body.buckets_not_included, ['b2', 'b3']);
+  assert.equal((await server.stop()).code, 0);
+
+  const target = at('target');
+  const untold = await run(['restore', '--from', to, '--data', target]);
+  assert.equal(untold.code, 1);
+  assert.match(untold.err, /'b2', 'b3'/);
+  assert.equal(existsSync(target), false, 'the target was made');
+  const checked = await run(['restore', '--from', to, '--check']);
+  assert.equal(checked.code, 0, checked.err);
+  assert.match(checked.err, /'b2', 'b3'/);
+  const told = await run(['restore', '--from', to, '--primary-only', '--data', target]);
+  assert.match(told.err, /Not in the backup: what lay in 'b2', 'b3'/);
+  assert.ok(existsSync(join(target, '_lake.json')), told.err);
+  const rows = await run(['sql', 'SELECT count(*) FROM here', '--json', '--data', target]);
+  assert.equal(JSON.parse(rows.out).rows[0][0], 2, rows.err);
+  assert.equal((await run(['restore', '--from', to, '--number', '1', '--data', at('first')])).code, 0, 'the earlier one is whole');
+});
+
+test('a bucket that does not answer is not taken for an empty one', { timeout: 60000 }, async (context) => {
+  const at = place(context);
+  const first = await start(context, at('lake'));
+  assert.equal((await first.lake.post('/storage/buckets', { name: 'b2', root: at('b2') })).status, 201);
+  assert.equal((await first.server.stop()).code, 0);
+  writeFileSync(join(at('b2'), '_bucket.json'), 'no mark');
+  const { lake } = await start(context, at('lake'));
+  const refused = await lake.post('/system/backup', { to: at('backup') });
+  assert.equal(refused.status, 409, refused.text);
+  assert.match(refused.text, /'b2'/);
+});
+
+test('a backup is not put inside a bucket of the lake, nor behind a link to one', { timeout: 60000 }, async (context) => {
+  const at = place(context);
+  const { lake } = await start(context, at('lake'));
+  assert.equal((await lake.post('/storage/buckets', { name: 'b2', root: at('b2') })).status, 201);
+  symlinkSync(at('b2'), at('link'));
+  for (const to of [at('b2'), join(at('b2'), 'backup'), join(at('link'), 'backup')]) {
+    const refused = await lake.post('/system/backup', { to });
+    assert.equal(refused.status, 409, `${to}: ${refused.text}`);
+    assert.match(refused.text, /inside the lake's bucket/);
+  }
+  assert.deepEqual(readdirSync(at('b2')).filter((one) => !one.startsWith('_')), [], 'something was put into the bucket');
+  const beside = await lake.post('/system/backup', { to: at('b2-backup') });
+  assert.equal(beside.status, 200, beside.text);
+});
+
+test('a restore follows the chain of the journal before it calls the lake sound', { timeout: 60000 }, async (context) => {
+  const at = place(context);
+  const { server, lake } = await start(context, at('lake'));
+  for (let one = 0; one < 4; one += 1) await lake.ingest(`t${one}`, csv, {});
+  assert.equal((await server.stop()).code, 0);
+  assert.equal((await run(['backup', at('whole'), '--data', at('lake')])).code, 0);
+  const sound = await run(['restore', '--from', at('whole'), '--data', at('sound'), '--json']);
+  assert.equal(sound.code, 0, sound.err);
+  assert.ok(JSON.parse(sound.out).journal_records >= 4, sound.out);
+
+  // A list whose sums are right and whose journal is not: damaged before it was copied.
+  const writer = await start(context, at('lake'));
+  const log = readdirSync(join(at('lake'), '_journal', 'log')).sort()[0];
+  const path = join(at('lake'), '_journal', 'log', log);
+  const bytes = readFileSync(path);
+  bytes[Math.floor(bytes.length / 2)] ^= 1;
+  writeFileSync(path, bytes);
+  const made = await writer.lake.post('/system/backup', { to: at('broken') });
+  assert.equal(made.status, 200, made.text);
+  await writer.server.kill();
+  const broken = await run(['restore', '--from', at('broken'), '--data', at('again')]);
+  assert.equal(broken.code, 1, broken.out);
+  assert.match(broken.err, /_journal/);
+});
