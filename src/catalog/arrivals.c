@@ -65,6 +65,11 @@ static enum lh_code find_rows(struct engine *engine, const struct catalog_arriva
         code = lh_fail(err, LH_BUSY, "There is no memory for the rows of tombstoned keys.");
     if (found->count)
         qsort(found->rows, found->count, sizeof *found->rows, compare_rows);
+    size_t kept = 0; /* several keys may name one row */
+    for (size_t i = 0; i < found->count; i++)
+        if (!kept || found->rows[i] != found->rows[kept - 1])
+            found->rows[kept++] = found->rows[i];
+    found->count = kept;
     return code;
 }
 

@@ -391,8 +391,12 @@ enum lh_code catalog_hidden_open(struct catalog *catalog, const struct catalog_s
                             .now = now,
                             .arena = lh_arena_new(0),
                             .hidden = hidden};
-    enum lh_code code = add_up(&adding, with_keys, engine, cancel, err);
+    struct lh_error why = LH_ERROR_NONE;
+    enum lh_code code = add_up(&adding, with_keys, engine, cancel, err ? err : &why);
     lh_arena_free(adding.arena);
+    if (code == LH_DAMAGED)
+        catalog_add_problem(catalog, dataset->id, dataset->name,
+                            lh_str_of((err ? err : &why)->message));
     if (code || !hidden->rows) {
         catalog_hidden_unref(hidden);
         hidden = NULL;

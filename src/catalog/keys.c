@@ -132,12 +132,23 @@ static enum lh_code list_param(const struct lh_str *texts, size_t count, struct 
     return lh_buf_check(buf, "The list of keys", err);
 }
 
+/* As JSON writes it, at most. */
+static size_t written_bytes(struct lh_str text)
+{
+    size_t bytes = text.len + 4;
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        bytes += c < 0x20 || c == 0x7F ? 5 : c == '"' || c == '\\' ? 1 : 0;
+    }
+    return bytes;
+}
+
 /* How many from `at` on go into one statement. */
 static size_t batch_of(const struct lh_str *texts, size_t count, size_t at)
 {
     size_t bytes = 0, end = at;
     while (end < count && end - at < KEYS_PER_STATEMENT && bytes < KEYS_BYTES_PER_STATEMENT)
-        bytes += texts[end++].len + 4;
+        bytes += written_bytes(texts[end++]);
     return end - at;
 }
 

@@ -339,6 +339,7 @@ static void fill_record(const struct call *call, struct tombstone_record *ret)
     struct tombstone_file *files =
         lh_arena_array(call->arena, call->dataset->object_count + 1, sizeof *files);
     uint64_t *rows = lh_arena_array(call->arena, call->found_count + 1, sizeof *rows);
+    size_t row_count = 0;
     *ret = (struct tombstone_record){
         .kind = call->is_lift ? TOMBSTONE_LIFTED : TOMBSTONE_KEYS,
         .base = call->dataset->version,
@@ -355,11 +356,14 @@ static void fill_record(const struct call *call, struct tombstone_record *ret)
             keys[ret->key_count++] = (struct tombstone_key){TOMBSTONE_VALUE, call->texts[i]};
     for (size_t i = 0; i < call->found_count; i++) {
         bool is_first = !i || call->found[i].file != call->found[i - 1].file;
-        rows[i] = call->found[i].row;
+        if (!is_first && call->found[i].row == call->found[i - 1].row)
+            continue; /* several keys name it */
+        rows[row_count] = call->found[i].row;
         if (is_first)
             files[ret->file_count++] = (struct tombstone_file){
-                call->dataset->objects[call->found[i].file]->key, &rows[i], 0};
+                call->dataset->objects[call->found[i].file]->key, &rows[row_count], 0};
         files[ret->file_count - 1].row_count++;
+        row_count++;
     }
 }
 

@@ -315,6 +315,24 @@ static enum lh_code put(struct storage *storage, struct lh_str dataset_id, struc
     return storage_put_vital(storage, STORAGE_PRIMARY, *ret_key, bytes, &again) ? code : LH_OK;
 }
 
+/* What could not be read again would make its dataset unreadable for good, after the reply. */
+static enum lh_code check_readable(struct lh_str bytes, struct lh_error *err)
+{
+    struct tombstone_content *content = NULL;
+    struct lh_error why = LH_ERROR_NONE;
+    struct lh_buf again;
+    enum lh_code code = tombstone_decode(bytes, lh_lit("What was to be written"), &content, &why);
+    if (code)
+        return lh_fail(err, LH_INTERNAL, "Tombstones would not be readable: %s", why.message);
+    lh_buf_init(&again, TOMBSTONE_BYTES_MAX);
+    tombstone_encode(content->records, content->record_count, &again);
+    if (!lh_str_equal(lh_buf_str(&again), bytes))
+        code = lh_fail(err, LH_INTERNAL, "Tombstones would not be read as they are written.");
+    lh_buf_release(&again);
+    tombstone_content_free(content);
+    return code;
+}
+
 enum lh_code tombstone_publish(struct catalog *catalog, struct lh_str dataset_id,
                                const struct tombstone_record *records, size_t count,
                                struct lh_arena *arena, struct catalog_object *ret,
@@ -335,6 +353,8 @@ enum lh_code tombstone_publish(struct catalog *catalog, struct lh_str dataset_id
         ret->range_count = 1;
     }
     enum lh_code code = lh_buf_check(&buf, "The list of tombstones", err);
+    if (!code)
+        code = check_readable(lh_buf_str(&buf), err);
     if (!code)
         code = put(catalog->storage, dataset_id, lh_buf_str(&buf), arena, &ret->key, err);
     lh_sha256_of(lh_buf_str(&buf), ret->sha256);

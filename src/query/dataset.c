@@ -43,6 +43,14 @@ static enum lh_code find(const struct query_datasets *datasets, const struct que
     return code;
 }
 
+/* Other numbers give another one, and none is lost: each step can be undone. */
+static uint64_t mix(uint64_t number)
+{
+    number = (number ^ (number >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    number = (number ^ (number >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return number ^ (number >> 31);
+}
+
 /* A dataset's commits each take a lake sequence of their own, whatever changed. A name that is
  * there but unavailable has a stamp too, so that `write` can say why. */
 static uint64_t stamp(void *context, const struct query_scope *scope, struct lh_str name,
@@ -56,8 +64,8 @@ static uint64_t stamp(void *context, const struct query_scope *scope, struct lh_
         return 0;
     /* A tombstone of today counts for all versions. */
     uint64_t hidden = catalog_hidden_stamp(scope->snapshot, dataset);
-    return hidden ? (dataset->sequence ^ hidden * UINT64_C(0x9e3779b97f4a7c15)) | 1
-                  : dataset->sequence << 1;
+    uint64_t stamp = mix(hidden ^ mix(dataset->sequence));
+    return stamp && stamp != UINT64_MAX ? stamp : dataset->sequence << 1 | 1;
 }
 
 static const struct catalog_schema *find_schema(const struct catalog_dataset *dataset,

@@ -570,6 +570,9 @@ static void damaged_tombstones_show_nothing_rather_than_too_much(void **state)
     assert_int_equal(lake_open(&house.settings, &house.lake, NULL), LH_OK);
     op_house_refuses(&house, "query.sql", "{\"sql\": \"SELECT * FROM t\"}", LH_DAMAGED);
     op_house_refuses(&house, "datasets.get", "{\"name\": \"t\"}", LH_DAMAGED);
+    op_house_call(&house, "system.health", NULL);
+    assert_non_null(strstr(house.body.data, "\"degraded\""));
+    assert_non_null(strstr(house.body.data, "not what was written"));
     file = fopen(path.data, "r+b");
     assert_non_null(file);
     fseek(file, -1, SEEK_END);
