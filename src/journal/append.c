@@ -19,10 +19,10 @@ static enum lh_code fail_stopped(struct lh_error *err)
     return lh_error_hint(err, "Look at the disk, then restart the server: it recovers.");
 }
 
-static enum lh_code fail_crowded(struct lh_error *err)
+static enum lh_code fail_crowded(const struct journal *journal, struct lh_error *err)
 {
-    lh_fail(err, LH_BUSY, "%d records of the journal wait to become a segment.",
-            JOURNAL_TAIL_RECORDS_MAX);
+    lh_fail(err, LH_BUSY, "%zu records (%lld bytes) of the journal wait to become a segment.",
+            journal->tail.count - journal->tail_rolled, (long long)journal->waiting_bytes);
     return lh_error_hint(err, "GET /health says what keeps them; POST /journal/flush tries again.");
 }
 
@@ -43,6 +43,14 @@ static void linger(struct journal *journal)
     while (journal->queue_count < journal->last_group)
         if (pthread_cond_timedwait(&journal->changed, &journal->mutex, &until))
             break;
+}
+
+void journal_on_due(struct journal *journal, void (*on_due)(void *context), void *context)
+{
+    pthread_mutex_lock(&journal->mutex);
+    journal->on_due = on_due;
+    journal->due_context = context;
+    pthread_mutex_unlock(&journal->mutex);
 }
 
 /* Under the mutex: the sequence of the first record of that request; 0 = there is none. */
@@ -87,11 +95,28 @@ static size_t take_group(struct journal *journal, struct append_request **ret)
     return count;
 }
 
+/* A file takes no more than `roll_bytes`, or one group: so it can always be read again, however
+ * long nobody turns the logs into segments. */
+static enum lh_code make_room(struct journal *journal, struct append_request **group, size_t count,
+                              struct lh_error *err)
+{
+    int64_t bytes = storage_log_bytes(journal->log);
+    if (journal->sequence < journal->log_first) /* it is empty */
+        return LH_OK;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < group[i]->count; k++)
+            bytes += (int64_t)record_bytes(group[i]->records[k]);
+    return bytes > journal->options.roll_bytes ? journal_new_log(journal, err) : LH_OK;
+}
+
 /* Only the leader is here: numbers and chains the records, and writes them. */
 static enum lh_code write_group(struct journal *journal, struct append_request **group,
                                 size_t count, uint64_t *ret_sequence,
                                 uint8_t ret_hash[LH_SHA256_BYTES], struct lh_error *err)
 {
+    enum lh_code code = make_room(journal, group, count, err);
+    if (code)
+        return code;
     struct lh_buf buf;
     uint64_t sequence = journal->sequence;
     uint8_t hash[LH_SHA256_BYTES];
@@ -108,7 +133,7 @@ static enum lh_code write_group(struct journal *journal, struct append_request *
             memcpy(hash, record->hash, sizeof hash);
         }
     }
-    enum lh_code code = lh_buf_check(&buf, "What is to be journaled", err);
+    code = lh_buf_check(&buf, "What is to be journaled", err);
     if (!code)
         code = storage_log_append(journal->log, lh_buf_str(&buf), group[0]->is_vital, err);
     if (!code) {
@@ -133,6 +158,7 @@ static void show_group(struct journal *journal, struct append_request **group, s
             if (!journal->log_since_ms)
                 journal->log_since_ms = lh_clock_unix_ms();
             record_list_add(&journal->tail, record_ref(record));
+            journal->waiting_bytes += (int64_t)record_bytes(record);
             journal_note_record(journal, record);
         }
     }
@@ -163,6 +189,8 @@ static void lead(struct journal *journal)
     journal->last_append_us = took_us;
     if (count && !code)
         show_group(journal, group, count, sequence, hash);
+    if (journal->on_due && journal_is_due(journal, false))
+        journal->on_due(journal->due_context);
     journal->is_stopped |= code == LH_UNKNOWN;
     for (size_t i = 0; i < count; i++) {
         group[i]->code = code;
@@ -199,8 +227,9 @@ static enum lh_code enqueue_and_wait(struct journal *journal, struct append_requ
     pthread_mutex_lock(&journal->mutex);
     if (journal->is_stopped)
         code = fail_stopped(request->err);
-    else if (!request->is_vital && journal->tail.count > JOURNAL_TAIL_RECORDS_MAX)
-        code = fail_crowded(request->err);
+    else if (!request->is_vital && (journal->tail.count > JOURNAL_TAIL_RECORDS_MAX ||
+                                    journal->waiting_bytes > journal->options.waiting_bytes_max))
+        code = fail_crowded(journal, request->err);
     if (code) {
         pthread_mutex_unlock(&journal->mutex);
         return code;

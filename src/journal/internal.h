@@ -20,10 +20,10 @@
 #define JOURNAL_LOG_FOLDER JOURNAL_FOLDER "/log"
 #define JOURNAL_SEGMENT_FOLDER JOURNAL_FOLDER "/segments"
 #define JOURNAL_NOTE_KEY JOURNAL_FOLDER "/closed.json"
-#define JOURNAL_LOG_BYTES_MAX ((size_t)1 << 30)
 #define JOURNAL_FRAME_BYTES_MAX ((size_t)1 << 20)
 #define JOURNAL_TAIL_RECORDS_MAX 1000000 /* more wait to become segments: no more are taken */
-#define JOURNAL_IDS_MAX 1024             /* of one commit's events that are remembered */
+#define JOURNAL_TAIL_BYTES_MAX ((int64_t)512 << 20) /* likewise */
+#define JOURNAL_IDS_MAX 1024                        /* of one commit's events that are remembered */
 
 /* --- record.c: one record as bytes */
 
@@ -46,6 +46,8 @@ enum lh_code record_check(const struct journal_event *event, struct lh_error *er
 struct record *record_new(const struct journal_event *event);
 struct record *record_ref(struct record *record);
 void record_unref(struct record *record); /* NULL is fine */
+/* How long its frame is. */
+size_t record_bytes(struct record *record);
 /* Appends the frame and fills record->hash. */
 void record_encode(struct record *record, struct lh_buf *buf);
 /* The hash alone: of rows that came back from a segment. */
@@ -158,8 +160,11 @@ struct journal {
     uint8_t hash[LH_SHA256_BYTES];
 
     /* Under `mutex`: */
-    struct record_list tail;    /* everything behind `kept_from`, in order of sequence */
-    size_t tail_rolled;         /* how many of them stand in segments already */
+    struct record_list tail; /* everything behind `kept_from`, in order of sequence */
+    size_t tail_rolled;      /* how many of them stand in segments already */
+    int64_t waiting_bytes;   /* of the others, as frames */
+    void (*on_due)(void *);  /* NULL = nobody wants to know that the log should roll */
+    void *due_context;
     struct record_list intents; /* not settled */
     struct segment *segments;
     size_t segment_count, segment_capacity;
@@ -180,8 +185,13 @@ struct journal {
  */
 void journal_note_record(struct journal *journal, struct record *record);
 void journal_say_damage(struct journal *journal, const char *format, ...) LH_PRINTF(2, 3);
+/* Under the mutex: whether the log should become a segment. */
+bool journal_is_due(const struct journal *journal, bool is_forced);
 /* Ends the log that is open and begins another behind the newest record. Its caller leads. */
 enum lh_code journal_new_log(struct journal *journal, struct lh_error *err) LH_MUST_USE;
+/* Under the mutex: the first record for which the logs are needed: it stands in no segment, or it
+ * announces what is not settled. */
+uint64_t journal_kept_from(const struct journal *journal);
 /* Takes the lead as an append does, so that nobody appends meanwhile; and gives it away. */
 void journal_take_lead(struct journal *journal);
 void journal_give_lead(struct journal *journal);

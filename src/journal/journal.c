@@ -9,6 +9,7 @@
 #include "journal/internal.h"
 
 #define ROLL_RECORDS 10000
+#define ROLL_BYTES ((int64_t)64 << 20)
 #define ROLL_AGE_MS ((int64_t)24 * 3600 * 1000)
 #define DAMAGE_BYTES_MAX 2048
 
@@ -59,12 +60,17 @@ static void end_intent(struct journal *journal, uint64_t sequence)
     }
 }
 
-void journal_note_record(struct journal *journal, struct record *record)
+static void note_intent(struct journal *journal, struct record *record)
 {
     if (record->kind == RECORD_INTENT)
         record_list_add(&journal->intents, record_ref(record));
     if (record->intent)
         end_intent(journal, record->intent);
+}
+
+void journal_note_record(struct journal *journal, struct record *record)
+{
+    note_intent(journal, record);
     if (record->kind != RECORD_EVENT)
         return;
     journal->event_count++;
@@ -82,9 +88,12 @@ struct opening {
     size_t log_count, segment_count;
     struct lh_str *leftovers; /* to the trash once all is open */
     size_t leftover_count;
-    int64_t good_bytes; /* of the newest log */
-    bool has_log;       /* one that can go on */
-    bool knows_counts;  /* a log's head told what came before it */
+    struct journal_file *rolled_logs; /* that stand wholly in segments */
+    size_t rolled_log_count;
+    uint64_t next_first; /* of the log that follows the last one without a hole */
+    int64_t good_bytes;  /* of the newest log */
+    bool has_log;        /* one that can go on */
+    bool knows_counts;   /* a log's head told what came before it */
 };
 
 /* One that stands wholly in the one before it is what a failed attempt left. */
@@ -134,6 +143,27 @@ static void check_place(struct journal *journal, const struct journal_file *file
                            (unsigned long long)content->damaged_at, LH_ARG(file->key));
 }
 
+/* A log that was removed held nothing that was still open, nor did those before it: what an older
+ * one announces, kept for its broken chain, was settled. */
+static void forget_settled(struct opening *opening, const struct journal_file *file)
+{
+    struct journal *journal = opening->journal;
+    if (opening->next_first && file->first > opening->next_first &&
+        file->first <= journal->rolled + 1)
+        record_list_release(&journal->intents);
+}
+
+/* Under no lock: nobody else is there yet. */
+static void note_leftover_logs(struct opening *opening)
+{
+    uint64_t kept_from = journal_kept_from(opening->journal);
+    for (size_t i = 0; i < opening->rolled_log_count; i++) {
+        const struct journal_file *file = &opening->rolled_logs[i];
+        if (file->last < kept_from && file->first <= kept_from)
+            opening->leftovers[opening->leftover_count++] = file->key;
+    }
+}
+
 static enum lh_code open_log(struct opening *opening, const struct journal_file *file, bool is_last,
                              struct lh_error *err)
 {
@@ -145,6 +175,8 @@ static enum lh_code open_log(struct opening *opening, const struct journal_file 
     size_t count = content.records.count;
     uint64_t last = count ? content.records.items[count - 1]->sequence : file->first - 1;
     check_place(journal, file, &content);
+    forget_settled(opening, file);
+    opening->next_first = last + 1;
     if (!is_last && content.torn_bytes)
         journal_say_damage(journal, "'%.*s' ends in the middle of a record.", LH_ARG(file->key));
     else if (content.torn_bytes)
@@ -161,9 +193,12 @@ static enum lh_code open_log(struct opening *opening, const struct journal_file 
     }
     for (size_t i = 0; i < count; i++) {
         struct record *record = content.records.items[i];
-        if (record->sequence <= journal->rolled)
+        if (record->sequence <= journal->rolled) {
+            note_intent(journal, record);
             continue;
+        }
         record_list_add(&journal->tail, record_ref(record));
+        journal->waiting_bytes += (int64_t)record_bytes(record);
         journal_note_record(journal, record);
         if (!journal->log_since_ms)
             journal->log_since_ms = lh_clock_unix_ms();
@@ -173,7 +208,8 @@ static enum lh_code open_log(struct opening *opening, const struct journal_file 
         opening->good_bytes = content.good_bytes;
         journal->log_first = file->first;
     } else if (last <= journal->rolled && !content.damage_count && !content.torn_bytes) {
-        opening->leftovers[opening->leftover_count++] = file->key;
+        opening->rolled_logs[opening->rolled_log_count++] =
+            (struct journal_file){.key = file->key, .first = file->first, .last = last};
     }
     record_list_release(&content.records);
     return LH_OK;
@@ -247,10 +283,13 @@ static enum lh_code open_files(struct opening *opening, struct lh_error *err)
         return code;
     opening->leftovers = lh_arena_array(
         opening->arena, opening->log_count + opening->segment_count + 1, sizeof(struct lh_str));
+    opening->rolled_logs =
+        lh_arena_array(opening->arena, opening->log_count + 1, sizeof *opening->rolled_logs);
     code = open_segments(opening, err);
     journal->sequence = journal->rolled;
     for (size_t i = 0; i < opening->log_count && !code; i++)
         code = open_log(opening, &opening->logs[i], i + 1 == opening->log_count, err);
+    note_leftover_logs(opening);
     if (!code && !opening->knows_counts)
         code = ask_segments(journal, err);
     if (code)
@@ -282,6 +321,10 @@ enum lh_code journal_open(const struct journal_options *options, struct journal 
     journal->options = *options;
     if (!journal->options.roll_records)
         journal->options.roll_records = ROLL_RECORDS;
+    if (!journal->options.roll_bytes)
+        journal->options.roll_bytes = ROLL_BYTES;
+    if (!journal->options.waiting_bytes_max)
+        journal->options.waiting_bytes_max = JOURNAL_TAIL_BYTES_MAX;
     if (!journal->options.roll_age_ms)
         journal->options.roll_age_ms = ROLL_AGE_MS;
     journal->ids = lh_allocate(JOURNAL_IDS_MAX, sizeof *journal->ids);

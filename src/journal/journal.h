@@ -76,11 +76,13 @@ void journal_event_fit(struct journal_event *event);
 void journal_event_texts(struct journal_event *event, struct lh_str **ret);
 
 struct journal_options {
-    struct storage *storage; /* open for writing; borrowed */
-    struct engine *engine;   /* borrowed */
-    uint64_t epoch;          /* of the writing process */
-    int64_t roll_records;    /* a log with as many is turned into a segment; 0 = 10,000 */
-    int64_t roll_age_ms;     /* or one whose oldest record is as old; 0 = a day */
+    struct storage *storage;   /* open for writing; borrowed */
+    struct engine *engine;     /* borrowed */
+    uint64_t epoch;            /* of the writing process */
+    int64_t roll_records;      /* a log with as many is turned into a segment; 0 = 10,000 */
+    int64_t roll_bytes;        /* or one as long, which also begins another file; 0 = 64 MiB */
+    int64_t waiting_bytes_max; /* in no segment yet: more is only taken if vital; 0 = 512 MiB */
+    int64_t roll_age_ms;       /* or one whose oldest record is as old; 0 = a day */
 };
 
 /* Opens or creates the journal, cutting a torn tail that was never acknowledged. LH_FORMAT: of a
@@ -136,10 +138,14 @@ void journal_open_intents(struct journal *journal, struct lh_arena *arena,
 uint64_t journal_drained(struct journal *journal, struct lh_arena *arena, struct lh_str **ret_ids,
                          size_t *ret_count);
 
-/* Turns the log into a segment if that is due, or (`is_forced`) if it holds a record at all.
- * LH_BUSY: a change is just being made; another time. */
+/* Turns the log into a segment if that is due, or (`is_forced`) if it holds a record at all. A log
+ * with an announcement that is not settled stays beside its segment until it is. */
 enum lh_code journal_roll(struct journal *journal, bool is_forced,
                           struct lh_error *err) LH_MUST_USE;
+
+/* Who is called, under a lock of the journal, after each append while the log is due: to wake who
+ * rolls it, no more. NULL ends that. */
+void journal_on_due(struct journal *journal, void (*on_due)(void *context), void *context);
 
 /* --- reading */
 

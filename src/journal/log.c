@@ -189,17 +189,20 @@ enum lh_code log_read(struct storage *storage, const struct journal_file *file,
                       struct lh_arena *arena, struct log_content *ret, struct lh_error *err)
 {
     struct reading reading = {.content = ret};
+    struct lh_arena *scratch = lh_arena_new(0);
     struct lh_str bytes = {0};
+    struct log_head head;
     size_t head_bytes = 0;
     *ret = (struct log_content){.head.first_sequence = file->first};
+    /* However long it is: what was acknowledged must come back. Only the records stay. */
     enum lh_code code =
-        storage_get(storage, STORAGE_PRIMARY, file->key, JOURNAL_LOG_BYTES_MAX, arena, &bytes, err);
-    if (code)
+        storage_get(storage, STORAGE_PRIMARY, file->key, SIZE_MAX / 2, scratch, &bytes, err);
+    if (!code)
+        code = log_head_decode(bytes, file->key, arena, &head, &head_bytes, err);
+    if (code && (code != LH_DAMAGED || !bytes.data)) {
+        lh_arena_free(scratch);
         return code;
-    struct log_head head;
-    code = log_head_decode(bytes, file->key, arena, &head, &head_bytes, err);
-    if (code && code != LH_DAMAGED)
-        return code;
+    }
     reading.bytes = bytes;
     reading.expected = file->first;
     if (!code && head.first_sequence == file->first) {
@@ -212,6 +215,7 @@ enum lh_code log_read(struct storage *storage, const struct journal_file *file,
         note_damage(&reading);
     }
     read_records(&reading);
+    lh_arena_free(scratch);
     return LH_OK;
 }
 

@@ -168,16 +168,23 @@ static void append_text(struct lh_buf *buf, struct lh_str text)
     lh_buf_append(buf, text.data ? text.data : "", text.len);
 }
 
+size_t record_bytes(struct record *record)
+{
+    struct lh_str *texts[JOURNAL_TEXT_COUNT];
+    size_t bytes = FRAME_LEAST;
+    journal_event_texts(&record->event, texts);
+    for (size_t i = 0; i < JOURNAL_TEXT_COUNT; i++)
+        bytes += texts[i]->len;
+    return bytes;
+}
+
 static void encode(struct record *record, struct lh_buf *buf)
 {
     struct lh_str *texts[JOURNAL_TEXT_COUNT];
     const struct journal_event *event = &record->event;
-    size_t bytes = FRAME_LEAST;
     char fixed[FRAME_FIXED] = FRAME_MAGIC;
     journal_event_texts(&record->event, texts);
-    for (size_t i = 0; i < JOURNAL_TEXT_COUNT; i++)
-        bytes += texts[i]->len;
-    put(fixed + 4, bytes, 4);
+    put(fixed + 4, record_bytes(record), 4);
     put(fixed + 8, record->sequence, 8);
     put(fixed + 16, record->epoch, 8);
     put(fixed + 24, event->lake_sequence, 8);

@@ -7,10 +7,6 @@
 #include "journal/internal.h"
 
 #include <stdlib.h>
-#include <time.h>
-
-#define PAUSE_MS 20
-#define PATIENCE_MS 1000
 
 static enum lh_code stop(struct journal *journal, enum lh_code code)
 {
@@ -75,13 +71,13 @@ enum lh_code journal_new_log(struct journal *journal, struct lh_error *err)
     return code;
 }
 
-/* Under the mutex. */
-static bool is_due(const struct journal *journal, bool is_forced)
+bool journal_is_due(const struct journal *journal, bool is_forced)
 {
     size_t waiting = journal->tail.count - journal->tail_rolled;
     if (!waiting)
         return false;
     return is_forced || (int64_t)waiting >= journal->options.roll_records ||
+           journal->waiting_bytes >= journal->options.roll_bytes ||
            (journal->log_since_ms &&
             lh_clock_unix_ms() - journal->log_since_ms >= journal->options.roll_age_ms);
 }
@@ -93,13 +89,9 @@ static enum lh_code end_log(struct journal *journal, bool is_forced, struct reco
     enum lh_code code = LH_OK;
     journal_take_lead(journal);
     pthread_mutex_lock(&journal->mutex);
-    bool is_wanted = is_due(journal, is_forced);
+    bool is_wanted = journal_is_due(journal, is_forced);
     if (is_wanted && journal->is_stopped)
         code = lh_fail(err, LH_UNKNOWN, "The journal stopped because the disk failed.");
-    /* Who opens the journal next looks for them in the logs. */
-    else if (is_wanted && journal->intents.count)
-        code =
-            lh_fail(err, LH_BUSY, "A change is being made, or waits for a restart to be settled.");
     pthread_mutex_unlock(&journal->mutex);
     if (!code && is_wanted && journal->sequence >= journal->log_first)
         code = journal_new_log(journal, err);
@@ -116,9 +108,11 @@ static enum lh_code end_log(struct journal *journal, bool is_forced, struct reco
 static enum lh_code show_segment(struct journal *journal, const struct record_list *records,
                                  const char *path, struct lh_error *err)
 {
-    int64_t events = 0;
-    for (size_t i = 0; i < records->count; i++)
+    int64_t events = 0, bytes = 0;
+    for (size_t i = 0; i < records->count; i++) {
         events += records->items[i]->kind == RECORD_EVENT;
+        bytes += (int64_t)record_bytes(records->items[i]);
+    }
     pthread_mutex_lock(&journal->mutex);
     enum lh_code code = segment_add(journal, records->items[0]->sequence,
                                     records->items[records->count - 1]->sequence, path, err);
@@ -131,26 +125,44 @@ static enum lh_code show_segment(struct journal *journal, const struct record_li
         memmove(tail->items, tail->items + gone, tail->count * sizeof(struct record *));
         journal->tail_rolled = records->count;
         journal->buffered -= events;
+        journal->waiting_bytes -= bytes;
         journal->log_since_ms = tail->count > records->count ? lh_clock_unix_ms() : 0;
     }
     pthread_mutex_unlock(&journal->mutex);
     return code;
 }
 
-/* A log whose chain is broken stays, as what it is. */
+uint64_t journal_kept_from(const struct journal *journal)
+{
+    uint64_t from = journal->rolled + 1;
+    for (size_t i = 0; i < journal->intents.count; i++)
+        if (journal->intents.items[i]->sequence < from)
+            from = journal->intents.items[i]->sequence;
+    return from;
+}
+
+/* Those that stand wholly in segments: appends may have begun others meanwhile. Oldest first, and
+ * none behind one with an open intent: its settlement must be found where it is. A log whose chain
+ * is broken stays, as what it is. */
 static void remove_logs(struct journal *journal)
 {
     struct lh_arena *arena = lh_arena_new(0);
     struct journal_file *files = NULL;
     struct lh_error err = LH_ERROR_NONE;
     size_t count = 0;
+    pthread_mutex_lock(&journal->mutex);
+    uint64_t kept_from = journal_kept_from(journal);
+    pthread_mutex_unlock(&journal->mutex);
     enum lh_code code = log_list(journal->options.storage, arena, &files, &count, &err);
     for (size_t i = 0; i < count && !code; i++) {
         struct log_content content;
-        if (files[i].first >= journal->log_first)
-            continue;
+        if (files[i].first >= kept_from)
+            break;
         code = log_read(journal->options.storage, &files[i], arena, &content, &err);
         bool is_sound = !code && !content.damage_count && !content.torn_bytes;
+        size_t records = code ? 0 : content.records.count;
+        if (records && content.records.items[records - 1]->sequence >= kept_from)
+            is_sound = false;
         if (!code)
             record_list_release(&content.records);
         if (is_sound)
@@ -161,26 +173,13 @@ static void remove_logs(struct journal *journal)
     lh_arena_free(arena);
 }
 
-/* Who asks for it waits for changes that are just being made. */
-static enum lh_code end_log_patiently(struct journal *journal, bool is_forced,
-                                      struct record_list *ret, struct lh_error *err)
-{
-    const struct timespec pause = {0, PAUSE_MS * 1000000L};
-    enum lh_code code = end_log(journal, is_forced, ret, err);
-    for (int ms = 0; code == LH_BUSY && is_forced && ms < PATIENCE_MS; ms += PAUSE_MS) {
-        nanosleep(&pause, NULL);
-        code = end_log(journal, is_forced, ret, err);
-    }
-    return code;
-}
-
 enum lh_code journal_roll(struct journal *journal, bool is_forced, struct lh_error *err)
 {
     struct record_list records = {0};
     struct lh_arena *arena = lh_arena_new(0);
     const char *path = NULL;
     pthread_mutex_lock(&journal->roll_mutex);
-    enum lh_code code = end_log_patiently(journal, is_forced, &records, err);
+    enum lh_code code = end_log(journal, is_forced, &records, err);
     if (!code && records.count)
         code = segment_write(journal, &records, arena, &path, err);
     if (!code && records.count)

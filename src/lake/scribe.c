@@ -363,6 +363,11 @@ static void *write_down(void *context)
     return NULL;
 }
 
+static void wake(void *context)
+{
+    scribe_wake(context);
+}
+
 enum lh_code scribe_start(struct catalog *catalog, struct journal *journal, struct scribe **ret,
                           struct lh_error *err)
 {
@@ -382,6 +387,7 @@ enum lh_code scribe_start(struct catalog *catalog, struct journal *journal, stru
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&scribe->wake, &attributes);
     pthread_condattr_destroy(&attributes);
+    journal_on_due(journal, wake, scribe);
     enum lh_code code = lh_thread_start("scribe", write_down, scribe, &scribe->thread, err);
     scribe->has_thread = !code;
     if (code)
@@ -419,6 +425,7 @@ void scribe_free(struct scribe *scribe)
 {
     if (!scribe)
         return;
+    journal_on_due(scribe->journal, NULL, NULL);
     pthread_cond_destroy(&scribe->wake);
     pthread_mutex_destroy(&scribe->lock);
     pthread_mutex_destroy(&scribe->drain_mutex);
