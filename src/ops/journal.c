@@ -2,8 +2,15 @@
 #include "journal/journal.h"
 
 #include "base/json.h"
+#include "base/secret.h"
 #include "lake/lake.h"
 #include "ops/internal.h"
+
+/* The key alone is no name: after a day it may come with something else. */
+static struct lh_str request_of(const struct op_call *call, struct lh_str key)
+{
+    return lh_arena_printf(call->arena, "key:%.*s:%.*s", LH_ARG(call->request_hash), LH_ARG(key));
+}
 
 struct journal_event op_event(const struct op_call *call, const char *action, struct lh_str entity)
 {
@@ -15,7 +22,7 @@ struct journal_event op_event(const struct op_call *call, const char *action, st
         .principal = call->principal->id,
     };
     if (key.len)
-        event.request = lh_arena_printf(call->arena, "key:%.*s", LH_ARG(key));
+        event.request = request_of(call, key);
     return event;
 }
 
@@ -253,6 +260,30 @@ static const struct lh_field update_rows[] = {
 static const struct lh_fields update_fields =
     LH_FIELDS_OF(struct report_args, "JournalUpdateArgs", update_rows);
 
+/* Free text of people may hold what should not be kept. */
+static struct lh_str masked(struct op_call *call, struct lh_str text)
+{
+    if (!text.len)
+        return text;
+    char *copy = lh_arena_alloc(call->arena, text.len + 1);
+    memcpy(copy, text.data, text.len);
+    return (struct lh_str){copy, lh_mask_secrets(copy, text.len)};
+}
+
+/* Its texts one by one, so that it stays JSON; as deep as the parser lets it be. */
+static void mask_texts(struct op_call *call, json_t *value)
+{
+    const char *name;
+    json_t *item;
+    size_t at;
+    if (json_is_string(value)) {
+        struct lh_str text = masked(call, lh_json_text(value));
+        (void)json_string_setn(value, text.data ? text.data : "", text.len);
+    }
+    json_object_foreach(value, name, item) mask_texts(call, item);
+    json_array_foreach(value, at, item) mask_texts(call, item);
+}
+
 static enum lh_code detail_text(struct op_call *call, const json_t *detail, struct lh_str *ret,
                                 struct lh_error *err)
 {
@@ -260,9 +291,14 @@ static enum lh_code detail_text(struct op_call *call, const json_t *detail, stru
     struct lh_json json;
     if (!detail)
         return LH_OK;
+    json_t *copy = json_deep_copy(detail);
+    if (!copy)
+        return lh_fail(err, LH_BUSY, "There is no memory for `detail`.");
+    mask_texts(call, copy);
     lh_buf_init(&buf, JOURNAL_VALUE_BYTES_MAX);
     lh_json_init(&json, &buf);
-    lh_json_parsed(&json, detail);
+    lh_json_parsed(&json, copy);
+    json_decref(copy);
     enum lh_code code = json_is_object(detail)
                             ? lh_buf_check(&buf, "`detail`", err)
                             : lh_fail(err, LH_INVALID, "`detail` is no JSON object.");
@@ -314,10 +350,10 @@ static enum lh_code run_report(struct op_call *call, const void *raw, struct op_
         .source = args->source,
         .workspace = args->workspace,
         .model = args->model_id,
-        .reason = args->reason,
+        .reason = masked(call, args->reason),
     };
     if (key.len)
-        event.request = lh_arena_printf(call->arena, "key:%.*s", LH_ARG(key));
+        event.request = request_of(call, key);
     enum lh_code code = detail_text(call, args->detail.value, &event.detail, err);
     if (!code && args->field.data && !event.old_value.data && !event.new_value.data)
         code = lh_fail(err, LH_INVALID, "An update needs old_value or new_value.");

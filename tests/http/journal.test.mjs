@@ -198,6 +198,30 @@ test('a lake that has no journal yet writes down the commits that it knows', asy
   await start();
 });
 
+test('what people report keeps no passwords', async () => {
+  const dsn = 'postgres://kim:hunter2@db/x';
+  const sent = await lake.post('/journal/event', {
+    entity_id: 'M', reason: `moved from ${dsn}`, detail: { "to": [dsn, { "quote": 'password=hunter2" and more' }], count: 2 },
+  });
+  assert.equal(sent.status, 201);
+  const [event] = (await lake.get('/journal/history/M')).body.items;
+  assert.ok(!JSON.stringify(event).includes('hunter2'), JSON.stringify(event));
+  assert.ok(event.reason.startsWith('moved from postgres://'));
+  assert.equal(event.detail.count, 2);
+});
+
+test('a key whose answer is forgotten may come again with something else', async () => {
+  const send = (entity_id) => lake.send('POST', '/journal/event', { json: { entity_id }, headers: { 'idempotency-key': 'again' } });
+  const first = await send('R1');
+  await server.kill();
+  rmSync(join(folder.path, '_idempotency'), { recursive: true });
+  await start();
+  const other = await send('R2');
+  assert.deepEqual([other.status, other.body.entity_id], [201, 'R2']);
+  assert.equal((await send('R2')).body.id, other.body.id);
+  assert.notEqual(first.body.id, other.body.id);
+});
+
 test('the verifier finds a changed byte, and the server says so and goes on', async (context) => {
   await lake.post('/journal/event', { entity_id: 'one' });
   await lake.post('/journal/event', { entity_id: 'two' });
