@@ -238,6 +238,34 @@ const struct op op_buckets_delete = {
     .run = run_delete,
 };
 
+/* --- POST /storage/buckets/{bucket}/adopt */
+
+static enum lh_code run_adopt(struct op_call *call, const void *raw, struct op_reply *reply,
+                              struct lh_error *err)
+{
+    const struct delete_args *args = raw;
+    (void)reply;
+    return storage_bucket_adopt(lake_storage(call->lake), args->bucket, err);
+}
+
+const struct op op_buckets_adopt = {
+    .name = "buckets.adopt",
+    .summary = "Make a bucket of the lake that this one was restored from its own.",
+    .description =
+        "A restored lake neither reads nor writes the buckets of its original: that may live, and "
+        "both would remove each other's files. Stop the original for good, or remove the bucket "
+        "there, before this: it is refused the bucket when it is opened again. A bucket that is "
+        "the lake's own already stays as it is. 409 when the place is another lake's.",
+    .http = {OP_POST, "/storage/buckets/{bucket}/adopt"},
+    .effect = OP_WRITE,
+    .permission = "storage.manage",
+    .lane = LH_LANE_SLOW,
+    .fields = &delete_fields,
+    .kind = OP_RESULT_NONE,
+    .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_IO, LH_FULL, LH_UNKNOWN),
+    .run = run_adopt,
+};
+
 /* --- GET /storage/bucket-health */
 
 struct health_view {

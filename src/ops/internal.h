@@ -96,6 +96,7 @@ extern const struct op op_queries_run;
 extern const struct op op_buckets_list;
 extern const struct op op_buckets_create;
 extern const struct op op_buckets_delete;
+extern const struct op op_buckets_adopt;
 extern const struct op op_buckets_health;
 extern const struct op op_failures_list;
 extern const struct op op_failures_flush;

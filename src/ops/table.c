@@ -70,7 +70,7 @@ const struct op *const op_table[] = {
     &op_buckets_list,
     &op_buckets_create,
     &op_buckets_delete,
-    &op_buckets_health,
+    &op_buckets_health,  &op_buckets_adopt,
     &op_failures_list,
     &op_failures_flush,
     &op_failures_compact,

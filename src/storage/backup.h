@@ -1,8 +1,8 @@
 /* Backups: a lake's files as they were at one moment, kept by content in a folder elsewhere.
  *
  *   data folder ──▶ listed while nobody publishes ──▶ copied ──▶ objects/<sum>, durable
- *                   (milliseconds; small files that                │ all of them
- *                   are replaced in place are read then)           ▼
+ *                   (grows with all files; those that              │ all of them
+ *                   are small and replaced are read then)          ▼
  *                                                        snapshots/<number>: the backup
  *
  * A backup is there once its list is: a kill before leaves those that there were, and what was

@@ -164,6 +164,7 @@ enum lh_code bucket_record_write(struct storage *storage,
     lh_json_init(&json, &buf);
     lh_json_object(&json);
     lh_json_put_int(&json, "format", RECORD_FORMAT);
+    lh_json_put_str(&json, "lake", storage_id(storage));
     lh_json_key(&json, "bucket");
     lh_fields_write(&storage_bucket_fields, options, &json);
     lh_json_object_end(&json);
@@ -198,7 +199,8 @@ static enum lh_code parse_record(struct lh_str text, const char *what, int64_t f
 }
 
 enum lh_code bucket_record_read(struct storage *storage, struct lh_str name, struct lh_arena *arena,
-                                struct storage_bucket_options *ret, struct lh_error *err)
+                                struct storage_bucket_options *ret, bool *ret_is_inherited,
+                                struct lh_error *err)
 {
     struct lh_str text = {0};
     json_t *root = NULL;
@@ -215,6 +217,9 @@ enum lh_code bucket_record_read(struct storage *storage, struct lh_str name, str
         lh_fields_bind_json(&storage_bucket_fields, bucket, arena, &options, NULL) ||
         bucket_options_check(&options, NULL) || !lh_str_equal(options.name, name))
         code = lh_fail(err, LH_DAMAGED, "The record of the bucket is not what was written.");
+    const json_t *lake = json_object_get(root, "lake"); /* absent in older ones */
+    *ret_is_inherited =
+        lake ? !lh_str_equal(lh_json_text(lake), storage_id(storage)) : storage->restored_count > 0;
     json_decref(root);
     if (!code)
         bucket_options_copy(&options, arena, ret);
@@ -229,21 +234,52 @@ struct lh_str bucket_mark_text(const struct storage_bucket *bucket, struct lh_ar
                            LH_ARG(storage_id(bucket->storage)));
 }
 
-enum lh_code bucket_mark_check(const struct storage_bucket *bucket, struct lh_str text,
-                               struct lh_error *err)
+static bool is_ancestor(const struct storage *storage, struct lh_str lake)
+{
+    bool is_one = false;
+    for (size_t i = 0; i < storage->restored_count && !is_one; i++)
+        is_one = lh_str_equal(storage->restored_from[i], lake);
+    return is_one;
+}
+
+static enum lh_code check_mark(const struct storage_bucket *bucket, struct lh_str text,
+                               bool allows_ancestors, struct lh_error *err)
 {
     json_t *root = NULL;
     enum lh_code code = parse_record(text, "The mark `" BUCKET_FILE "`", RECORD_FORMAT, &root, err);
     if (code)
         return lh_error_context(err, "The place of the bucket '%.*s'", LH_ARG(bucket->name));
     struct lh_str lake = lh_json_text(json_object_get(root, "lake"));
-    if (!lh_str_equal(lake, storage_id(bucket->storage))) {
+    if (!lh_str_equal(lake, storage_id(bucket->storage)) &&
+        !(allows_ancestors && is_ancestor(bucket->storage, lake))) {
         code = lh_fail(err, LH_CONFLICT, "The place of the bucket '%.*s' belongs to another lake.",
                        LH_ARG(bucket->name));
         lh_error_hint(err, "Give every lake a folder or a prefix of its own.");
     }
     json_decref(root);
     return code;
+}
+
+enum lh_code bucket_mark_check(const struct storage_bucket *bucket, struct lh_str text,
+                               struct lh_error *err)
+{
+    return check_mark(bucket, text, false, err);
+}
+
+enum lh_code bucket_mark_check_adoptable(const struct storage_bucket *bucket, struct lh_str text,
+                                         struct lh_error *err)
+{
+    return check_mark(bucket, text, true, err);
+}
+
+void bucket_inherited_fail(struct lh_str name, struct lh_error *err)
+{
+    lh_fail(err, LH_IO, "The bucket '%.*s' is that of the lake which this one was restored from.",
+            LH_ARG(name));
+    lh_error_hint(err,
+                  "Stop that lake, then adopt the bucket: POST /storage/buckets/%.*s/adopt. Until "
+                  "then nothing is read or written there.",
+                  LH_ARG(name));
 }
 
 /* --- offline */
@@ -261,6 +297,7 @@ enum lh_code storage_buckets_verify(struct storage *storage, struct storage_find
         struct storage_bucket_options options;
         struct storage_bucket *bucket = NULL;
         struct lh_error why = LH_ERROR_NONE;
+        bool is_inherited = false;
         struct lh_str name = entries[i].name;
         size_t ending = sizeof ".json" - 1;
         if (entries[i].is_folder || entries[i].is_special || name.len <= ending) {
@@ -268,9 +305,9 @@ enum lh_code storage_buckets_verify(struct storage *storage, struct storage_find
             continue;
         }
         name = lh_str_slice(name, 0, name.len - ending);
-        if (bucket_record_read(storage, name, arena, &options, &why) ||
+        if (bucket_record_read(storage, name, arena, &options, &is_inherited, &why) ||
             storage_bucket_find(storage, name, &bucket, &why))
-            storage_find(findings, true, entries[i].key, "%s", why.message);
+            storage_find(findings, !is_inherited, entries[i].key, "%s", why.message);
         ++*ret_count;
     }
     lh_arena_free(arena);

@@ -65,6 +65,12 @@ static enum lh_code open_again(struct storage_bucket *bucket, struct lh_error *e
 {
     struct lh_error own = LH_ERROR_NONE;
     int64_t now_us = lh_clock_monotonic_us();
+    if (bucket->is_inherited) { /* it is another lake's until somebody decides */
+        bucket_inherited_fail(bucket->name, &bucket->problem);
+        if (err)
+            *err = bucket->problem;
+        return LH_IO;
+    }
     if (bucket->state)
         return LH_OK;
     if (!bucket->tried_us || now_us - bucket->tried_us >= RETRY_US) {
@@ -348,6 +354,41 @@ enum lh_code storage_bucket_remove(struct storage *storage, struct lh_str name,
     return code;
 }
 
+/* --- adopting */
+
+bool storage_bucket_is_inherited(struct storage *storage, struct lh_str name)
+{
+    pthread_mutex_lock(&storage->buckets_mutex);
+    const struct storage_bucket *bucket = look_up(storage, name);
+    bool is_inherited = bucket && bucket->is_inherited;
+    pthread_mutex_unlock(&storage->buckets_mutex);
+    return is_inherited;
+}
+
+/* The mark first: ended between the two, it is done again. */
+enum lh_code storage_bucket_adopt(struct storage *storage, struct lh_str name, struct lh_error *err)
+{
+    enum lh_code code = storage_check_writable(storage, err);
+    if (code)
+        return code;
+    pthread_mutex_lock(&storage->buckets_mutex);
+    struct storage_bucket *bucket = look_up(storage, name);
+    if (!bucket)
+        code = fail_unknown(storage, name, err);
+    else if (bucket->is_inherited) {
+        code = bucket->backend->adopt(bucket, err);
+        if (!code)
+            code = bucket_record_write(storage, &bucket->options, err);
+        if (!code) {
+            bucket->is_inherited = false;
+            bucket->tried_us = 0;
+            code = open_again(bucket, err);
+        }
+    }
+    pthread_mutex_unlock(&storage->buckets_mutex);
+    return code;
+}
+
 /* --- a life */
 
 static void open_or_note(struct storage_bucket *bucket)
@@ -363,6 +404,7 @@ static enum lh_code load_one(struct storage *storage, const struct storage_entry
                              struct lh_arena *arena, struct lh_error *err)
 {
     struct storage_bucket_options options;
+    bool is_inherited = false;
     static const char ending[] = ".json";
     struct lh_str name = entry->name;
     if (entry->is_folder || name.len < sizeof ending ||
@@ -370,7 +412,7 @@ static enum lh_code load_one(struct storage *storage, const struct storage_entry
                       lh_str_of(ending)))
         return LH_OK;
     name = lh_str_slice(name, 0, name.len - (sizeof ending - 1));
-    enum lh_code code = bucket_record_read(storage, name, arena, &options, err);
+    enum lh_code code = bucket_record_read(storage, name, arena, &options, &is_inherited, err);
     if (code == LH_DAMAGED) { /* what lies there is not readable; everything else is */
         lh_error_context(err, "The bucket '%.*s'", LH_ARG(name));
         lh_log_error(LH_LOG_ERROR, "storage.bucket", err);
@@ -382,6 +424,7 @@ static enum lh_code load_one(struct storage *storage, const struct storage_entry
     if (!bucket)
         return lh_fail(err, LH_BUSY, "There is no memory for a bucket.");
     bucket->is_known = true;
+    bucket->is_inherited = is_inherited;
     insert(storage, bucket);
     return LH_OK;
 }
@@ -430,6 +473,7 @@ static enum lh_code configure_one(struct storage *storage,
     }
     if (known) { /* region and secret may have changed */
         bucket->is_known = true;
+        bucket->is_inherited = known->is_inherited;
         unlist(storage, known);
     } else if ((code = bucket->backend->open(bucket, err)) == LH_OK) {
         code = bucket_record_write(storage, &bucket->options, err);

@@ -63,6 +63,14 @@ enum lh_code storage_bucket_remove(struct storage *storage, struct lh_str name,
                                                          struct lh_error *err),
                                    void *context, struct lh_error *err) LH_MUST_USE;
 
+/* A restored lake finds the buckets of its original by their records, and neither reads nor writes
+ * them (LH_IO) until it adopts them: then they are its own, and no more the original's, once
+ * that is opened or asks the bucket again. It must not run meanwhile. One that is ours is fine.
+ * LH_NOT_FOUND; LH_CONFLICT: the place is neither ours nor the original's; LH_IO. */
+enum lh_code storage_bucket_adopt(struct storage *storage, struct lh_str name,
+                                  struct lh_error *err) LH_MUST_USE;
+bool storage_bucket_is_inherited(struct storage *storage, struct lh_str name); /* and not adopted */
+
 struct storage_bucket_info {
     struct storage_bucket_options options; /* primary: only its name */
     bool is_configured;

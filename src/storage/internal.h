@@ -36,7 +36,8 @@ struct storage_bucket {
     struct lh_arena *arena;  /* the options' texts; NULL: primary */
     struct storage_bucket_options options;
     bool is_configured;
-    bool is_known; /* the record was there before: its place must be as well */
+    bool is_inherited; /* restored with the lake, not adopted: nobody may open it. As above */
+    bool is_known;     /* the record was there before: its place must be as well */
     /* Guarded by the buckets' mutex: */
     unsigned holds;              /* callers that are about to put something there */
     bool is_leaving;             /* no more of them */
@@ -49,6 +50,9 @@ struct storage_bucket {
 struct storage_backend {
     const char *name;
     bool is_remote; /* its objects are read through the cache */
+    /* Makes the place's mark ours, if it is of a lake that this one was restored from. While it is
+     * not open. LH_CONFLICT: another lake's. */
+    enum lh_code (*adopt)(struct storage_bucket *bucket, struct lh_error *err);
     /* Sets bucket->state, or leaves it NULL. */
     enum lh_code (*open)(struct storage_bucket *bucket, struct lh_error *err);
     void (*close)(struct storage_bucket *bucket);
@@ -111,6 +115,8 @@ struct storage {
     int lock_fd; /* -1: none */
     int64_t started_ms;
     struct lh_uuid id;
+    struct lh_str *restored_from; /* ids of lakes, the oldest first; written only while opening */
+    size_t restored_count;
     struct lh_arena *arena; /* the paths; written only while opening */
     struct lh_str staging_path;
     struct lh_str scratch_path;
@@ -164,12 +170,16 @@ enum lh_code bucket_record_write(struct storage *storage,
                                  const struct storage_bucket_options *options,
                                  struct lh_error *err) LH_MUST_USE;
 enum lh_code bucket_record_read(struct storage *storage, struct lh_str name, struct lh_arena *arena,
-                                struct storage_bucket_options *ret,
+                                struct storage_bucket_options *ret, bool *ret_is_inherited,
                                 struct lh_error *err) LH_MUST_USE;
 struct lh_str bucket_mark_text(const struct storage_bucket *bucket, struct lh_arena *arena);
 /* LH_CONFLICT: another lake's. */
 enum lh_code bucket_mark_check(const struct storage_bucket *bucket, struct lh_str text,
                                struct lh_error *err) LH_MUST_USE;
+/* The same, or a lake's that this one was restored from. */
+enum lh_code bucket_mark_check_adoptable(const struct storage_bucket *bucket, struct lh_str text,
+                                         struct lh_error *err) LH_MUST_USE;
+void bucket_inherited_fail(struct lh_str name, struct lh_error *err);
 
 /* buckets.c: the records of primary, opened as far as they can be. */
 enum lh_code buckets_load(struct storage *storage, struct lh_error *err) LH_MUST_USE;

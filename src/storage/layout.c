@@ -67,6 +67,16 @@ static enum lh_code fail_feature(const json_t *feature, struct lh_str shown, str
     return lh_error_hint(err, "Use the release that wrote it, or a newer one.");
 }
 
+static void read_ancestors(struct storage *storage, const json_t *ids)
+{
+    storage->restored_count = json_array_size(ids);
+    storage->restored_from =
+        lh_arena_array(storage->arena, storage->restored_count + 1, sizeof *storage->restored_from);
+    for (size_t i = 0; i < storage->restored_count; i++)
+        storage->restored_from[i] =
+            lh_arena_str(storage->arena, lh_json_text(json_array_get(ids, i)));
+}
+
 static enum lh_code read_lake_file(struct storage *storage, struct lh_str shown,
                                    struct lh_error *err)
 {
@@ -90,6 +100,7 @@ static enum lh_code read_lake_file(struct storage *storage, struct lh_str shown,
         code = fail_feature(json_array_get(json_object_get(object, "features"), 0), shown, err);
     } else {
         memcpy(storage->id.text, id, LH_UUID_TEXT_BYTES + 1);
+        read_ancestors(storage, json_object_get(object, "restored_from"));
     }
     json_decref(object);
     return code;

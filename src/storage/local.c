@@ -85,6 +85,36 @@ static enum lh_code take_possession(struct storage_bucket *bucket, struct lh_dir
     return code;
 }
 
+static enum lh_code adopt(struct storage_bucket *bucket, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_uuid uuid = lh_uuid_new();
+    const char *fresh = lh_arena_printf(arena, STAGING_FOLDER "/%s.mark", uuid.text).data;
+    struct lh_dir *dir = NULL;
+    struct lh_str text = {0};
+    enum lh_code code = lh_dir_open(bucket->options.root, false, &dir, err);
+    if (!code)
+        code = check_root(bucket, dir, err);
+    if (!code)
+        code = lh_file_read(dir, BUCKET_FILE, MARK_BYTES_MAX, arena, &text, err);
+    if (code == LH_NOT_FOUND)
+        code = lh_fail(err, LH_IO, "The folder of the bucket '%.*s' is not the one that it had.",
+                       LH_ARG(bucket->name));
+    if (!code)
+        code = bucket_mark_check_adoptable(bucket, text, err);
+    if (!code)
+        code = lh_dir_make(dir, STAGING_FOLDER, NULL, err);
+    if (!code)
+        code = write_file(dir, fresh, bucket_mark_text(bucket, arena), err);
+    if (!code)
+        code = lh_file_replace(dir, fresh, BUCKET_FILE, err);
+    if (!code)
+        code = lh_dir_sync(dir, "", err);
+    lh_dir_close(dir);
+    lh_arena_free(arena);
+    return code;
+}
+
 static enum lh_code sweep_staging(struct lh_dir *dir, struct lh_error *err)
 {
     struct lh_error own = LH_ERROR_NONE;
@@ -442,6 +472,7 @@ static enum lh_code sweep(struct storage_bucket *bucket, int64_t age_ms, int64_t
 
 const struct storage_backend storage_local = {
     .name = "local",
+    .adopt = adopt,
     .open = open_bucket,
     .close = close_bucket,
     .probe = probe,

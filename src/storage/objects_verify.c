@@ -168,7 +168,8 @@ static enum lh_code look_everywhere(struct look *look, struct lh_arena *arena, s
         if (code && is_away) {
             code = LH_OK;
             if (look->findings)
-                find(look, true, names[i], why.message);
+                find(look, !storage_bucket_is_inherited(look->storage, names[i]), names[i],
+                     why.message);
         } else if (code && err) {
             *err = why;
         }

@@ -1,5 +1,7 @@
 #include <stdlib.h>
 
+#include "base/clock.h"
+#include "base/json.h"
 #include "storage/backup_internal.h"
 
 /*   empty ──▶ marker ──▶ files, folders durable ──▶ `_lake.json` ──▶ marker removed
@@ -267,6 +269,63 @@ static enum lh_code restore_files(struct restoring *restoring, struct lh_error *
     return code ? code : lh_dir_sync(restoring->target, "", err);
 }
 
+/* A lake of its own that knows whose it was: places that only one may write to are not its. */
+static enum lh_code identity_text(struct restoring *restoring, const struct backup_file *identity,
+                                  struct lh_arena *arena, struct lh_buf *buf, struct lh_error *err)
+{
+    char object[BACKUP_OBJECT_BYTES], time[LH_TIME_TEXT_BYTES + 1];
+    struct lh_uuid id = lh_uuid_new();
+    struct lh_str text = {0};
+    struct lh_json json;
+    json_t *root = NULL;
+    backup_object_path(identity->sha256, object);
+    enum lh_code code = lh_file_read(restoring->store.dir, object, 65536, arena, &text, err);
+    if (!code)
+        code = lh_json_parse(text, LAKE_FILE, 65536, &root, err);
+    json_t *ancestors = json_object_get(root, "restored_from");
+    if (!code && !json_is_array(ancestors)) {
+        ancestors = json_array();
+        if (json_object_set_new(root, "restored_from", ancestors))
+            ancestors = NULL;
+    }
+    lh_time_format(lh_clock_unix_ms(), time);
+    if (!code && (json_array_append(ancestors, json_object_get(root, "id")) ||
+                  json_object_set_new(root, "id", json_string(id.text)) ||
+                  json_object_set_new(root, "restored", json_string(time))))
+        code = lh_fail(err, LH_BUSY, "There is no memory for the lake's identity.");
+    if (!code) {
+        lh_json_init(&json, buf);
+        lh_json_parsed(&json, root);
+        lh_buf_append_char(buf, '\n');
+        code = lh_buf_check(buf, LAKE_FILE, err);
+    }
+    json_decref(root);
+    return code;
+}
+
+static enum lh_code write_identity(struct restoring *restoring, const struct backup_file *identity,
+                                   struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_buf buf;
+    int fd = -1;
+    lh_buf_init(&buf, 65536);
+    enum lh_code code = identity_text(restoring, identity, arena, &buf, err);
+    if (!code)
+        code = lh_file_create(restoring->target, RESTORING_LAKE_FILE, &fd, err);
+    if (!code)
+        code = lh_file_write(fd, buf.data, buf.len, err);
+    if (!code)
+        code = lh_file_sync(fd, err);
+    if (code)
+        lh_file_abandon(fd);
+    else
+        code = lh_file_close(fd, err);
+    lh_buf_release(&buf);
+    lh_arena_free(arena);
+    return code;
+}
+
 /* What makes it a lake comes last, whole and at once. */
 static enum lh_code finish(struct restoring *restoring, struct lh_error *err)
 {
@@ -276,7 +335,7 @@ static enum lh_code finish(struct restoring *restoring, struct lh_error *err)
     if (!restoring->is_complete) {
         code = lh_file_remove(restoring->target, RESTORING_LAKE_FILE, err);
         if (!code)
-            code = write_file(restoring, RESTORING_LAKE_FILE, identity, err);
+            code = write_identity(restoring, identity, err);
         if (!code)
             code = lh_file_publish(restoring->target, RESTORING_LAKE_FILE, LAKE_FILE, err);
         if (!code)

@@ -465,9 +465,30 @@ static enum lh_code sweep(struct storage_bucket *bucket, int64_t age_ms, int64_t
     return code;
 }
 
+static enum lh_code adopt(struct storage_bucket *bucket, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_str key = lh_lit(BUCKET_FILE), text = {0};
+    enum lh_code code = open_bucket(bucket, err);
+    if (!code)
+        code = get_key(bucket->state, key, MARK_BYTES_MAX, NULL, arena, &text, err);
+    if (code == LH_NOT_FOUND)
+        code = lh_fail(err, LH_IO, "The place of the bucket '%.*s' is not the one that it had.",
+                       LH_ARG(bucket->name));
+    if (!code)
+        code = bucket_mark_check_adoptable(bucket, text, err);
+    if (!code)
+        code = s3_put_text(bucket->state, bucket_mark_text(bucket, arena), key, false, NULL, err);
+    if (bucket->state)
+        close_bucket(bucket);
+    lh_arena_free(arena);
+    return code;
+}
+
 const struct storage_backend storage_s3 = {
     .name = "s3",
     .is_remote = true,
+    .adopt = adopt,
     .open = open_bucket,
     .close = close_bucket,
     .probe = probe,

@@ -65,7 +65,8 @@ enum lh_code storage_open(const struct storage_options *options, struct storage 
 void storage_close(struct storage *storage); /* gives the lock back; NULL is fine */
 
 struct lh_str storage_path(const struct storage *storage); /* absolute */
-struct lh_str storage_id(const struct storage *storage);   /* of this lake: a UUID, for ever */
+struct lh_str storage_id(
+    const struct storage *storage); /* of this lake: a UUID, for ever; a restored one has its own */
 struct lh_str
 storage_staging_path(const struct storage *storage); /* absolute; for spooling uploads */
 struct lh_str

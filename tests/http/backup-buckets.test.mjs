@@ -6,6 +6,7 @@ import { existsSync, readFileSync, readdirSync, symlinkSync, writeFileSync } fro
 import { join } from 'node:path';
 import { connect } from '../support/client.mjs';
 import { run, startServer, temporaryFolder } from '../support/server.mjs';
+import { startStore } from '../support/s3-server.mjs';
 
 const csv = 'id,v\n1,a\n2,b\n';
 const put = (lake, bucket, key, body) => lake.send('PUT', `/storage/buckets/${bucket}/objects/${key}`, { body });
@@ -56,7 +57,8 @@ test('a backup is refused while other buckets hold anything, and one without the
   assert.ok(existsSync(join(target, '_lake.json')), told.err);
   const rows = await run(['sql', 'SELECT count(*) FROM here', '--json', '--data', target]);
   assert.equal(JSON.parse(rows.out).rows[0][0], 2, rows.err);
-  assert.equal((await run(['restore', '--from', to, '--number', '1', '--data', at('first')])).code, 0, 'the earlier one is whole');
+  const earlier = await run(['restore', '--from', to, '--number', '1', '--data', at('first')]);
+  assert.equal(earlier.code, 0, `the earlier one is whole: ${earlier.err}`);
 });
 
 test('a bucket that does not answer is not taken for an empty one', { timeout: 60000 }, async (context) => {
@@ -109,4 +111,64 @@ test('a restore follows the chain of the journal before it calls the lake sound'
   const broken = await run(['restore', '--from', at('broken'), '--data', at('again')]);
   assert.equal(broken.code, 1, broken.out);
   assert.match(broken.err, /_journal/);
+});
+
+test('a restored lake leaves the buckets of its original alone until it adopts them', { timeout: 90000 }, async (context) => {
+  const at = place(context);
+  const store = await startStore();
+  context.after(() => store.stop());
+  const objects = '/storage/buckets';
+  const secrets = (data) => writeFileSync(join(data, 'secrets.toml'), store.secretsText(), { mode: 0o600 });
+  let original = await start(context, at('lake'));
+  secrets(at('lake'));
+  assert.equal((await original.lake.post(objects, { name: 'near', root: at('near') })).status, 201);
+  const far = await original.lake.post(objects, { name: 'far', backend: 's3', endpoint: store.endpoint, region: store.region, bucket: store.bucket, prefix: 'one', secret: 'warehouse' });
+  assert.equal(far.status, 201, far.text);
+  for (const bucket of ['near', 'far']) {
+    assert.equal((await put(original.lake, bucket, 'x', `of ${bucket}`)).status, 201);
+    assert.equal((await original.lake.ingest(`in_${bucket}`, csv, { headers: { 'x-lakehouse-bucket': bucket } })).status, 200);
+  }
+  const made = await original.lake.post('/system/backup', { to: at('backup'), primary_only: true });
+  assert.equal(made.status, 200, made.text);
+  await run(['restore', '--from', at('backup'), '--primary-only', '--data', at('copy')]);
+  secrets(at('copy'));
+  let copy = await start(context, at('copy'));
+  const ids = await Promise.all([original, copy].map(async ({ lake }) => (await lake.get('/system/info')).body.lake_id));
+  assert.notEqual(ids[0], ids[1], 'two lakes have one id');
+
+  for (const bucket of ['near', 'far']) {
+    const key = `${objects}/${bucket}/objects/x`;
+    for (const answer of [await copy.lake.delete(key), await put(copy.lake, bucket, 'x', 'mine'), await put(copy.lake, bucket, 'new', 'mine'), await copy.lake.ingest('more', csv, { headers: { 'x-lakehouse-bucket': bucket } })])
+      assert.ok(answer.status >= 500, `${bucket}: ${answer.status} ${answer.text}`);
+    assert.match((await put(copy.lake, bucket, 'x', 'mine')).text, /restored from/);
+    assert.equal((await original.lake.get(key)).text, `of ${bucket}`, 'the copy reached the object of its original');
+    assert.equal((await original.lake.get(`${objects}/${bucket}/objects/new`)).status, 404);
+    assert.deepEqual(await original.lake.rows(`SELECT count(*) FROM in_${bucket}`), [[2]]);
+  }
+  // Taking it out and in again is no way around.
+  await copy.lake.delete(`${objects}/near`);
+  assert.equal((await copy.lake.post(objects, { name: 'again', root: at('near') })).status, 409);
+  assert.equal((await original.server.stop()).code, 0);
+  assert.equal((await copy.server.stop()).code, 0);
+
+  copy = await start(context, at('copy')); // still not, after a restart
+  assert.ok((await copy.lake.delete(`${objects}/far/objects/x`)).status >= 500);
+  for (const bucket of ['near', 'far']) {
+    const adopted = await copy.lake.post(`${objects}/${bucket}/adopt`);
+    assert.equal(adopted.status, 204, adopted.text);
+    assert.equal((await copy.lake.post(`${objects}/${bucket}/adopt`)).status, 204, 'a second time');
+    assert.equal((await copy.lake.get(`${objects}/${bucket}/objects/x`)).text, `of ${bucket}`);
+    assert.deepEqual(await copy.lake.rows(`SELECT count(*) FROM in_${bucket}`), [[2]]);
+    assert.equal((await put(copy.lake, bucket, 'new', 'mine')).status, 201);
+  }
+  assert.equal((await copy.lake.post(`${objects}/none/adopt`)).status, 404);
+  assert.equal((await copy.server.stop()).code, 0);
+  const verified = await run(['verify', '--data', at('copy')]);
+  assert.equal(verified.code, 0, verified.out);
+  original = await start(context, at('lake')); // it was told to stay away
+  assert.ok((await original.lake.delete(`${objects}/near/objects/x`)).status >= 500);
+  assert.ok((await put(original.lake, 'far', 'x', 'mine')).status >= 400);
+
+  copy = await start(context, at('copy'));
+  assert.equal((await copy.lake.get(`${objects}/near/objects/x`)).text, 'of near');
 });

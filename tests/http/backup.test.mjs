@@ -61,12 +61,15 @@ test('a destroyed lake comes back from its backup with the same contents', { tim
   assert.deepEqual((await lake.post('/vectors/search', search)).body.items, before.found);
   assert.deepEqual((await lake.post('/query/saved/all/run', {})).body.rows, [[1010]]);
   assert.equal((await sql(lake, 'SELECT count(*) FROM "left" AT (VERSION => 1)'))[0][0], 1000, 'the older version is not there');
+  assert.equal((await lake.get('/health')).body.status, 'degraded', 'nobody says that a bucket is closed');
+  assert.equal((await lake.post('/storage/buckets/other/adopt')).status, 204);
   assert.equal((await lake.get('/health')).body.status, 'ok');
   const refused = await run(['restore', '--from', to, '--data', data]);
   assert.equal(refused.code, 1);
   assert.match(refused.err, /not empty/);
   await lake.ingest('left', csv(5000, 1), { mode: 'append' });
-  assert.equal((await lake.post('/system/backup', { to })).body.number, 3, 'the restored lake goes on with its backups');
+  assert.equal((await lake.post('/system/backup', { to })).status, 409, 'two lakes share a backup');
+  assert.equal((await lake.post('/system/backup', { to: `${to}-2` })).body.number, 1, 'the restored lake has backups of its own');
   assert.deepEqual(await server.stop(), { code: 0, signal: null });
 });
 
