@@ -12,10 +12,13 @@ struct walk {
     uint8_t previous[LH_SHA256_BYTES];
     bool knows_previous;
     int64_t count;
+    uint64_t events, drained; /* recounted: heads are outside the chain */
+    bool is_whole;            /* all records up to here were seen */
 };
 
 static void say_missing(struct walk *walk, uint64_t from, uint64_t upto)
 {
+    walk->is_whole = false;
     if (from == upto)
         storage_find(walk->findings, true, walk->key, "Record %llu of the journal is missing.",
                      (unsigned long long)from);
@@ -30,6 +33,11 @@ static void follow(struct walk *walk, const struct record *record, bool is_sound
 {
     uint64_t sequence = record->sequence;
     walk->count++;
+    if (record->kind == RECORD_EVENT) {
+        walk->events++;
+        if (record->event.lake_sequence > walk->drained)
+            walk->drained = record->event.lake_sequence;
+    }
     if (!is_sound)
         storage_find(walk->findings, true, walk->key,
                      "Record %llu of the journal is not what was written.",
@@ -83,6 +91,7 @@ static enum lh_code look_at_segment(struct walk *walk, struct storage *storage,
             say_missing(walk, walk->expected, file->first - 1);
         walk->expected = file->last + 1;
         walk->knows_previous = false;
+        walk->is_whole = false;
         return LH_OK;
     }
     enum lh_code code = storage_object_path(storage, STORAGE_PRIMARY, file->key, arena, &path, err);
@@ -103,10 +112,28 @@ static enum lh_code look_at_segment(struct walk *walk, struct storage *storage,
                      "The segment ends with record %llu, not with the one that it is named for.",
                      (unsigned long long)walk->expected - 1);
     if (walk->expected <= file->last) {
+        walk->is_whole = false;
         walk->expected = file->last + 1;
         walk->knows_previous = false;
     }
     return lh_cancel_fail(walk->options->cancel, "Looking at the journal", err);
+}
+
+/* What the head says of all that stands before its log. */
+static void compare_head(struct walk *walk, const struct journal_file *file,
+                         const struct log_head *head)
+{
+    if (!walk->is_whole || file->first != walk->expected)
+        return;
+    if (head->event_count != walk->events)
+        storage_find(walk->findings, true, file->key,
+                     "The log's head counts %llu events before it; there are %llu.",
+                     (unsigned long long)head->event_count, (unsigned long long)walk->events);
+    if (head->drained != walk->drained)
+        storage_find(walk->findings, true, file->key,
+                     "The log's head says that commits stand before it up to %llu; they do up to "
+                     "%llu.",
+                     (unsigned long long)head->drained, (unsigned long long)walk->drained);
 }
 
 static enum lh_code look_at_log(struct walk *walk, struct storage *storage,
@@ -136,6 +163,8 @@ static enum lh_code look_at_log(struct walk *walk, struct storage *storage,
                                "them off."
                              : "%lld bytes at the end are no record.",
                      (long long)content.torn_bytes);
+    if (content.has_head)
+        compare_head(walk, file, &content.head);
     if (content.has_head && file->first == walk->expected && walk->knows_previous &&
         memcmp(content.head.previous, walk->previous, LH_SHA256_BYTES) != 0)
         storage_find(walk->findings, true, file->key,
@@ -177,8 +206,11 @@ enum lh_code journal_verify(struct storage *storage, const struct journal_verify
     struct lh_arena *arena = lh_arena_new(0);
     struct journal_file *segments = NULL, *logs = NULL;
     size_t segment_count = 0, log_count = 0;
-    struct walk walk = {
-        .options = options, .findings = findings, .expected = 1, .knows_previous = true};
+    struct walk walk = {.options = options,
+                        .findings = findings,
+                        .expected = 1,
+                        .knows_previous = true,
+                        .is_whole = true};
     enum lh_code code = segment_list(storage, arena, &segments, &segment_count, err);
     if (!code)
         code = log_list(storage, arena, &logs, &log_count, err);

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/hash.h"
 #include "engine/engine.h"
 #include "journal/journal.h"
 #include "journal/verify.h"
@@ -224,12 +225,47 @@ static void large_records_fill_several_files_and_roll_by_their_bytes(void **stat
     open_house(house);
 }
 
+static void a_head_that_counts_wrongly_is_found(void **state)
+{
+    struct house *house = *state;
+    given_events(house, 3);
+    const struct journal_event commit = {
+        .action = lh_lit("dataset.append"), .entity = lh_lit("t"), .lake_sequence = 41};
+    assert_int_equal(journal_append(house->journal, &commit, 1, false, NULL, NULL, &house->err),
+                     LH_OK);
+    assert_int_equal(journal_roll(house->journal, true, &house->err), LH_OK);
+    close_house(house);
+    const char *path = temp_lake_file(&house->folder, "_journal/log/00000000000000000005.log");
+    assert_int_equal(verify(house), 0);
+    for (size_t at = 32; at <= 40; at += 8) { /* the events before it; what was drained */
+        char bytes[256];
+        FILE *file = fopen(path, "r+b");
+        assert_non_null(file);
+        size_t count = fread(bytes, 1, sizeof bytes, file);
+        assert_in_range(count, 84, sizeof bytes - 1);
+        char was = bytes[at];
+        for (int round = 0; round < 2; round++) {
+            bytes[at] = round ? was : (char)(was + 1);
+            uint32_t sum = lh_crc32c(0, bytes, count - 4);
+            for (size_t i = 0; i < 4; i++)
+                bytes[count - 4 + i] = (char)(unsigned char)(sum >> (8 * i));
+            rewind(file);
+            assert_int_equal(fwrite(bytes, 1, count, file), count);
+            assert_int_equal(fflush(file), 0);
+            assert_int_equal(verify(house), round ? 0 : 1);
+        }
+        fclose(file);
+    }
+    open_house(house);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_announced_change_survives_a_roll_and_is_settled_after_it),
+        TEST(a_head_that_counts_wrongly_is_found),
         TEST(large_records_fill_several_files_and_roll_by_their_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
