@@ -53,14 +53,11 @@ static enum lh_code find_rows(struct engine *engine, const struct catalog_arriva
     const struct catalog_column *column = column_of(arrival, keys->column);
     if (!column)
         return LH_OK;
-    struct lh_str *texts = lh_arena_array(arena, keys->count, sizeof *texts);
-    for (size_t i = 0; i < keys->count; i++)
-        texts[i] = keys->items[i].text;
     const struct key_files files = {.stored = column->stored_name,
                                     .type = column->type,
                                     .paths = &arrival->path,
                                     .path_count = 1};
-    enum lh_code code = keys_find(engine, &files, texts, keys->count, cancel, note_row, found, err);
+    enum lh_code code = key_list_rows(keys, engine, &files, cancel, arena, note_row, found, err);
     if (!code && found->is_full)
         code = lh_fail(err, LH_BUSY, "There is no memory for the rows of tombstoned keys.");
     if (found->count)

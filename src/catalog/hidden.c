@@ -272,8 +272,8 @@ static void note_row(void *context, size_t file, uint64_t row, size_t key)
 
 /* The open files of one schema. */
 static enum lh_code look_through(struct adding *adding, struct engine *engine, struct lh_str schema,
-                                 const struct key_list *keys, const struct lh_str *texts,
-                                 const struct lh_cancel *cancel, struct lh_error *err)
+                                 const struct key_list *keys, const struct lh_cancel *cancel,
+                                 struct lh_error *err)
 {
     const struct catalog_dataset *view = adding->view;
     const struct catalog_column *column = catalog_dataset_column(view, keys->column);
@@ -298,7 +298,7 @@ static enum lh_code look_through(struct adding *adding, struct engine *engine, s
     if (code || !files.path_count)
         return code;
     files.type = column->type;
-    code = keys_find(engine, &files, texts, keys->count, cancel, note_row, &looking, err);
+    code = key_list_rows(keys, engine, &files, cancel, adding->arena, note_row, &looking, err);
     if (!code && looking.is_beyond)
         code = lh_fail(err, LH_DAMAGED, "A data file of '%.*s' has more rows than it should.",
                        LH_ARG(view->name));
@@ -321,13 +321,9 @@ static enum lh_code close_files(struct adding *adding, struct engine *engine,
         return code;
     if (!engine)
         return lh_fail(err, LH_INTERNAL, "The rows of tombstones cannot be looked for.");
-    struct lh_str *texts = lh_arena_array(adding->arena, keys.count, sizeof *texts);
-    for (size_t i = 0; i < keys.count; i++)
-        texts[i] = keys.items[i].text;
     for (size_t i = 0; i < view->object_count && !code; i++)
         if (adding->is_open[i])
-            code =
-                look_through(adding, engine, view->objects[i]->schema, &keys, texts, cancel, err);
+            code = look_through(adding, engine, view->objects[i]->schema, &keys, cancel, err);
     return code;
 }
 

@@ -235,21 +235,93 @@ enum lh_code keys_type(struct engine *engine, const json_t *values, struct lh_st
 
 /* --- finding rows */
 
-static void write_finding(struct lh_buf *sql, const struct key_files *files)
+/* A key stays a value of the type that its column had when it was tombstoned; columns change
+ * theirs. What a cast loses makes other values of them: 5.5 is no 6, a moment no day. */
+enum comparing {
+    AS_IS,       /* one type */
+    READ_VALUES, /* the column's values are texts to be read as the keys' type */
+    READ_KEYS,   /* the other way round */
+    CAST_VALUES  /* and back again, to see whether they are the same */
+};
+
+static enum comparing comparing_of(struct lh_str column, struct lh_str key)
 {
-    lh_buf_printf(sql, "SELECT CAST(i AS BIGINT), CAST(r AS BIGINT), n FROM (SELECT TRY_CAST(");
+    int64_t scale = 0;
+    if (!key.len || lh_str_equal(column, key))
+        return AS_IS;
+    if (class_of(column, &scale) == KEY_TEXT)
+        return READ_VALUES;
+    if (class_of(key, &scale) == KEY_TEXT)
+        return READ_KEYS;
+    /* The text of a FLOAT is what was meant; as a DOUBLE it is another number. */
+    if (lh_str_equal_nocase(column, lh_lit("FLOAT")))
+        return READ_VALUES;
+    return lh_str_equal_nocase(key, lh_lit("FLOAT")) ? READ_KEYS : CAST_VALUES;
+}
+
+/* Whether value `v` of the type says all that text `t` does. */
+static void write_is_whole(struct lh_buf *sql, struct lh_str type)
+{
+    int64_t scale = 0;
+    enum key_class class = class_of(type, &scale);
+    if (class == KEY_WHOLE || class == KEY_DECIMAL)
+        lh_buf_append_str(sql, lh_lit(" WHERE TRY_CAST(t AS DOUBLE) = CAST(v AS DOUBLE)"));
+    else if (lh_str_starts_with(type, lh_lit("TIMESTAMP")) ||
+             lh_str_equal_nocase(type, lh_lit("DATE")))
+        lh_buf_append_str(sql, lh_lit(" WHERE coalesce(TRY_CAST(t AS TIMESTAMP_NS) = "
+                                      "TRY_CAST(v AS TIMESTAMP_NS), true)"));
+}
+
+static void write_files(struct lh_buf *sql, const struct key_files *files)
+{
+    lh_buf_append_str(sql, lh_lit("SELECT TRY_CAST("));
     engine_quote_ident(sql, files->stored);
-    lh_buf_printf(sql, " AS %.*s) AS v, file_index AS i, file_row_number AS r FROM read_parquet([",
+    lh_buf_printf(sql, " AS %.*s) AS w, file_index AS i, file_row_number AS r FROM read_parquet([",
                   LH_ARG(files->type));
     for (size_t i = 0; i < files->path_count; i++) {
         if (i)
             lh_buf_append_str(sql, lh_lit(", "));
         engine_quote_path(sql, files->paths[i]);
     }
-    lh_buf_printf(sql,
-                  "], hive_partitioning = false)) JOIN (SELECT n, TRY_CAST(t AS %.*s) AS v "
-                  "FROM (" NUMBERED ")) USING (v)",
-                  LH_ARG(files->type));
+    lh_buf_append_str(sql, lh_lit("], hive_partitioning = false)"));
+}
+
+static void write_values(struct lh_buf *sql, const struct key_files *files,
+                         enum comparing comparing)
+{
+    struct lh_str type = files->type, key_type = files->key_type;
+    if (comparing == READ_VALUES)
+        lh_buf_printf(sql,
+                      "SELECT v, i, r FROM (SELECT TRY_CAST(t AS %.*s) AS v, t, i, r FROM "
+                      "(SELECT CAST(w AS VARCHAR) AS t, i, r FROM (",
+                      LH_ARG(key_type));
+    else if (comparing == CAST_VALUES)
+        lh_buf_printf(sql, "SELECT v, i, r FROM (SELECT TRY_CAST(w AS %.*s) AS v, w, i, r FROM (",
+                      LH_ARG(key_type));
+    else
+        lh_buf_append_str(sql, lh_lit("SELECT w AS v, i, r FROM ("));
+    write_files(sql, files);
+    lh_buf_append_str(sql, lh_lit(")"));
+    if (comparing == READ_VALUES) {
+        lh_buf_append_str(sql, lh_lit("))"));
+        write_is_whole(sql, key_type);
+    } else if (comparing == CAST_VALUES) {
+        lh_buf_printf(sql, ") WHERE TRY_CAST(v AS %.*s) = w", LH_ARG(type));
+    }
+}
+
+static void write_finding(struct lh_buf *sql, const struct key_files *files)
+{
+    enum comparing comparing = comparing_of(files->type, files->key_type);
+    bool keeps = comparing == AS_IS || comparing == READ_KEYS;
+    lh_buf_append_str(sql, lh_lit("SELECT CAST(i AS BIGINT), CAST(r AS BIGINT), n FROM ("));
+    write_values(sql, files, comparing);
+    lh_buf_printf(
+        sql, ") JOIN (SELECT n, v FROM (SELECT n, t, TRY_CAST(t AS %.*s) AS v FROM (" NUMBERED "))",
+        LH_ARG(keeps ? files->type : files->key_type));
+    if (comparing == READ_KEYS)
+        write_is_whole(sql, files->type);
+    lh_buf_append_str(sql, lh_lit(") USING (v)"));
 }
 
 struct finding {

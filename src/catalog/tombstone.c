@@ -129,26 +129,58 @@ static enum lh_code fail_types(const struct call *call, struct lh_error *err)
     return lh_error_hint(err, "Give values as the column has them; NULL names no row.");
 }
 
+/* Each value as the column's type writes it. To be lifted, a value is read in every type in which
+ * keys were made: it may name several of them. */
+static enum lh_code read_values(struct call *call, struct text_place **ret, size_t *ret_kept,
+                                struct lh_error *err)
+{
+    size_t count = json_array_size(call->request->values), kept = 0, type_count = 0;
+    const struct lh_str *types = key_list_types(&call->list, call->arena, &type_count);
+    if (!call->is_lift || !type_count) {
+        types = &call->type;
+        type_count = 1;
+    }
+    struct text_place *places = lh_arena_array(call->arena, count * type_count + 1, sizeof *places);
+    bool is_any = false;
+    enum lh_code code = LH_OK;
+    for (size_t t = 0; t < type_count && !code; t++) {
+        struct typed_key *keys = NULL;
+        code = keys_type(call->engine, call->request->values, types[t], call->cancel, call->arena,
+                         &keys, err);
+        for (size_t i = 0; i < count && !code; i++) {
+            bool is_typed = keys[i].outcome == CATALOG_KEY_DONE;
+            const struct key_entry *entry =
+                is_typed ? key_list_find(&call->list, keys[i].text) : NULL;
+            bool is_kept = is_typed && (!call->is_lift ||
+                                        (entry && lh_str_equal(entry->record->type, types[t])));
+            is_any |= is_typed;
+            if (call->is_lift && is_typed && !is_kept)
+                keys[i].outcome = CATALOG_KEY_NO_MATCH;
+            if (!t)
+                fill_value(call, i, &keys[i]);
+            else if (is_kept || (is_typed && call->ret->values[i].outcome != CATALOG_KEY_DONE))
+                call->ret->values[i].outcome = keys[i].outcome;
+            if (is_kept)
+                places[kept++] = (struct text_place){keys[i].text, i};
+        }
+    }
+    *ret = places;
+    *ret_kept = kept;
+    return code || is_any ? code : fail_types(call, err);
+}
+
 /* Types the values, and keeps those that something is to be done for, each once. */
 static enum lh_code type_values(struct call *call, struct lh_error *err)
 {
-    struct typed_key *keys = NULL;
+    struct text_place *places = NULL;
     size_t count = json_array_size(call->request->values), kept = 0;
-    enum lh_code code = keys_type(call->engine, call->request->values, call->type, call->cancel,
-                                  call->arena, &keys, err);
-    if (code)
-        return code;
-    struct text_place *places = lh_arena_array(call->arena, count + 1, sizeof *places);
     call->ret->values = lh_arena_array(call->arena, count + 1, sizeof *call->ret->values);
     call->ret->value_count = count;
-    for (size_t i = 0; i < count; i++) {
-        fill_value(call, i, &keys[i]);
-        if (keys[i].outcome == CATALOG_KEY_DONE)
-            places[kept++] = (struct text_place){keys[i].text, i};
-    }
-    if (!kept)
-        return fail_types(call, err);
-    qsort(places, kept, sizeof *places, compare_texts);
+    enum lh_code code = read_values(call, &places, &kept, err);
+    if (code)
+        return code;
+    if (kept)
+        qsort(places, kept, sizeof *places, compare_texts);
     call->texts = lh_arena_array(call->arena, kept + 1, sizeof *call->texts);
     call->rows_of = lh_arena_array(call->arena, kept + 1, sizeof *call->rows_of);
     call->text_count = 0;
@@ -162,7 +194,6 @@ static enum lh_code type_values(struct call *call, struct lh_error *err)
             value->outcome = call->ret->values[places[i - 1].value].outcome;
         else
             call->texts[call->text_count++] = places[i].text;
-        keys[places[i].value].text = places[i].text;
     }
     /* Which text each value that is to be done stands for: settled when the rows are known. */
     for (size_t i = 0; i < count; i++)
@@ -229,10 +260,17 @@ static enum lh_code look_through(struct call *call, struct lh_str schema, bool *
         code = catalog_object_file(call->catalog, object, call->cancel, call->arena,
                                    &paths[files.path_count++], err);
     }
-    if (!code)
-        code = keys_find(call->engine, &files, call->texts, call->text_count, call->cancel,
+    if (code)
+        return code;
+    if (!call->is_lift)
+        return keys_find(call->engine, &files, call->texts, call->text_count, call->cancel,
                          place_row, &placing, err);
-    return code;
+    struct key_list lifted = {.count = call->text_count};
+    lifted.items = lh_arena_array(call->arena, call->text_count + 1, sizeof *lifted.items);
+    for (size_t i = 0; i < call->text_count; i++)
+        lifted.items[i] = *key_list_find(&call->list, call->texts[i]);
+    return key_list_rows(&lifted, call->engine, &files, call->cancel, call->arena, place_row,
+                         &placing, err);
 }
 
 static int compare_found(const void *a, const void *b)
@@ -275,6 +313,8 @@ static enum lh_code find_rows(struct call *call, struct lh_error *err)
         int64_t *rows = &call->rows_of[found->key];
         if (*rows < 0)
             *rows = 0;
+        if (i && found[-1].file == found->file && found[-1].row == found->row)
+            continue; /* several keys name it: it counts for one */
         /* Seen before, or seen afterwards. */
         *rows +=
             call->is_lift ? !is_hidden(call->replaced, found) : !is_hidden(call->hidden, found);
@@ -297,8 +337,8 @@ static enum lh_code find_past(struct call *call, struct lh_error *err)
     if (!count || call->is_lift)
         return LH_OK;
     enum lh_code code =
-        tombstone_find_past(call->catalog, call->engine, call->dataset, call->ret->column, texts,
-                            count, found, call->cancel, err);
+        tombstone_find_past(call->catalog, call->engine, call->dataset, call->ret->column,
+                            call->type, texts, count, found, call->cancel, err);
     for (size_t i = 0; i < count && !code; i++)
         if (found[i])
             call->rows_of[places[i]] = 0;

@@ -76,8 +76,9 @@ enum lh_code tombstone_fail_column(const struct catalog_dataset *dataset, struct
  * has not. */
 enum lh_code tombstone_find_past(struct catalog *catalog, struct engine *engine,
                                  const struct catalog_dataset *now, struct lh_str column,
-                                 const struct lh_str *texts, size_t text_count, bool *ret_found,
-                                 const struct lh_cancel *cancel, struct lh_error *err) LH_MUST_USE;
+                                 struct lh_str type, const struct lh_str *texts, size_t text_count,
+                                 bool *ret_found, const struct lh_cancel *cancel,
+                                 struct lh_error *err) LH_MUST_USE;
 
 /* --- rows.c: sets of rows */
 
@@ -110,7 +111,8 @@ enum lh_code keys_type(struct engine *engine, const json_t *values, struct lh_st
 /* Files of one schema, in which `stored` is the key column. */
 struct key_files {
     struct lh_str stored;
-    struct lh_str type; /* in which values are compared */
+    struct lh_str type;     /* as which the column is read */
+    struct lh_str key_type; /* of which the keys are values; absent: `type` */
     const struct lh_str *paths;
     size_t path_count;
 };
@@ -137,6 +139,16 @@ enum lh_code tombstone_keys(struct storage *storage, const struct catalog_datase
                             struct lh_arena *arena, struct key_list *ret,
                             struct lh_error *err) LH_MUST_USE;
 const struct key_entry *key_list_find(const struct key_list *list, struct lh_str text);
+/* The types in which its keys were made, each once; of `arena`. */
+struct lh_str *key_list_types(const struct key_list *list, struct lh_arena *arena,
+                              size_t *ret_count);
+/* keys_find by the keys of the list, each in the type in which it was made; `key` counts items. A
+ * row that several keys name is found several times. */
+enum lh_code key_list_rows(const struct key_list *list, struct engine *engine,
+                           const struct key_files *files, const struct lh_cancel *cancel,
+                           struct lh_arena *arena,
+                           void (*found)(void *context, size_t file, uint64_t row, size_t key),
+                           void *context, struct lh_error *err) LH_MUST_USE;
 
 /* The stored name of the dataset's key column in the files of a schema; absent: not in them. */
 struct lh_str tombstone_stored(const struct catalog_dataset *dataset, struct lh_str fingerprint,

@@ -89,6 +89,67 @@ enum lh_code tombstone_keys(struct storage *storage, const struct catalog_datase
     return LH_OK;
 }
 
+struct lh_str *key_list_types(const struct key_list *list, struct lh_arena *arena,
+                              size_t *ret_count)
+{
+    size_t count = 0, capacity = 8;
+    struct lh_str *types = lh_arena_array(arena, capacity, sizeof *types);
+    for (size_t i = 0; i < list->count; i++) {
+        size_t at = count;
+        while (at > 0 && !lh_str_equal(types[at - 1], list->items[i].record->type))
+            at--;
+        if (at)
+            continue;
+        if (count == capacity) {
+            struct lh_str *grown = lh_arena_array(arena, capacity * 2, sizeof *grown);
+            memcpy(grown, types, count * sizeof *grown);
+            types = grown;
+            capacity *= 2;
+        }
+        types[count++] = list->items[i].record->type;
+    }
+    *ret_count = count;
+    return types;
+}
+
+struct renumbering {
+    void (*found)(void *context, size_t file, uint64_t row, size_t key);
+    void *context;
+    const size_t *places;
+};
+
+static void renumber(void *context, size_t file, uint64_t row, size_t key)
+{
+    const struct renumbering *to = context;
+    to->found(to->context, file, row, to->places[key]);
+}
+
+enum lh_code key_list_rows(const struct key_list *list, struct engine *engine,
+                           const struct key_files *files, const struct lh_cancel *cancel,
+                           struct lh_arena *arena,
+                           void (*found)(void *context, size_t file, uint64_t row, size_t key),
+                           void *context, struct lh_error *err)
+{
+    size_t type_count = 0;
+    const struct lh_str *types = key_list_types(list, arena, &type_count);
+    struct lh_str *texts = lh_arena_array(arena, list->count + 1, sizeof *texts);
+    size_t *places = lh_arena_array(arena, list->count + 1, sizeof *places);
+    struct renumbering to = {found, context, places};
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < type_count && !code; i++) {
+        struct key_files typed = *files;
+        size_t count = 0;
+        typed.key_type = types[i];
+        for (size_t k = 0; k < list->count; k++)
+            if (lh_str_equal(list->items[k].record->type, types[i])) {
+                texts[count] = list->items[k].text;
+                places[count++] = k;
+            }
+        code = keys_find(engine, &typed, texts, count, cancel, renumber, &to, err);
+    }
+    return code;
+}
+
 struct lh_str tombstone_stored(const struct catalog_dataset *dataset, struct lh_str fingerprint,
                                struct lh_str column)
 {

@@ -10,7 +10,7 @@ struct past {
     struct catalog *catalog;
     struct engine *engine;
     const struct catalog_dataset *now;
-    struct lh_str column;
+    struct lh_str column, type;
     const struct lh_str *texts;
     size_t text_count;
     bool *found; /* per text */
@@ -56,6 +56,7 @@ static enum lh_code look_through(struct past *past, const struct catalog_dataset
         struct lh_str path;
         struct key_files files = {.stored = tombstone_stored(view, object->schema, past->column),
                                   .type = column->type,
+                                  .key_type = past->type,
                                   .paths = &path,
                                   .path_count = 1};
         if (!files.stored.len || !see(past, object->key))
@@ -102,13 +103,15 @@ static enum lh_code walk(struct past *past, struct lh_error *err)
 
 enum lh_code tombstone_find_past(struct catalog *catalog, struct engine *engine,
                                  const struct catalog_dataset *now, struct lh_str column,
-                                 const struct lh_str *texts, size_t text_count, bool *ret_found,
-                                 const struct lh_cancel *cancel, struct lh_error *err)
+                                 struct lh_str type, const struct lh_str *texts, size_t text_count,
+                                 bool *ret_found, const struct lh_cancel *cancel,
+                                 struct lh_error *err)
 {
     struct past past = {.catalog = catalog,
                         .engine = engine,
                         .now = now,
                         .column = column,
+                        .type = type,
                         .texts = texts,
                         .text_count = text_count,
                         .found = ret_found,

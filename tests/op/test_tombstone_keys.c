@@ -44,6 +44,13 @@ static json_t *tombstone(const char *values)
     return op_house_call(&house, "datasets.tombstone", args);
 }
 
+static json_t *lift(const char *values)
+{
+    char args[1024];
+    snprintf(args, sizeof args, "{\"name\": \"t\", \"row_key_values\": %s}", values);
+    return op_house_call(&house, "datasets.lift", args);
+}
+
 static void then_sql(const char *sql, const char *rows)
 {
     assert_string_equal(op_house_sql(&house, sql), rows);
@@ -97,6 +104,90 @@ static void keys_that_two_values_of_a_file_are_equal_to_hide_its_row_once(void *
     then_sql("SELECT k FROM t ORDER BY k", "[[6],[7],[8]]");
 }
 
+static void a_key_hides_no_value_that_is_only_near_it_in_another_type(void **state)
+{
+    static const struct {
+        const char *type, *csv, *keys;
+        const char *later, *later_csv;
+        int64_t suppressed;
+    } rows[] = {
+        {"DOUBLE", "k\n5.5\n6.0\n8.25\n", "[5.5, 6.0]", "BIGINT", "k\n5\n6\n7\n", 1},
+        {"DOUBLE", "k\n5.5\n8.25\n", "[5.5]", "BIGINT", "k\n5\n6\n7\n", 0},
+        {"BIGINT", "k\n6\n7\n", "[6]", "DOUBLE", "k\n5.5\n6.0\n6.4\n", 1},
+        {"BIGINT", "k\n6\n7\n", "[6]", "VARCHAR", "k\n5.5\n6\n06\nx\n", 2},
+        {"VARCHAR", "k\n6\n5.5\nx\n", "[\"6\", \"5.5\", \"x\"]", "BIGINT", "k\n5\n6\n7\n", 1},
+        {"TIMESTAMP", "k\n2024-01-01 10:00:00\n2024-01-01 11:00:00\n2025-01-01 00:00:00\n",
+         "[\"2024-01-01 10:00:00\", \"2024-01-01 11:00:00\"]", "DATE",
+         "k\n2024-01-01\n2024-01-02\n", 0},
+        {"TIMESTAMP", "k\n2024-01-01 00:00:00\n2024-01-01 11:00:00\n", "[\"2024-01-01 00:00:00\"]",
+         "DATE", "k\n2024-01-01\n2024-01-02\n", 1},
+        {"DATE", "k\n2024-01-01\n2024-01-02\n", "[\"2024-01-01\"]", "TIMESTAMP",
+         "k\n2024-01-01 00:00:00\n2024-01-01 10:00:00\n", 1},
+        {"TIMESTAMP", "k\n2024-01-01 10:00:00\n2024-01-02 00:00:00\n", "[\"2024-01-01 10:00:00\"]",
+         "VARCHAR", "k\n2024-01-01 10:00:00\n2024-01-01T10:00:00\n2024-01-01\n2024-01-01 10:00\n",
+         3},
+        {"FLOAT", "k\n0.1\n0.5\n", "[0.1]", "DOUBLE", "k\n0.1\n0.10001\n", 1},
+        {"DOUBLE", "k\n0.1\n0.5\n", "[0.1]", "FLOAT", "k\n0.1\n0.10001\n", 1},
+        {"DECIMAL(10,2)", "k\n0.10\n0.50\n", "[\"0.1\"]", "DOUBLE", "k\n0.1\n0.101\n", 1},
+        {"BIGINT", "k\n9007199254740992\n1\n", "[9007199254740992]", "DOUBLE",
+         "k\n9007199254740992\n1.5\n", 1},
+        {"DOUBLE", "k\n9007199254740992\n1.5\n", "[9007199254740992]", "BIGINT",
+         "k\n9007199254740992\n9007199254740993\n", 1},
+        {"BOOLEAN", "k\ntrue\nfalse\n", "[true]", "DATE", "k\n2024-01-01\n", 0},
+        {"UUID", "k\n6d3f0f8e-8f0b-4b1e-9f5e-3a1f0a0b0c0d\n",
+         "[\"6d3f0f8e-8f0b-4b1e-9f5e-3a1f0a0b0c0d\"]", "VARCHAR",
+         "k\n6d3f0f8e-8f0b-4b1e-9f5e-3a1f0a0b0c0d\nx\n", 1},
+        {"TIME", "k\n10:00:00\n11:00:00\n", "[\"10:00:00\"]", "TIMESTAMP",
+         "k\n2024-01-01 10:00:00\n", 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        rows_of_type("create", rows[i].type, rows[i].csv);
+        tombstone(rows[i].keys);
+        int64_t count = rows_of_type("replace", rows[i].later, rows[i].later_csv);
+        if (count != rows[i].suppressed)
+            fail_msg("%s, then %s (row %zu): %lld rows are hidden", rows[i].type, rows[i].later, i,
+                     (long long)count);
+        op_house_reopen(&house);
+        op_house_call(&house, "datasets.delete", "{\"name\": \"t\"}");
+        op_house_reopen(&house);
+    }
+}
+
+static void a_key_is_lifted_in_the_type_in_which_it_was_made(void **state)
+{
+    (void)state;
+    rows_of_type("create", "BIGINT", "k\n5\n6\n7\n");
+    tombstone("[5, 6]");
+    assert_int_equal(rows_of_type("replace", "DOUBLE", "k\n5.0\n6.0\n7.5\n8.5\n"), 2);
+    then_sql("SELECT k FROM t ORDER BY k", "[[7.5],[8.5]]");
+    tombstone("[7.5]");
+    then_sql("SELECT k FROM t ORDER BY k", "[[8.5]]");
+    assert_int_equal(int_of(lift("[5]"), "rows_restored"), 1);
+    assert_int_equal(house.status, 200);
+    then_sql("SELECT k FROM t ORDER BY k", "[[5.0],[8.5]]");
+    assert_int_equal(int_of(lift("[7.5, 6]"), "rows_restored"), 2);
+    assert_int_equal(house.status, 200);
+    then_sql("SELECT k FROM t ORDER BY k", "[[5.0],[6.0],[7.5],[8.5]]");
+    op_house_reopen(&house);
+    then_sql("SELECT k FROM t ORDER BY k", "[[5.0],[6.0],[7.5],[8.5]]");
+}
+
+static void a_key_that_is_listed_in_two_types_is_lifted_in_both(void **state)
+{
+    (void)state;
+    rows_of_type("create", "BIGINT", "k\n5\n6\n");
+    tombstone("[5]");
+    assert_int_equal(rows_of_type("replace", "DOUBLE", "k\n5.0\n6.0\n8.5\n"), 1);
+    tombstone("[5.0, 8.5]");
+    lift("[5]");
+    assert_int_equal(house.status, 200);
+    then_sql("SELECT k FROM t ORDER BY k", "[[5.0],[6.0]]");
+    op_house_reopen(&house);
+    then_sql("SELECT k FROM t ORDER BY k", "[[5.0],[6.0]]");
+    assert_int_equal(rows_of_type("append", "DOUBLE", "k\n5.0\n8.5\n"), 1);
+}
+
 /* --- sizes */
 
 #define LONG_KEYS 60
@@ -143,6 +234,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_remembered_statement_sees_every_append_under_a_tombstone),
         cmocka_unit_test(keys_that_two_values_of_a_file_are_equal_to_hide_its_row_once),
+        cmocka_unit_test(a_key_hides_no_value_that_is_only_near_it_in_another_type),
+        cmocka_unit_test(a_key_is_lifted_in_the_type_in_which_it_was_made),
+        cmocka_unit_test(a_key_that_is_listed_in_two_types_is_lifted_in_both),
         cmocka_unit_test(long_keys_of_control_characters_neither_fail_nor_come_back),
     };
     struct CMUnitTest each[sizeof tests / sizeof tests[0]];
