@@ -180,7 +180,7 @@ static void kill_everywhere(const char *what, bool restores)
 {
     char plan[PLAN_BYTES];
     unsigned lives = 0;
-    unsigned stride = getenv("LAKEHOUSE_LONG") ? 1 : STRIDE;
+    unsigned stride = fault_stride(STRIDE);
     struct killed_ending whole = one_life("*=1000000:kill", restores);
     assert_false(whole.was_killed);
     assert_true(whole.point_count > 40);

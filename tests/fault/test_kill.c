@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/fault.h"
+#include "support/fault_ways.h"
 #include "support/killed_child.h"
 #include "support/op_house.h"
 
@@ -150,7 +151,7 @@ static struct killed_ending one_life(const char *plan)
 
 static unsigned stride(void)
 {
-    return getenv("LAKEHOUSE_LONG") ? 1 : STRIDE;
+    return fault_stride(STRIDE);
 }
 
 static void a_kill_at_any_point_loses_nothing(void **state)

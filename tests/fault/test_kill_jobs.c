@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "support/fault_ways.h"
 #include "support/killed_child.h"
 #include "support/op_house.h"
 
@@ -142,7 +143,7 @@ static struct killed_ending one_life(const char *plan)
 
 static unsigned stride(void)
 {
-    return getenv("LAKEHOUSE_LONG") ? 1 : STRIDE;
+    return fault_stride(STRIDE);
 }
 
 static void a_job_that_meets_a_kill_is_ended_by_the_next_start(void **state)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/fault.h"
+#include "support/fault_ways.h"
 #include "support/killed_child.h"
 #include "support/op_house.h"
 
@@ -105,7 +106,7 @@ static void a_refresh_that_merges_parts_may_be_killed_anywhere(void **state)
 {
     struct op_house house;
     char plan[PLAN_BYTES];
-    unsigned kills = 0, step = getenv("LAKEHOUSE_LONG") ? 1 : STRIDE;
+    unsigned kills = 0, step = fault_stride(STRIDE);
     bool is_through = false;
     (void)state;
     op_house_make(&house);

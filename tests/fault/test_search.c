@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/fault.h"
+#include "support/fault_ways.h"
 #include "support/op_house.h"
 
 #ifdef LH_FAULTS
@@ -102,7 +103,7 @@ static unsigned run_all(const char *format, unsigned step)
 /* A session takes a second: LAKEHOUSE_LONG tries every call, else some. */
 static unsigned stride(unsigned usual)
 {
-    return getenv("LAKEHOUSE_LONG") ? 1 : usual;
+    return fault_stride(usual);
 }
 
 static void each_call_that_fails_once_loses_nothing(void **state)
