@@ -227,8 +227,9 @@ static char *write_special(char *out, double value)
 
 static char *write_zero(char *out)
 {
-    memcpy(out, "0.0", 3);
-    return out + 3;
+    static const char zero[] = {'0', '.', '0'};
+    memcpy(out, zero, sizeof(zero));
+    return out + sizeof(zero);
 }
 
 char *lh_json_write_double(char *out, double value)

@@ -3,8 +3,8 @@
 #include <time.h>
 
 #define MINUTE_MS INT64_C(60000)
-#define DAY_MS (24 * 60 * MINUTE_MS)
-#define INTERVAL_MS_MAX (366 * DAY_MS)
+#define DAY_MS (MINUTE_MS * 60 * 24)
+#define INTERVAL_MS_MAX (DAY_MS * 366)
 /* The rarest day, February 29 on one weekday, comes within 40 years (1900 and 2100 are no leap
  * years). */
 #define DAYS_MAX (41 * 366)

@@ -92,9 +92,9 @@ static enum lh_code commit(struct repairing *repairing, struct catalog_change *c
         lh_arena_array(repairing->arena, ret->repaired_count + 1, sizeof(*removed));
     for (size_t i = 0; i < ret->repaired_count; i++)
         removed[i] = repairing->objects[i]->key;
-    const struct catalog_event event = {ret->name,
-                                        is_resync ? lh_lit("resync") : lh_lit("quarantine"),
-                                        result_text(repairing, is_resync)};
+    struct catalog_event *event = lh_arena_alloc(repairing->arena, sizeof(*event));
+    *event = (struct catalog_event){ret->name, is_resync ? lh_lit("resync") : lh_lit("quarantine"),
+                                    result_text(repairing, is_resync)};
     change->dataset_id = repairing->now->id;
     /* Commits that came meanwhile do no harm as long as these files are still in it. */
     change->expected_version = options->expected_version;
@@ -102,8 +102,8 @@ static enum lh_code commit(struct repairing *repairing, struct catalog_change *c
     change->removed_count = ret->repaired_count;
     change->actor = options->actor;
     change->reason = options->reason;
-    change->result = event.detail;
-    change->events = &event;
+    change->result = event->detail;
+    change->events = event;
     change->event_count = 1;
     enum lh_code code = catalog_commit(repairing->catalog, change, repairing->arena, &result, err);
     if (!code)
@@ -164,7 +164,7 @@ enum lh_code catalog_quarantine(struct catalog *catalog,
                                 struct lh_error *err)
 {
     struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
-    struct catalog_repair result;
+    struct catalog_repair result = {0};
     struct repairing repairing = {
         .catalog = catalog, .options = options, .arena = arena, .ret = &result};
     enum lh_code code = begin(&repairing, snapshot, err);
@@ -218,7 +218,7 @@ enum lh_code catalog_resync(struct catalog *catalog, const struct catalog_repair
                             struct lh_error *err)
 {
     struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
-    struct catalog_repair result;
+    struct catalog_repair result = {0};
     struct repairing repairing = {
         .catalog = catalog, .options = options, .arena = arena, .ret = &result};
     enum lh_code code = begin(&repairing, snapshot, err);

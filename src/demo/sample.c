@@ -41,8 +41,10 @@ static enum lh_code judge_part(size_t part, const json_t *dataset, struct part_s
         json_string_value(json_object_get(json_object_get(dataset, "lineage"), "source_file"));
     *ret = (struct part_state){.is_there = true,
                                .rows = json_integer_value(json_object_get(dataset, "row_count"))};
-    json_array_foreach(json_object_get(dataset, "tags"), at, tag) ret->is_described =
-        ret->is_described || strcmp(json_string_value(tag), SAMPLE_TAG) == 0;
+    json_array_foreach(json_object_get(dataset, "tags"), at, tag)
+    {
+        ret->is_described = ret->is_described || strcmp(json_string_value(tag), SAMPLE_TAG) == 0;
+    }
     if (ret->is_described || (file && strcmp(file, parts[part].file) == 0))
         return LH_OK;
     lh_fail(err, LH_EXISTS, "There is a dataset '%s' that is not the sample.", parts[part].dataset);

@@ -227,10 +227,11 @@ enum lh_code segment_add(struct journal *journal, uint64_t first, uint64_t last,
         journal->segments = grown;
         journal->segment_capacity = capacity;
     }
-    char *kept = strdup(path);
-    if (!kept)
+    struct segment *segment = &journal->segments[journal->segment_count];
+    *segment = (struct segment){first, last, strdup(path)};
+    if (!segment->path)
         return lh_fail(err, LH_BUSY, "There is no memory for the list of segments.");
-    journal->segments[journal->segment_count++] = (struct segment){first, last, kept};
+    journal->segment_count++;
     journal->rolled = last;
     journal->generation++;
     return LH_OK;

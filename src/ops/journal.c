@@ -280,8 +280,14 @@ static void mask_texts(struct op_call *call, json_t *value)
         struct lh_str text = masked(call, lh_json_text(value));
         (void)json_string_setn(value, text.data ? text.data : "", text.len);
     }
-    json_object_foreach(value, name, item) mask_texts(call, item);
-    json_array_foreach(value, at, item) mask_texts(call, item);
+    json_object_foreach(value, name, item)
+    {
+        mask_texts(call, item);
+    }
+    json_array_foreach(value, at, item)
+    {
+        mask_texts(call, item);
+    }
 }
 
 static enum lh_code detail_text(struct op_call *call, const json_t *detail, struct lh_str *ret,

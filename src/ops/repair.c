@@ -199,17 +199,18 @@ static enum lh_code count_rows(void *context, const struct catalog_object *objec
     return code;
 }
 
-static enum lh_code resync(struct op_call *call, struct catalog_repair_options *options,
+static enum lh_code resync(struct op_call *call, const struct catalog_repair_options *options,
                            struct resync_view *ret, struct lh_error *err)
 {
     struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(call->lake));
     struct counting counting = {.call = call};
     struct catalog_repair repair;
+    struct catalog_repair_options own = *options;
     enum lh_code code = catalog_find(snapshot, options->dataset, &counting.dataset, err);
-    options->count_rows = count_rows;
-    options->context = &counting;
+    own.count_rows = count_rows;
+    own.context = &counting;
     if (!code)
-        code = catalog_resync(lake_catalog(call->lake), options, call->arena, &repair, err);
+        code = catalog_resync(lake_catalog(call->lake), &own, call->arena, &repair, err);
     catalog_snapshot_unref(snapshot);
     if (!code)
         *ret = (struct resync_view){
