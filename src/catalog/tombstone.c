@@ -619,3 +619,16 @@ enum lh_code catalog_tombstone_lift(struct catalog *catalog, struct engine *engi
                         .is_lift = true};
     return run(&call, err);
 }
+
+bool catalog_dropped_with_tombstones(const struct catalog_snapshot *snapshot, struct lh_str name)
+{
+    for (size_t i = 0; i < snapshot->item_count; i++) {
+        const struct catalog_dataset *view = &snapshot->items[i]->view;
+        if (!view->is_deleted || !lh_str_equal_nocase(view->name, name))
+            continue;
+        for (size_t at = 0; at < view->tombstone_count; at++)
+            if (!tombstone_is_of_rows(view->tombstones[at]))
+                return true;
+    }
+    return false;
+}

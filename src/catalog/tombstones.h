@@ -62,6 +62,10 @@ static inline bool catalog_rows_has(const struct catalog_rows *rows, uint64_t ro
     return bits && (bits[row % CATALOG_ROWS_PER_PAGE / 64] >> (row % 64) & 1);
 }
 
+/* Whether a dataset of that name was dropped with tombstones, and is still known. They do not count
+ * for another one of its name: whoever makes that is told. */
+bool catalog_dropped_with_tombstones(const struct catalog_snapshot *snapshot, struct lh_str name);
+
 /* A number that differs whenever what is hidden of `dataset` may: 0 without tombstones. No more
  * than a look-up. */
 uint64_t catalog_hidden_stamp(const struct catalog_snapshot *snapshot,

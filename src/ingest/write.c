@@ -395,6 +395,18 @@ static enum lh_code commit(struct task *task, struct lh_str dataset_id, const st
     return code;
 }
 
+/* Keys that were deleted there come back here, unless somebody does something. */
+static void warn_of_dropped(struct task *task)
+{
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(task->ingest->catalog);
+    if (catalog_dropped_with_tombstones(snapshot, task->args.dataset))
+        task_warn(task,
+                  "A dataset '%.*s' that was dropped had tombstones; they do not hide rows of this "
+                  "one. Tombstone the keys here, too, or undo the drop.",
+                  LH_ARG(task->args.dataset));
+    catalog_snapshot_unref(snapshot);
+}
+
 enum lh_code write_dataset(struct task *task, struct ingest_result *result, struct lh_error *err)
 {
     struct output data = {0};
@@ -411,6 +423,8 @@ enum lh_code write_dataset(struct task *task, struct ingest_result *result, stru
     if (!code) {
         is_held = true;
         task_phase(task, "committing", result->rows, task->input.bytes);
+        if (!task->dataset)
+            warn_of_dropped(task);
         code = publish(task, dataset_id, &data, &rejects, err);
     }
     if (!code)

@@ -194,6 +194,21 @@ static void a_key_that_is_listed_in_two_types_is_lifted_in_both(void **state)
 #define LONG_BYTES 60000
 
 /* Each byte of such a key is six in JSON. */
+static void who_makes_a_dataset_anew_that_was_dropped_with_tombstones_is_told(void **state)
+{
+    size_t at;
+    (void)state;
+    op_house_rows(&house, "t", "k,v\n1,a\n2,b\n", "create");
+    tombstone("[2]");
+    op_house_call(&house, "datasets.delete", "{\"name\": \"t\"}");
+    op_house_reopen(&house);
+    op_house_rows(&house, "t", "k,v\n1,a\n2,b\n3,c\n", "create");
+    assert_true(lh_str_find(house.body, lh_lit("'t' that was dropped had tombstones"), &at));
+    then_sql("SELECT count(*) FROM t", "[[3]]");
+    op_house_rows(&house, "other", "k,v\n1,a\n", "create");
+    assert_false(lh_str_find(house.body, lh_lit("had tombstones"), &at));
+}
+
 static void long_keys_of_control_characters_neither_fail_nor_come_back(void **state)
 {
     (void)state;
@@ -237,6 +252,7 @@ int main(void)
         cmocka_unit_test(a_key_hides_no_value_that_is_only_near_it_in_another_type),
         cmocka_unit_test(a_key_is_lifted_in_the_type_in_which_it_was_made),
         cmocka_unit_test(a_key_that_is_listed_in_two_types_is_lifted_in_both),
+        cmocka_unit_test(who_makes_a_dataset_anew_that_was_dropped_with_tombstones_is_told),
         cmocka_unit_test(long_keys_of_control_characters_neither_fail_nor_come_back),
     };
     struct CMUnitTest each[sizeof tests / sizeof tests[0]];
