@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
+#include "http/accept.h"
 #include "http/body.h"
 #include "http/coding.h"
 #include "http/http.h"
@@ -216,7 +217,9 @@ struct counters {
 struct http_server {
     struct http_server_options options; /* zeros replaced */
     struct http_handlers handlers;
-    struct MHD_Daemon *daemon;
+    struct MHD_Daemon **daemons; /* options.io_threads of them, the first daemon_count run */
+    unsigned daemon_count;
+    struct acceptor acceptor;
     uint16_t port;
     char *staging_prefix;
     _Atomic bool is_stopping;
@@ -233,9 +236,5 @@ static inline void count_add(_Atomic int64_t *counter, int64_t by)
 {
     atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
 }
-
-enum lh_code listen_open(struct lh_str address, uint16_t port, int *ret_fd, uint16_t *ret_port,
-                         struct lh_error *err) LH_MUST_USE;
-void address_text(const struct sockaddr *address, char *ret, size_t size);
 
 #endif

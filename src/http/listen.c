@@ -78,7 +78,7 @@ enum lh_code listen_open(struct lh_str address, uint16_t port, int *ret_fd, uint
         return lh_error_hint(err, "Names are not looked up: write 127.0.0.1 or ::1.");
     }
     const int on = 1;
-    const int fd = socket(where.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const int fd = socket(where.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return fail_listen(errno, address, port, err);
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on); /* only past TIME_WAIT */

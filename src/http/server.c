@@ -57,55 +57,71 @@ static size_t keep_escapes(void *context, struct MHD_Connection *mhd, char *text
     return strlen(text);
 }
 
-static enum lh_code daemon_start(struct http_server *server, int listen_fd, struct lh_error *err)
+/* One of them is one I/O thread. A pool of the library's own would need its listening socket. */
+static struct MHD_Daemon *daemon_start(struct http_server *server)
 {
-    const struct http_server_options *options = &server->options;
-    const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC;
+    const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
+                           MHD_USE_NO_LISTEN_SOCKET;
     struct MHD_OptionItem items[] = {
-        {MHD_OPTION_LISTEN_SOCKET, listen_fd, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)CONNECTION_MEMORY_BYTES, NULL},
-        /* Ours are kept in crowd.c. The library divides its limit among its threads, whichever of
-         * them the connections fall to. */
-        {MHD_OPTION_CONNECTION_LIMIT,
-         (intptr_t)options->io_threads * (options->connections_max + 2 * SURPLUS_MAX), NULL},
-        /* A pool of one is a daemon of its own kind: the library refuses to hear of it. */
-        {options->io_threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END,
-         (intptr_t)options->io_threads, NULL},
+        /* Never reached: ours are kept in crowd.c. */
+        {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)(server->options.connections_max + 2 * SURPLUS_MAX),
+         NULL},
         {MHD_OPTION_END, 0, NULL},
     };
-    server->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, exchange_access, server, MHD_OPTION_ARRAY, items,
-        MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
-        connection_notify, server, MHD_OPTION_URI_LOG_CALLBACK, exchange_target, server,
-        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_END);
-    if (!server->daemon)
-        return lh_fail_errno(err, errno ? errno : EIO, "The HTTP server cannot start its threads");
+    return MHD_start_daemon(flags, 0, NULL, NULL, exchange_access, server, MHD_OPTION_ARRAY, items,
+                            MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, server,
+                            MHD_OPTION_NOTIFY_CONNECTION, connection_notify, server,
+                            MHD_OPTION_URI_LOG_CALLBACK, exchange_target, server,
+                            MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_END);
+}
+
+static void daemons_stop(struct http_server *server)
+{
+    for (; server->daemon_count > 0; server->daemon_count--)
+        MHD_stop_daemon(server->daemons[server->daemon_count - 1]);
+}
+
+static enum lh_code daemons_start(struct http_server *server, struct lh_error *err)
+{
+    for (; server->daemon_count < server->options.io_threads; server->daemon_count++) {
+        server->daemons[server->daemon_count] = daemon_start(server);
+        if (!server->daemons[server->daemon_count])
+            return lh_fail_errno(err, errno ? errno : EIO,
+                                 "The HTTP server cannot start its threads");
+    }
     return LH_OK;
 }
 
 static void server_free(struct http_server *server)
 {
+    daemons_stop(server);
     watch_stop(server);
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->lock);
     free(server->staging_prefix);
+    free(server->daemons);
     free(server);
 }
 
 static struct http_server *server_new(const struct http_server_options *options,
                                       const struct http_handlers *handlers)
 {
+    struct http_server_options filled = *options;
+    fill_options(&filled);
     struct http_server *server = calloc(1, sizeof *server);
+    struct MHD_Daemon **const daemons = calloc(filled.io_threads, sizeof(struct MHD_Daemon *));
     pthread_condattr_t attributes;
     char *const prefix = strdup(options->staging_prefix ? options->staging_prefix : "staging/");
-    if (!server || !prefix) {
+    if (!server || !daemons || !prefix) {
         free(server);
+        free(daemons);
         free(prefix);
         return NULL;
     }
-    server->options = *options;
+    server->options = filled;
     server->handlers = *handlers;
-    fill_options(&server->options);
+    server->daemons = daemons;
     server->staging_prefix = prefix;
     server->watch.epoll_fd = server->watch.wake_fd = -1;
     pthread_mutex_init(&server->lock, NULL);
@@ -140,11 +156,16 @@ enum lh_code http_server_start(const struct http_server_options *options,
         code = listen_open(server->options.address, server->options.port, &listen_fd, &server->port,
                            err);
     if (!code)
-        code = daemon_start(server, listen_fd, err); /* the library owns the socket from here on */
-    if (code)
-        server_free(server);
-    else
+        code = daemons_start(server, err);
+    if (!code)
+        code = accept_start(server, listen_fd, err); /* owns the socket from here on */
+    if (!code) {
         *ret = server;
+        return LH_OK;
+    }
+    if (listen_fd >= 0)
+        close(listen_fd);
+    server_free(server);
     return code;
 }
 
@@ -203,13 +224,10 @@ void http_server_stop(struct http_server *server, int64_t grace_ms)
 {
     if (!server)
         return;
-    const MHD_socket listen_fd = MHD_quiesce_daemon(server->daemon);
-    if (listen_fd != MHD_INVALID_SOCKET)
-        close(listen_fd);
+    accept_stop(server);
     wait_for_handlers(server, grace_ms);
     wait_for_replies(server);
-    MHD_stop_daemon(
-        server->daemon); /* no connection is suspended any more, which it would not bear */
+    /* No connection is suspended any more, which the library would not bear at its end. */
     server_free(server);
 }
 

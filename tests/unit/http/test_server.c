@@ -360,6 +360,36 @@ static void a_port_in_use_is_named(void **state)
     assert_int_equal(http_server_start(&options, &http_house_handlers, &second, &err), LH_INVALID);
 }
 
+/* libmicrohttpd's own way of not listening any more ends the program, one stop in some thousand. */
+static void a_server_stops_while_clients_knock_and_leaves_its_port_each_time(void **state)
+{
+    struct http_house *house = *state;
+    struct http_server *const first = house->server;
+    struct http_server_options options = {
+        .io_threads = 4, .pool = house->pool, .staging = house->dir};
+    struct http_handlers handlers = http_house_handlers;
+    handlers.context = house;
+    for (int round = 0; round < 200; round++) {
+        struct lh_error err = LH_ERROR_NONE;
+        if (http_server_start(&options, &handlers, &house->server, &err))
+            fail_msg("round %d: %s", round, err.message);
+        options.port = http_server_port(house->server); /* which the next one takes again */
+        int knocking[6];
+        for (int at = 0; at < 6; at++) {
+            knocking[at] = raw_connect(house);
+            raw_send(knocking[at], "GET /show HTTP/1.1\r\n");
+        }
+        if (round % 2)
+            free(raw_ask(house, "GET /show HTTP/1.1\r\n" HOST "\r\n"));
+        http_server_stop(house->server, 100);
+        for (int at = 0; at < 6; at++) {
+            assert_true(raw_is_closed(knocking[at], 5000));
+            close(knocking[at]);
+        }
+    }
+    house->server = first;
+}
+
 /* The server has said something to a client that is still sending, or has left it. */
 static bool is_answered(int fd, int timeout_ms)
 {
@@ -418,6 +448,7 @@ int main(void)
         HOUSE_TEST(a_hang_up_cancels_the_handler_within_milliseconds),
         HOUSE_TEST(what_comes_after_a_reply_keeps_nobody_waiting),
         HOUSE_TEST(a_port_in_use_is_named),
+        HOUSE_TEST(a_server_stops_while_clients_knock_and_leaves_its_port_each_time),
         HOUSE_TEST(slow_headers_and_slow_bodies_are_cut_with_408),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
