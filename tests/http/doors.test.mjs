@@ -19,16 +19,17 @@ after(async () => {
 });
 
 // Bytes out, bytes back: for requests that no client would send.
-function raw(bytes, { end = true, timeout = 15000 } = {}) {
+// What comes back until the connection ends, or is kept and silent.
+function raw(bytes, { timeout = 15000, silence = 300 } = {}) {
   return new Promise((resolve, reject) => {
     const { port, hostname } = new URL(server.url);
     const socket = openSocket({ port: Number(port), host: hostname });
     let answer = '';
     socket.setTimeout(timeout, () => { socket.destroy(); resolve(answer); });
-    socket.on('data', (data) => { answer += data; });
+    socket.on('data', (data) => { answer += data; socket.setTimeout(silence); });
     socket.on('end', () => resolve(answer));
     socket.on('error', (error) => (answer ? resolve(answer) : reject(error)));
-    socket.write(bytes, () => end || null);
+    socket.write(bytes);
   });
 }
 
