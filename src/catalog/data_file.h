@@ -22,6 +22,28 @@ enum lh_code data_file_copy(struct storage *storage, struct engine_connection *c
                             struct lh_str select, const struct engine_copy_options *options,
                             const struct lh_cancel *cancel, struct data_file *ret,
                             struct lh_error *err) LH_MUST_USE;
+/* A data file of the lake as it was committed. */
+struct data_file_part {
+    struct lh_str key;  /* for messages */
+    struct lh_str path; /* absolute; what it leads to stays for as long as the call takes */
+    int64_t bytes, rows;
+    const uint8_t *sha256;
+};
+struct data_file_join {
+    const struct data_file_part *parts;
+    size_t count;
+    struct engine_content content; /* of all parts: what data_file_seal has to find */
+    int64_t group_rows_min;        /* row groups shall have so many rows on the average */
+    void (*progress)(void *context, int64_t rows); /* may be NULL */
+    void *context;
+};
+/* Writes the row groups of files behind one another, as they are, into a fresh staged file.
+ * *ret_is_joined = false: that cannot be done, for they differ in their columns, their row groups
+ * are small, or they were not written by this release of the engine; then there is no file yet.
+ * LH_DAMAGED: a part is not what was committed. */
+enum lh_code data_file_join(struct storage *storage, const struct data_file_join *join,
+                            const struct lh_cancel *cancel, struct data_file *ret,
+                            bool *ret_is_joined, struct lh_error *err) LH_MUST_USE;
 /* Durable, and holding what went in: else LH_IO that names `what` ("the file of 'x'"). */
 enum lh_code data_file_seal(struct data_file *file, struct engine_connection *connection,
                             const char *what, const struct lh_cancel *cancel,

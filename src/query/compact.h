@@ -1,6 +1,7 @@
 /* Compaction: the small files of a dataset become few, and no answer changes.
  *
- *   plan ─▶ each group of neighbours: COPY in their order ─▶ durable, read back, sums compared
+ *   plan ─▶ each group of neighbours: COPY in their order, or bytes behind bytes where that gives
+ *                             the same rows ─▶ durable, read back, sums compared
  *                                            ─▶ published ─▶ one commit of the dataset (rewrite)
  *
  * Files that are as large as files shall be stay as they are; those between them are merged, order

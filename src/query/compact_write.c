@@ -15,6 +15,9 @@
 #define RACES_MAX 4
 #define STAMPS_MAX 16
 #define DISK_TRIES_MAX 2
+/* Two thirds of what the engine puts into a row group. What is smaller on the average costs every
+ * later statement more than writing it anew costs once. */
+#define GROUP_ROWS_MIN INT64_C(40960)
 
 struct attempt {
     struct compact_run *run;
@@ -163,14 +166,20 @@ static enum lh_code write_select(struct attempt *attempt, const struct compact_g
 }
 
 static enum lh_code trust_files(struct attempt *attempt, const struct compact_group *group,
-                                struct lh_error *err)
+                                struct data_file_part **ret, struct lh_error *err)
 {
-    struct lh_str path;
+    struct data_file_part *parts = lh_arena_array(attempt->arena, group->count, sizeof *parts);
     enum lh_code code = LH_OK;
-    for (size_t i = 0; i < group->count && !code; i++)
-        code = catalog_object_file(attempt->run->compactor->catalog,
-                                   attempt->dataset->objects[group->first + i],
-                                   attempt->run->cancel, attempt->arena, &path, err);
+    for (size_t i = 0; i < group->count && !code; i++) {
+        const struct catalog_object *object = attempt->dataset->objects[group->first + i];
+        parts[i] = (struct data_file_part){.key = object->key,
+                                           .bytes = object->bytes,
+                                           .rows = object->rows,
+                                           .sha256 = object->sha256};
+        code = catalog_object_file(attempt->run->compactor->catalog, object, attempt->run->cancel,
+                                   attempt->arena, &parts[i].path, err);
+    }
+    *ret = parts;
     return code;
 }
 
@@ -234,28 +243,78 @@ static enum lh_code take_sources(const struct attempt *attempt, const struct com
     return code;
 }
 
-static enum lh_code write_group(struct attempt *attempt, size_t index, struct lh_error *err)
+/* The engine decodes all rows and encodes those that stay. */
+static enum lh_code rewrite(struct attempt *attempt, const struct compact_group *group,
+                            const char *what, struct data_file *file, struct lh_error *err)
 {
     const struct compact_run *run = attempt->run;
-    const struct compact_group *group = &attempt->plan.groups[index];
-    const struct catalog_object *first = attempt->dataset->objects[group->first];
-    struct data_file *file = &attempt->files[index];
-    struct lh_uuid id = lh_uuid_new();
-    char what[CATALOG_NAME_BYTES_MAX + 32];
     struct lh_str select = {0};
     const struct engine_copy_options options = {
         .codec = lh_lit("snappy"), .progress = show_rows, .progress_context = attempt};
-    snprintf(what, sizeof what, "a merged file of '%.*s'", LH_ARG(attempt->dataset->name));
-    enum lh_code code = trust_files(attempt, group, err);
-    if (!code)
-        code = write_select(attempt, group, &select, err);
+    enum lh_code code = write_select(attempt, group, &select, err);
     if (!code)
         code = data_file_copy(run->compactor->storage, attempt->connection, select, &options,
                               run->cancel, file, err);
     if (!code)
         code = compare(attempt, group, &file->content, err);
+    return code ? code : data_file_seal(file, attempt->connection, what, run->cancel, err);
+}
+
+/* Where all rows stay, all columns are the same and row groups are large already, the bytes are
+ * copied, and the rows that are read back must have the sums of the files' manifests. Whatever is
+ * not as expected, such as sums of another release of the engine, is for rewrite() to decide. */
+static enum lh_code join(struct attempt *attempt, const struct compact_group *group,
+                         const struct data_file_part *parts, const char *what,
+                         struct data_file *file, bool *ret_is_joined, struct lh_error *err)
+{
+    const struct compact_run *run = attempt->run;
+    struct lh_error why = LH_ERROR_NONE;
+    struct data_file_join joined = {.parts = parts,
+                                    .count = group->count,
+                                    .group_rows_min = GROUP_ROWS_MIN,
+                                    .progress = show_rows,
+                                    .context = attempt};
+    *ret_is_joined = false;
+    if (group->hidden || !is_uniform(attempt, group) ||
+        !known_content(attempt, group, &joined.content))
+        return LH_OK;
+    enum lh_code code =
+        data_file_join(run->compactor->storage, &joined, run->cancel, file, ret_is_joined, err);
+    if (code || !*ret_is_joined)
+        return code;
+    code = data_file_seal(file, attempt->connection, what, run->cancel, &why);
+    if (code != LH_IO && code != LH_UNREADABLE) {
+        if (code && err)
+            *err = why;
+        return code;
+    }
+    lh_log_error(LH_LOG_WARN, "compact.join", &why);
+    data_file_discard(file);
+    *file = (struct data_file){0};
+    *ret_is_joined = false;
+    return LH_OK;
+}
+
+static enum lh_code write_file(struct attempt *attempt, const struct compact_group *group,
+                               struct data_file *file, struct lh_error *err)
+{
+    char what[CATALOG_NAME_BYTES_MAX + 32];
+    struct data_file_part *parts = NULL;
+    bool is_joined = false;
+    snprintf(what, sizeof what, "a merged file of '%.*s'", LH_ARG(attempt->dataset->name));
+    enum lh_code code = trust_files(attempt, group, &parts, err);
     if (!code)
-        code = data_file_seal(file, attempt->connection, what, run->cancel, err);
+        code = join(attempt, group, parts, what, file, &is_joined, err);
+    return code || is_joined ? code : rewrite(attempt, group, what, file, err);
+}
+
+static enum lh_code write_group(struct attempt *attempt, size_t index, struct lh_error *err)
+{
+    const struct compact_group *group = &attempt->plan.groups[index];
+    const struct catalog_object *first = attempt->dataset->objects[group->first];
+    struct data_file *file = &attempt->files[index];
+    struct lh_uuid id = lh_uuid_new();
+    enum lh_code code = write_file(attempt, group, file, err);
     if (code)
         return code;
     struct catalog_object *object = &attempt->objects[index];
