@@ -246,6 +246,17 @@ enum lh_code query_write_objects(const struct query_objects *objects,
     return LH_OK;
 }
 
+static int64_t count_rows(const struct catalog_dataset *dataset,
+                          const struct catalog_hidden *hidden)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < dataset->object_count; i++) {
+        const struct catalog_rows *rows = catalog_hidden_of(hidden, i);
+        count += dataset->objects[i]->rows - (rows ? rows->count : 0);
+    }
+    return count;
+}
+
 static enum lh_code write(void *context, const struct query_scope *scope, struct lh_str name,
                           const struct query_moment *moment, struct query_relation_writer *writer,
                           struct lh_error *err)
@@ -271,6 +282,8 @@ static enum lh_code write(void *context, const struct query_scope *scope, struct
                                                            .hidden = hidden,
                                                            .count = dataset->object_count},
                                    writer, err);
+    if (!code)
+        writer->row_count = (struct lh_opt_int){true, count_rows(dataset, hidden)};
     catalog_hidden_unref(hidden);
     return code;
 }

@@ -30,7 +30,8 @@ struct query_relation_writer {
     struct lh_buf *buf;
     size_t source; /* that is writing: query_write_base asks those behind it */
     unsigned depth;
-    bool has_files; /* in the relation that is being written */
+    bool has_files;              /* in the relation that is being written */
+    struct lh_opt_int row_count; /* of the relation that was written last; unset: not known */
     struct query_dep *deps;
     size_t dep_count, dep_capacity;
     struct query_version *versions;
@@ -117,6 +118,10 @@ struct query_resolve_input {
     struct lh_str sql;
     struct lh_str key;
 };
+
+/* count.c: whether the statement only counts all rows of one relation; *ret_name: of the column
+ * that it returns. */
+bool query_is_bare_count(const struct ast_node *tree, struct lh_str *ret_name);
 
 enum lh_code query_resolve(const struct query_resolve_input *input, struct query_plan **ret,
                            struct lh_error *err) LH_MUST_USE;

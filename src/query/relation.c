@@ -158,6 +158,7 @@ enum lh_code query_relation_write(struct query_relation_writer *writer, size_t f
         bool had_files = writer->has_files;
         writer->source = i;
         writer->has_files = false;
+        writer->row_count = (struct lh_opt_int){0};
         lh_buf_append_char(writer->buf, '(');
         enum lh_code code =
             source->write(source->context, writer->scope, kept, moment, writer, err);
@@ -178,6 +179,7 @@ enum lh_code query_write_base(struct query_relation_writer *writer, struct lh_st
     writer->depth++;
     enum lh_code code = query_relation_write(writer, writer->source + 1, name, moment, err);
     writer->depth--;
+    writer->row_count = (struct lh_opt_int){0}; /* whoever writes around it may leave rows out */
     return code;
 }
 

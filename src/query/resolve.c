@@ -264,6 +264,22 @@ static enum lh_code prove(struct resolving *resolving, const struct ast_node *tr
                               "subquery a name: (SELECT …) AS name.");
 }
 
+static enum lh_code write_count(struct resolving *resolving, struct lh_str name,
+                                struct lh_error *err)
+{
+    struct lh_buf *buf = &resolving->relation;
+    struct query_splice *splice = &resolving->plan->splice;
+    lh_buf_clear(buf);
+    lh_buf_printf(buf, "SELECT CAST(%lld AS BIGINT) AS ",
+                  (long long)resolving->writer.row_count.value);
+    engine_quote_ident(buf, name);
+    *splice = (struct query_splice){0};
+    enum lh_code code = lh_buf_check(buf, "The statement", err);
+    if (!code && !lh_arena_try_str(resolving->plan->arena, lh_buf_str(buf), &splice->text))
+        code = lh_fail(err, LH_BUSY, "There is no memory for the statement.");
+    return code;
+}
+
 static enum lh_code splice(struct resolving *resolving, const struct ast_node *tree,
                            struct lh_error *err)
 {
@@ -286,6 +302,10 @@ static enum lh_code splice(struct resolving *resolving, const struct ast_node *t
     if (!code)
         code = query_splice_write(check, relation_text, resolving->relations, plan->arena,
                                   &plan->splice, err);
+    struct lh_str name;
+    if (!code && check->ref_count == 1 && resolving->writer.row_count.is_set &&
+        query_is_bare_count(tree, &name))
+        code = write_count(resolving, name, err);
     return code;
 }
 

@@ -214,6 +214,56 @@ static void names_follow_renames_and_drops(void **state)
     assert_fails("SELECT * FROM afterwards", LH_NOT_FOUND);
 }
 
+/* What is counted from the manifests has the name, type and number that the engine gives. */
+static void a_bare_count_is_what_counting_gives(void **state)
+{
+    static const struct {
+        const char *sql, *part;
+    } rows[] = {
+        {"SELECT count(*) FROM counted", "[[37]]"},
+        {"SELECT count(*) FROM counted",
+         "\"columns\":[{\"name\":\"count_star()\",\"type\":\"BIGINT\"}]"},
+        {"select COUNT( * ) from Counted as c;", "[[37]]"},
+        {"SELECT count() AS \"a \"\"b\"\"\" FROM counted", "\"name\":\"a \\\"b\\\"\""},
+        {"SELECT count() AS \"a \"\"b\"\"\" FROM counted", "[[37]]"},
+        {"FROM counted SELECT count(*)", "[[37]]"},
+        {"SELECT count(*) FROM counted AT (VERSION => 1)", "[[30]]"},
+        {"SELECT count(*) FROM counted AT (VERSION => 1)", "\"versions\":{\"counted\":1}"},
+        {"SELECT count(*) FROM counted", "\"versions\":{\"counted\":2}"},
+        {"SELECT count(*) FROM nothing_yet", "[[0]]"},
+        /* Whatever says more is not taken for it. */
+        {"SELECT count(*) FROM counted WHERE id < 5", "[[5]]"},
+        {"SELECT count(*) FILTER (id < 5) FROM counted", "[[5]]"},
+        {"SELECT count(*) FROM counted LIMIT 0", "\"rows\":[]"},
+        {"SELECT count(*) FROM counted OFFSET 1", "\"rows\":[]"},
+        {"SELECT count(*) FROM counted HAVING count(*) > 40", "\"rows\":[]"},
+        {"SELECT count(*) FROM counted GROUP BY id % 2 ORDER BY 1", "[[18],[19]]"},
+        {"SELECT count(*) FROM counted TABLESAMPLE 5 ROWS", "[[5]]"},
+        {"SELECT count(*) FROM counted USING SAMPLE 5 ROWS", "[[5]]"},
+        {"SELECT count(*) FROM counted a, counted b", "[[1369]]"},
+        {"SELECT count(*), count(*) FROM counted", "[[37,37]]"},
+        {"SELECT count(*) + 1 FROM counted", "[[38]]"},
+        {"SELECT count(DISTINCT id % 7) FROM counted", "[[7]]"},
+        {"SELECT count(*) OVER () FROM counted LIMIT 1", "[[37]]"},
+        {"WITH counted AS (SELECT 1) SELECT count(*) FROM counted", "[[1]]"},
+        {"SELECT count(*) FROM (SELECT * FROM counted LIMIT 3)", "[[3]]"},
+        {"SELECT count(*) FROM counted UNION ALL SELECT count(*) FROM counted", "[[37],[37]]"},
+        {"SELECT (SELECT count(*) FROM counted) AS n", "[[37]]"},
+    };
+    (void)state;
+    struct lh_str id = create("counted", people, 1, "SELECT range AS id FROM range(30)");
+    append(id, NULL, 0, "SELECT range AS id FROM range(30, 37)");
+    create("nothing_yet", people, 4, NULL);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_part(rows[i].sql, rows[i].part);
+    assert_part("EXPLAIN SELECT count(*) FROM counted", "DUMMY_SCAN");
+    assert_part("SELECT count(*) AS after_it FROM counted", "[[37]]");
+    append(id, NULL, 0, "SELECT range AS id FROM range(37, 40)");
+    assert_part("SELECT count(*) AS after_it FROM counted", "[[40]]");
+    assert_fails("SELECT count(*) FROM counted AT (VERSION => 9)", LH_NOT_FOUND);
+    assert_fails("SELECT count(*) FROM countless", LH_NOT_FOUND);
+}
+
 static void damaged_files_are_told_and_never_read(void **state)
 {
     (void)state;
@@ -267,6 +317,7 @@ int main(void)
         cmocka_unit_test(versions_columns_and_names_are_the_catalogs),
         cmocka_unit_test(a_dataset_without_files_is_an_empty_table),
         cmocka_unit_test(names_follow_renames_and_drops),
+        cmocka_unit_test(a_bare_count_is_what_counting_gives),
         cmocka_unit_test(damaged_files_are_told_and_never_read),
         cmocka_unit_test(a_running_query_keeps_its_moment),
     };
