@@ -131,7 +131,7 @@ static void a_call_that_fails_loses_nothing(void **state)
     printf("figure: joining with EIO, every %u: %u points struck, %u told an error\n",
            fault_stride(FAIL_STRIDE), sessions, errors);
     assert_false(outcome.was_struck);
-    assert_true(sessions > 0);
+    assert_true(sessions * fault_stride(FAIL_STRIDE) >= 40);
 }
 
 /* --- kills */
@@ -178,7 +178,7 @@ static void it_may_be_killed_anywhere(void **state)
         kills += !is_through;
     }
     assert_true(is_through);
-    assert_true(kills > 5);
+    assert_true(kills * step >= 80);
     printf("figure: joining killed: %zu points in one life, %u kills (every %u), no row lost\n",
            peace.point_count, kills, step);
 }
