@@ -53,6 +53,8 @@ static enum lh_code fail_cursor(struct engine_cursor *cursor, const char *messag
 {
     struct engine *engine = cursor->connection->engine;
     if (is_interrupt(message) && !lh_cancel_check(cursor->cancel)) {
+        if (cursor->has_blocks)
+            blocks_mute(&cursor->connection->blocks);
         const char *reason = ask_again(cursor);
         message = reason ? reason : message;
     }
@@ -146,13 +148,47 @@ static void drop_result(struct engine_cursor *cursor)
     cursor->has_result = false;
 }
 
-static enum lh_code run(struct engine_cursor *cursor, struct lh_str sql, bool keep,
-                        const struct engine_params *params, struct lh_error *err)
+/* How a statement is run, beyond its text. */
+struct manner {
+    bool keeps; /* it is remembered */
+    const struct engine_params *params;
+    const struct engine_progress *progress;
+    const struct engine_step *step;
+    engine_block_writer writer;
+};
+
+/* Leaves *ret_runs false, and everything as it was, if the statement does not run for blocks; a
+ * wrapper that the library refuses is no error of the caller's. */
+static enum lh_code run_for_blocks(struct engine_cursor *cursor, engine_block_writer writer,
+                                   bool *ret_runs, struct lh_error *err)
 {
     struct engine_connection *connection = cursor->connection;
+    struct engine_statement *plain = cursor->statement, *statement = NULL;
+    struct lh_error own = LH_ERROR_NONE;
+    *ret_runs = false;
+    if (statement_get_blocks(connection, plain, cursor->cancel, &statement, &own) || !statement)
+        return LH_OK;
+    *ret_runs = true;
+    cursor->statement = statement;
+    cursor->plain = plain;
+    cursor->has_blocks = true;
+    blocks_begin(&connection->blocks, &plain->shape, writer);
+    return start(cursor, err);
+}
+
+static enum lh_code run(struct engine_cursor *cursor, struct lh_str sql,
+                        const struct manner *manner, struct lh_error *err)
+{
+    struct engine_connection *connection = cursor->connection;
+    const struct engine_params *params = manner->params;
+    bool runs_for_blocks = false;
     enum lh_code code =
-        statement_get(connection, sql, keep, cursor->cancel, &cursor->statement, err);
+        statement_get(connection, sql, manner->keeps, cursor->cancel, &cursor->statement, err);
     if (code)
+        return code;
+    if (manner->writer)
+        code = run_for_blocks(cursor, manner->writer, &runs_for_blocks, err);
+    if (code || runs_for_blocks)
         return code;
     code = params_bind(cursor->statement, params, err);
     if (code)
@@ -179,20 +215,18 @@ static enum lh_code run(struct engine_cursor *cursor, struct lh_str sql, bool ke
     return code;
 }
 
-static enum lh_code run_watched(struct engine_connection *connection, struct lh_str sql, bool keep,
-                                const struct engine_params *params, const struct lh_cancel *cancel,
-                                const struct engine_progress *progress,
-                                const struct engine_step *step, struct engine_cursor **ret,
-                                struct lh_error *err)
+static enum lh_code run_watched(struct engine_connection *connection, struct lh_str sql,
+                                const struct manner *manner, const struct lh_cancel *cancel,
+                                struct engine_cursor **ret, struct lh_error *err)
 {
     struct engine_cursor *cursor = &connection->cursor;
     assert(!cursor->is_open);
     *cursor = (struct engine_cursor){
-        .connection = connection, .step = step, .cancel = cancel, .is_open = true};
+        .connection = connection, .step = manner->step, .cancel = cancel, .is_open = true};
     atomic_fetch_add(&connection->engine->run, 1);
     (void)connection_take_error(connection, NULL); /* none of an earlier statement's */
-    watchdog_watch(connection, cancel, progress);
-    enum lh_code code = run(cursor, sql, keep, params, err);
+    watchdog_watch(connection, cancel, manner->progress);
+    enum lh_code code = run(cursor, sql, manner, err);
     if (code) {
         engine_cursor_close(cursor);
         return code;
@@ -205,7 +239,16 @@ enum lh_code engine_run(struct engine_connection *connection, struct lh_str sql,
                         const struct engine_params *params, const struct lh_cancel *cancel,
                         struct engine_cursor **ret, struct lh_error *err)
 {
-    return run_watched(connection, sql, true, params, cancel, NULL, NULL, ret, err);
+    const struct manner manner = {.keeps = true, .params = params};
+    return run_watched(connection, sql, &manner, cancel, ret, err);
+}
+
+enum lh_code engine_run_blocks(struct engine_connection *connection, struct lh_str sql,
+                               engine_block_writer writer, const struct lh_cancel *cancel,
+                               struct engine_cursor **ret, struct lh_error *err)
+{
+    const struct manner manner = {.keeps = true, .writer = writer};
+    return run_watched(connection, sql, &manner, cancel, ret, err);
 }
 
 enum lh_code engine_query(struct engine *engine, struct lh_str sql,
@@ -224,14 +267,20 @@ enum lh_code engine_query(struct engine *engine, struct lh_str sql,
     return code;
 }
 
+/* With blocks, the statement that runs returns something else than rows. */
+static const struct engine_shape *shape_of(const struct engine_cursor *cursor)
+{
+    return cursor->plain ? &cursor->plain->shape : &cursor->statement->shape;
+}
+
 size_t engine_cursor_column_count(const struct engine_cursor *cursor)
 {
-    return cursor->statement->shape.column_count;
+    return shape_of(cursor)->column_count;
 }
 
 const struct engine_column *engine_cursor_columns(const struct engine_cursor *cursor)
 {
-    return cursor->statement->shape.columns;
+    return shape_of(cursor)->columns;
 }
 
 static void show_chunk(struct engine_cursor *cursor)
@@ -243,11 +292,9 @@ static void show_chunk(struct engine_cursor *cursor)
     cursor->chunk.columns = shape->vectors;
 }
 
-enum lh_code engine_cursor_next(struct engine_cursor *cursor, const struct engine_chunk **ret,
-                                struct lh_error *err)
+enum lh_code cursor_fetch(struct engine_cursor *cursor, struct lh_error *err)
 {
     duckdb_destroy_data_chunk(&cursor->current);
-    *ret = NULL;
     while (!cursor->is_at_end) {
         enum lh_code code = lh_cancel_fail(cursor->cancel, "The statement", err);
         if (code)
@@ -260,15 +307,36 @@ enum lh_code engine_cursor_next(struct engine_cursor *cursor, const struct engin
             cursor->is_at_end = true;
             return LH_OK;
         }
-        cursor->chunk.row_count = duckdb_data_chunk_get_size(cursor->current);
-        if (cursor->chunk.row_count > 0) {
-            show_chunk(cursor);
-            *ret = &cursor->chunk;
+        if (duckdb_data_chunk_get_size(cursor->current) > 0)
             return LH_OK;
-        }
         duckdb_destroy_data_chunk(&cursor->current);
     }
     return LH_OK;
+}
+
+enum lh_code engine_cursor_next(struct engine_cursor *cursor, const struct engine_chunk **ret,
+                                struct lh_error *err)
+{
+    assert(!cursor->has_blocks);
+    *ret = NULL;
+    enum lh_code code = cursor_fetch(cursor, err);
+    if (code || !cursor->current)
+        return code;
+    cursor->chunk.row_count = duckdb_data_chunk_get_size(cursor->current);
+    show_chunk(cursor);
+    *ret = &cursor->chunk;
+    return LH_OK;
+}
+
+/* What failed may have done so because a table is no longer what it was when the statement and its
+ * columns were prepared: the next run begins anew. */
+static void end_blocks(struct engine_cursor *cursor)
+{
+    blocks_end(&cursor->connection->blocks);
+    if (cursor->has_failed) {
+        statement_drop(cursor->statement);
+        statement_drop(cursor->plain);
+    }
 }
 
 void engine_cursor_close(struct engine_cursor *cursor)
@@ -277,7 +345,11 @@ void engine_cursor_close(struct engine_cursor *cursor)
         return;
     struct engine_connection *connection = cursor->connection;
     bool was_at_end = cursor->is_at_end && !cursor->has_failed;
+    if (cursor->has_blocks)
+        blocks_mute(&connection->blocks);
     drop_result(cursor);
+    if (cursor->has_blocks)
+        end_blocks(cursor);
     watchdog_unwatch(connection);
     if (lh_cancel_check(cursor->cancel) && !was_at_end)
         atomic_fetch_add(&connection->engine->stopped, 1);
@@ -321,7 +393,7 @@ enum lh_code execute_once(struct engine_connection *connection, struct lh_str sq
                           int64_t *ret_rows, struct lh_error *err)
 {
     struct engine_cursor *cursor = NULL;
-    enum lh_code code =
-        run_watched(connection, sql, false, params, cancel, progress, step, &cursor, err);
+    const struct manner manner = {.params = params, .progress = progress, .step = step};
+    enum lh_code code = run_watched(connection, sql, &manner, cancel, &cursor, err);
     return code ? code : drain(cursor, ret_rows, err);
 }

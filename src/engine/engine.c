@@ -121,6 +121,7 @@ static void free_connection(struct engine_connection *connection)
     duckdb_destroy_prepare(&connection->parse);
     duckdb_destroy_prepare(&connection->unparse);
     duckdb_disconnect(&connection->handle);
+    blocks_release(&connection->blocks);
     pthread_mutex_destroy(&connection->watch_lock);
     pthread_mutex_destroy(&connection->error_lock);
     free(connection);
@@ -134,6 +135,7 @@ static enum lh_code add_connection(struct engine *engine, struct lh_error *err)
         return lh_fail(err, LH_BUSY, "No memory is left for another connection of the SQL engine.");
     pthread_mutex_init(&connection->watch_lock, NULL);
     pthread_mutex_init(&connection->error_lock, NULL);
+    blocks_init(&connection->blocks);
     if (duckdb_connect(engine->database, &connection->handle) == DuckDBError) {
         free_connection(connection);
         return lh_fail(err, LH_BUSY, "The SQL engine cannot open another connection.");
@@ -190,6 +192,8 @@ enum lh_code engine_open(const struct engine_options *options, struct engine **r
     code = copy_register_tap(engine, first, err);
     if (!code)
         code = filters_register(engine, first, err);
+    if (!code)
+        code = blocks_register(engine, first, err);
     if (code)
         goto out;
     code = run_settings(first, finishing, sizeof finishing / sizeof finishing[0], err);

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "engine/block_internal.h"
 #include "engine/engine.h"
 #include "engine/filter.h"
 #include "engine/function.h"
@@ -58,6 +59,7 @@ struct engine_cursor {
     struct engine_connection *connection;
     const struct engine_step *step; /* while the statement starts; NULL: none */
     struct engine_statement *statement;
+    struct engine_statement *plain; /* with blocks: the statement as its caller knows it */
     const struct lh_cancel *cancel;
     duckdb_result result;
     duckdb_data_chunk current;
@@ -67,6 +69,8 @@ struct engine_cursor {
     bool is_at_end;  /* nothing runs any more */
     bool has_failed; /* … because it failed */
     bool owns_connection;
+    bool has_blocks;
+    struct made_block *block; /* the one that was returned last */
 };
 
 struct engine_connection {
@@ -80,6 +84,7 @@ struct engine_connection {
     struct engine_statement once; /* the one that is not remembered */
     uint64_t use_count;
     struct engine_cursor cursor;
+    struct engine_blocks blocks;
     duckdb_prepared_statement parse;
     duckdb_prepared_statement unparse;
 
@@ -161,6 +166,8 @@ const struct engine_type_info *type_read(duckdb_logical_type type, struct lh_are
 bool type_is(const struct engine_type_info *info, duckdb_type type);
 /* The library's type of a scalar. */
 duckdb_logical_type type_make(enum engine_type type, bool is_list);
+/* True if it is that type, for scalars. */
+bool type_fits(const struct engine_type_info *info, duckdb_logical_type type);
 bool keyword_is(struct lh_str name); /* keywords.c; `name` in lower case */
 void shape_vectors(struct engine_shape *shape);
 void shape_fill(struct engine_vector *vector, duckdb_vector source);
@@ -177,6 +184,11 @@ enum lh_code statement_get(struct engine_connection *connection, struct lh_str s
 enum lh_code statement_wrap(struct engine_connection *connection,
                             struct engine_statement *statement, const struct lh_cancel *cancel,
                             struct lh_error *err);
+/* The same statement as it runs for blocks; *ret = NULL: it does not. */
+enum lh_code statement_get_blocks(struct engine_connection *connection,
+                                  const struct engine_statement *plain,
+                                  const struct lh_cancel *cancel, struct engine_statement **ret,
+                                  struct lh_error *err);
 bool statement_is_kept(const struct engine_connection *connection, uint64_t hash,
                        struct lh_str sql);
 /* LH_SYNTAX unless it is UTF-8 without NUL, and not blank. */
@@ -199,6 +211,8 @@ enum lh_code execute_once(struct engine_connection *connection, struct lh_str sq
                           const struct engine_params *params, const struct lh_cancel *cancel,
                           const struct engine_progress *progress, const struct engine_step *step,
                           int64_t *ret_rows, struct lh_error *err);
+/* The next chunk, not shown, in cursor->current; NULL at the end. */
+enum lh_code cursor_fetch(struct engine_cursor *cursor, struct lh_error *err);
 /* engine_describe of a statement with parameters. */
 enum lh_code describe_columns(struct engine_connection *connection, struct lh_str sql,
                               const struct engine_params *params, const struct lh_cancel *cancel,

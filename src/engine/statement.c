@@ -252,3 +252,73 @@ enum lh_code statement_wrap(struct engine_connection *connection,
     duckdb_destroy_prepare(&statement->prepared);
     return prepare(connection, statement, cancel, err);
 }
+
+/* --- for blocks
+ * ----------------------------------------------------------------------------------------- */
+
+#define BLOCKS_HASH UINT64_C(0x9E3779B97F4A7C15) /* parts the two that have one text */
+
+/* The library flattens the columns that it hands to a function, but not what is nested in them. */
+static bool suits_blocks(const struct engine_statement *plain)
+{
+    const struct engine_shape *shape = &plain->shape;
+    if (!plain->is_kept || !plain->has_fixed_shape || plain->casts)
+        return false;
+    for (size_t i = 0; i < shape->column_count; i++) {
+        enum engine_type type = shape->columns[i].info->type;
+        if (type == ENGINE_NULL || type >= ENGINE_LIST)
+            return false;
+    }
+    return true;
+}
+
+static void write_blocks_wrapper(struct engine_statement *statement,
+                                 const struct engine_shape *shape, size_t connection_index)
+{
+    struct lh_buf *buf = &statement->wrapped;
+    struct lh_str sql = statement_body(lh_buf_str(&statement->text));
+    lh_buf_init(buf, STATEMENT_BYTES_MAX);
+    lh_buf_printf(buf, "SELECT " BLOCKS_FUNCTION "(%zu", connection_index);
+    for (size_t i = 0; i < shape->column_count; i++)
+        lh_buf_printf(buf, ", c%zu", i);
+    lh_buf_append_str(buf, lh_lit(") FROM ("));
+    statement->prefix = buf->len;
+    statement->skipped = (size_t)(sql.data - statement->text.data);
+    lh_buf_append_str(buf, sql);
+    lh_buf_append_str(buf, lh_lit("\n) AS __lh_select("));
+    for (size_t i = 0; i < shape->column_count; i++)
+        lh_buf_printf(buf, "%sc%zu", i ? ", " : "", i);
+    lh_buf_append_char(buf, ')');
+}
+
+/* `plain` was used last, so it is not its place that is taken. */
+enum lh_code statement_get_blocks(struct engine_connection *connection,
+                                  const struct engine_statement *plain,
+                                  const struct lh_cancel *cancel, struct engine_statement **ret,
+                                  struct lh_error *err)
+{
+    uint64_t hash = plain->hash ^ BLOCKS_HASH;
+    struct lh_str text = lh_buf_str(&plain->text);
+    *ret = NULL;
+    if (!suits_blocks(plain))
+        return LH_OK;
+    struct engine_statement *statement = find_kept(connection, hash, text);
+    if (!statement) {
+        statement = place_for(connection);
+        assert(statement != plain);
+        lh_buf_init(&statement->text, STATEMENT_BYTES_MAX);
+        lh_buf_append_str(&statement->text, text);
+        statement->hash = hash;
+        write_blocks_wrapper(statement, &plain->shape, connection->index);
+        blocks_begin(&connection->blocks, &plain->shape, NULL); /* for the function's bind */
+        enum lh_code code = prepare(connection, statement, cancel, err);
+        if (code) {
+            statement_drop(statement);
+            return code;
+        }
+        statement->is_kept = true;
+    }
+    statement->last_used = ++connection->use_count;
+    *ret = statement;
+    return LH_OK;
+}

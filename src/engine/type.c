@@ -73,6 +73,17 @@ bool type_is(const struct engine_type_info *info, duckdb_type type)
            info->type != ENGINE_DECIMAL && info->type != ENGINE_ENUM && !info->alias.len;
 }
 
+bool type_fits(const struct engine_type_info *info, duckdb_logical_type type)
+{
+    const struct type_row *row = row_of_theirs(duckdb_get_type_id(type));
+    if (!row || row->ours != info->type || info->child_count > 0)
+        return false;
+    if (info->type == ENGINE_DECIMAL)
+        return duckdb_decimal_width(type) == info->width &&
+               duckdb_decimal_scale(type) == info->scale;
+    return info->type != ENGINE_ENUM || duckdb_enum_dictionary_size(type) == info->label_count;
+}
+
 static struct lh_str take_text(struct lh_arena *arena, char *text)
 {
     struct lh_str copy = text ? lh_arena_str(arena, lh_str_of(text)) : (struct lh_str){0};

@@ -2,6 +2,7 @@
 #ifndef LAKEHOUSE_QUERY_ENCODE_H
 #define LAKEHOUSE_QUERY_ENCODE_H
 
+#include "engine/block.h"
 #include "query/encoder.h"
 
 extern const struct query_encoder query_encode_json;
@@ -12,6 +13,17 @@ extern const struct query_encoder query_encode_parquet;
 
 /* Appends {"code": …, "detail": …, "hint": …} of an error. */
 void query_append_error(const struct lh_error *why, struct lh_buf *buf);
+
+/* Appends to the buffer what is little, and sends what is much without copying it. */
+enum lh_code query_output_put(struct query_output *output, struct lh_str bytes,
+                              struct lh_error *err) LH_MUST_USE;
+
+/* query.c: the rows come as blocks that the encoder's `write` has written, in place of query_next's
+ * chunks. */
+bool query_has_blocks(const struct query *query);
+/* query_next for these; the rows' bytes, absent at the end. */
+enum lh_code query_next_block(struct query *query, struct lh_str *ret,
+                              struct lh_error *err) LH_MUST_USE;
 
 /* query.c: the nameless file that takes the rows as Parquet; -1: the query was not opened for it.
  */

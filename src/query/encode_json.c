@@ -1,6 +1,7 @@
 /* The reply of POST /query/sql: {columns, rows, row_count, truncated, elapsed_ms, versions}. */
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "query/encode_json.h"
 
@@ -53,26 +54,33 @@ static inline char *write_cell(struct lh_buf *buf, query_json_cell cell,
 }
 
 /* Each row begins with the comma of the one before, the first of all with the bracket of the list.
- */
-static char *write_rows(const struct state *state, const struct engine_chunk *chunk,
-                        struct lh_buf *buf, char *out)
+ * `ends` (may be NULL) takes where each ends. */
+static char *write_rows(const query_json_cell *cells, const struct engine_chunk *chunk, char before,
+                        struct lh_buf *buf, uint32_t *ends, char *out)
 {
-    char before = state->has_rows ? ',' : '[';
     for (size_t row = 0; row < chunk->row_count && out; row++) {
         char separator = '[';
         *out++ = before;
         before = ',';
-        for (size_t i = 0; i < state->column_count && out; i++) {
+        for (size_t i = 0; i < chunk->column_count && out; i++) {
             *out++ = separator;
             separator = ',';
-            out = write_cell(buf, state->cells[i], &chunk->columns[i], row, out);
+            out = write_cell(buf, cells[i], &chunk->columns[i], row, out);
             if (out)
                 out = query_json_room(buf, out, 0);
         }
         if (out)
             *out++ = ']';
+        if (out && ends)
+            ends[row] = (uint32_t)(out - buf->data);
     }
     return out;
+}
+
+static void choose_cells(const struct engine_chunk *chunk, query_json_cell *ret)
+{
+    for (size_t i = 0; i < chunk->column_count; i++)
+        ret[i] = query_json_cell_of(&chunk->columns[i]);
 }
 
 static enum lh_code chunk_rows(void *raw, const struct engine_chunk *chunk,
@@ -80,16 +88,47 @@ static enum lh_code chunk_rows(void *raw, const struct engine_chunk *chunk,
 {
     struct state *state = raw;
     struct lh_buf *buf = &output->buf;
-    for (size_t i = 0; i < state->column_count; i++)
-        state->cells[i] = query_json_cell_of(&chunk->columns[i]);
+    choose_cells(chunk, state->cells);
     char *out = lh_buf_reserve(buf, QUERY_JSON_CELL_BYTES);
     if (out)
-        out = write_rows(state, chunk, buf, out);
+        out = write_rows(state->cells, chunk, state->has_rows ? ',' : '[', buf, NULL, out);
     if (out) {
         buf->len = (size_t)(out - buf->data);
         state->has_rows = true;
     }
     return lh_buf_check(buf, "A piece of the result", err);
+}
+
+/* Where in the list the rows will stand is not known yet: each has its comma. */
+static enum lh_code write_block(const struct engine_column *columns,
+                                const struct engine_chunk *chunk, struct engine_block *block,
+                                struct lh_error *err)
+{
+    struct lh_buf *buf = &block->bytes;
+    query_json_cell *cells = malloc(chunk->column_count * sizeof *cells);
+    (void)columns;
+    if (!cells)
+        return lh_fail(err, LH_BUSY, "No memory is left for a piece of the result.");
+    choose_cells(chunk, cells);
+    char *out = lh_buf_reserve(buf, QUERY_JSON_CELL_BYTES);
+    if (out)
+        out = write_rows(cells, chunk, ',', buf, block->ends, out);
+    if (out)
+        buf->len = (size_t)(out - buf->data);
+    free(cells);
+    return lh_buf_check(buf, "A piece of the result", err);
+}
+
+static enum lh_code block_rows(void *raw, struct lh_str rows, struct query_output *output,
+                               struct lh_error *err)
+{
+    struct state *state = raw;
+    if (!state->has_rows) {
+        lh_buf_append_char(&output->buf, '[');
+        rows = lh_str_slice(rows, 1, rows.len);
+    }
+    state->has_rows = true;
+    return query_output_put(output, rows, err);
 }
 
 static bool is_repeated(const struct query_version *versions, size_t at)
@@ -175,6 +214,8 @@ const struct query_encoder query_encode_json = {
     .media_type = "application/json",
     .begin = begin,
     .chunk = chunk_rows,
+    .write = write_block,
+    .block = block_rows,
     .end = end,
     .fail = fail,
 };

@@ -9,21 +9,18 @@ struct state {
     query_json_cell *cells;
 };
 
-static enum lh_code begin(struct query *query, const struct query_encode_options *options,
-                          struct lh_arena *arena, struct query_output *output, void **ret_state,
-                          struct lh_error *err)
+static enum lh_code make_state(const struct engine_column *columns, size_t column_count,
+                               struct lh_arena *arena, struct state **ret, struct lh_error *err)
 {
-    (void)options;
-    (void)output;
     struct state *state = lh_arena_alloc(arena, sizeof *state);
-    const struct engine_column *columns = query_columns(query, &state->column_count);
-    const struct lh_str *names = engine_distinct_names(columns, state->column_count, arena);
+    const struct lh_str *names = engine_distinct_names(columns, column_count, arena);
     struct lh_buf key;
     enum lh_code code = LH_OK;
-    state->keys = lh_arena_array(arena, state->column_count + 1, sizeof *state->keys);
-    state->cells = lh_arena_array(arena, state->column_count + 1, sizeof *state->cells);
+    state->column_count = column_count;
+    state->keys = lh_arena_array(arena, column_count + 1, sizeof *state->keys);
+    state->cells = lh_arena_array(arena, column_count + 1, sizeof *state->cells);
     lh_buf_init(&key, (size_t)1 << 20);
-    for (size_t i = 0; i < state->column_count && !code; i++) {
+    for (size_t i = 0; i < column_count && !code; i++) {
         lh_buf_clear(&key);
         lh_buf_append_char(&key, i ? ',' : '{');
         lh_json_append_quoted(&key, names[i]);
@@ -32,6 +29,20 @@ static enum lh_code begin(struct query *query, const struct query_encode_options
         state->keys[i] = lh_arena_str(arena, lh_buf_str(&key));
     }
     lh_buf_release(&key);
+    *ret = state;
+    return code;
+}
+
+static enum lh_code begin(struct query *query, const struct query_encode_options *options,
+                          struct lh_arena *arena, struct query_output *output, void **ret_state,
+                          struct lh_error *err)
+{
+    (void)options;
+    (void)output;
+    size_t count;
+    struct state *state;
+    const struct engine_column *columns = query_columns(query, &count);
+    enum lh_code code = make_state(columns, count, arena, &state, err);
     *ret_state = state;
     return code;
 }
@@ -60,19 +71,47 @@ static char *write_row(const struct state *state, const struct engine_chunk *chu
     return out + 2;
 }
 
-static enum lh_code chunk_rows(void *raw, const struct engine_chunk *chunk,
-                               struct query_output *output, struct lh_error *err)
+static enum lh_code write_lines(struct state *state, const struct engine_chunk *chunk,
+                                struct lh_buf *buf, uint32_t *ends, struct lh_error *err)
 {
-    struct state *state = raw;
-    struct lh_buf *buf = &output->buf;
     for (size_t i = 0; i < state->column_count; i++)
         state->cells[i] = query_json_cell_of(&chunk->columns[i]);
     char *out = lh_buf_reserve(buf, QUERY_JSON_CELL_BYTES);
-    for (size_t row = 0; row < chunk->row_count && out; row++)
+    for (size_t row = 0; row < chunk->row_count && out; row++) {
         out = write_row(state, chunk, row, buf, out);
+        if (out && ends)
+            ends[row] = (uint32_t)(out - buf->data);
+    }
     if (out)
         buf->len = (size_t)(out - buf->data);
     return lh_buf_check(buf, "A piece of the result", err);
+}
+
+static enum lh_code chunk_rows(void *state, const struct engine_chunk *chunk,
+                               struct query_output *output, struct lh_error *err)
+{
+    return write_lines(state, chunk, &output->buf, NULL, err);
+}
+
+/* The keys are made anew for each block: beside its rows they are little. */
+static enum lh_code write_block(const struct engine_column *columns,
+                                const struct engine_chunk *chunk, struct engine_block *block,
+                                struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new_small();
+    struct state *state;
+    enum lh_code code = make_state(columns, chunk->column_count, arena, &state, err);
+    if (!code)
+        code = write_lines(state, chunk, &block->bytes, block->ends, err);
+    lh_arena_free(arena);
+    return code;
+}
+
+static enum lh_code block_rows(void *state, struct lh_str rows, struct query_output *output,
+                               struct lh_error *err)
+{
+    (void)state;
+    return query_output_put(output, rows, err);
 }
 
 static enum lh_code end(void *state, const struct query *query, struct query_output *output,
@@ -102,6 +141,8 @@ const struct query_encoder query_encode_ndjson = {
     .other_types = "application/ndjson application/jsonl application/json-lines",
     .begin = begin,
     .chunk = chunk_rows,
+    .write = write_block,
+    .block = block_rows,
     .end = end,
     .fail = fail,
 };

@@ -73,18 +73,40 @@ enum lh_code query_output_lend(struct query_output *output, const void *bytes, s
     return code ? code : send(output, (struct lh_str){bytes, count}, err);
 }
 
+enum lh_code query_output_put(struct query_output *output, struct lh_str bytes,
+                              struct lh_error *err)
+{
+    if (bytes.len >= PIECE_BYTES / 4)
+        return query_output_lend(output, bytes.data, bytes.len, err);
+    lh_buf_append_str(&output->buf, bytes);
+    return LH_OK;
+}
+
 static bool is_due(const struct query_output *output)
 {
     return output->buf.len >= PIECE_BYTES || lh_clock_monotonic_us() - output->sent_us > PIECE_US;
 }
 
+/* Rows on their way from the query to the encoder. */
+struct rows {
+    const struct engine_chunk *chunk;
+    struct lh_str block;
+};
+
+static enum lh_code next_rows(struct query *query, struct rows *rows, struct lh_error *err)
+{
+    return query_has_blocks(query) ? query_next_block(query, &rows->block, err)
+                                   : query_next(query, &rows->chunk, err);
+}
+
 static enum lh_code encode_rows(struct query *query, const struct query_encoder *encoder,
-                                void *state, const struct engine_chunk *chunk,
-                                struct query_output *output, struct lh_error *err)
+                                void *state, struct rows *rows, struct query_output *output,
+                                struct lh_error *err)
 {
     enum lh_code code = LH_OK;
-    while (!code && chunk) {
-        code = encoder->chunk(state, chunk, output, err);
+    while (!code && (rows->chunk || rows->block.len)) {
+        code = rows->chunk ? encoder->chunk(state, rows->chunk, output, err)
+                           : encoder->block(state, rows->block, output, err);
         if (!code)
             code = lh_buf_check(&output->buf, "A piece of the result", err);
         if (!code)
@@ -92,7 +114,7 @@ static enum lh_code encode_rows(struct query *query, const struct query_encoder 
         if (!code && is_due(output))
             code = send_buffer(output, err);
         if (!code)
-            code = query_next(query, &chunk, err);
+            code = next_rows(query, rows, err);
     }
     if (!code)
         code = encoder->end(state, query, output, err);
@@ -108,18 +130,18 @@ enum lh_code query_encode(struct query *query, const struct query_encoder *encod
     static const struct query_encode_options presets = {0};
     struct query_output output = {.sink = sink, .sent_us = lh_clock_monotonic_us()};
     struct lh_error own = LH_ERROR_NONE;
-    const struct engine_chunk *chunk = NULL;
+    struct rows rows = {0};
     void *state = NULL;
     bool is_failed = false;
     lh_buf_init(&output.buf, ROW_BYTES_MAX);
     struct lh_arena *arena = lh_arena_new(0);
-    enum lh_code code = encoder->is_file ? LH_OK : query_next(query, &chunk, &own);
+    enum lh_code code = encoder->is_file ? LH_OK : next_rows(query, &rows, &own);
     if (!code)
         code = encoder->begin(query, options ? options : &presets, arena, &output, &state, &own);
     if (!code)
         output.whole = output.buf.len;
     if (!code)
-        code = encode_rows(query, encoder, state, chunk, &output, &own);
+        code = encode_rows(query, encoder, state, &rows, &output, &own);
     if (code && output.has_sent && !output.is_hung_up && encoder->fail) {
         is_failed = true;
         output.buf.len = output.whole;

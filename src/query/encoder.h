@@ -10,6 +10,7 @@
 #ifndef LAKEHOUSE_QUERY_ENCODER_H
 #define LAKEHOUSE_QUERY_ENCODER_H
 
+#include "engine/block.h"
 #include "query/query.h"
 
 /* Where the bytes go. `write` returns LH_OK or why no more are wanted (LH_CANCELLED: hung up). */
@@ -52,6 +53,12 @@ struct query_encoder {
                           struct lh_error *err);
     enum lh_code (*chunk)(void *state, const struct engine_chunk *chunk,
                           struct query_output *output, struct lh_error *err);
+    /* For many rows, which are then written on the engine's threads, several chunks at once and
+     * before `begin`: `write` does so without a state, and `block` appends what it wrote, in order,
+     * in place of `chunk`. Both NULL: the format needs its rows one after the other. */
+    engine_block_writer write;
+    enum lh_code (*block)(void *state, struct lh_str rows, struct query_output *output,
+                          struct lh_error *err);
     enum lh_code (*end)(void *state, const struct query *query, struct query_output *output,
                         struct lh_error *err);
     /* Ends the output in place of `end` by telling `why`; NULL: the format cannot. */

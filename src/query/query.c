@@ -243,6 +243,29 @@ static enum lh_code prepare(struct query_engine *engine, const struct query_prin
 
 /* --- running */
 
+/* Who asks for fewer rows waits for preparing the statement once, not twice, and gains no more from
+ * blocks than that costs. */
+#define BLOCK_ROWS_MIN 50000
+
+/* What a function of ours returns may have other columns at its next call. */
+static bool is_for_blocks(const struct query *query, const struct query_request *request)
+{
+    return request->encoder && request->encoder->write && query->limit >= BLOCK_ROWS_MIN &&
+           query->params.count == 0 && !query->plan->calls_table_functions;
+}
+
+static enum lh_code run_blocks(struct query *query, struct lh_str sql,
+                               const struct query_encoder *encoder, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    if (!query->connection)
+        code = engine_acquire(query->engine->engine, sql, &query->cancel, &query->connection, err);
+    if (!code)
+        code = engine_run_blocks(query->connection, sql, encoder->write, &query->cancel,
+                                 &query->cursor, err);
+    return code;
+}
+
 static enum lh_code run(struct query *query, struct lh_str sql, const struct engine_params *params,
                         struct lh_error *err)
 {
@@ -351,9 +374,10 @@ static enum lh_code start(struct query *query, const struct query_request *reque
                           struct lh_str sql, const struct engine_params *params,
                           struct lh_error *err)
 {
-    return request->encoder && request->encoder->is_file
-               ? prepare_file(query, sql, params != NULL, err)
-               : run(query, sql, params, err);
+    if (request->encoder && request->encoder->is_file)
+        return prepare_file(query, sql, params != NULL, err);
+    return is_for_blocks(query, request) ? run_blocks(query, sql, request->encoder, err)
+                                         : run(query, sql, params, err);
 }
 
 /* EXPLAIN in the text answers with rows, as the engine's own does. */
@@ -457,8 +481,32 @@ const struct engine_column *query_columns(const struct query *query, size_t *ret
     return query->cursor ? engine_cursor_columns(query->cursor) : NULL;
 }
 
+bool query_has_blocks(const struct query *query)
+{
+    return query->cursor && engine_cursor_has_blocks(query->cursor);
+}
+
+static enum lh_code fail_next(struct query *query, struct lh_error *own, struct lh_error *err)
+{
+    enum lh_code code = query_message(query->plan, own);
+    if (err)
+        *err = *own;
+    return code;
+}
+
 /* The limit is no LIMIT in the text, which could change what a statement means: the cursor streams,
- * so what is not asked for is not computed. A chunk beyond the limit tells that there was more. */
+ * so what is not asked for is not computed. Rows beyond the limit tell that there were more. Counts
+ * those that came (0: it is the end) and returns how many of them are within the limit. */
+static size_t count_rows(struct query *query, size_t row_count)
+{
+    int64_t left = query->limit - query->row_count;
+    size_t taken = (int64_t)row_count > left ? (size_t)left : row_count;
+    query->is_truncated = row_count > taken;
+    query->is_at_end = taken == 0 || query->is_truncated;
+    query->row_count += (int64_t)taken;
+    return taken;
+}
+
 enum lh_code query_next(struct query *query, const struct engine_chunk **ret, struct lh_error *err)
 {
     const struct engine_chunk *chunk = NULL;
@@ -466,28 +514,32 @@ enum lh_code query_next(struct query *query, const struct engine_chunk **ret, st
     *ret = NULL;
     if (query->is_at_end)
         return LH_OK;
-    enum lh_code code = engine_cursor_next(query->cursor, &chunk, &own);
-    if (code) {
-        code = query_message(query->plan, &own);
-        if (err)
-            *err = own;
-        return code;
-    }
-    int64_t left = query->limit - query->row_count;
-    if (!chunk || left == 0) {
-        query->is_truncated = chunk != NULL;
-        query->is_at_end = true;
+    if (engine_cursor_next(query->cursor, &chunk, &own))
+        return fail_next(query, &own, err);
+    size_t taken = count_rows(query, chunk ? chunk->row_count : 0);
+    if (taken == 0)
         return LH_OK;
-    }
-    if ((int64_t)chunk->row_count > left) {
+    if (taken < chunk->row_count) {
         query->cut = *chunk;
-        query->cut.row_count = (size_t)left;
+        query->cut.row_count = taken;
         chunk = &query->cut;
-        query->is_truncated = true;
-        query->is_at_end = true;
     }
-    query->row_count += (int64_t)chunk->row_count;
     *ret = chunk;
+    return LH_OK;
+}
+
+enum lh_code query_next_block(struct query *query, struct lh_str *ret, struct lh_error *err)
+{
+    const struct engine_block *block = NULL;
+    struct lh_error own = LH_ERROR_NONE;
+    *ret = (struct lh_str){0};
+    if (query->is_at_end)
+        return LH_OK;
+    if (engine_cursor_next_block(query->cursor, &block, &own))
+        return fail_next(query, &own, err);
+    size_t taken = count_rows(query, block ? block->row_count : 0);
+    if (taken > 0)
+        *ret = lh_str_slice(lh_buf_str(&block->bytes), 0, block->ends[taken - 1]);
     return LH_OK;
 }
 

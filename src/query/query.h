@@ -95,8 +95,8 @@ struct query_request {
     int64_t limit;            /* rows returned at most; 0: QUERY_ROWS_PRESET */
     int64_t timeout_ms;       /* 0: QUERY_TIMEOUT_MS_PRESET */
     int64_t received_us;      /* monotonic: where the time limit counts from; 0: query_open */
-    /* What query_encode will write; NULL: anything but a format that is a file. Such a statement is
-     * run by query_encode, and query_next has no rows. */
+    /* What query_encode will write, and query_next then has no rows; NULL: anything but a format
+     * that is a file, or rows by query_next. */
     const struct query_encoder *encoder;
 };
 

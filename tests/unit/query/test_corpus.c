@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "query/encode.h"
 #include "query/encode_json.h"
 #include "support/query_lake.h"
 
@@ -162,6 +163,56 @@ static bool is_refused_as_expected(struct lh_str line, size_t number)
     return is_as_expected;
 }
 
+/* --- written on the engine's threads, as many rows are */
+
+static enum lh_code keep(void *context, struct lh_str bytes, struct lh_error *err)
+{
+    (void)err;
+    lh_buf_append_str(context, bytes);
+    return LH_OK;
+}
+
+static void encode(struct lh_str sql, const char *format, int64_t limit, struct lh_buf *buf,
+                   bool *ret_has_blocks)
+{
+    const struct query_principal admin = {.is_trusted = true};
+    const struct query_request request = {
+        .sql = sql, .limit = limit, .encoder = query_encoder_by_name(lh_str_of(format))};
+    const struct query_sink sink = {.context = buf, .write = keep};
+    struct lh_error err = LH_ERROR_NONE;
+    struct query *query = NULL;
+    size_t at;
+    lh_buf_init(buf, (size_t)64 << 20);
+    enum lh_code code = query_open(lake.query, &admin, &request, NULL, &query, &err);
+    *ret_has_blocks = !code && query_has_blocks(query);
+    if (!code)
+        code = query_encode(query, request.encoder, NULL, &sink, NULL, &err);
+    if (code)
+        lh_buf_append_str(buf, lh_str_of(err.message));
+    else if (lh_str_find(lh_buf_str(buf), lh_lit(",\"elapsed_ms\""), &at))
+        buf->len = at;
+    query_close(query);
+}
+
+static size_t block_count;
+
+static bool is_the_same_in_blocks(struct lh_str line, size_t number)
+{
+    const char *format = number % 2 ? "json" : "ndjson";
+    struct lh_buf few, many;
+    bool has_blocks, has_no_blocks;
+    encode(line, format, 10000, &few, &has_no_blocks);
+    encode(line, format, QUERY_ROWS_MAX, &many, &has_blocks);
+    bool is_same = lh_str_equal(lh_buf_str(&few), lh_buf_str(&many)) && !has_no_blocks;
+    if (!is_same)
+        print_error("accepted.sql:%zu: %.*s\n  few:  %.600s\n  many: %.600s\n", number,
+                    LH_ARG(line), few.data ? few.data : "", many.data ? many.data : "");
+    block_count += has_blocks;
+    lh_buf_release(&few);
+    lh_buf_release(&many);
+    return is_same;
+}
+
 #define ACCEPTED_LEAST 320
 #define REFUSED_LEAST 80
 
@@ -189,6 +240,16 @@ static void remembered_statements_answer_the_same(void **state)
     assert_true(after.plan_hits - before.plan_hits >= (int64_t)count - 2);
 }
 
+static void statements_asked_for_many_rows_answer_the_same(void **state)
+{
+    size_t bad;
+    (void)state;
+    size_t count = for_each_case("accepted.sql", is_the_same_in_blocks, &bad);
+    print_message("%zu statements compared, %zu of them in blocks\n", count, block_count);
+    assert_int_equal(bad, 0);
+    assert_true(block_count > count / 2);
+}
+
 static void refused_statements_say_why(void **state)
 {
     size_t bad;
@@ -204,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accepted_statements_answer_as_the_engine_does),
         cmocka_unit_test(remembered_statements_answer_the_same),
+        cmocka_unit_test(statements_asked_for_many_rows_answer_the_same),
         cmocka_unit_test(refused_statements_say_why),
     };
     return cmocka_run_group_tests(tests, open_lake, close_lake);

@@ -522,6 +522,31 @@ static void results_leave_in_pieces_and_errors_end_them(void **state)
     json_decref(json);
 }
 
+/* What is over the limit lies within a chunk: 2,048 rows each. */
+static void many_rows_are_cut_at_the_limit(void **state)
+{
+    static const int64_t limits[] = {50000, 51200, 99999, 100000, 100001};
+    (void)state;
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        struct lh_error err;
+        struct query_request request = {.sql = lh_lit("SELECT range, 'x' FROM range(100000)"),
+                                        .limit = limits[i],
+                                        .encoder = query_encoders[0]};
+        int64_t expected = limits[i] < 100000 ? limits[i] : 100000;
+        struct lh_str reply = query_lake_json(&lake, &request, arena, &err);
+        json_t *json = json_loadb(reply.data, reply.len, 0, NULL);
+        assert_non_null(json);
+        const json_t *rows = json_object_get(json, "rows");
+        assert_int_equal(json_array_size(rows), expected);
+        for (int64_t row = 0; row < expected; row += 997)
+            assert_int_equal(
+                json_integer_value(json_array_get(json_array_get(rows, (size_t)row), 0)), row);
+        assert_int_equal(json_integer_value(json_object_get(json, "row_count")), expected);
+        assert_int_equal(json_is_true(json_object_get(json, "truncated")), limits[i] < 100000);
+        json_decref(json);
+    }
+}
+
 static void encoders_are_found_by_name_and_media_type(void **state)
 {
     (void)state;
@@ -562,6 +587,7 @@ int main(void)
         cmocka_unit_test(doubles_read_back_as_they_were),
         cmocka_unit_test(long_texts_are_escaped_wherever_they_break),
         cmocka_unit_test(results_leave_in_pieces_and_errors_end_them),
+        cmocka_unit_test(many_rows_are_cut_at_the_limit),
         cmocka_unit_test(encoders_are_found_by_name_and_media_type),
     };
     return cmocka_run_group_tests(tests, open_lake, close_lake);
