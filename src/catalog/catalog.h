@@ -170,6 +170,7 @@ struct catalog_change {
     bool once; /* APPEND: LH_RACE if a live object came from the same source, options and all */
     bool cascade;
     int64_t retain_from; /* EXPIRE: the oldest version that stays readable */
+    bool checkpoint;     /* one is written behind it, whether it is due or not */
     struct lh_str actor;
     struct lh_str reason;
     struct lh_str job_id;          /* a second change with the same one is not made: the first */

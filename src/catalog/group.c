@@ -243,7 +243,10 @@ static void lead(struct catalog *catalog)
     catalog->last_group = group.count;
     catalog->last_commit_us = took_us;
     struct lh_str id = {0};
+    bool is_wanted = false;
     char id_text[LH_UUID_TEXT_BYTES];
+    for (size_t i = 0; i < group.count; i++)
+        is_wanted |= group.items[i]->change->checkpoint;
     if (!stopped) { /* the change itself is gone once its caller was answered */
         id = group.items[0]->change->dataset_id;
         memcpy(id_text, id.data, sizeof id_text);
@@ -255,7 +258,7 @@ static void lead(struct catalog *catalog)
     pthread_mutex_unlock(&catalog->queue_mutex);
 
     if (!stopped && place_of(catalog, id) < catalog->slot_count)
-        publish_checkpoint(catalog, place_of(catalog, id));
+        publish_checkpoint(catalog, place_of(catalog, id), is_wanted);
 
     pthread_mutex_lock(&catalog->queue_mutex);
     catalog->has_leader = false;

@@ -223,8 +223,9 @@ void publish_prepare(struct catalog *catalog, size_t place, struct lh_str datase
  * somebody else published that version. LH_UNKNOWN: writing has been stopped. */
 enum lh_code publish_version(struct catalog *catalog, size_t place, struct dataset_state *parent,
                              struct manifest *manifest, struct lh_error *err) LH_MUST_USE;
-/* A checkpoint if one is due; failing is not an error but LH_UNKNOWN, which stops writing. */
-void publish_checkpoint(struct catalog *catalog, size_t place);
+/* A checkpoint if one is due, or wanted; failing is not an error but LH_UNKNOWN, which stops
+ * writing. */
+void publish_checkpoint(struct catalog *catalog, size_t place, bool is_wanted);
 void catalog_stop_writing(struct catalog *catalog, enum lh_code why);
 
 /* --- epoch.c */

@@ -375,3 +375,75 @@ enum lh_code keys_find(struct engine *engine, const struct key_files *files,
     lh_buf_release(&buf);
     return code;
 }
+
+/* --- finding rows of hashed keys */
+
+struct hashing {
+    const uint8_t *secret;
+    const struct lh_str *hashes;
+    size_t count;
+};
+
+static bool find_hash(const struct hashing *hashing, struct lh_str text, size_t *ret)
+{
+    char hash[ERASE_HASH_BYTES + 1];
+    size_t low = 0, high = hashing->count;
+    erase_hash(hashing->secret, text, hash);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = lh_str_compare(lh_str_of(hash), hashing->hashes[middle]);
+        if (!order) {
+            *ret = middle;
+            return true;
+        }
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return false;
+}
+
+/* The text of a value as a key of the type would have been written. */
+static void write_hashing(struct lh_buf *sql, const struct key_files *files)
+{
+    int64_t scale = 0;
+    enum comparing comparing = comparing_of(files->type, files->key_type);
+    bool keeps = comparing == AS_IS || comparing == READ_KEYS;
+    struct lh_str type = keeps ? files->type : files->key_type;
+    bool is_float = class_of(type, &scale) == KEY_FLOAT; /* one nought */
+    lh_buf_append_str(sql, lh_lit("SELECT CAST(i AS BIGINT), CAST(r AS BIGINT), CAST("));
+    lh_buf_append_str(sql, is_float ? lh_lit("v + 0") : lh_lit("v"));
+    lh_buf_append_str(sql, lh_lit(" AS VARCHAR) FROM ("));
+    write_values(sql, files, comparing);
+    lh_buf_append_str(sql, lh_lit(") WHERE v IS NOT NULL"));
+}
+
+enum lh_code keys_find_hashed(struct engine *engine, const struct key_files *files,
+                              const uint8_t *secret, const struct lh_str *hashes, size_t hash_count,
+                              const struct lh_cancel *cancel,
+                              void (*found)(void *context, size_t file, uint64_t row, size_t key),
+                              void *context, struct lh_error *err)
+{
+    const struct hashing hashing = {secret, hashes, hash_count};
+    struct engine_cursor *cursor = NULL;
+    const struct engine_chunk *chunk = NULL;
+    struct lh_buf sql;
+    if (!files->path_count || !hash_count)
+        return LH_OK;
+    lh_buf_init(&sql, SQL_BYTES_MAX);
+    write_hashing(&sql, files);
+    enum lh_code code = lh_buf_check(&sql, "The list of files", err);
+    if (!code)
+        code = engine_query(engine, lh_buf_str(&sql), NULL, cancel, &cursor, err);
+    while (!code && !(code = engine_cursor_next(cursor, &chunk, err)) && chunk)
+        for (size_t row = 0; row < chunk->row_count; row++) {
+            size_t key = 0;
+            if (find_hash(&hashing, engine_vector_str(&chunk->columns[2], row), &key))
+                found(context, (size_t)((const int64_t *)chunk->columns[0].data)[row],
+                      (uint64_t)((const int64_t *)chunk->columns[1].data)[row], key);
+        }
+    engine_cursor_close(cursor);
+    lh_buf_release(&sql);
+    return code;
+}

@@ -111,10 +111,10 @@ static bool is_checkpoint_due(const struct catalog *catalog, const struct chain_
             head->versions_since_checkpoint >= 16 * every);
 }
 
-void publish_checkpoint(struct catalog *catalog, size_t place)
+void publish_checkpoint(struct catalog *catalog, size_t place, bool is_wanted)
 {
     struct chain_head *head = &catalog->slots[place].head;
-    if (!head->state || !is_checkpoint_due(catalog, head))
+    if (!head->state || (!is_wanted && !is_checkpoint_due(catalog, head)))
         return;
     struct lh_arena *arena = lh_arena_new(0);
     struct manifest manifest, found;

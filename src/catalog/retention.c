@@ -4,7 +4,8 @@
 
 #include "base/cancel.h"
 #include "base/clock.h"
-#include "catalog/internal.h"
+#include "catalog/erase.h"
+#include "catalog/tombstone_internal.h"
 
 /* --- sets of files */
 
@@ -525,4 +526,149 @@ void catalog_bucket_users(struct catalog *catalog, struct lh_str bucket, struct 
     pthread_mutex_unlock(&catalog->retention.mutex);
     *ret = names;
     *ret_count = count;
+}
+
+/* --- erasing: all older versions, now */
+
+static bool is_elsewhere(const struct file_set *set, struct lh_str *ret_bucket)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (!lh_str_equal(set->items[i].bucket, STORAGE_PRIMARY)) {
+            *ret_bucket = set->items[i].bucket;
+            return true;
+        }
+    return false;
+}
+
+enum lh_code catalog_erase_check(struct catalog *catalog, const struct catalog_dataset *dataset,
+                                 struct lh_str column, struct lh_error *err)
+{
+    int64_t oldest = dataset->retained_version ? dataset->retained_version : 1;
+    struct lh_arena *arena = lh_arena_new(0);
+    struct file_set set = {.arena = arena};
+    struct keeping keeping;
+    struct lh_str bucket;
+    enum lh_code code = LH_OK;
+    const struct catalog_column *found = catalog_dataset_column(dataset, column);
+    if (found)
+        code = keys_check_type(found->name, found->type, err);
+    if (!found) {
+        code = lh_fail(err, LH_NOT_FOUND, "The dataset '%.*s' has no column '%.*s'.",
+                       LH_ARG(dataset->name), LH_ARG(lh_str_head(column, 100)));
+        lh_error_field(err, lh_lit("row_key_column"));
+    }
+    for (size_t i = 0; i < dataset->tombstone_count && !code; i++)
+        if (!tombstone_is_of_rows(dataset->tombstones[i]) &&
+            !lh_str_equal_nocase(tombstone_column(dataset->tombstones[i]), column))
+            code = tombstone_fail_column(dataset, column, err);
+    if (!code)
+        code = look(catalog, dataset->id, arena, &keeping, err);
+    if (!code)
+        code = add_retained(&keeping, oldest, &set, err);
+    if (!code && is_elsewhere(&set, &bucket)) {
+        lh_fail(err, LH_CONFLICT,
+                "Dataset '%.*s' has files in the bucket '%.*s': rows are erased from the bucket "
+                "'primary' only.",
+                LH_ARG(dataset->name), LH_ARG(bucket));
+        code = lh_error_hint(err, "Nothing was changed. Tombstones hide rows wherever they are.");
+    }
+    lh_arena_free(arena);
+    return code;
+}
+
+/* A checkpoint stands behind the first of them, so that nothing older is needed to read; the oldest
+ * version that stays comes after it, and is read from there. */
+static enum lh_code expire_all(struct catalog *catalog, struct lh_str dataset_id,
+                               struct lh_str actor, struct lh_str reason, struct lh_arena *arena,
+                               int64_t *ret_floor, struct lh_error *err)
+{
+    struct catalog_commit_result done = {0};
+    const struct catalog_dataset *dataset = NULL;
+    struct catalog_change change = {.action = CATALOG_EXPIRE,
+                                    .dataset_id = dataset_id,
+                                    .checkpoint = true,
+                                    .actor = actor,
+                                    .reason = reason};
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
+    enum lh_code code = catalog_find_id(snapshot, dataset_id, &dataset, err);
+    int64_t version = code ? 0 : dataset->version, floor = 0;
+    catalog_snapshot_unref(snapshot);
+    for (int i = 0; i < 3 && !code; i++) {
+        change.retain_from = version;
+        code = catalog_commit(catalog, &change, arena, &done, err);
+        version = done.version;
+        floor = i ? floor : version;
+        change.checkpoint = false;
+    }
+    if (!code)
+        *ret_floor = floor;
+    return code;
+}
+
+/* Nothing older than `floor` is named by any version that is left; young ones go, too. */
+static enum lh_code remove_manifests(const struct keeping *keeping, int64_t newest, int64_t floor,
+                                     bool *ret_all, size_t *ret_moved, struct lh_error *err)
+{
+    struct file_set set = {.arena = keeping->arena};
+    struct manifest manifest;
+    enum lh_code code = read_change(keeping, newest, &manifest, err);
+    if (!code && manifest.checkpoint.version < floor)
+        return lh_fail(err, LH_IO, "No checkpoint could be written of the dataset '%.*s'.",
+                       LH_ARG(keeping->id));
+    *ret_all = code || is_drained(keeping, floor);
+    for (size_t i = 0; i < keeping->file_count && !code && *ret_all; i++)
+        if (keeping->files[i].version < floor)
+            add_file(&set, STORAGE_PRIMARY,
+                     manifest_key(keeping->id, keeping->files[i].version,
+                                  keeping->files[i].is_checkpoint, keeping->arena),
+                     0);
+    sort_set(&set);
+    return code ? code : trash_files(keeping->catalog, &set, ret_moved, err);
+}
+
+static enum lh_code remove_past(struct catalog *catalog, struct lh_str dataset_id, int64_t floor,
+                                struct catalog_erased_past *ret, struct lh_error *err)
+{
+    size_t moved = 0;
+    bool is_all = false;
+    struct keeping keeping;
+    struct lh_arena *arena = lh_arena_new(0);
+    pthread_mutex_lock(&catalog->retention.mutex);
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
+    const struct catalog_dataset *dataset = NULL;
+    enum lh_code code = catalog_find_id(snapshot, dataset_id, &dataset, err);
+    if (!code)
+        code = look(catalog, dataset_id, arena, &keeping, err);
+    if (!code)
+        ret->version_count = (int64_t)count_versions(&keeping, 0, floor);
+    if (!code)
+        code = collect_dataset(catalog, dataset, &is_all, &moved, err);
+    if (!code && is_all)
+        code = look(catalog, dataset_id, arena, &keeping, err);
+    if (!code && is_all)
+        code = remove_manifests(&keeping, dataset->version, floor, &is_all, &moved, err);
+    if (!code) {
+        ret->retained_version = dataset->retained_version;
+        ret->file_count = (int64_t)moved;
+        ret->is_all = is_all;
+    }
+    catalog_snapshot_unref(snapshot);
+    pthread_mutex_unlock(&catalog->retention.mutex);
+    lh_arena_free(arena);
+    return code;
+}
+
+enum lh_code catalog_erase_past(struct catalog *catalog, struct lh_str dataset_id,
+                                struct lh_str actor, struct lh_str reason, int64_t *floor,
+                                struct catalog_erased_past *ret, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    enum lh_code code = LH_OK;
+    *ret = (struct catalog_erased_past){0};
+    if (!*floor)
+        code = expire_all(catalog, dataset_id, actor, reason, arena, floor, err);
+    if (!code)
+        code = remove_past(catalog, dataset_id, *floor, ret, err);
+    lh_arena_free(arena);
+    return code;
 }

@@ -155,7 +155,9 @@ static enum lh_code read_values(struct call *call, struct text_place **ret, size
                                         (entry && lh_str_equal(entry->record->type, types[t])));
             is_any |= is_typed;
             if (call->is_lift && is_typed && !is_kept)
-                keys[i].outcome = CATALOG_KEY_NO_MATCH;
+                keys[i].outcome = key_list_has_hash(&call->list, keys[i].text)
+                                      ? CATALOG_KEY_ERASED
+                                      : CATALOG_KEY_NO_MATCH;
             if (!t)
                 fill_value(call, i, &keys[i]);
             else if (is_kept || (is_typed && call->ret->values[i].outcome != CATALOG_KEY_DONE))
@@ -186,7 +188,8 @@ static enum lh_code type_values(struct call *call, struct lh_error *err)
     call->text_count = 0;
     for (size_t i = 0; i < kept; i++) {
         struct catalog_key_result *value = &call->ret->values[places[i].value];
-        bool is_there = key_list_find(&call->list, places[i].text) != NULL;
+        bool is_there = key_list_find(&call->list, places[i].text) ||
+                        (!call->is_lift && key_list_has_hash(&call->list, places[i].text));
         bool is_again = i && lh_str_equal(places[i].text, places[i - 1].text);
         if (is_there != call->is_lift)
             value->outcome = call->is_lift ? CATALOG_KEY_NO_MATCH : CATALOG_KEY_ALREADY;
@@ -447,6 +450,8 @@ static struct catalog_event *events_of(struct call *call, const struct tombstone
                                        size_t *ret_count)
 {
     size_t count = record->key_count <= EVENTS_MAX ? record->key_count : 0;
+    if (call->request->is_erasure)
+        count = 0;
     struct lh_str action = call->is_lift ? lh_lit("lift") : lh_lit("tombstone");
     struct catalog_event *events = lh_arena_array(call->arena, count + 1, sizeof *events);
     events[0] = (struct catalog_event){

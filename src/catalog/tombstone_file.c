@@ -5,6 +5,7 @@
 /* Numbers are varints (seven bits a byte, low ones first), texts have their length before them. */
 
 #define MAGIC "LHTOMB1\n"
+#define MAGIC_HASHED "LHTOMB2\n" /* unknown to releases that would overlook hashes */
 #define MAGIC_BYTES (sizeof MAGIC - 1)
 
 /* --- writing */
@@ -55,9 +56,18 @@ static void put_record(struct lh_buf *buf, const struct tombstone_record *record
         put_file(buf, &record->files[i]);
 }
 
+static bool has_hashes(const struct tombstone_record *records, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < records[i].key_count; k++)
+            if (records[i].keys[k].form == TOMBSTONE_HASHED)
+                return true;
+    return false;
+}
+
 void tombstone_encode(const struct tombstone_record *records, size_t count, struct lh_buf *buf)
 {
-    lh_buf_append_str(buf, lh_lit(MAGIC));
+    lh_buf_append_str(buf, has_hashes(records, count) ? lh_lit(MAGIC_HASHED) : lh_lit(MAGIC));
     for (size_t i = 0; i < count; i++)
         put_record(buf, &records[i]);
 }
@@ -201,7 +211,8 @@ static enum lh_code get_records(struct reader *reader, struct lh_str what,
 enum lh_code tombstone_decode(struct lh_str bytes, struct lh_str what,
                               struct tombstone_content **ret, struct lh_error *err)
 {
-    if (!lh_str_starts_with(bytes, lh_lit(MAGIC)))
+    if (!lh_str_starts_with(bytes, lh_lit(MAGIC)) &&
+        !lh_str_starts_with(bytes, lh_lit(MAGIC_HASHED)))
         return lh_fail(err, LH_DAMAGED, "%.*s is no list of tombstones.", LH_ARG(what));
     struct lh_arena *arena = lh_arena_new(0);
     struct tombstone_content *content = lh_arena_alloc(arena, sizeof *content);

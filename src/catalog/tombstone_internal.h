@@ -121,6 +121,23 @@ enum lh_code keys_find(struct engine *engine, const struct key_files *files,
                        const struct lh_str *keys, size_t key_count, const struct lh_cancel *cancel,
                        void (*found)(void *context, size_t file, uint64_t row, size_t key),
                        void *context, struct lh_error *err) LH_MUST_USE;
+/* The same for keys of which only keyed hashes are known, ascending: every value of the column is
+ * hashed. */
+enum lh_code keys_find_hashed(struct engine *engine, const struct key_files *files,
+                              const uint8_t *secret, const struct lh_str *hashes, size_t hash_count,
+                              const struct lh_cancel *cancel,
+                              void (*found)(void *context, size_t file, uint64_t row, size_t key),
+                              void *context, struct lh_error *err) LH_MUST_USE;
+
+/* --- secret.c: with what the keys of erased rows are hashed */
+
+#define ERASE_SECRET_KEY "_catalog/erasure.key"
+/* The lake's; in `arena`. `create`: makes it if there is none. LH_DAMAGED: it cannot be read, or
+ * there is none and none may be made. */
+enum lh_code erase_secret(struct storage *storage, bool create, struct lh_arena *arena,
+                          const uint8_t **ret, struct lh_error *err) LH_MUST_USE;
+#define ERASE_HASH_BYTES LH_SHA256_HEX_BYTES
+void erase_hash(const uint8_t *secret, struct lh_str text, char ret[ERASE_HASH_BYTES + 1]);
 
 /* --- tombstone_keys.c: what the records of a dataset add up to */
 
@@ -134,11 +151,13 @@ struct key_list { /* tombstoned now, ascending by text */
     struct key_entry *items;
     size_t count;
     struct lh_str column, type;
+    const uint8_t *secret; /* NULL: no key is hashed */
 };
 enum lh_code tombstone_keys(struct storage *storage, const struct catalog_dataset *dataset,
                             struct lh_arena *arena, struct key_list *ret,
                             struct lh_error *err) LH_MUST_USE;
 const struct key_entry *key_list_find(const struct key_list *list, struct lh_str text);
+bool key_list_has_hash(const struct key_list *list, struct lh_str text); /* it was erased */
 /* The types in which its keys were made, each once; of `arena`. */
 struct lh_str *key_list_types(const struct key_list *list, struct lh_arena *arena,
                               size_t *ret_count);

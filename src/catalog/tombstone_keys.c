@@ -25,6 +25,28 @@ const struct key_entry *key_list_find(const struct key_list *list, struct lh_str
                        : NULL;
 }
 
+bool key_list_has_hash(const struct key_list *list, struct lh_str text)
+{
+    char hash[ERASE_HASH_BYTES + 1];
+    size_t low = 0, high = list->count;
+    if (!list->secret)
+        return false;
+    erase_hash(list->secret, text, hash);
+    while (low < high) { /* values stand before hashes */
+        size_t middle = low + (high - low) / 2;
+        const struct key_entry *entry = &list->items[middle];
+        int order =
+            entry->form == TOMBSTONE_HASHED ? lh_str_compare(lh_str_of(hash), entry->text) : 1;
+        if (!order)
+            return true;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return false;
+}
+
 static bool names_keys(const struct tombstone_record *record)
 {
     return record->kind == TOMBSTONE_KEYS || record->kind == TOMBSTONE_LIFTED;
@@ -85,8 +107,11 @@ enum lh_code tombstone_keys(struct storage *storage, const struct catalog_datase
             list.items[kept++] = list.items[i];
     }
     list.count = kept;
-    *ret = list;
-    return LH_OK;
+    if (kept && list.items[kept - 1].form == TOMBSTONE_HASHED)
+        code = erase_secret(storage, false, arena, &list.secret, err);
+    if (!code)
+        *ret = list;
+    return code;
 }
 
 struct lh_str *key_list_types(const struct key_list *list, struct lh_arena *arena,
@@ -136,16 +161,21 @@ enum lh_code key_list_rows(const struct key_list *list, struct engine *engine,
     size_t *places = lh_arena_array(arena, list->count + 1, sizeof *places);
     struct renumbering to = {found, context, places};
     enum lh_code code = LH_OK;
-    for (size_t i = 0; i < type_count && !code; i++) {
+    for (size_t i = 0; i < 2 * type_count && !code; i++) {
+        enum tombstone_form form = i % 2 ? TOMBSTONE_HASHED : TOMBSTONE_VALUE;
         struct key_files typed = *files;
         size_t count = 0;
-        typed.key_type = types[i];
+        typed.key_type = types[i / 2];
         for (size_t k = 0; k < list->count; k++)
-            if (lh_str_equal(list->items[k].record->type, types[i])) {
+            if (list->items[k].form == form &&
+                lh_str_equal(list->items[k].record->type, typed.key_type)) {
                 texts[count] = list->items[k].text;
                 places[count++] = k;
             }
-        code = keys_find(engine, &typed, texts, count, cancel, renumber, &to, err);
+        code = form == TOMBSTONE_VALUE
+                   ? keys_find(engine, &typed, texts, count, cancel, renumber, &to, err)
+                   : keys_find_hashed(engine, &typed, list->secret, texts, count, cancel, renumber,
+                                      &to, err);
     }
     return code;
 }

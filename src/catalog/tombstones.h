@@ -83,13 +83,15 @@ struct catalog_tombstone_request {
     struct lh_str idempotency_key; /* absent = none */
     struct lh_str request_hash;
     int64_t expected_version; /* 0 = any */
+    bool is_erasure;          /* no event names a key */
 };
 enum catalog_key_outcome {
     CATALOG_KEY_DONE,
     CATALOG_KEY_ALREADY,  /* it was done before: success */
     CATALOG_KEY_NO_MATCH, /* no row has it; LIFT: it is not tombstoned */
     CATALOG_KEY_NULL,
-    CATALOG_KEY_TYPE, /* it is no value of the column's type */
+    CATALOG_KEY_TYPE,   /* it is no value of the column's type */
+    CATALOG_KEY_ERASED, /* LIFT: its rows were erased, nobody can bring them back */
 };
 struct catalog_key_result {
     struct lh_str value; /* as it was given: JSON */

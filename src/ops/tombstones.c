@@ -49,7 +49,7 @@ struct failure_view {
     int code;
     struct lh_str message;
 };
-static const char *const failure_codes[] = {"no_match", "null", "wrong_type", NULL};
+static const char *const failure_codes[] = {"no_match", "null", "wrong_type", "erased", NULL};
 static const struct lh_field failure_rows[] = {
     LH_JSON(struct failure_view, row_key_value, .doc = "As it was given."),
     LH_CHOICE(struct failure_view, code, .choices = failure_codes, .required = true,
@@ -64,7 +64,8 @@ struct value_view {
     int outcome;
     int64_t rows;
 };
-static const char *const outcomes[] = {"done", "already", "no_match", "null", "wrong_type", NULL};
+static const char *const outcomes[] = {"done",       "already", "no_match", "null",
+                                       "wrong_type", "erased",  NULL};
 static const struct lh_field value_rows[] = {
     LH_JSON(struct value_view, row_key_value, .doc = "As it was given."),
     LH_CHOICE(struct value_view, outcome, .choices = outcomes, .required = true,
@@ -143,6 +144,10 @@ static struct failure_view failure_of(const struct catalog_tombstone_result *res
                                           "It is no value of the column '%.*s', which is "
                                           "%.*s.",
                                           LH_ARG(result->column), LH_ARG(result->type));
+    } else if (value->outcome == CATALOG_KEY_ERASED) {
+        failure.code = 3;
+        failure.message = lh_lit("Its rows were erased: they are gone, and nothing can be shown "
+                                 "again. Rows of it that come stay hidden.");
     } else {
         failure.message = lh_arena_printf(arena,
                                           is_lift ? "'%.*s' has no tombstone of this key."

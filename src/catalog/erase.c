@@ -1,0 +1,200 @@
+#include "catalog/erase.h"
+
+#include <stdlib.h>
+
+#include "catalog/tombstone_internal.h"
+#include "engine/engine.h"
+
+#define RACES_MAX 8
+
+struct erasing {
+    struct catalog *catalog;
+    struct engine *engine;
+    const struct catalog_dataset *dataset;
+    const json_t *values;
+    struct lh_str actor;
+    const struct lh_cancel *cancel;
+    struct lh_arena *arena;
+    const uint8_t *secret;
+    struct key_list list;
+    struct lh_str *texts; /* keys that become hashes, ascending */
+    size_t text_count;
+};
+
+static int compare_texts(const void *a, const void *b)
+{
+    return lh_str_compare(*(const struct lh_str *)a, *(const struct lh_str *)b);
+}
+
+static bool is_erased(const struct erasing *erasing, struct lh_str text)
+{
+    return erasing->text_count && bsearch(&text, erasing->texts, erasing->text_count,
+                                          sizeof *erasing->texts, compare_texts);
+}
+
+/* The keys of the list that the values name, in whichever type they were made. */
+static enum lh_code find_texts(struct erasing *erasing, struct lh_error *err)
+{
+    size_t type_count = 0, count = json_array_size(erasing->values);
+    enum lh_code code = tombstone_keys(erasing->catalog->storage, erasing->dataset, erasing->arena,
+                                       &erasing->list, err);
+    if (code)
+        return code;
+    const struct lh_str *types = key_list_types(&erasing->list, erasing->arena, &type_count);
+    erasing->texts = lh_arena_array(erasing->arena, count * type_count + 1, sizeof *erasing->texts);
+    for (size_t t = 0; t < type_count && !code; t++) {
+        struct typed_key *keys = NULL;
+        code = keys_type(erasing->engine, erasing->values, types[t], erasing->cancel,
+                         erasing->arena, &keys, err);
+        for (size_t i = 0; i < count && !code; i++)
+            if (keys[i].outcome == CATALOG_KEY_DONE && key_list_find(&erasing->list, keys[i].text))
+                erasing->texts[erasing->text_count++] = keys[i].text;
+    }
+    if (erasing->text_count)
+        qsort(erasing->texts, erasing->text_count, sizeof *erasing->texts, compare_texts);
+    return code;
+}
+
+static struct lh_str hash_of(const struct erasing *erasing, struct lh_str text)
+{
+    char hash[ERASE_HASH_BYTES + 1];
+    erase_hash(erasing->secret, text, hash);
+    return lh_arena_str(erasing->arena, lh_str_of(hash));
+}
+
+/* Wherever a record names one of the keys, its hash stands afterwards; a reason that holds one is
+ * left out. */
+static void rewrite_record(const struct erasing *erasing, const struct tombstone_record *from,
+                           int64_t version, struct tombstone_record *ret)
+{
+    struct tombstone_key *keys = lh_arena_array(erasing->arena, from->key_count + 1, sizeof *keys);
+    *ret = *from;
+    ret->keys = keys;
+    if (!ret->version)
+        ret->version = version;
+    for (size_t i = 0; i < from->key_count; i++) {
+        size_t at = 0;
+        keys[i] = from->keys[i];
+        if (keys[i].form != TOMBSTONE_VALUE || !is_erased(erasing, keys[i].text))
+            continue;
+        if (lh_str_find(ret->reason, keys[i].text, &at))
+            ret->reason = lh_lit("");
+        if (lh_str_find(ret->actor, keys[i].text, &at))
+            ret->actor = lh_lit("");
+        keys[i] = (struct tombstone_key){TOMBSTONE_HASHED, hash_of(erasing, keys[i].text)};
+    }
+}
+
+static enum lh_code rewrite_records(struct erasing *erasing, struct tombstone_record **ret,
+                                    size_t *ret_count, struct lh_str **ret_removed,
+                                    size_t *ret_removed_count, struct lh_error *err)
+{
+    const struct catalog_dataset *dataset = erasing->dataset;
+    struct tombstone_record *records = NULL;
+    struct lh_str *removed =
+        lh_arena_array(erasing->arena, dataset->tombstone_count + 1, sizeof *removed);
+    size_t count = 0, removed_count = 0;
+    enum lh_code code = LH_OK;
+    for (int pass = 0; pass < 2 && !code; pass++) {
+        if (pass)
+            records = lh_arena_array(erasing->arena, count + 1, sizeof *records);
+        count = removed_count = 0;
+        for (size_t i = 0; i < dataset->tombstone_count && !code; i++) {
+            const struct catalog_object *object = dataset->tombstones[i];
+            const struct tombstone_content *content = NULL;
+            if (tombstone_is_of_rows(object))
+                continue;
+            removed[removed_count++] = object->key;
+            code = tombstone_read(erasing->catalog->storage, object, &content, err);
+            for (size_t k = 0; !code && k < content->record_count; k++, count++)
+                if (pass)
+                    rewrite_record(erasing, &content->records[k], object->added_version,
+                                   &records[count]);
+        }
+    }
+    *ret = records;
+    *ret_count = count;
+    *ret_removed = removed;
+    *ret_removed_count = removed_count;
+    return code;
+}
+
+static enum lh_code commit_hashes(struct erasing *erasing, int64_t *ret_version,
+                                  struct lh_error *err)
+{
+    struct catalog *catalog = erasing->catalog;
+    struct tombstone_record *records = NULL;
+    struct lh_str *removed = NULL;
+    size_t record_count = 0, removed_count = 0;
+    struct catalog_object object = {0};
+    struct catalog_commit_result done = {0};
+    enum lh_code code = erase_secret(catalog->storage, true, erasing->arena, &erasing->secret, err);
+    if (!code)
+        code = rewrite_records(erasing, &records, &record_count, &removed, &removed_count, err);
+    if (!code)
+        code = tombstone_publish(catalog, erasing->dataset->id, records, record_count,
+                                 erasing->arena, &object, err);
+    const struct catalog_change change = {
+        .action = CATALOG_FOLD,
+        .dataset_id = erasing->dataset->id,
+        .tombstones = &object,
+        .tombstone_count = 1,
+        .tombstones_removed = removed,
+        .tombstone_removed_count = removed_count,
+        .tombstone_stamp = erasing->dataset->tombstone_stamp,
+        .actor = erasing->actor,
+        .reason = lh_lit("The keys of erased rows are kept as hashes only."),
+    };
+    if (!code)
+        code = catalog_commit(catalog, &change, erasing->arena, &done, err);
+    if (code && code != LH_UNKNOWN && code != LH_LOCKED && object.key.len)
+        (void)!storage_trash(catalog->storage, STORAGE_PRIMARY, &object.key, 1, NULL);
+    if (!code)
+        *ret_version = done.version;
+    return code;
+}
+
+enum lh_code catalog_erase_keys(struct catalog *catalog, struct engine *engine,
+                                struct lh_str dataset_id, const json_t *values, struct lh_str actor,
+                                const struct lh_cancel *cancel, int64_t *ret_keys,
+                                int64_t *ret_version, struct lh_error *err)
+{
+    enum lh_code code = LH_RACE;
+    for (int i = 0; i < RACES_MAX && code == LH_RACE; i++) {
+        struct erasing erasing = {.catalog = catalog,
+                                  .engine = engine,
+                                  .values = values,
+                                  .actor = actor,
+                                  .cancel = cancel,
+                                  .arena = lh_arena_new(0)};
+        struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
+        int64_t version = 0;
+        code = catalog_find_id(snapshot, dataset_id, &erasing.dataset, err);
+        if (!code)
+            version = erasing.dataset->version;
+        if (!code)
+            code = find_texts(&erasing, err);
+        if (!code && erasing.text_count)
+            code = commit_hashes(&erasing, &version, err);
+        if (!code) {
+            *ret_keys = (int64_t)erasing.text_count;
+            *ret_version = version;
+        }
+        catalog_snapshot_unref(snapshot);
+        lh_arena_free(erasing.arena);
+    }
+    return code;
+}
+
+enum lh_code catalog_pseudonym(struct catalog *catalog, struct lh_str text, struct lh_arena *arena,
+                               struct lh_str *ret, struct lh_error *err)
+{
+    const uint8_t *secret = NULL;
+    char hash[ERASE_HASH_BYTES + 1];
+    enum lh_code code = erase_secret(catalog->storage, true, arena, &secret, err);
+    if (code)
+        return code;
+    erase_hash(secret, text, hash);
+    *ret = lh_arena_printf(arena, "erased:%.16s", hash);
+    return LH_OK;
+}

@@ -1,0 +1,51 @@
+/* Erasing: what a tombstone hides goes for good, and only keyed hashes of the keys stay.
+ *
+ *   catalog_tombstone (is_erasure) ─▶ hidden from the next statement on
+ *        ─▶ (the files that hold the rows are rewritten: query/compact.h)
+ *        ─▶ catalog_erase_keys: the list of tombstones is written anew, with hashes for these keys
+ *        ─▶ catalog_erase_past: every older version expires at once, with its files, its tombstones
+ *           and its manifests
+ *
+ * Each step may be made again after a kill: it does what is left. A hashed key goes on suppressing:
+ * rows of it that come are hidden and counted as before, and nobody can lift it.
+ *
+ * Threads: any. Blocks: reads and writes files, commits.
+ */
+#ifndef LAKEHOUSE_CATALOG_ERASE_H
+#define LAKEHOUSE_CATALOG_ERASE_H
+
+#include "catalog/tombstones.h"
+
+/* Whether rows of the column can be erased from this dataset. LH_NOT_FOUND: it has no such column;
+ * LH_INVALID: it cannot be a key; LH_CONFLICT: its tombstones name another one, or a version of it
+ * that is kept has files in another bucket than primary, which is named. Reads manifests. */
+enum lh_code catalog_erase_check(struct catalog *catalog, const struct catalog_dataset *dataset,
+                                 struct lh_str column, struct lh_error *err) LH_MUST_USE;
+
+/* Of these values (a list as of a tombstone request) those that are tombstoned stay only as hashes;
+ * *ret_keys is how many that are now, *ret_version the dataset's then. LH_RACE: tombstones changed
+ * again and again. */
+enum lh_code catalog_erase_keys(struct catalog *catalog, struct engine *engine,
+                                struct lh_str dataset_id, const json_t *values, struct lh_str actor,
+                                const struct lh_cancel *cancel, int64_t *ret_keys,
+                                int64_t *ret_version, struct lh_error *err) LH_MUST_USE;
+
+struct catalog_erased_past {
+    int64_t retained_version; /* the oldest that there is now */
+    int64_t version_count;    /* that expired now */
+    int64_t file_count;       /* that went to the trash, manifests too */
+    bool is_all;              /* false: somebody still reads an older version; ask again */
+};
+/* Expires every version but the newest, if *floor is 0, and says in it from which on they stay;
+ * else goes on with what it began. The commits up to now must have been drained
+ * (catalog_set_drained). What went lies in the trash of primary, under "datasets/<id>" and
+ * "_catalog/datasets/<id>": whoever calls empties it. */
+enum lh_code catalog_erase_past(struct catalog *catalog, struct lh_str dataset_id,
+                                struct lh_str actor, struct lh_str reason, int64_t *floor,
+                                struct catalog_erased_past *ret, struct lh_error *err) LH_MUST_USE;
+
+/* A text by which it can be known again, by nobody else: "erased:<16 digits>". In `arena`. */
+enum lh_code catalog_pseudonym(struct catalog *catalog, struct lh_str text, struct lh_arena *arena,
+                               struct lh_str *ret, struct lh_error *err) LH_MUST_USE;
+
+#endif
