@@ -143,6 +143,7 @@ struct journal {
     struct journal_options options;
 
     pthread_mutex_t roll_mutex;
+    const struct record_list *anew; /* what is written in the place of all; under roll_mutex */
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;

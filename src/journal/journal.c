@@ -183,7 +183,11 @@ static enum lh_code open_log(struct opening *opening, const struct journal_file 
         lh_log(LH_LOG_WARN, "journal.torn",
                "%lld bytes at the journal's end, which were never acknowledged, were cut off.",
                (long long)content.torn_bytes);
-    if (content.has_head && !opening->knows_counts && (last > journal->rolled || is_last))
+    /* One that ends before the segments do: they were written anew, and the next log was not begun.
+     */
+    bool is_left = last < journal->rolled;
+    if (content.has_head && !opening->knows_counts && !is_left &&
+        (last > journal->rolled || is_last))
         take_head(opening, &content.head);
     if (last > journal->sequence || (is_last && last == journal->sequence)) {
         journal->sequence = last;
@@ -203,7 +207,7 @@ static enum lh_code open_log(struct opening *opening, const struct journal_file 
         if (!journal->log_since_ms)
             journal->log_since_ms = lh_clock_unix_ms();
     }
-    if (is_last && content.has_head) {
+    if (is_last && content.has_head && !is_left) {
         opening->has_log = true;
         opening->good_bytes = content.good_bytes;
         journal->log_first = file->first;

@@ -63,6 +63,7 @@ const char segment_columns[] =
 
 /* --- the function */
 
+#define ANEW ((uint64_t)INT64_MAX) /* instead of an end: the records of journal->anew */
 struct bounds {
     uint64_t after;
     uint64_t upto; /* 0 = all */
@@ -94,6 +95,12 @@ static enum lh_code start(void *context, void *bound, struct engine_scan *engine
     const struct bounds *bounds = bound;
     struct scan *scan = lh_allocate(1, sizeof *scan);
     (void)engine_scan;
+    if (bounds->upto == ANEW) {
+        for (size_t i = 0; i < journal->anew->count; i++)
+            record_list_add(&scan->records, record_ref(journal->anew->items[i]));
+        *ret_state = scan;
+        return LH_OK;
+    }
     pthread_mutex_lock(&journal->mutex);
     const struct record_list *tail = &journal->tail;
     uint64_t kept_from = tail->count ? tail->items[0]->sequence : journal->rolled + 1;
@@ -246,7 +253,8 @@ static enum lh_code copy(struct journal *journal, uint64_t first, uint64_t last,
     const struct engine_copy_options options = {.codec = lh_lit("zstd")};
     lh_buf_init(&select, 4096);
     lh_buf_printf(&select, "SELECT %s FROM " FUNCTION "(%llu, %llu) ORDER BY sequence",
-                  segment_columns, (unsigned long long)first - 1, (unsigned long long)last);
+                  segment_columns, (unsigned long long)first - 1,
+                  (unsigned long long)(journal->anew ? ANEW : last));
     enum lh_code code =
         engine_acquire(journal->options.engine, (struct lh_str){0}, NULL, &connection, err);
     if (!code)
