@@ -36,6 +36,7 @@ struct report_view {
     int64_t idempotency_keys;
     int64_t journal_records;
     int64_t buckets;
+    int64_t erasures;
     struct lh_list findings;
 };
 static const struct lh_field report_rows[] = {
@@ -53,6 +54,7 @@ static const struct lh_field report_rows[] = {
     LH_INT(struct report_view, saved_queries, .doc = "Looked at."),
     LH_INT(struct report_view, epochs, .doc = "Looked at."),
     LH_INT(struct report_view, buckets, .doc = "Besides primary; those of stores are not asked."),
+    LH_INT(struct report_view, erasures, .doc = "Receipts, and erasures that have not ended."),
     LH_INT(struct report_view, idempotency_keys, .doc = "Whose kept answers were looked at."),
     LH_INT(struct report_view, journal_records, .doc = "Whose chain was followed."),
     LH_LIST(struct report_view, findings, .fields = &finding_fields, .doc = "Errors first."),
@@ -83,6 +85,7 @@ static void show(const struct lake_report *report, struct finding_view *findings
         .idempotency_keys = report->repeats,
         .journal_records = report->journal_records,
         .buckets = report->buckets,
+        .erasures = report->erasures,
         .findings = {findings, report->finding_count},
     };
 }

@@ -84,6 +84,10 @@ bool scribe_is_behind(struct scribe *scribe);
 void scribe_stop(struct scribe *scribe);
 void scribe_free(struct scribe *scribe); /* after scribe_stop; NULL is fine */
 
+/* One erasure at a time, and each once: false while another goes on. */
+bool lake_take_erasing(struct lake *lake);
+void lake_give_erasing(struct lake *lake);
+
 /* Asks about every change that was announced and not settled. */
 enum lh_code changes_recover(struct lake *lake, struct lh_error *err) LH_MUST_USE;
 /* The kinds of jobs of search/, with their events; the context of all is the lake. */

@@ -14,6 +14,7 @@
 #include "ingest/ingest.h"
 #include "jobs/jobs.h"
 #include "journal/journal.h"
+#include "lake/erasing.h"
 #include "lake/internal.h"
 #include "query/compact.h"
 #include "query/query.h"
@@ -52,7 +53,8 @@ struct lake {
     _Atomic(struct scribe *) scribe;
     struct failures *failures;
     struct repeats *repeats;
-    struct job_kind kinds[4];
+    atomic_flag is_erasing; /* one erasure at a time */
+    struct job_kind kinds[5];
     int64_t opened_ms;
     int64_t opened_us;
     int64_t recovery_ms;
@@ -222,6 +224,7 @@ static enum lh_code open_work(struct lake *lake, struct lh_error *err)
          lake->compactor},
         {SEARCH_INDEX_JOB_KIND, changes_index_job, lake, changes_find_index, lake},
         {SEARCH_REFRESH_JOB_KIND, changes_refresh_job, lake, changes_find_refresh, lake},
+        {LAKE_ERASE_JOB_KIND, lake_erase_job, lake, NULL, NULL},
     };
     memcpy(lake->kinds, kinds, sizeof(kinds));
     return jobs_start(lake->jobs, lake->kinds, sizeof(lake->kinds) / sizeof(lake->kinds[0]), err);
@@ -331,7 +334,11 @@ static enum lh_code open_parts(struct lake *lake, struct lh_error *err)
         code = admin_key_ensure(lake, settings_root(lake->settings), err);
     if (!code)
         code = start_keeper(lake, err);
-    return code ? code : start_followers(lake, err);
+    if (!code)
+        code = start_followers(lake, err);
+    if (!code)
+        lake_erase_recover(lake);
+    return code;
 }
 
 enum lh_code lake_open(const struct settings *settings, struct lake **ret, struct lh_error *err)
@@ -340,6 +347,7 @@ enum lh_code lake_open(const struct settings *settings, struct lake **ret, struc
     if (!lake)
         return lh_fail(err, LH_BUSY, "There is no memory to open the lake.");
     lake->settings = settings;
+    atomic_flag_clear(&lake->is_erasing);
     lake->arena = lh_arena_new(0);
     pthread_mutex_init(&lake->meter_lock, NULL);
     lake->opened_us = lh_clock_monotonic_us();
@@ -406,6 +414,16 @@ void lake_close(struct lake *lake)
 }
 
 /* --- what it is made of */
+
+bool lake_take_erasing(struct lake *lake)
+{
+    return !atomic_flag_test_and_set(&lake->is_erasing);
+}
+
+void lake_give_erasing(struct lake *lake)
+{
+    atomic_flag_clear(&lake->is_erasing);
+}
 
 const struct settings *lake_settings(const struct lake *lake)
 {

@@ -5,6 +5,7 @@
 #include "engine/engine.h"
 #include "jobs/verify.h"
 #include "journal/verify.h"
+#include "lake/erasing.h"
 #include "lake/internal.h"
 #include "lake/lake.h"
 #include "query/saved.h"
@@ -57,6 +58,7 @@ struct reports {
     int64_t saved;
     int64_t epochs;
     int64_t repeats;
+    int64_t erasures;
     int64_t journal;
     int64_t buckets;
 };
@@ -112,6 +114,8 @@ static enum lh_code look(struct looker *looker, const struct lake_verify_options
         code = query_saved_verify(looker->storage, &ret->others, &ret->saved, err);
     if (!code)
         code = repeats_verify(looker->storage, &ret->others, &ret->repeats, err);
+    if (!code)
+        code = lake_erase_verify(looker->storage, &ret->others, &ret->erasures, err);
     return code;
 }
 
@@ -164,6 +168,7 @@ static void sum_up(const struct reports *reports, struct lh_arena *arena, struct
         .saved = reports->saved,
         .epochs = reports->epochs,
         .repeats = reports->repeats,
+        .erasures = reports->erasures,
         .journal_records = reports->journal,
         .buckets = reports->buckets,
     };

@@ -26,6 +26,7 @@ struct lake_report {
     int64_t journal_records;
     int64_t repeats; /* answers that are kept for requests with an Idempotency-Key */
     int64_t buckets; /* besides primary */
+    int64_t erasures;
 };
 
 struct lake_verify_options {

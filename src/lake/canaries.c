@@ -1,0 +1,242 @@
+#include "lake/canaries.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "base/secret.h"
+
+#define FILTER_BITS 20
+#define SLOTS_PER_ITEM 2
+
+struct canary {
+    char *data;
+    size_t len;
+    size_t index; /* of the text that this is a form of */
+};
+struct text {
+    char *data;
+    size_t len;
+    bool is_key, is_dropped;
+};
+struct canaries {
+    struct text *texts;
+    size_t text_count, text_capacity;
+    struct canary *forms; /* what is searched for: sealed, sorted by the hash of the beginning */
+    size_t form_count, form_capacity;
+    uint8_t *filter;
+    uint32_t *slots; /* open addressing by text while adding: index + 1 */
+    size_t slot_count;
+};
+
+static uint64_t start_of(const char *bytes)
+{
+    uint64_t start = 0;
+    memcpy(&start, bytes, CANARY_BYTES_MIN);
+    return start * 0x9E3779B97F4A7C15u;
+}
+
+struct canaries *canaries_new(void)
+{
+    struct canaries *canaries = lh_allocate(1, sizeof *canaries);
+    canaries->filter = lh_allocate((size_t)1 << (FILTER_BITS - 3), 1);
+    return canaries;
+}
+
+void canaries_free(struct canaries *canaries)
+{
+    if (!canaries)
+        return;
+    for (size_t i = 0; i < canaries->text_count; i++) {
+        lh_wipe(canaries->texts[i].data, canaries->texts[i].len);
+        free(canaries->texts[i].data);
+    }
+    for (size_t i = 0; i < canaries->form_count; i++) {
+        lh_wipe(canaries->forms[i].data, canaries->forms[i].len);
+        free(canaries->forms[i].data);
+    }
+    free(canaries->texts);
+    free(canaries->forms);
+    free(canaries->filter);
+    free(canaries->slots);
+    free(canaries);
+}
+
+static char *copy_of(struct lh_str text)
+{
+    char *copy = lh_allocate(text.len + 1, 1);
+    memcpy(copy, text.data, text.len);
+    return copy;
+}
+
+static void add_form(struct canaries *canaries, struct lh_str text, size_t index)
+{
+    if (canaries->form_count == canaries->form_capacity) {
+        size_t capacity = canaries->form_capacity ? canaries->form_capacity * 2 : 64;
+        struct canary *grown = lh_allocate(capacity, sizeof *grown);
+        if (canaries->form_count)
+            memcpy(grown, canaries->forms, canaries->form_count * sizeof *grown);
+        free(canaries->forms);
+        canaries->forms = grown;
+        canaries->form_capacity = capacity;
+    }
+    canaries->forms[canaries->form_count++] = (struct canary){copy_of(text), text.len, index};
+}
+
+static void grow_slots(struct canaries *canaries)
+{
+    size_t count = canaries->slot_count ? canaries->slot_count * 2 : 256;
+    uint32_t *slots = lh_allocate(count, sizeof *slots);
+    for (size_t i = 0; i < canaries->text_count; i++) {
+        struct lh_str text = {canaries->texts[i].data, canaries->texts[i].len};
+        size_t at = (size_t)lh_str_hash(text) & (count - 1);
+        while (slots[at])
+            at = (at + 1) & (count - 1);
+        slots[at] = (uint32_t)i + 1;
+    }
+    free(canaries->slots);
+    canaries->slots = slots;
+    canaries->slot_count = count;
+}
+
+/* Takes a place for the text; false: it is there. */
+static bool take_slot(struct canaries *canaries, struct lh_str text)
+{
+    if (canaries->text_count * SLOTS_PER_ITEM >= canaries->slot_count)
+        grow_slots(canaries);
+    size_t at = (size_t)lh_str_hash(text) & (canaries->slot_count - 1);
+    while (canaries->slots[at]) {
+        const struct text *there = &canaries->texts[canaries->slots[at] - 1];
+        if (lh_str_equal((struct lh_str){there->data, there->len}, text))
+            return false;
+        at = (at + 1) & (canaries->slot_count - 1);
+    }
+    canaries->slots[at] = (uint32_t)canaries->text_count + 1;
+    return true;
+}
+
+bool canaries_add(struct canaries *canaries, struct lh_str text, bool is_key)
+{
+    struct lh_buf buf;
+    text = lh_str_head(text, CANARY_BYTES_MAX);
+    if (text.len < CANARY_BYTES_MIN)
+        return false;
+    if (!take_slot(canaries, text))
+        return true;
+    if (canaries->text_count == canaries->text_capacity) {
+        size_t capacity = canaries->text_capacity ? canaries->text_capacity * 2 : 64;
+        struct text *grown = lh_allocate(capacity, sizeof *grown);
+        if (canaries->text_count)
+            memcpy(grown, canaries->texts, canaries->text_count * sizeof *grown);
+        free(canaries->texts);
+        canaries->texts = grown;
+        canaries->text_capacity = capacity;
+    }
+    size_t index = canaries->text_count++;
+    canaries->texts[index] = (struct text){copy_of(text), text.len, is_key, false};
+    add_form(canaries, text, index);
+    lh_buf_init(&buf, 8 * CANARY_BYTES_MAX);
+    lh_json_append_quoted(&buf, text);
+    if (buf.len > text.len + 2) /* it has something to be escaped */
+        add_form(canaries, (struct lh_str){buf.data + 1, buf.len - 2}, index);
+    lh_wipe(buf.data, buf.len);
+    lh_buf_release(&buf);
+    return true;
+}
+
+static int compare_forms(const void *a, const void *b)
+{
+    const struct canary *x = a, *y = b;
+    uint64_t i = start_of(x->data), k = start_of(y->data);
+    return i < k ? -1 : i > k;
+}
+
+void canaries_seal(struct canaries *canaries)
+{
+    if (canaries->form_count)
+        qsort(canaries->forms, canaries->form_count, sizeof *canaries->forms, compare_forms);
+    for (size_t i = 0; i < canaries->form_count; i++) {
+        uint64_t bit = start_of(canaries->forms[i].data) >> (64 - FILTER_BITS);
+        canaries->filter[bit / 8] |= (uint8_t)(1u << (bit % 8));
+    }
+}
+
+size_t canaries_count(const struct canaries *canaries)
+{
+    return canaries->text_count;
+}
+
+struct lh_str canaries_text(const struct canaries *canaries, size_t index)
+{
+    return (struct lh_str){canaries->texts[index].data, canaries->texts[index].len};
+}
+
+bool canaries_is_key(const struct canaries *canaries, size_t index)
+{
+    return canaries->texts[index].is_key;
+}
+
+void canaries_drop(struct canaries *canaries, size_t index)
+{
+    canaries->texts[index].is_dropped = true;
+}
+
+bool canaries_is_dropped(const struct canaries *canaries, size_t index)
+{
+    return canaries->texts[index].is_dropped;
+}
+
+size_t canaries_overlap(const struct canaries *canaries)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < canaries->form_count; i++)
+        longest = canaries->forms[i].len > longest ? canaries->forms[i].len : longest;
+    return longest + 1; /* and what stands behind it, or before */
+}
+
+static bool is_part_of_word(unsigned char byte)
+{
+    return isalnum(byte) || byte == '_' || byte == '-' || byte >= 0x80;
+}
+
+static bool is_word(struct lh_str bytes, size_t at, size_t len)
+{
+    bool joins_before = at > 0 && is_part_of_word((unsigned char)bytes.data[at - 1]);
+    bool joins_after = at + len < bytes.len && is_part_of_word((unsigned char)bytes.data[at + len]);
+    return !joins_before && !joins_after;
+}
+
+static size_t first_of(const struct canaries *canaries, uint64_t start)
+{
+    size_t low = 0, high = canaries->form_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (start_of(canaries->forms[middle].data) < start)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+void canaries_search(const struct canaries *canaries, struct lh_str bytes, size_t from, size_t upto,
+                     void (*found)(void *context, size_t index, size_t at, size_t len),
+                     void *context)
+{
+    for (size_t at = from; at < upto && at + CANARY_BYTES_MIN <= bytes.len; at++) {
+        uint64_t start = start_of(bytes.data + at);
+        uint64_t bit = start >> (64 - FILTER_BITS);
+        if (!(canaries->filter[bit / 8] & (1u << (bit % 8))))
+            continue;
+        for (size_t i = first_of(canaries, start);
+             i < canaries->form_count && start_of(canaries->forms[i].data) == start; i++) {
+            const struct canary *form = &canaries->forms[i];
+            const struct text *text = &canaries->texts[form->index];
+            if (text->is_dropped || form->len > bytes.len - at ||
+                memcmp(bytes.data + at, form->data, form->len) != 0)
+                continue;
+            if (!text->is_key || is_word(bytes, at, form->len))
+                found(context, form->index, at, form->len);
+        }
+    }
+}

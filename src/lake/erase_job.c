@@ -1,0 +1,741 @@
+/* The steps of an erasure, one after the other; each looks what is left to do, so that one that was
+ * cut off begins again from the first. Only the plan is made once: after the files were rewritten,
+ * nobody knows any more what the rows held. */
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "catalog/erase.h"
+#include "jobs/jobs.h"
+#include "journal/journal.h"
+#include "lake/erasing_internal.h"
+#include "lake/internal.h"
+#include "lake/lake.h"
+#include "query/compact.h"
+#include "storage/scrub.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#define TEXTS_MAX ((size_t)200000)
+#define TEXT_BYTES_MAX ((size_t)256)
+#define TEXT_BYTES_MIN ((size_t)12)  /* of a row's text, to be known by it */
+#define NUMBER_BYTES_MIN ((size_t)9) /* of a key of digits, to be searched for in bytes */
+#define WAIT_NS 100000000
+#define WAITS_MAX 600
+#define SCANS_MAX 2 /* what is found once is looked for again */
+#define ANSWER_BYTES_MAX ((size_t)64 << 20)
+
+struct erase_run {
+    struct lake *lake;
+    struct job *job;
+    const struct lh_cancel *cancel;
+    struct lh_arena *arena;
+    struct lh_str id;
+    struct erase_request request;
+    struct erase_plan plan;
+    struct lake_erased_dataset *datasets; /* of the plan, filled further */
+    size_t dataset_count;
+    struct canaries *canaries;
+    struct lake_erasure receipt;
+    struct lake_erased_journal journal;
+    struct lh_str journal_problem; /* why it stayed as it is */
+    struct erase_scanning scanning;
+};
+
+static void show(struct erase_run *run, const char *phase)
+{
+    const struct job_progress progress = {.phase = lh_str_of(phase)};
+    job_set_progress(run->job, &progress);
+}
+
+/* --- hiding, and what the rows held */
+
+static enum lh_code hide(struct erase_run *run, const struct catalog_dataset *dataset,
+                         struct lake_erased_dataset *ret, struct lh_error *err)
+{
+    struct catalog_tombstone_result result;
+    struct lh_error found = LH_ERROR_NONE;
+    const struct catalog_tombstone_request request = {
+        .name = dataset->name,
+        .column = run->request.row_key_column,
+        .values = run->request.row_key_values.value,
+        .actor = run->request.actor,
+        .committer = run->request.committer,
+        .reason = run->request.reason,
+        .is_erasure = true,
+    };
+    enum lh_code code = catalog_tombstone(lake_catalog(run->lake), lake_engine(run->lake), &request,
+                                          run->cancel, run->arena, &result, &found);
+    if (code == LH_INVALID) /* none is a value of its column's type: it has no such rows */
+        return LH_OK;
+    if (code && err)
+        *err = found;
+    if (!code)
+        ret->rows = result.rows;
+    return code;
+}
+
+struct gathering {
+    struct canaries *set; /* to have each once */
+    struct lh_arena *arena;
+    struct lh_str *texts;
+    size_t count;
+    int64_t short_count, left_out;
+};
+
+static void gather(void *context, struct lh_str text)
+{
+    struct gathering *gathering = context;
+    size_t before = canaries_count(gathering->set);
+    text = lh_str_head(text, TEXT_BYTES_MAX);
+    if (text.len < TEXT_BYTES_MIN || !lh_str_is_utf8(text, NULL)) {
+        gathering->short_count++;
+        return;
+    }
+    if (before == TEXTS_MAX) {
+        gathering->left_out++;
+        return;
+    }
+    (void)canaries_add(gathering->set, text, false);
+    if (canaries_count(gathering->set) > before)
+        gathering->texts[gathering->count++] = lh_arena_str(gathering->arena, text);
+}
+
+static struct lh_list objects_of(const struct catalog_dataset *dataset, struct lh_arena *arena)
+{
+    char hex[LH_SHA256_HEX_BYTES + 1];
+    struct lake_erase_object *items =
+        lh_arena_array(arena, dataset->object_count + 1, sizeof *items);
+    for (size_t i = 0; i < dataset->object_count; i++) {
+        lh_hex(dataset->objects[i]->sha256, LH_SHA256_BYTES, hex);
+        items[i] = (struct lake_erase_object){lh_arena_str(arena, dataset->objects[i]->key),
+                                              lh_arena_str(arena, lh_str_of(hex))};
+    }
+    return (struct lh_list){items, dataset->object_count};
+}
+
+static struct erase_rows rows_of(const struct erase_run *run, const struct catalog_dataset *dataset)
+{
+    const struct catalog_column *column =
+        catalog_dataset_column(dataset, run->request.row_key_column);
+    return (struct erase_rows){.storage = lake_storage(run->lake),
+                               .engine = lake_engine(run->lake),
+                               .column = column ? column->stored_name : (struct lh_str){0},
+                               .type = column ? column->type : (struct lh_str){0},
+                               .values = run->request.row_key_values.value,
+                               .cancel = run->cancel};
+}
+
+static enum lh_code plan_dataset(struct erase_run *run, struct lh_str id,
+                                 struct gathering *gathering, struct lake_erased_dataset *ret,
+                                 struct lh_error *err)
+{
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(run->lake));
+    const struct catalog_dataset *dataset = NULL;
+    enum lh_code code = catalog_find_id(snapshot, id, &dataset, err);
+    *ret = (struct lake_erased_dataset){.dataset = id, .dataset_id = id};
+    if (code == LH_NOT_FOUND) { /* dropped meanwhile */
+        catalog_snapshot_unref(snapshot);
+        return LH_OK;
+    }
+    if (!code) {
+        *ret = (struct lake_erased_dataset){.dataset = lh_arena_str(run->arena, dataset->name),
+                                            .dataset_id = lh_arena_str(run->arena, dataset->id),
+                                            .version_before = dataset->version,
+                                            .objects_removed = objects_of(dataset, run->arena)};
+        code = hide(run, dataset, ret, err);
+    }
+    if (!code) {
+        const struct erase_rows rows = rows_of(run, dataset);
+        code = erase_rows_texts(&rows, id, gather, gathering, err);
+    }
+    catalog_snapshot_unref(snapshot);
+    return code;
+}
+
+static struct lh_str_list key_texts(const struct erase_run *run)
+{
+    size_t at = 0, count = 0;
+    const json_t *value = NULL;
+    const json_t *values = run->request.row_key_values.value;
+    struct lh_str *texts = lh_arena_array(run->arena, json_array_size(values) + 1, sizeof *texts);
+    json_array_foreach(values, at, value)
+    {
+        if (json_is_string(value)) {
+            texts[count++] = lh_json_text(value);
+        } else if (!json_is_null(value)) {
+            char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+            texts[count++] = lh_arena_str(run->arena, lh_str_of(text));
+            free(text);
+        }
+    }
+    return (struct lh_str_list){texts, count};
+}
+
+/* Hides the rows first: what is written down of them then cannot come back. */
+static enum lh_code make_plan(struct erase_run *run, struct lh_error *err)
+{
+    struct gathering gathering = {.set = canaries_new(), .arena = run->arena};
+    size_t count = run->request.dataset_ids.count;
+    struct lake_erased_dataset *datasets = lh_arena_array(run->arena, count + 1, sizeof *datasets);
+    enum lh_code code = LH_OK;
+    gathering.texts = lh_arena_array(run->arena, TEXTS_MAX, sizeof *gathering.texts);
+    show(run, "hiding");
+    for (size_t i = 0; i < count && !code; i++)
+        code = plan_dataset(run, run->request.dataset_ids.items[i], &gathering, &datasets[i], err);
+    run->plan = (struct erase_plan){.datasets = {datasets, count},
+                                    .keys = key_texts(run),
+                                    .texts = {gathering.texts, gathering.count},
+                                    .texts_short = gathering.short_count,
+                                    .texts_left_out = gathering.left_out};
+    if (!code)
+        code = erase_write(lake_storage(run->lake), run->id, "plan", &erase_plan_fields, &run->plan,
+                           err);
+    canaries_free(gathering.set);
+    return code;
+}
+
+/* A short number stands anywhere. */
+static bool is_distinctive(struct lh_str key)
+{
+    for (size_t i = 0; i < key.len; i++)
+        if (!strchr("0123456789.+-", key.data[i]))
+            return true;
+    return key.len >= NUMBER_BYTES_MIN;
+}
+
+static void take_plan(struct erase_run *run)
+{
+    const struct lake_erased_dataset *datasets = run->plan.datasets.items;
+    run->dataset_count = run->plan.datasets.count;
+    run->datasets = lh_arena_array(run->arena, run->dataset_count + 1, sizeof *run->datasets);
+    for (size_t i = 0; i < run->dataset_count; i++)
+        run->datasets[i] = datasets[i];
+    run->canaries = canaries_new();
+    for (size_t i = 0; i < run->plan.keys.count; i++)
+        run->plan.texts_short += !is_distinctive(run->plan.keys.items[i]) ||
+                                 !canaries_add(run->canaries, run->plan.keys.items[i], true);
+    for (size_t i = 0; i < run->plan.texts.count; i++)
+        (void)canaries_add(run->canaries, run->plan.texts.items[i], false);
+    canaries_seal(run->canaries);
+}
+
+static enum lh_code find_plan(struct erase_run *run, struct lh_error *err)
+{
+    struct lh_error found = LH_ERROR_NONE;
+    enum lh_code code = erase_read(lake_storage(run->lake), run->id, "plan", &erase_plan_fields,
+                                   run->arena, &run->plan, &found);
+    if (code == LH_NOT_FOUND) {
+        code = make_plan(run, err);
+        if (!code)
+            job_checkpoint(run->job);
+    } else if (code && err) {
+        *err = found;
+    }
+    if (!code)
+        take_plan(run);
+    return code;
+}
+
+/* --- the data */
+
+/* The name that it has now. False: it was dropped meanwhile. */
+static bool is_there(struct erase_run *run, struct lake_erased_dataset *dataset)
+{
+    const struct catalog_dataset *now = NULL;
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(run->lake));
+    bool is_found = dataset->dataset_id.len &&
+                    catalog_find_id(snapshot, dataset->dataset_id, &now, NULL) != LH_NOT_FOUND;
+    if (now && !lh_str_equal(now->name, dataset->dataset))
+        dataset->dataset = lh_arena_str(run->arena, now->name);
+    catalog_snapshot_unref(snapshot);
+    return is_found;
+}
+
+static enum lh_code rewrite(struct erase_run *run, struct lake_erased_dataset *dataset,
+                            struct lh_error *err)
+{
+    const struct query_compact_request request = {
+        .dataset = dataset->dataset,
+        .actor = run->request.committer,
+        .reason = lh_lit("Erased rows are left out."),
+    };
+    struct query_compact_result result;
+    int64_t keys = 0, version = 0;
+    show(run, "rewriting");
+    enum lh_code code =
+        query_compact(lake_compactor(run->lake), &request, run->cancel, run->arena, &result, err);
+    show(run, "hashing keys");
+    if (!code)
+        code = catalog_erase_keys(lake_catalog(run->lake), lake_engine(run->lake),
+                                  dataset->dataset_id, run->request.row_key_values.value,
+                                  run->request.committer, run->cancel, &keys, &version, err);
+    dataset->keys = code ? 0 : keys;
+    return code;
+}
+
+static struct lh_str index_args(struct erase_run *run, const struct search_index_info *index,
+                                struct lh_str dataset)
+{
+    const struct search_build_request request = {
+        .index_name = index->name,
+        .dataset = dataset,
+        .chunk_size = index->chunk_size,
+        .overlap = index->overlap,
+        .from_scratch = true,
+    };
+    struct lh_buf buf;
+    struct lh_json json;
+    lh_buf_init(&buf, JOBS_ARGS_BYTES_MAX);
+    lh_json_init(&json, &buf);
+    lh_fields_write(&search_build_request_fields, &request, &json);
+    struct lh_str text = lh_arena_str(run->arena, lh_buf_str(&buf));
+    lh_buf_release(&buf);
+    return text;
+}
+
+/* What went to the trash of a dataset, or of an index, and of its manifests. */
+static enum lh_code remove_trash(struct erase_run *run, const char *kind, struct lh_str id,
+                                 struct lh_error *err)
+{
+    const struct lh_str keys[] = {
+        lh_arena_printf(run->arena, "%s/%.*s", kind, LH_ARG(id)),
+        lh_arena_printf(run->arena, "_catalog/%s/%.*s", kind, LH_ARG(id))};
+    return storage_trash_remove(lake_storage(run->lake), keys, 2, err);
+}
+
+/* From nothing: its parts are a log in which the rows stand. While it is refreshed by somebody else
+ * it is waited for. */
+static enum lh_code rebuild_one(struct erase_run *run, struct lh_str name, struct lh_str dataset,
+                                struct search_index_info *ret, struct lh_error *err)
+{
+    struct lh_error found = LH_ERROR_NONE;
+    struct lh_str result;
+    size_t moved = 0;
+    enum lh_code code = LH_CONFLICT;
+    for (int i = 0; i < WAITS_MAX && code == LH_CONFLICT; i++) {
+        found = (struct lh_error)LH_ERROR_NONE;
+        code = search_get(lake_search(run->lake), name, run->arena, ret, &found);
+        if (code == LH_NOT_FOUND) /* removed meanwhile */
+            break;
+        const struct job_spec spec = {.kind = lh_lit(SEARCH_REFRESH_JOB_KIND),
+                                      .dataset = dataset,
+                                      .actor = run->request.committer,
+                                      .args = index_args(run, ret, dataset)};
+        if (!code)
+            code = jobs_run(lake_jobs(run->lake), &spec, run->cancel, run->arena, NULL, &result,
+                            &found);
+        if (code == LH_CONFLICT && lh_cancel_check(run->cancel))
+            code = lh_cancel_fail(run->cancel, "The erasure", &found);
+        if (code == LH_CONFLICT)
+            (void)nanosleep(&(struct timespec){0, WAIT_NS}, NULL);
+    }
+    if (!code)
+        code = search_get(lake_search(run->lake), name, run->arena, ret, &found);
+    if (!code)
+        code = search_sweep(lake_search(run->lake), &moved, &found);
+    if (!code)
+        code = remove_trash(run, "indexes", ret->id, &found);
+    if (code && err)
+        *err = found;
+    return code;
+}
+
+static enum lh_code rebuild(struct erase_run *run, struct lake_erased_dataset *dataset,
+                            struct lake_erased_index *ret, size_t *count, size_t most,
+                            struct lh_error *err)
+{
+    struct lh_str_list names = {0};
+    enum lh_code code = LH_OK;
+    show(run, "rebuilding indexes");
+    search_dependents(lake_search(run->lake), dataset->dataset_id, run->arena, &names);
+    for (size_t i = 0; i < names.count && !code; i++) {
+        struct search_index_info info;
+        code = rebuild_one(run, names.items[i], dataset->dataset, &info, err);
+        if (!code && *count < most)
+            ret[(*count)++] =
+                (struct lake_erased_index){names.items[i], dataset->dataset, info.version};
+        code = code == LH_NOT_FOUND ? LH_OK : code;
+    }
+    return code;
+}
+
+/* Who still reads an old version keeps its files: they are waited for. */
+static enum lh_code expire(struct erase_run *run, struct lake_erased_dataset *dataset,
+                           struct lh_error *err)
+{
+    struct catalog_erased_past past = {0};
+    int64_t floor = 0;
+    enum lh_code code = LH_OK;
+    show(run, "expiring versions");
+    for (int i = 0; i < WAITS_MAX && !code && !past.is_all; i++) {
+        code = lake_sync_journal(run->lake, err);
+        if (!code)
+            code = catalog_erase_past(
+                lake_catalog(run->lake), dataset->dataset_id, run->request.committer,
+                lh_lit("Rows were erased from all versions."), &floor, &past, err);
+        if (!code && dataset->versions_expired < past.version_count)
+            dataset->versions_expired = past.version_count;
+        dataset->files_removed += code ? 0 : past.file_count;
+        if (!code && !past.is_all)
+            code = lh_cancel_fail(run->cancel, "The erasure", err);
+        if (!code && !past.is_all)
+            (void)nanosleep(&(struct timespec){0, WAIT_NS}, NULL);
+    }
+    if (!code && !past.is_all)
+        code = lh_fail(err, LH_BUSY, "Older versions of '%.*s' are still being read.",
+                       LH_ARG(dataset->dataset));
+    return code ? code : remove_trash(run, "datasets", dataset->dataset_id, err);
+}
+
+/* --- the journal */
+
+/* One that is damaged, or too long, stays as it is: the receipt says so, and the scan what stands
+ * in it. */
+static enum lh_code rewrite_journal(struct erase_run *run, struct lh_error *err)
+{
+    const struct erase_journal of = {
+        .catalog = lake_catalog(run->lake),
+        .journal = lake_journal(run->lake),
+        .canaries = run->canaries,
+        .keys = run->plan.keys,
+        .datasets = run->datasets,
+        .dataset_count = run->dataset_count,
+        .actor = run->request.committer,
+        .cancel = run->cancel,
+    };
+    const struct lh_str folder = lh_lit(JOURNAL_FOLDER);
+    struct lh_error found = LH_ERROR_NONE;
+    show(run, "rewriting the journal");
+    enum lh_code code = lake_sync_journal(run->lake, err);
+    if (code)
+        return code;
+    for (int i = 0; i < WAITS_MAX; i++) {
+        found = (struct lh_error)LH_ERROR_NONE;
+        code = erase_journal(&of, run->arena, &run->journal, &found);
+        if (code != LH_BUSY || lh_cancel_check(run->cancel))
+            break;
+        (void)nanosleep(&(struct timespec){0, WAIT_NS}, NULL);
+    }
+    if (code == LH_DAMAGED || code == LH_TOO_LARGE) {
+        run->journal_problem = lh_arena_printf(run->arena, "The journal: %s", found.message);
+        return LH_OK;
+    }
+    if (code) {
+        if (err)
+            *err = found;
+        return code;
+    }
+    run->receipt.journal = &run->journal;
+    return storage_trash_remove(lake_storage(run->lake), &folder, 1, err);
+}
+
+/* --- kept answers */
+
+struct answers {
+    struct erase_run *run;
+    size_t hits;
+};
+
+static void note_hit(void *context, size_t index, size_t at, size_t len)
+{
+    (void)index;
+    (void)at;
+    (void)len;
+    ((struct answers *)context)->hits++;
+}
+
+static enum lh_code look_at_answer(void *context, const struct storage_entry *entry,
+                                   struct lh_error *err)
+{
+    struct answers *answers = context;
+    struct erase_run *run = answers->run;
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_error found = LH_ERROR_NONE;
+    struct lh_str text;
+    answers->hits = 0;
+    enum lh_code code = entry->is_special
+                            ? LH_NOT_FOUND
+                            : storage_get(lake_storage(run->lake), STORAGE_PRIMARY, entry->key,
+                                          ANSWER_BYTES_MAX, arena, &text, &found);
+    if (!code)
+        canaries_search(run->canaries, text, 0, text.len, note_hit, answers);
+    if (code == LH_NOT_FOUND)
+        code = LH_OK;
+    else if (code && err)
+        *err = found;
+    if (!code && answers->hits) {
+        code = storage_trash(lake_storage(run->lake), STORAGE_PRIMARY, &entry->key, 1, err);
+        run->receipt.answers_removed += !code;
+    }
+    lh_arena_free(arena);
+    return code;
+}
+
+static enum lh_code remove_answers(struct erase_run *run, struct lh_error *err)
+{
+    struct answers answers = {.run = run};
+    const struct lh_str folder = lh_lit("_idempotency");
+    show(run, "removing kept answers");
+    enum lh_code code = storage_walk(lake_storage(run->lake), STORAGE_PRIMARY, folder,
+                                     look_at_answer, &answers, err);
+    return code ? code : storage_trash_remove(lake_storage(run->lake), &folder, 1, err);
+}
+
+/* What a killed writer left of these datasets, and of their indexes, in no list; and what others
+ * moved to the trash meanwhile. */
+static enum lh_code remove_leftovers(struct erase_run *run, struct lh_error *err)
+{
+    size_t moved = 0;
+    enum lh_code code = catalog_sweep(lake_catalog(run->lake), &moved, err);
+    if (!code)
+        code = search_sweep(lake_search(run->lake), &moved, err);
+    for (size_t i = 0; i < run->dataset_count && !code; i++) {
+        struct lh_str_list names = {0};
+        if (run->datasets[i].dataset_id.len)
+            code = remove_trash(run, "datasets", run->datasets[i].dataset_id, err);
+        search_dependents(lake_search(run->lake), run->datasets[i].dataset_id, run->arena, &names);
+        for (size_t k = 0; k < names.count && !code; k++) {
+            struct search_index_info info;
+            if (!search_get(lake_search(run->lake), names.items[k], run->arena, &info, NULL))
+                code = remove_trash(run, "indexes", info.id, err);
+        }
+    }
+    return code;
+}
+
+/* --- the scan */
+
+static void note_rows(struct erase_run *run, struct lh_str key, int64_t rows)
+{
+    erase_scan_find(
+        &run->scanning, key,
+        lh_arena_printf(run->arena, "%lld rows of the keys stand in it.", (long long)rows));
+}
+
+/* What is there now, and that none of it has a row of the keys. */
+static enum lh_code check_dataset(struct erase_run *run, struct lake_erased_dataset *dataset,
+                                  struct lh_error *err)
+{
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(run->lake));
+    const struct catalog_dataset *now = NULL;
+    enum lh_code code = catalog_find_id(snapshot, dataset->dataset_id, &now, err);
+    if (code) {
+        catalog_snapshot_unref(snapshot);
+        return code;
+    }
+    struct lh_list live = objects_of(now, run->arena);
+    const struct lake_erase_object *items = live.items, *before = dataset->objects_removed.items;
+    struct lh_str *keys = lh_arena_array(run->arena, live.count + 1, sizeof *keys);
+    struct lake_erase_object *gone =
+        lh_arena_array(run->arena, dataset->objects_removed.count + 1, sizeof *gone);
+    struct lake_erase_object *made = lh_arena_array(run->arena, live.count + 1, sizeof *made);
+    size_t gone_count = 0, made_count = 0;
+    const struct erase_rows rows = rows_of(run, now);
+    dataset->version_after = now->version;
+    for (size_t i = 0; i < live.count && !code; i++) {
+        int64_t count = 0;
+        bool is_old = false;
+        keys[i] = items[i].key;
+        for (size_t k = 0; k < dataset->objects_removed.count; k++)
+            is_old |= lh_str_equal(before[k].key, items[i].key);
+        if (!is_old)
+            made[made_count++] = items[i];
+        if (rows.column.len)
+            code = erase_rows_count(&rows, items[i].key, &count, err);
+        if (!code && count)
+            note_rows(run, items[i].key, count);
+    }
+    for (size_t k = 0; k < dataset->objects_removed.count && !code; k++) {
+        bool is_there = false;
+        for (size_t i = 0; i < live.count; i++)
+            is_there |= lh_str_equal(before[k].key, items[i].key);
+        if (!is_there)
+            gone[gone_count++] = before[k];
+    }
+    dataset->objects_removed = (struct lh_list){gone, gone_count};
+    dataset->objects_made = (struct lh_list){made, made_count};
+    if (!code)
+        code = erase_scan_shared(&run->scanning, keys, live.count, err);
+    catalog_snapshot_unref(snapshot);
+    return code;
+}
+
+static enum lh_code scan(struct erase_run *run, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    run->scanning = (struct erase_scanning){
+        .storage = lake_storage(run->lake),
+        .engine = lake_engine(run->lake),
+        .canaries = run->canaries,
+        .cancel = run->cancel,
+        .arena = run->arena,
+        .own = lh_arena_printf(run->arena, ERASE_FOLDER "/%.*s.", LH_ARG(run->id)),
+        .found = lh_arena_array(run->arena, LAKE_ERASE_FOUND_MAX, sizeof *run->scanning.found),
+    };
+    show(run, "scanning");
+    for (size_t i = 0; i < run->dataset_count && !code; i++)
+        if (is_there(run, &run->datasets[i]))
+            code = check_dataset(run, &run->datasets[i], err);
+    if (!code)
+        code = erase_scan(&run->scanning, err);
+    run->scanning.result.texts_short += run->plan.texts_short;
+    return code;
+}
+
+/* --- the receipt */
+
+static struct lh_str_list list_not_covered(const struct erase_run *run)
+{
+    const struct erase_scanning *scanning = &run->scanning;
+    struct lh_str *items = lh_arena_array(run->arena, 8 + scanning->not_read_count, sizeof *items);
+    size_t count = 0;
+    items[count++] = lh_lit("Backups of this lake: they hold the rows until they are removed.");
+    items[count++] = lh_lit("Buckets besides primary, and copies of its files in them.");
+    items[count++] =
+        lh_lit("What the server wrote to its standard error, and what it has in memory.");
+    items[count++] = lh_lit("Datasets that were dropped: POST /catalog/expire removes their files; "
+                            "the scan says if one holds a text of the rows.");
+    if (run->journal_problem.len)
+        items[count++] = run->journal_problem;
+    if (run->plan.texts_left_out)
+        items[count++] = lh_arena_printf(run->arena, "%lld texts of the rows: too many to search.",
+                                         (long long)run->plan.texts_left_out);
+    for (size_t i = 0; i < scanning->not_read_count; i++)
+        items[count++] = lh_arena_printf(run->arena, "'%.*s': it is packed, or no whole file.",
+                                         LH_ARG(scanning->not_read[i]));
+    if (scanning->not_read_more)
+        items[count++] =
+            lh_arena_printf(run->arena, "%zu more such files.", scanning->not_read_more);
+    return (struct lh_str_list){items, count};
+}
+
+static enum lh_code end(struct erase_run *run, struct lh_error *err)
+{
+    struct lake_erasure *receipt = &run->receipt;
+    size_t found = run->scanning.found_count;
+    receipt->erase_id = run->id;
+    receipt->state = found ? LAKE_ERASE_INCOMPLETE : LAKE_ERASE_ERASED;
+    receipt->dataset = run->request.dataset;
+    receipt->row_key_column = run->request.row_key_column;
+    receipt->keys = (int64_t)json_array_size(run->request.row_key_values.value);
+    receipt->actor = run->request.actor;
+    receipt->committer = run->request.committer;
+    receipt->reason = run->request.reason;
+    receipt->created_at = run->request.created_at;
+    receipt->ended_at.unix_ms = lh_clock_unix_ms();
+    receipt->job_id = job_id(run->job);
+    receipt->datasets = (struct lh_list){run->datasets, run->dataset_count};
+    for (size_t i = 0; i < run->dataset_count; i++)
+        receipt->rows += run->datasets[i].rows;
+    receipt->scan = &run->scanning.result;
+    receipt->found = (struct lh_list){run->scanning.found, found};
+    receipt->not_covered = list_not_covered(run);
+    enum lh_code code = erase_write(lake_storage(run->lake), run->id, "receipt",
+                                    &lake_erasure_fields, receipt, err);
+    return code ? code : erase_forget(lake_storage(run->lake), run->id, err);
+}
+
+/* --- the job */
+
+struct erase_args {
+    struct lh_str erase_id;
+};
+static const struct lh_field args_rows[] = {
+    LH_STR(struct erase_args, erase_id, .required = true, .doc = "Which erasure."),
+};
+static const struct lh_fields args_fields =
+    LH_FIELDS_OF(struct erase_args, "CatalogEraseJobArgs", args_rows);
+
+static void drop_json(void *json)
+{
+    json_decref(json);
+}
+
+static enum lh_code read_args(struct erase_run *run, struct lh_error *err)
+{
+    struct erase_args args;
+    json_t *value = NULL;
+    enum lh_code code =
+        lh_json_parse(job_args(run->job), "The job's arguments", JOBS_ARGS_BYTES_MAX, &value, err);
+    if (code)
+        return code;
+    lh_arena_defer(run->arena, drop_json, value);
+    lh_fields_preset(&args_fields, &args);
+    code = lh_fields_bind_json(&args_fields, value, run->arena, &args, err);
+    run->id = code ? (struct lh_str){0} : args.erase_id;
+    return code;
+}
+
+static enum lh_code do_all(struct erase_run *run, struct lh_error *err)
+{
+    size_t index_count = 0, most = 256;
+    struct lake_erased_index *indexes = lh_arena_array(run->arena, most, sizeof *indexes);
+    enum lh_code code = find_plan(run, err);
+    for (size_t i = 0; i < run->dataset_count && !code; i++)
+        if (is_there(run, &run->datasets[i]))
+            code = rewrite(run, &run->datasets[i], err);
+    for (size_t i = 0; i < run->dataset_count && !code; i++)
+        if (is_there(run, &run->datasets[i]))
+            code = rebuild(run, &run->datasets[i], indexes, &index_count, most, err);
+    for (size_t i = 0; i < run->dataset_count && !code; i++)
+        if (is_there(run, &run->datasets[i]))
+            code = expire(run, &run->datasets[i], err);
+    run->receipt.indexes = (struct lh_list){indexes, index_count};
+    if (!code)
+        code = rewrite_journal(run, err);
+    if (!code)
+        code = remove_answers(run, err);
+    for (int tries = 0; tries < SCANS_MAX && !code; tries++) {
+        code = remove_leftovers(run, err);
+        if (!code)
+            code = scan(run, err);
+        if (!run->scanning.found_count)
+            break;
+        (void)nanosleep(&(struct timespec){0, WAIT_NS}, NULL); /* somebody was sweeping, too */
+    }
+    return code ? code : end(run, err);
+}
+
+/* Two may be queued for one erasure, after a kill between a job's record and the note of it. */
+static enum lh_code take_turn(struct erase_run *run, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    while (!code && !lake_take_erasing(run->lake)) {
+        (void)nanosleep(&(struct timespec){0, WAIT_NS}, NULL);
+        code = lh_cancel_fail(run->cancel, "The erasure", err);
+    }
+    return code;
+}
+
+static enum lh_code do_once(struct erase_run *run, struct lh_error *err)
+{
+    struct storage *storage = lake_storage(run->lake);
+    struct lake_erasure receipt;
+    if (!erase_read(storage, run->id, "receipt", &lake_erasure_fields, run->arena, &receipt, NULL))
+        return erase_forget(storage, run->id, err);
+    enum lh_code code = erase_note_job(storage, run->id, job_id(run->job), err);
+    if (!code)
+        code = erase_read(storage, run->id, "request", &erase_request_fields, run->arena,
+                          &run->request, err);
+    return code ? code : do_all(run, err);
+}
+
+enum lh_code lake_erase_job(void *context, struct job *job, struct lh_error *err)
+{
+    struct erase_run run = {
+        .lake = context, .job = job, .cancel = job_cancel(job), .arena = lh_arena_new(0)};
+    lh_fields_preset(&lake_erasure_fields, &run.receipt);
+    enum lh_code code = read_args(&run, err);
+    if (!code)
+        code = take_turn(&run, err);
+    if (!code) {
+        code = do_once(&run, err);
+        lake_give_erasing(run.lake);
+    }
+    if (!code)
+        job_set_result(job, lh_arena_printf(run.arena, "{\"erase_id\":\"%.*s\"}", LH_ARG(run.id)));
+    canaries_free(run.canaries);
+    lh_arena_free(run.arena);
+    return code;
+}

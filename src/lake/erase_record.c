@@ -1,0 +1,225 @@
+/* The files of an erasure. Texts of keys and rows stand in request and plan alone, which are
+ * readable by the owner of the lake only and go, not by way of the trash, when it has ended. */
+#include "base/json.h"
+#include "lake/erasing_internal.h"
+#include "storage/scrub.h"
+
+static const struct lh_field object_rows[] = {
+    LH_STR(struct lake_erase_object, key, .required = true, .doc = "Its name."),
+    LH_STR(struct lake_erase_object, sha256, .required = true, .doc = "Its checksum."),
+};
+static const struct lh_fields object_fields =
+    LH_FIELDS_OF(struct lake_erase_object, "ErasedObject", object_rows);
+
+static const struct lh_field dataset_rows[] = {
+    LH_STR(struct lake_erased_dataset, dataset, .required = true, .doc = "Its name."),
+    LH_STR(struct lake_erased_dataset, dataset_id, .required = true, .doc = "Its id."),
+    LH_INT(struct lake_erased_dataset, keys, .required = true,
+           .doc = "Keys of which only a keyed hash is kept now."),
+    LH_INT(struct lake_erased_dataset, rows, .required = true,
+           .doc = "Rows of them that could be seen until then."),
+    LH_INT(struct lake_erased_dataset, version_before, .required = true,
+           .doc = "Its version then."),
+    LH_INT(struct lake_erased_dataset, version_after, .required = true,
+           .doc = "Its version now: the only one that can be read."),
+    LH_LIST(struct lake_erased_dataset, objects_removed, .fields = &object_fields,
+            .doc = "Data files that are gone."),
+    LH_LIST(struct lake_erased_dataset, objects_made, .fields = &object_fields,
+            .doc = "Data files that stand for them."),
+    LH_INT(struct lake_erased_dataset, versions_expired, .required = true,
+           .doc = "Versions that nobody can read any more."),
+    LH_INT(struct lake_erased_dataset, files_removed, .required = true,
+           .doc = "Data files, lists of tombstones and manifests that are gone with them."),
+};
+static const struct lh_fields dataset_fields =
+    LH_FIELDS_OF(struct lake_erased_dataset, "ErasedDataset", dataset_rows);
+
+static const struct lh_field index_rows[] = {
+    LH_STR(struct lake_erased_index, index, .required = true, .doc = "Its name."),
+    LH_STR(struct lake_erased_index, dataset, .required = true, .doc = "Of which dataset."),
+    LH_INT(struct lake_erased_index, version, .required = true,
+           .doc = "Its version: made anew from the rows that are left."),
+};
+static const struct lh_fields index_fields =
+    LH_FIELDS_OF(struct lake_erased_index, "ErasedIndex", index_rows);
+
+static const struct lh_field journal_rows[] = {
+    LH_INT(struct lake_erased_journal, records, .required = true,
+           .doc = "Records that name pseudonyms now."),
+    LH_STR(struct lake_erased_journal, hash_before, .doc = "Of the newest record before."),
+    LH_STR(struct lake_erased_journal, hash_after, .doc = "Of the same record now."),
+};
+static const struct lh_fields journal_fields =
+    LH_FIELDS_OF(struct lake_erased_journal, "ErasedJournal", journal_rows);
+
+static const struct lh_field scan_rows[] = {
+    LH_INT(struct lake_erase_scan, files, .required = true, .doc = "Files of the data folder."),
+    LH_INT(struct lake_erase_scan, bytes, .required = true, .doc = "Their bytes."),
+    LH_INT(struct lake_erase_scan, decoded_files, .required = true,
+           .doc = "Of them Parquet: read row by row."),
+    LH_INT(struct lake_erase_scan, decoded_rows, .required = true, .doc = "Those rows."),
+    LH_INT(struct lake_erase_scan, texts, .required = true,
+           .doc = "Keys and texts of the rows that were searched for."),
+    LH_INT(struct lake_erase_scan, texts_short, .required = true,
+           .doc = "That were not: too short to mean anything elsewhere."),
+    LH_INT(struct lake_erase_scan, texts_shared, .required = true,
+           .doc = "That were not: rows hold them that are left."),
+};
+static const struct lh_fields scan_fields =
+    LH_FIELDS_OF(struct lake_erase_scan, "EraseScan", scan_rows);
+
+static const struct lh_field finding_rows[] = {
+    LH_STR(struct lake_erase_finding, object, .required = true, .doc = "The file."),
+    LH_STR(struct lake_erase_finding, what, .required = true, .doc = "What was found, a sentence."),
+};
+static const struct lh_fields finding_fields =
+    LH_FIELDS_OF(struct lake_erase_finding, "EraseFinding", finding_rows);
+
+static const char *const state_names[] = {"waiting", "running",    "failed",
+                                          "erased",  "incomplete", NULL};
+static const struct lh_field erasure_rows[] = {
+    LH_STR(struct lake_erasure, erase_id, .required = true, .doc = "Its id."),
+    LH_CHOICE(struct lake_erasure, state, .choices = state_names, .required = true,
+              .doc =
+                  "failed: the rows are hidden, and it can be resumed; incomplete: all was done, "
+                  "and something of the rows was found all the same."),
+    LH_STR(struct lake_erasure, dataset, .doc = "Absent: every one that had the column."),
+    LH_STR(struct lake_erasure, row_key_column, .required = true, .doc = "The key column."),
+    LH_INT(struct lake_erasure, keys, .required = true, .doc = "Keys that were asked for."),
+    LH_STR(struct lake_erasure, actor, .doc = "Who wanted it."),
+    LH_STR(struct lake_erasure, committer, .doc = "Who did it."),
+    LH_STR(struct lake_erasure, reason, .doc = "Why, if it was said."),
+    LH_TIME(struct lake_erasure, created_at, .required = true, .doc = "When it was asked for."),
+    LH_TIME(struct lake_erasure, ended_at, .doc = "When it had ended."),
+    LH_STR(struct lake_erasure, job_id, .doc = "Of the job that does it."),
+    LH_STR(struct lake_erasure, phase, .doc = "What a running one does."),
+    LH_STR(struct lake_erasure, problem, .doc = "Why it failed."),
+    LH_INT(struct lake_erasure, rows, .doc = "Rows that could be seen until then."),
+    LH_LIST(struct lake_erasure, datasets, .fields = &dataset_fields, .doc = "What went of each."),
+    LH_LIST(struct lake_erasure, indexes, .fields = &index_fields,
+            .doc = "Indexes of them, vectors and words, that were made anew."),
+    LH_OBJECT(struct lake_erasure, journal, const struct lake_erased_journal *,
+              .fields = &journal_fields, .doc = "What became of the journal."),
+    LH_INT(struct lake_erasure, answers_removed,
+           .doc = "Kept answers to requests with an Idempotency-Key that held a key."),
+    LH_OBJECT(struct lake_erasure, scan, const struct lake_erase_scan *, .fields = &scan_fields,
+              .doc = "The search through every file at the end."),
+    LH_LIST(struct lake_erasure, found, .fields = &finding_fields,
+            .doc = "Where something of the rows was found all the same."),
+    LH_STR_LIST(struct lake_erasure, not_covered, .doc = "What this erasure did not look into."),
+};
+const struct lh_fields lake_erasure_fields =
+    LH_FIELDS_OF(struct lake_erasure, "Erasure", erasure_rows);
+
+static const struct lh_field request_rows[] = {
+    LH_STR(struct erase_request, dataset, .doc = "Only this one."),
+    LH_STR(struct erase_request, row_key_column, .required = true, .doc = "The key column."),
+    LH_JSON(struct erase_request, row_key_values, .required = true, .doc = "The keys."),
+    LH_STR(struct erase_request, actor, .doc = "Who wanted it."),
+    LH_STR(struct erase_request, committer, .doc = "Who did it."),
+    LH_STR(struct erase_request, reason, .doc = "Why."),
+    LH_STR_LIST(struct erase_request, dataset_ids, .doc = "What is erased from."),
+    LH_TIME(struct erase_request, created_at, .required = true, .doc = "When."),
+};
+const struct lh_fields erase_request_fields =
+    LH_FIELDS_OF(struct erase_request, "EraseRequest", request_rows);
+
+static const struct lh_field plan_rows[] = {
+    LH_LIST(struct erase_plan, datasets, .fields = &dataset_fields, .doc = "As they were."),
+    LH_STR_LIST(struct erase_plan, keys, .doc = "Texts of the keys."),
+    LH_STR_LIST(struct erase_plan, texts, .doc = "Texts of the rows."),
+    LH_INT(struct erase_plan, texts_short, .doc = "Too short."),
+    LH_INT(struct erase_plan, texts_left_out, .doc = "Too many."),
+};
+const struct lh_fields erase_plan_fields = LH_FIELDS_OF(struct erase_plan, "ErasePlan", plan_rows);
+
+/* --- files */
+
+static struct lh_str key_of(struct lh_str id, const char *what, struct lh_arena *arena)
+{
+    return lh_arena_printf(arena, ERASE_FOLDER "/%.*s.%s.json", LH_ARG(id), what);
+}
+
+static void drop_json(void *json)
+{
+    json_decref(json);
+}
+
+enum lh_code erase_read(struct storage *storage, struct lh_str id, const char *what,
+                        const struct lh_fields *fields, struct lh_arena *arena, void *ret,
+                        struct lh_error *err)
+{
+    struct lh_str text;
+    json_t *value = NULL;
+    struct lh_str key = key_of(id, what, arena);
+    enum lh_code code =
+        storage_get(storage, STORAGE_PRIMARY, key, ERASE_BYTES_MAX, arena, &text, err);
+    if (code)
+        return code;
+    lh_fields_preset(fields, ret);
+    struct lh_error found = LH_ERROR_NONE;
+    code = lh_json_parse(text, "The record", ERASE_BYTES_MAX, &value, &found);
+    if (!code) {
+        lh_arena_defer(arena, drop_json, value);
+        code = lh_fields_bind_json(fields, value, arena, ret, &found);
+    }
+    if (!code)
+        code = lh_fields_check(fields, ret, &found);
+    return code ? lh_fail(err, LH_DAMAGED, "'%.*s' is not what was written.", LH_ARG(key)) : LH_OK;
+}
+
+enum lh_code erase_write(struct storage *storage, struct lh_str id, const char *what,
+                         const struct lh_fields *fields, const void *record, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_buf buf;
+    struct lh_json json;
+    lh_buf_init(&buf, ERASE_BYTES_MAX);
+    lh_json_init(&json, &buf);
+    lh_fields_write(fields, record, &json);
+    enum lh_code code = lh_buf_check(&buf, "The record of the erasure", err);
+    if (!code)
+        code = storage_put_vital(storage, STORAGE_PRIMARY, key_of(id, what, arena),
+                                 lh_buf_str(&buf), err);
+    lh_buf_release(&buf);
+    lh_arena_free(arena);
+    return code;
+}
+
+enum lh_code erase_forget(struct storage *storage, struct lh_str id, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    const struct lh_str keys[] = {key_of(id, "plan", arena), key_of(id, "request", arena)};
+    enum lh_code code = storage_trash(storage, STORAGE_PRIMARY, keys, 2, err);
+    if (!code)
+        code = storage_trash_remove(storage, keys, 2, err);
+    lh_arena_free(arena);
+    return code;
+}
+
+struct job_note {
+    struct lh_str job_id;
+};
+static const struct lh_field note_rows[] = {
+    LH_STR(struct job_note, job_id, .required = true, .doc = "Of the job that does it."),
+};
+static const struct lh_fields note_fields =
+    LH_FIELDS_OF(struct job_note, "EraseJobNote", note_rows);
+
+enum lh_code erase_note_job(struct storage *storage, struct lh_str id, struct lh_str job_id,
+                            struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_str text = lh_arena_printf(arena, "{\"job_id\":\"%.*s\"}", LH_ARG(job_id));
+    enum lh_code code =
+        storage_put_replacing(storage, STORAGE_PRIMARY, key_of(id, "job", arena), text, err);
+    lh_arena_free(arena);
+    return code;
+}
+
+struct lh_str erase_job_of(struct storage *storage, struct lh_str id, struct lh_arena *arena)
+{
+    struct job_note note;
+    return erase_read(storage, id, "job", &note_fields, arena, &note, NULL) ? (struct lh_str){0}
+                                                                            : note.job_id;
+}

@@ -1,0 +1,159 @@
+/* What the rows of some keys hold, before they go: read from the data files themselves, of every
+ * version that there is. */
+#include "base/json.h"
+#include "engine/engine.h"
+#include "lake/erasing_internal.h"
+
+#include <stdlib.h>
+
+#define SQL_BYTES_MAX ((size_t)16 << 20)
+
+/* The keys as a list of texts, the statement's only parameter. */
+static enum lh_code list_keys(const json_t *values, struct lh_buf *buf, struct lh_error *err)
+{
+    struct lh_json json;
+    size_t at = 0;
+    const json_t *value = NULL;
+    lh_json_init(&json, buf);
+    lh_json_array(&json);
+    json_array_foreach(values, at, value)
+    {
+        if (json_is_string(value)) {
+            lh_json_str(&json, lh_json_text(value));
+        } else if (!json_is_null(value)) {
+            char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+            lh_json_str(&json, lh_str_of(text));
+            free(text);
+        }
+    }
+    lh_json_array_end(&json);
+    return lh_buf_check(buf, "The list of keys", err);
+}
+
+static void write_where(const struct erase_rows *rows, struct lh_str path, struct lh_buf *sql)
+{
+    lh_buf_append_str(sql, lh_lit(" FROM read_parquet("));
+    engine_quote_path(sql, path);
+    lh_buf_append_str(sql, lh_lit(", hive_partitioning = false) WHERE TRY_CAST("));
+    engine_quote_ident(sql, rows->column);
+    lh_buf_printf(sql,
+                  " AS %.*s) IN (SELECT TRY_CAST(t AS %.*s) FROM (SELECT unnest(CAST($1 AS "
+                  "VARCHAR[])) AS t))",
+                  LH_ARG(rows->type), LH_ARG(rows->type));
+}
+
+static enum lh_code open_rows(const struct erase_rows *rows, struct lh_str select,
+                              struct lh_str path, struct engine_cursor **ret, struct lh_error *err)
+{
+    struct lh_buf sql, keys;
+    lh_buf_init(&sql, SQL_BYTES_MAX);
+    lh_buf_init(&keys, SQL_BYTES_MAX);
+    lh_buf_append_str(&sql, select);
+    write_where(rows, path, &sql);
+    enum lh_code code = list_keys(rows->values, &keys, err);
+    if (!code)
+        code = lh_buf_check(&sql, "The statement", err);
+    const struct engine_param param = {.type = ENGINE_PARAM_JSON, .text = lh_buf_str(&keys)};
+    const struct engine_params params = {&param, 1};
+    if (!code)
+        code = engine_query(rows->engine, lh_buf_str(&sql), &params, rows->cancel, ret, err);
+    lh_buf_release(&sql);
+    lh_buf_release(&keys);
+    return code;
+}
+
+/* The columns that hold texts; false: none, or the key is not among all. */
+static bool write_texts(const struct erase_rows *rows, const struct engine_columns *columns,
+                        struct lh_buf *sql)
+{
+    bool has_key = false;
+    size_t count = 0;
+    lh_buf_append_str(sql, lh_lit("SELECT "));
+    for (size_t i = 0; i < columns->count; i++) {
+        has_key |= lh_str_equal_nocase(columns->items[i].name, rows->column);
+        if (columns->items[i].info->type != ENGINE_TEXT)
+            continue;
+        lh_buf_append_str(sql, count++ ? lh_lit(", ") : lh_lit(""));
+        engine_quote_ident(sql, columns->items[i].name);
+    }
+    return has_key && count;
+}
+
+static enum lh_code read_file(const struct erase_rows *rows, struct lh_str key,
+                              void (*each)(void *context, struct lh_str text), void *context,
+                              struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct engine_connection *connection = NULL;
+    struct engine_cursor *cursor = NULL;
+    const struct engine_chunk *chunk = NULL;
+    struct engine_columns columns = {0};
+    struct lh_str path;
+    struct lh_buf select;
+    int64_t row_count = 0;
+    lh_buf_init(&select, SQL_BYTES_MAX);
+    enum lh_code code = storage_object_path(rows->storage, STORAGE_PRIMARY, key, arena, &path, err);
+    if (!code)
+        code = engine_acquire(rows->engine, (struct lh_str){0}, rows->cancel, &connection, err);
+    if (!code)
+        code = engine_parquet_schema(connection, path, arena, &columns, &row_count, err);
+    engine_release(connection);
+    if (!code && write_texts(rows, &columns, &select)) {
+        code = open_rows(rows, lh_buf_str(&select), path, &cursor, err);
+        while (!code && !(code = engine_cursor_next(cursor, &chunk, err)) && chunk)
+            for (size_t at = 0; at < chunk->column_count; at++)
+                for (size_t row = 0; row < chunk->row_count; row++)
+                    if (!engine_vector_is_null(&chunk->columns[at], row))
+                        each(context, engine_vector_str(&chunk->columns[at], row));
+        engine_cursor_close(cursor);
+    }
+    lh_buf_release(&select);
+    lh_arena_free(arena);
+    return code;
+}
+
+enum lh_code erase_rows_texts(const struct erase_rows *rows, struct lh_str dataset_id,
+                              void (*each)(void *context, struct lh_str text), void *context,
+                              struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct storage_entry *entries = NULL;
+    size_t count = 0;
+    enum lh_code code = storage_list(rows->storage, STORAGE_PRIMARY,
+                                     lh_arena_printf(arena, "datasets/%.*s", LH_ARG(dataset_id)),
+                                     arena, &entries, &count, err);
+    for (size_t i = 0; i < count && !code; i++)
+        if (!entries[i].is_folder && lh_str_ends_with(entries[i].name, lh_lit(".parquet")))
+            code = read_file(rows, entries[i].key, each, context, err);
+    lh_arena_free(arena);
+    return code;
+}
+
+enum lh_code erase_rows_count(const struct erase_rows *rows, struct lh_str key, int64_t *ret,
+                              struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct engine_connection *connection = NULL;
+    struct engine_cursor *cursor = NULL;
+    const struct engine_chunk *chunk = NULL;
+    struct engine_columns columns = {0};
+    struct lh_str path;
+    int64_t row_count = 0;
+    bool has_key = false;
+    enum lh_code code = storage_object_path(rows->storage, STORAGE_PRIMARY, key, arena, &path, err);
+    *ret = 0;
+    if (!code)
+        code = engine_acquire(rows->engine, (struct lh_str){0}, rows->cancel, &connection, err);
+    if (!code)
+        code = engine_parquet_schema(connection, path, arena, &columns, &row_count, err);
+    engine_release(connection);
+    for (size_t i = 0; i < columns.count && !code; i++)
+        has_key |= lh_str_equal_nocase(columns.items[i].name, rows->column);
+    if (!code && has_key)
+        code = open_rows(rows, lh_lit("SELECT count(*)"), path, &cursor, err);
+    if (!code && has_key && !(code = engine_cursor_next(cursor, &chunk, err)) && chunk)
+        *ret = ((const int64_t *)chunk->columns[0].data)[0];
+    engine_cursor_close(cursor);
+    lh_arena_free(arena);
+    return code;
+}

@@ -1,0 +1,243 @@
+/* The last step of an erasure: every file of the data folder, whoever wrote it, is searched for
+ * what the rows held. Parquet is packed and is read through the engine, row by row; everything is
+ * read as bytes besides. What is packed in another way cannot be looked into, and is named. */
+#include "base/file.h"
+#include "engine/engine.h"
+#include "lake/erasing_internal.h"
+#include "storage/scrub.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PIECE_BYTES ((size_t)1 << 20)
+#define SELECT_BYTES_MAX ((size_t)1 << 20)
+
+struct file_scan {
+    struct erase_scanning *scanning;
+    size_t keys, texts; /* places where one was found */
+    bool drops;         /* what is found is not searched for any more */
+};
+
+static void note(void *context, size_t index, size_t at, size_t len)
+{
+    struct file_scan *file = context;
+    struct canaries *canaries = file->scanning->canaries;
+    (void)at;
+    (void)len;
+    if (!file->drops) {
+        file->keys += canaries_is_key(canaries, index);
+        file->texts += !canaries_is_key(canaries, index);
+    } else if (!canaries_is_dropped(canaries, index)) {
+        canaries_drop(canaries, index);
+        file->scanning->result.texts_shared++;
+    }
+}
+
+void erase_scan_find(struct erase_scanning *scanning, struct lh_str object, struct lh_str what)
+{
+    if (scanning->found_count == LAKE_ERASE_FOUND_MAX) {
+        scanning->found_more++;
+        return;
+    }
+    scanning->found[scanning->found_count++] = (struct lake_erase_finding){
+        lh_arena_str(scanning->arena, object), lh_arena_str(scanning->arena, what)};
+}
+
+/* --- Parquet */
+
+/* Numbers and moments are not searched for: they mean nothing by themselves. */
+static bool holds_texts(const struct engine_type_info *info)
+{
+    if (info->type == ENGINE_TEXT || info->type == ENGINE_BLOB || info->type == ENGINE_ENUM)
+        return true;
+    for (size_t i = 0; i < info->child_count; i++)
+        if (holds_texts(info->children[i]))
+            return true;
+    return false;
+}
+
+static bool write_select(const struct engine_columns *columns, struct lh_str path,
+                         struct lh_buf *sql)
+{
+    size_t count = 0;
+    lh_buf_append_str(sql, lh_lit("SELECT "));
+    for (size_t i = 0; i < columns->count; i++) {
+        enum engine_type type = columns->items[i].info->type;
+        bool is_plain = type == ENGINE_TEXT || type == ENGINE_BLOB;
+        if (!holds_texts(columns->items[i].info))
+            continue;
+        lh_buf_append_str(sql, count++ ? lh_lit(", ") : lh_lit(""));
+        lh_buf_append_str(sql, is_plain ? lh_lit("") : lh_lit("CAST("));
+        engine_quote_ident(sql, columns->items[i].name);
+        lh_buf_append_str(sql, is_plain ? lh_lit("") : lh_lit(" AS VARCHAR)"));
+    }
+    lh_buf_append_str(sql, lh_lit(" FROM read_parquet("));
+    engine_quote_path(sql, path);
+    lh_buf_append_str(sql, lh_lit(", hive_partitioning = false)"));
+    return count > 0;
+}
+
+static enum lh_code search_rows(struct file_scan *file, struct lh_str sql, struct lh_error *err)
+{
+    struct erase_scanning *scanning = file->scanning;
+    struct engine_cursor *cursor = NULL;
+    const struct engine_chunk *chunk = NULL;
+    enum lh_code code = engine_query(scanning->engine, sql, NULL, scanning->cancel, &cursor, err);
+    while (!code && !(code = engine_cursor_next(cursor, &chunk, err)) && chunk)
+        for (size_t at = 0; at < chunk->column_count; at++)
+            for (size_t row = 0; row < chunk->row_count; row++) {
+                if (engine_vector_is_null(&chunk->columns[at], row))
+                    continue;
+                struct lh_str text = engine_vector_str(&chunk->columns[at], row);
+                canaries_search(scanning->canaries, text, 0, text.len, note, file);
+            }
+    engine_cursor_close(cursor);
+    return code;
+}
+
+static enum lh_code decode(struct file_scan *file, struct lh_str path, struct lh_error *err)
+{
+    struct erase_scanning *scanning = file->scanning;
+    struct lh_arena *arena = lh_arena_new(0);
+    struct engine_connection *connection = NULL;
+    struct engine_columns columns = {0};
+    int64_t rows = 0;
+    struct lh_buf sql;
+    struct lh_str root = storage_path(scanning->storage);
+    struct lh_str whole = lh_arena_printf(arena, "%.*s/%.*s", LH_ARG(root), LH_ARG(path));
+    lh_buf_init(&sql, SELECT_BYTES_MAX);
+    enum lh_code code =
+        engine_acquire(scanning->engine, (struct lh_str){0}, scanning->cancel, &connection, err);
+    if (!code)
+        code = engine_parquet_schema(connection, whole, arena, &columns, &rows, err);
+    engine_release(connection);
+    if (!code && write_select(&columns, whole, &sql)) {
+        code = lh_buf_check(&sql, "The statement", err);
+        if (!code)
+            code = search_rows(file, lh_buf_str(&sql), err);
+    }
+    if (!code && !file->drops) {
+        scanning->result.decoded_files++;
+        scanning->result.decoded_rows += rows;
+    }
+    lh_buf_release(&sql);
+    lh_arena_free(arena);
+    return code;
+}
+
+static void note_not_read(struct erase_scanning *scanning, struct lh_str path)
+{
+    size_t most = sizeof scanning->not_read / sizeof scanning->not_read[0];
+    if (scanning->not_read_count < most)
+        scanning->not_read[scanning->not_read_count++] = lh_arena_str(scanning->arena, path);
+    else
+        scanning->not_read_more++;
+}
+
+/* --- bytes */
+
+enum packing { PLAIN, PARQUET, PACKED };
+
+static enum packing packing_of(const char *bytes, size_t count)
+{
+    static const char gzip[] = {'\x1F', '\x8B'}, zstd[] = {'\x28', '\xB5', '\x2F', '\xFD'},
+                      zip[] = {'P', 'K', 3, 4};
+    if (count >= 4 && memcmp(bytes, "PAR1", 4) == 0)
+        return PARQUET;
+    if ((count >= sizeof gzip && memcmp(bytes, gzip, sizeof gzip) == 0) ||
+        (count >= sizeof zstd && memcmp(bytes, zstd, sizeof zstd) == 0) ||
+        (count >= sizeof zip && memcmp(bytes, zip, sizeof zip) == 0))
+        return PACKED;
+    return PLAIN;
+}
+
+static enum lh_code search_bytes(struct file_scan *file, int fd, enum packing *ret_packing,
+                                 int64_t *ret_bytes, struct lh_error *err)
+{
+    struct erase_scanning *scanning = file->scanning;
+    size_t overlap = canaries_overlap(scanning->canaries), kept = 0, from = 0;
+    char *buffer = lh_allocate(PIECE_BYTES + 2 * overlap, 1);
+    int64_t offset = 0;
+    enum lh_code code = LH_OK;
+    bool is_last = false;
+    *ret_packing = PLAIN;
+    while (!code && !is_last) {
+        size_t count = 0;
+        code = lh_file_read_at(fd, buffer + kept, PIECE_BYTES, offset, &count, err);
+        if (code)
+            break;
+        if (!offset)
+            *ret_packing = packing_of(buffer, count);
+        is_last = count < PIECE_BYTES;
+        offset += (int64_t)count;
+        size_t len = kept + count;
+        /* What begins in the last bytes is searched for with the next piece. */
+        size_t upto = is_last || len < overlap ? len : len - overlap;
+        canaries_search(scanning->canaries, (struct lh_str){buffer, len}, from, upto, note, file);
+        size_t start = upto > 0 ? upto - 1 : 0; /* and the byte before it */
+        from = upto - start;
+        kept = len - start;
+        memmove(buffer, buffer + start, kept);
+        code = lh_cancel_fail(scanning->cancel, "The search through all files", err);
+    }
+    free(buffer);
+    *ret_bytes = offset;
+    return code;
+}
+
+static bool is_final(enum lh_code code)
+{
+    return code == LH_CANCELLED || code == LH_TIMEOUT || code == LH_STOPPING || code == LH_BUSY;
+}
+
+static enum lh_code visit(void *context, struct lh_str path, int fd, struct lh_error *err)
+{
+    struct erase_scanning *scanning = context;
+    struct file_scan file = {.scanning = scanning};
+    struct lh_error found = LH_ERROR_NONE;
+    enum packing packing = PLAIN;
+    int64_t bytes = 0;
+    if (lh_str_starts_with(path, scanning->own))
+        return LH_OK;
+    enum lh_code code = search_bytes(&file, fd, &packing, &bytes, err);
+    if (code)
+        return code;
+    scanning->result.files++;
+    scanning->result.bytes += bytes;
+    if (packing == PARQUET)
+        code = decode(&file, path, &found);
+    if (code && is_final(code)) {
+        if (err)
+            *err = found;
+        return code;
+    }
+    if (code || packing == PACKED)
+        note_not_read(scanning, path);
+    if (file.keys || file.texts) {
+        char what[128];
+        snprintf(what, sizeof what, "A key stands in it %zu times, a text of an erased row %zu.",
+                 file.keys, file.texts);
+        erase_scan_find(scanning, path, lh_str_of(what));
+    }
+    return LH_OK;
+}
+
+enum lh_code erase_scan_shared(struct erase_scanning *scanning, const struct lh_str *keys,
+                               size_t key_count, struct lh_error *err)
+{
+    struct file_scan file = {.scanning = scanning, .drops = true};
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < key_count && !code; i++)
+        code = decode(&file, keys[i], err);
+    return code;
+}
+
+enum lh_code erase_scan(struct erase_scanning *scanning, struct lh_error *err)
+{
+    int64_t special = 0;
+    enum lh_code code = storage_each_file(scanning->storage, visit, scanning, &special, err);
+    scanning->result.texts = 0;
+    for (size_t i = 0; i < canaries_count(scanning->canaries); i++)
+        scanning->result.texts += !canaries_is_dropped(scanning->canaries, i);
+    return code;
+}

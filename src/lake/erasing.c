@@ -1,0 +1,349 @@
+#include "lake/erasing.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "catalog/erase.h"
+#include "jobs/jobs.h"
+#include "lake/erasing_internal.h"
+#include "lake/lake.h"
+#include "storage/findings.h"
+
+/* --- accepting */
+
+static bool holds_value(struct lh_str text, const json_t *values)
+{
+    size_t at = 0, place = 0;
+    const json_t *value = NULL;
+    json_array_foreach(values, at, value)
+    {
+        struct lh_str one = lh_json_text(value);
+        if (one.len >= CANARY_BYTES_MIN && lh_str_find(text, one, &place))
+            return true;
+    }
+    return false;
+}
+
+static enum lh_code check_texts(const struct lake_erase_request *request, struct lh_error *err)
+{
+    size_t count = json_array_size(request->values);
+    enum lh_code code = LH_OK;
+    if (!json_is_array(request->values) || !count)
+        code = lh_fail(err, LH_INVALID, "row_key_values is a list of at least one value.");
+    else if (count > CATALOG_TOMBSTONE_KEYS_MAX)
+        code = lh_fail(err, LH_TOO_LARGE, "row_key_values has %zu values; the most is %zu.", count,
+                       CATALOG_TOMBSTONE_KEYS_MAX);
+    if (code)
+        return lh_error_field(err, lh_lit("row_key_values"));
+    bool is_reason = holds_value(request->reason, request->values);
+    if (!is_reason && !holds_value(request->actor, request->values))
+        return LH_OK;
+    lh_fail(err, LH_INVALID, "The %s holds a value that is to be erased, and would be kept.",
+            is_reason ? "reason" : "actor");
+    return lh_error_field(err, is_reason ? lh_lit("reason") : lh_lit("actor"));
+}
+
+/* The datasets, each checked: all can be erased from, or nothing is begun. */
+static enum lh_code find_datasets(struct lake *lake, const struct lake_erase_request *request,
+                                  struct lh_arena *arena, struct lh_str_list *ret,
+                                  struct lh_error *err)
+{
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(lake));
+    size_t all = catalog_snapshot_count(snapshot), count = 0;
+    struct lh_str *ids = lh_arena_array(arena, all + 1, sizeof *ids);
+    const struct catalog_dataset *dataset = NULL;
+    enum lh_code code = LH_OK;
+    if (request->dataset.len) {
+        code = catalog_find(snapshot, request->dataset, &dataset, err);
+        if (!code)
+            code = catalog_erase_check(lake_catalog(lake), dataset, request->column, err);
+        if (!code)
+            ids[count++] = lh_arena_str(arena, dataset->id);
+    }
+    for (size_t i = 0; i < all && !code && !request->dataset.len; i++) {
+        dataset = catalog_snapshot_item(snapshot, i);
+        if (!catalog_dataset_column(dataset, request->column))
+            continue;
+        code = catalog_erase_check(lake_catalog(lake), dataset, request->column, err);
+        ids[count++] = lh_arena_str(arena, dataset->id);
+    }
+    catalog_snapshot_unref(snapshot);
+    if (!code && !count) {
+        code = lh_fail(err, LH_NOT_FOUND, "No dataset has a column '%.*s'.",
+                       LH_ARG(lh_str_head(request->column, 100)));
+        lh_error_field(err, lh_lit("row_key_column"));
+    }
+    *ret = (struct lh_str_list){ids, count};
+    return code;
+}
+
+static enum lh_code submit(struct lake *lake, struct lh_str id, struct lh_str actor,
+                           struct lh_str dataset, struct lh_arena *arena, struct lh_str *ret_job,
+                           struct lh_error *err)
+{
+    struct lh_uuid job_id;
+    const struct job_spec spec = {
+        .kind = lh_lit(LAKE_ERASE_JOB_KIND),
+        .dataset = dataset,
+        .actor = actor,
+        .args = lh_arena_printf(arena, "{\"erase_id\":\"%.*s\"}", LH_ARG(id)),
+    };
+    enum lh_code code = jobs_submit(lake_jobs(lake), &spec, &job_id, err);
+    if (code)
+        return code;
+    *ret_job = lh_arena_str(arena, lh_uuid_str(&job_id));
+    return erase_note_job(lake_storage(lake), id, *ret_job, err);
+}
+
+enum lh_code lake_erase_begin(struct lake *lake, const struct lake_erase_request *request,
+                              struct lh_arena *arena, struct lh_str *ret_id, struct lh_str *ret_job,
+                              struct lh_error *err)
+{
+    struct lh_uuid uuid = lh_uuid_new();
+    struct lh_str id = lh_arena_str(arena, lh_uuid_str(&uuid));
+    struct erase_request kept = {
+        .dataset = request->dataset,
+        .row_key_column = request->column,
+        .row_key_values = {.value = request->values},
+        .actor = request->actor,
+        .committer = request->committer,
+        .reason = request->reason,
+        .created_at = {lh_clock_unix_ms()},
+    };
+    enum lh_code code = check_texts(request, err);
+    if (!code)
+        code = find_datasets(lake, request, arena, &kept.dataset_ids, err);
+    if (!code)
+        code = erase_write(lake_storage(lake), id, "request", &erase_request_fields, &kept, err);
+    if (!code)
+        code = submit(lake, id, request->committer, request->dataset, arena, ret_job, err);
+    if (!code)
+        *ret_id = id;
+    return code;
+}
+
+/* --- telling */
+
+static bool find_job(struct lake *lake, struct lh_str id, struct lh_arena *arena,
+                     struct job_info *ret)
+{
+    struct lh_str job = erase_job_of(lake_storage(lake), id, arena);
+    return job.len && !jobs_get(lake_jobs(lake), job, arena, ret, NULL);
+}
+
+static bool goes_on(const struct job_info *info)
+{
+    return info->state == JOB_QUEUED || info->state == JOB_RUNNING;
+}
+
+static void describe_job(struct lake *lake, struct lh_arena *arena, struct lake_erasure *ret)
+{
+    struct job_info info;
+    ret->state = LAKE_ERASE_WAITING;
+    if (!find_job(lake, ret->erase_id, arena, &info))
+        return;
+    ret->job_id = info.id;
+    if (info.state == JOB_RUNNING) {
+        ret->state = LAKE_ERASE_RUNNING;
+        ret->phase = info.progress ? info.progress->phase : (struct lh_str){0};
+    } else if (!goes_on(&info)) {
+        ret->state = LAKE_ERASE_FAILED;
+        ret->problem = info.error ? info.error->message : lh_lit("It was cancelled.");
+    }
+}
+
+static enum lh_code get_pending(struct lake *lake, struct lh_str id, struct lh_arena *arena,
+                                struct lake_erasure *ret, struct lh_error *err)
+{
+    struct erase_request request;
+    enum lh_code code =
+        erase_read(lake_storage(lake), id, "request", &erase_request_fields, arena, &request, err);
+    if (code)
+        return code;
+    lh_fields_preset(&lake_erasure_fields, ret);
+    ret->erase_id = id;
+    ret->dataset = request.dataset;
+    ret->row_key_column = request.row_key_column;
+    ret->keys = (int64_t)json_array_size(request.row_key_values.value);
+    ret->actor = request.actor;
+    ret->committer = request.committer;
+    ret->reason = request.reason;
+    ret->created_at = request.created_at;
+    describe_job(lake, arena, ret);
+    return LH_OK;
+}
+
+/* While its job has not ended, the request may still be there. */
+static enum lh_code get_receipt(struct lake *lake, struct lh_str id, struct lh_arena *arena,
+                                struct lake_erasure *ret, struct lh_error *err)
+{
+    struct job_info info;
+    enum lh_code code =
+        erase_read(lake_storage(lake), id, "receipt", &lake_erasure_fields, arena, ret, err);
+    if (!code && find_job(lake, id, arena, &info) && goes_on(&info)) {
+        ret->state = LAKE_ERASE_RUNNING;
+        ret->phase = lh_lit("ending");
+    }
+    return code;
+}
+
+enum lh_code lake_erase_get(struct lake *lake, struct lh_str id, struct lh_arena *arena,
+                            struct lake_erasure *ret, struct lh_error *err)
+{
+    struct lh_error found = LH_ERROR_NONE;
+    enum lh_code code = LH_NOT_FOUND;
+    id = lh_arena_str(arena, id);
+    if (lh_uuid_is_valid(id)) {
+        code = get_receipt(lake, id, arena, ret, &found);
+        if (code == LH_NOT_FOUND)
+            code = get_pending(lake, id, arena, ret, &found);
+        if (code == LH_NOT_FOUND) /* it ended between the two */
+            code = get_receipt(lake, id, arena, ret, &found);
+    }
+    if (code == LH_NOT_FOUND)
+        return lh_fail(err, LH_NOT_FOUND, "There is no erasure '%.*s'.",
+                       LH_ARG(lh_str_head(id, 64)));
+    if (code && err)
+        *err = found;
+    return code;
+}
+
+/* The ids in the folder, ascending, each once. */
+static enum lh_code list_ids(struct storage *storage, struct lh_arena *arena, struct lh_str **ret,
+                             size_t *ret_count, struct lh_error *err)
+{
+    struct storage_entry *entries = NULL;
+    size_t entry_count = 0, count = 0;
+    enum lh_code code = storage_list(storage, STORAGE_PRIMARY, lh_lit(ERASE_FOLDER), arena,
+                                     &entries, &entry_count, err);
+    struct lh_str *ids = lh_arena_array(arena, entry_count + 1, sizeof *ids);
+    for (size_t i = 0; i < entry_count && !code; i++) {
+        struct lh_str id = lh_str_head(entries[i].name, LH_UUID_TEXT_BYTES);
+        bool is_whole = lh_str_ends_with(entries[i].name, lh_lit(".request.json")) ||
+                        lh_str_ends_with(entries[i].name, lh_lit(".receipt.json"));
+        if (is_whole && lh_uuid_is_valid(id) && (!count || !lh_str_equal(ids[count - 1], id)))
+            ids[count++] = id;
+    }
+    *ret = ids;
+    *ret_count = code ? 0 : count;
+    return code;
+}
+
+enum lh_code lake_erase_list(struct lake *lake, struct lh_str after, size_t limit,
+                             struct lh_arena *arena, struct lake_erasure **ret, size_t *ret_count,
+                             struct lh_str *ret_next, struct lh_error *err)
+{
+    struct lh_str *ids = NULL;
+    size_t id_count = 0, count = 0;
+    enum lh_code code = list_ids(lake_storage(lake), arena, &ids, &id_count, err);
+    struct lake_erasure *items = lh_arena_array(arena, limit + 1, sizeof *items);
+    *ret_next = (struct lh_str){0};
+    for (size_t i = id_count; i > 0 && !code; i--) {
+        if (after.len && lh_str_compare(ids[i - 1], after) >= 0)
+            continue;
+        if (count == limit) {
+            *ret_next = items[count - 1].erase_id;
+            break;
+        }
+        code = lake_erase_get(lake, ids[i - 1], arena, &items[count], err);
+        count += !code;
+    }
+    *ret = items;
+    *ret_count = count;
+    return code;
+}
+
+enum lh_code lake_erase_resume(struct lake *lake, struct lh_str id, struct lh_arena *arena,
+                               struct lh_str *ret_job, struct lh_error *err)
+{
+    struct lake_erasure erasure;
+    enum lh_code code = lake_erase_get(lake, id, arena, &erasure, err);
+    if (code)
+        return code;
+    if (erasure.state != LAKE_ERASE_FAILED)
+        return lh_fail(err, LH_CONFLICT, "The erasure '%.*s' has not failed.",
+                       LH_ARG(erasure.erase_id));
+    return submit(lake, erasure.erase_id, erasure.committer, erasure.dataset, arena, ret_job, err);
+}
+
+/* --- after a kill */
+
+void lake_erase_recover(struct lake *lake)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_error err = LH_ERROR_NONE;
+    struct lh_str *ids = NULL, job;
+    size_t count = 0;
+    enum lh_code code = list_ids(lake_storage(lake), arena, &ids, &count, &err);
+    for (size_t i = 0; i < count && !code; i++) {
+        struct lake_erasure erasure;
+        struct erase_request request;
+        struct job_info info;
+        struct lh_error own = LH_ERROR_NONE;
+        if (erase_read(lake_storage(lake), ids[i], "request", &erase_request_fields, arena,
+                       &request, NULL))
+            continue; /* it has ended */
+        if (!erase_read(lake_storage(lake), ids[i], "receipt", &lake_erasure_fields, arena,
+                        &erasure, NULL)) {
+            if (erase_forget(lake_storage(lake), ids[i], &own))
+                lh_log_error(LH_LOG_WARN, "lake.erase", &own);
+            continue;
+        }
+        if (find_job(lake, ids[i], arena, &info) && goes_on(&info))
+            continue;
+        if (submit(lake, ids[i], request.committer, request.dataset, arena, &job, &own))
+            lh_log_error(LH_LOG_WARN, "lake.erase", &own);
+    }
+    if (code)
+        lh_log_error(LH_LOG_WARN, "lake.erase", &err);
+    lh_arena_free(arena);
+}
+
+/* --- the verifier */
+
+static bool has_keys(const struct lake_erasure *erasure)
+{
+    const struct lake_erased_dataset *datasets = erasure->datasets.items;
+    for (size_t i = 0; i < erasure->datasets.count; i++)
+        if (datasets[i].keys)
+            return true;
+    return false;
+}
+
+enum lh_code lake_erase_verify(struct storage *storage, struct storage_findings *findings,
+                               int64_t *ret_count, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_str *ids = NULL;
+    size_t count = 0;
+    struct storage_info info;
+    bool has_secret =
+        !storage_info(storage, STORAGE_PRIMARY, lh_lit("_catalog/erasure.key"), &info, NULL);
+    enum lh_code code = list_ids(storage, arena, &ids, &count, err);
+    for (size_t i = 0; i < count && !code; i++) {
+        struct lake_erasure erasure;
+        struct erase_request request;
+        struct lh_error found = LH_ERROR_NONE;
+        struct lh_str object = lh_arena_printf(arena, ERASE_FOLDER "/%.*s", LH_ARG(ids[i]));
+        enum lh_code receipt =
+            erase_read(storage, ids[i], "receipt", &lake_erasure_fields, arena, &erasure, &found);
+        if (receipt && receipt != LH_NOT_FOUND)
+            storage_find(findings, true, object, "%s", found.message);
+        if (!receipt && has_keys(&erasure) && !has_secret)
+            storage_find(findings, true, object,
+                         "Keys are hashed with '_catalog/erasure.key', which is missing.");
+        enum lh_code asked =
+            erase_read(storage, ids[i], "request", &erase_request_fields, arena, &request, &found);
+        if (asked && asked != LH_NOT_FOUND)
+            storage_find(findings, true, object, "%s", found.message);
+        else if (!asked)
+            storage_find(findings, false, object,
+                         receipt ? "The erasure has not ended: the next start goes on with it."
+                                 : "The erasure has ended: the next start removes its request.");
+    }
+    *ret_count = (int64_t)count;
+    lh_arena_free(arena);
+    return code;
+}

@@ -1,0 +1,125 @@
+/* Erasures: rows of some keys go from everything that the lake keeps, and a receipt says what went.
+ *
+ *   lake_erase_begin ─▶ request kept (for the owner alone) ─▶ job:
+ *     hide ─▶ plan: what the rows held ─▶ rewrite files ─▶ hash keys ─▶ rebuild indexes ─▶ journal
+ *          ─▶ expire versions ─▶ answers, trash ─▶ scan of every file ─▶ receipt
+ *          ─▶ request and plan removed
+ *
+ * The job goes on after a kill: each step looks what is left. Until it has ended the rows are
+ * hidden, and what they held is known from the plan alone, which goes with the request. A receipt
+ * never holds a key or a value. It claims what was done: what could not be looked into, and where
+ * something of a row was found all the same, stands in it.
+ *
+ * Threads: any. Blocking: begin, get and list read and write small files. Format:
+ * docs/formats/erasures.md.
+ */
+#ifndef LAKEHOUSE_LAKE_ERASING_H
+#define LAKEHOUSE_LAKE_ERASING_H
+
+#include "base/field.h"
+#include "base/uuid.h"
+
+struct lake;
+struct job;
+struct storage;
+struct storage_findings;
+
+#define LAKE_ERASE_JOB_KIND "catalog.erase"
+#define LAKE_ERASE_FOUND_MAX 1000 /* findings that a receipt lists */
+
+struct lake_erase_object {
+    struct lh_str key;
+    struct lh_str sha256; /* hex */
+};
+struct lake_erased_dataset {
+    struct lh_str dataset;
+    struct lh_str dataset_id;
+    int64_t keys; /* tombstoned, now hashes */
+    int64_t rows; /* that could be seen before */
+    int64_t version_before, version_after;
+    struct lh_list objects_removed; /* struct lake_erase_object */
+    struct lh_list objects_made;    /* likewise */
+    int64_t versions_expired;
+    int64_t files_removed; /* data files, lists of tombstones, manifests */
+};
+struct lake_erased_index {
+    struct lh_str index;
+    struct lh_str dataset;
+    int64_t version; /* that it has now, made from the rows that are left */
+};
+struct lake_erased_journal {
+    int64_t records; /* that name pseudonyms now */
+    struct lh_str hash_before, hash_after;
+};
+struct lake_erase_scan {
+    int64_t files, bytes;
+    int64_t decoded_files; /* of them Parquet, row by row */
+    int64_t decoded_rows;
+    int64_t texts;        /* that were searched for */
+    int64_t texts_short;  /* too short to mean anything elsewhere */
+    int64_t texts_shared; /* that rows hold which are left */
+};
+struct lake_erase_finding {
+    struct lh_str object;
+    struct lh_str what;
+};
+enum lake_erase_state {
+    LAKE_ERASE_WAITING,
+    LAKE_ERASE_RUNNING,
+    LAKE_ERASE_FAILED, /* hidden, and can be gone on with */
+    LAKE_ERASE_ERASED,
+    LAKE_ERASE_INCOMPLETE /* all steps were done, and something was found */
+};
+struct lake_erasure {
+    struct lh_str erase_id;
+    int state;             /* enum lake_erase_state */
+    struct lh_str dataset; /* absent: all that had the column */
+    struct lh_str row_key_column;
+    int64_t keys; /* asked for */
+    struct lh_str actor, committer, reason;
+    struct lh_time created_at, ended_at;
+    struct lh_str job_id;
+    struct lh_str phase;   /* of a running one */
+    struct lh_str problem; /* why it failed */
+    int64_t rows;          /* that could be seen before */
+    struct lh_list datasets;
+    struct lh_list indexes;
+    const struct lake_erased_journal *journal;
+    int64_t answers_removed;
+    const struct lake_erase_scan *scan;
+    struct lh_list found; /* struct lake_erase_finding */
+    struct lh_str_list not_covered;
+};
+extern const struct lh_fields lake_erasure_fields;
+
+struct lake_erase_request {
+    struct lh_str dataset; /* absent: every one that has the column */
+    struct lh_str column;
+    const json_t *values; /* as of a tombstone */
+    struct lh_str actor, committer, reason;
+};
+/* Accepts it: durable, and a job. LH_INVALID: no values, too many, or actor or reason holds one of
+ * them; LH_NOT_FOUND: no such dataset or column; LH_CONFLICT: rows of one cannot be erased, and
+ * why. */
+enum lh_code lake_erase_begin(struct lake *lake, const struct lake_erase_request *request,
+                              struct lh_arena *arena, struct lh_str *ret_id, struct lh_str *ret_job,
+                              struct lh_error *err) LH_MUST_USE;
+/* Goes on with one that failed. LH_NOT_FOUND; LH_CONFLICT: it waits, runs or has ended. */
+enum lh_code lake_erase_resume(struct lake *lake, struct lh_str id, struct lh_arena *arena,
+                               struct lh_str *ret_job, struct lh_error *err) LH_MUST_USE;
+enum lh_code lake_erase_get(struct lake *lake, struct lh_str id, struct lh_arena *arena,
+                            struct lake_erasure *ret, struct lh_error *err) LH_MUST_USE;
+/* Newest first, those older than the id `after` (absent = from the newest). */
+enum lh_code lake_erase_list(struct lake *lake, struct lh_str after, size_t limit,
+                             struct lh_arena *arena, struct lake_erasure **ret, size_t *ret_count,
+                             struct lh_str *ret_next, struct lh_error *err) LH_MUST_USE;
+
+/* The kind of job; `context` is the lake. */
+enum lh_code lake_erase_job(void *context, struct job *job, struct lh_error *err) LH_MUST_USE;
+/* After jobs_start: those that an earlier process left without a job go on. */
+void lake_erase_recover(struct lake *lake);
+/* Over a lake that nobody has open. */
+enum lh_code lake_erase_verify(struct storage *storage, struct storage_findings *findings,
+                               int64_t *ret_count, struct lh_error *err) LH_MUST_USE;
+
+#endif

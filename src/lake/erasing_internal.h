@@ -1,0 +1,111 @@
+/* What the files of erasures share. Never leaves the folder. */
+#ifndef LAKEHOUSE_LAKE_ERASING_INTERNAL_H
+#define LAKEHOUSE_LAKE_ERASING_INTERNAL_H
+
+#include <jansson.h>
+
+#include "base/cancel.h"
+#include "lake/canaries.h"
+#include "lake/erasing.h"
+#include "storage/storage.h"
+
+struct catalog_dataset;
+struct engine;
+
+#define ERASE_FOLDER "_erase"
+#define ERASE_BYTES_MAX ((size_t)64 << 20)
+
+/* --- erase_record.c: the files of one erasure, under _erase/<id>. */
+
+struct erase_request { /* .request.json: goes at the end, for it holds the keys */
+    struct lh_str dataset;
+    struct lh_str row_key_column;
+    struct lh_json_value row_key_values;
+    struct lh_str actor, committer, reason;
+    struct lh_str_list dataset_ids;
+    struct lh_time created_at;
+};
+struct erase_plan {          /* .plan.json: likewise, for it holds what the rows held */
+    struct lh_list datasets; /* struct lake_erased_dataset: as they were */
+    struct lh_str_list keys;
+    struct lh_str_list texts;
+    int64_t texts_short;
+    int64_t texts_left_out; /* there were too many */
+};
+extern const struct lh_fields erase_request_fields;
+extern const struct lh_fields erase_plan_fields;
+
+/* Reads "<id>.<what>.json"; LH_NOT_FOUND. JSON stays as long as the arena. */
+enum lh_code erase_read(struct storage *storage, struct lh_str id, const char *what,
+                        const struct lh_fields *fields, struct lh_arena *arena, void *ret,
+                        struct lh_error *err) LH_MUST_USE;
+enum lh_code erase_write(struct storage *storage, struct lh_str id, const char *what,
+                         const struct lh_fields *fields, const void *record,
+                         struct lh_error *err) LH_MUST_USE;
+/* Request and plan, for good. */
+enum lh_code erase_forget(struct storage *storage, struct lh_str id,
+                          struct lh_error *err) LH_MUST_USE;
+enum lh_code erase_note_job(struct storage *storage, struct lh_str id, struct lh_str job_id,
+                            struct lh_error *err) LH_MUST_USE;
+/* Absent: it is not known. */
+struct lh_str erase_job_of(struct storage *storage, struct lh_str id, struct lh_arena *arena);
+
+/* --- erase_rows.c: what the rows of the keys hold */
+
+struct erase_rows {
+    struct storage *storage;
+    struct engine *engine;
+    struct lh_str column; /* as stored */
+    struct lh_str type;
+    const json_t *values;
+    const struct lh_cancel *cancel;
+};
+/* Calls each(text) for every text that a row of the keys holds in one of the data files that the
+ * dataset's folder has, of whichever version. */
+enum lh_code erase_rows_texts(const struct erase_rows *rows, struct lh_str dataset_id,
+                              void (*each)(void *context, struct lh_str text), void *context,
+                              struct lh_error *err) LH_MUST_USE;
+/* How many rows of the keys a data file has. */
+enum lh_code erase_rows_count(const struct erase_rows *rows, struct lh_str key, int64_t *ret,
+                              struct lh_error *err) LH_MUST_USE;
+
+/* --- erase_journal.c */
+
+struct catalog;
+struct journal;
+struct erase_journal {
+    struct catalog *catalog;
+    struct journal *journal;
+    const struct canaries *canaries;
+    struct lh_str_list keys; /* of any length */
+    const struct lake_erased_dataset *datasets;
+    size_t dataset_count;
+    struct lh_str actor;
+    const struct lh_cancel *cancel;
+};
+/* Keys become pseudonyms in every record. Errors as journal_erase. */
+enum lh_code erase_journal(const struct erase_journal *of, struct lh_arena *arena,
+                           struct lake_erased_journal *ret, struct lh_error *err) LH_MUST_USE;
+
+/* --- erase_scan.c: every file of the lake */
+
+struct erase_scanning {
+    struct storage *storage;
+    struct engine *engine;
+    struct canaries *canaries;
+    const struct lh_cancel *cancel;
+    struct lh_arena *arena; /* of what is found */
+    struct lh_str own;      /* files that begin so are the erasure's own */
+    struct lake_erase_scan result;
+    struct lake_erase_finding *found; /* LAKE_ERASE_FOUND_MAX */
+    size_t found_count, found_more;
+    struct lh_str not_read[16]; /* that could not be looked into */
+    size_t not_read_count, not_read_more;
+};
+/* Texts that these data files hold are of rows that are left: they are not searched for. */
+enum lh_code erase_scan_shared(struct erase_scanning *scanning, const struct lh_str *keys,
+                               size_t key_count, struct lh_error *err) LH_MUST_USE;
+enum lh_code erase_scan(struct erase_scanning *scanning, struct lh_error *err) LH_MUST_USE;
+void erase_scan_find(struct erase_scanning *scanning, struct lh_str object, struct lh_str what);
+
+#endif

@@ -1,0 +1,242 @@
+#include "lake/erasing.h"
+
+#include "jobs/jobs.h"
+#include "lake/lake.h"
+#include "ops/internal.h"
+
+#define HIDDEN_HINT "The rows are hidden all the same; POST /catalog/erase/%.*s/resume goes on."
+
+/* --- POST /catalog/erase */
+
+struct erase_args {
+    struct lh_str dataset;
+    struct lh_str row_key_column;
+    struct lh_json_value row_key_values;
+    struct lh_str actor;
+    struct lh_str reason;
+    bool wait;
+};
+static const struct lh_field erase_rows[] = {
+    LH_STR(struct erase_args, dataset, .positional = true, .min = 1, .max = 255,
+           .doc = "Only this one; absent = every one that has the column."),
+    LH_STR(struct erase_args, row_key_column, .required = true, .min = 1, .max = 65536,
+           .doc = "The column whose values name rows: one per dataset."),
+    LH_JSON(struct erase_args, row_key_values, .required = true,
+            .doc = "The keys: a list of at most 100,000 texts, numbers or booleans, as the column "
+                   "has them."),
+    LH_STR(struct erase_args, actor, .max = 255, .doc = "Who wants it; absent: the caller."),
+    LH_STR(struct erase_args, reason, .max = 1000,
+           .doc = "Why; kept with the receipt, so it may hold no key."),
+    LH_BOOL(struct erase_args, wait, LH_PRESET(true),
+            .doc = "false: answer 202 with the id to be asked for."),
+};
+static const struct lh_fields erase_fields =
+    LH_FIELDS_OF(struct erase_args, "CatalogEraseArgs", erase_rows);
+
+struct accepted {
+    struct lh_str erase_id;
+    struct lh_str job_id;
+};
+static const struct lh_field accepted_rows[] = {
+    LH_STR(struct accepted, erase_id, .required = true,
+           .doc = "To be read at /catalog/erase/{id}."),
+    LH_STR(struct accepted, job_id, .required = true, .doc = "To be followed at /jobs/{id}."),
+};
+static const struct lh_fields accepted_fields =
+    LH_FIELDS_OF(struct accepted, "CatalogEraseAccepted", accepted_rows);
+
+static enum lh_code fail_as(const struct job_error *error, struct lh_str id, struct lh_error *err)
+{
+    enum lh_code code = LH_INTERNAL;
+    for (int i = 1; error && i < LH_CODE_COUNT; i++)
+        if (lh_str_equal(lh_str_of(lh_error_row((enum lh_code)i)->id), error->code))
+            code = (enum lh_code)i;
+    lh_fail(err, code, "The erasure '%.*s' stopped: %.*s", LH_ARG(id),
+            LH_ARG(error ? error->message : lh_lit("it was cancelled.")));
+    return lh_error_hint(err, HIDDEN_HINT, LH_ARG(id));
+}
+
+static enum lh_code answer(struct op_call *call, struct lh_str id, struct lh_str job, bool wait,
+                           struct op_reply *reply, struct lh_error *err)
+{
+    struct lake_erasure erasure;
+    struct job_info info;
+    const struct accepted accepted = {id, job};
+    reply->location = lh_arena_printf(call->arena, "/catalog/erase/%.*s", LH_ARG(id));
+    if (!wait) {
+        op_reply_status(reply, 202);
+        return op_reply_record(reply, &accepted, err);
+    }
+    enum lh_code code =
+        jobs_wait(lake_jobs(call->lake), job, call->cancel, call->arena, &info, err);
+    if (!code && info.state != JOB_SUCCEEDED)
+        return fail_as(info.error, id, err);
+    if (!code)
+        code = lake_erase_get(call->lake, id, call->arena, &erasure, err);
+    return code ? code : op_reply_record(reply, &erasure, err);
+}
+
+static enum lh_code run_erase(struct op_call *call, const void *raw, struct op_reply *reply,
+                              struct lh_error *err)
+{
+    const struct erase_args *args = raw;
+    struct lh_str id, job;
+    const struct lake_erase_request request = {
+        .dataset = args->dataset,
+        .column = args->row_key_column,
+        .values = args->row_key_values.value,
+        .actor = args->actor.len ? args->actor : call->principal->id,
+        .committer = call->principal->id,
+        .reason = args->reason,
+    };
+    enum lh_code code = lake_erase_begin(call->lake, &request, call->arena, &id, &job, err);
+    return code ? code : answer(call, id, job, args->wait, reply, err);
+}
+
+static const struct op_example erase_examples[] = {
+    {"One key, wherever it is",
+     "{\"row_key_column\": \"name\", \"row_key_values\": [\"gimp\"], \"reason\": \"asked for by "
+     "mail\", \"wait\": false}",
+     "{\"erase_id\": \"019a3c5e-7d20-7b6e-9a51-3f0c2b8d4e61\", \"job_id\": "
+     "\"019a3c5e-7d21-7b6e-9a51-3f0c2b8d4e62\"}"},
+};
+const struct op op_catalog_erase = {
+    .name = "catalog.erase",
+    .command = "erase",
+    .summary = "Erase the rows of keys from everything that the lake keeps, with a receipt.",
+    .description =
+        "The rows are hidden at once, as by a tombstone. Then the data files that hold them are "
+        "written anew, the list of tombstones keeps only keyed hashes of the keys (which go on "
+        "suppressing rows of them that come later), indexes are made anew, every older version "
+        "expires at once, without a grace period, kept answers that hold a key go, and every file "
+        "of the data folder is searched for what the rows held. The receipt says what went where, "
+        "what was found all the same (state incomplete) and what was not looked into, and never "
+        "holds a key. It is a job that goes on after a kill; one that fails leaves the rows hidden "
+        "and can be resumed. Rows are erased from the bucket primary only: a dataset with files in "
+        "another is refused. Erased keys cannot be lifted, older versions not be read.",
+    .http = {OP_POST, "/catalog/erase"},
+    .effect = OP_WRITE,
+    .permission = "catalog.write",
+    .lane = LH_LANE_SLOW,
+    .body = OP_BODY_JSON,
+    .fields = &erase_fields,
+    .kind = OP_RECORD,
+    .result = &lake_erasure_fields,
+    .other_status = 202,
+    .other_result = &accepted_fields,
+    .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_RACE, LH_DAMAGED, LH_UNKNOWN, LH_FULL,
+                        LH_TOO_LARGE),
+    OP_EXAMPLES(erase_examples),
+    .run = run_erase,
+};
+
+/* --- POST /catalog/erase/{id}/resume */
+
+struct resume_args {
+    struct lh_str id;
+    bool wait;
+};
+#define ID_ROW(struct_type)                                                                        \
+    LH_STR(struct_type, id, .required = true, .positional = true, .min = 1, .max = 64,             \
+           .doc = "Of the erasure.")
+static const struct lh_field resume_rows[] = {
+    ID_ROW(struct resume_args),
+    LH_BOOL(struct resume_args, wait, LH_PRESET(true),
+            .doc = "false: answer 202 with the id to be asked for."),
+};
+static const struct lh_fields resume_fields =
+    LH_FIELDS_OF(struct resume_args, "ErasuresResumeArgs", resume_rows);
+
+static enum lh_code run_resume(struct op_call *call, const void *raw, struct op_reply *reply,
+                               struct lh_error *err)
+{
+    const struct resume_args *args = raw;
+    struct lh_str job;
+    enum lh_code code = lake_erase_resume(call->lake, args->id, call->arena, &job, err);
+    return code ? code : answer(call, args->id, job, args->wait, reply, err);
+}
+
+const struct op op_erasures_resume = {
+    .name = "erasures.resume",
+    .summary = "Go on with an erasure that failed.",
+    .description = "What it did stays done. The next start of the server does the same by itself.",
+    .http = {OP_POST, "/catalog/erase/{id}/resume"},
+    .effect = OP_WRITE,
+    .permission = "catalog.write",
+    .lane = LH_LANE_SLOW,
+    .body = OP_BODY_JSON,
+    .fields = &resume_fields,
+    .kind = OP_RECORD,
+    .result = &lake_erasure_fields,
+    .other_status = 202,
+    .other_result = &accepted_fields,
+    .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_RACE, LH_DAMAGED, LH_UNKNOWN, LH_FULL),
+    .run = run_resume,
+};
+
+/* --- GET /catalog/erase, GET /catalog/erase/{id} */
+
+struct get_args {
+    struct lh_str id;
+};
+static const struct lh_field get_rows[] = {ID_ROW(struct get_args)};
+static const struct lh_fields get_fields =
+    LH_FIELDS_OF(struct get_args, "ErasuresGetArgs", get_rows);
+
+static enum lh_code run_get(struct op_call *call, const void *raw, struct op_reply *reply,
+                            struct lh_error *err)
+{
+    const struct get_args *args = raw;
+    struct lake_erasure erasure;
+    enum lh_code code = lake_erase_get(call->lake, args->id, call->arena, &erasure, err);
+    return code ? code : op_reply_record(reply, &erasure, err);
+}
+
+const struct op op_erasures_get = {
+    .name = "erasures.get",
+    .summary = "How an erasure stands, or its receipt: what went, and what was found at the end.",
+    .http = {OP_GET, "/catalog/erase/{id}"},
+    .effect = OP_READ,
+    .permission = "catalog.write",
+    .fields = &get_fields,
+    .kind = OP_RECORD,
+    .result = &lake_erasure_fields,
+    .errors = OP_ERRORS(LH_NOT_FOUND, LH_DAMAGED),
+    .run = run_get,
+};
+
+struct list_args {
+    int64_t limit;
+    struct lh_str after;
+};
+static const struct lh_field list_rows[] = {
+    OP_LIST_LIMIT(struct list_args),
+    OP_LIST_AFTER(struct list_args),
+};
+static const struct lh_fields list_fields =
+    LH_FIELDS_OF(struct list_args, "ErasuresListArgs", list_rows);
+
+static enum lh_code run_list(struct op_call *call, const void *raw, struct op_reply *reply,
+                             struct lh_error *err)
+{
+    const struct list_args *args = raw;
+    struct lake_erasure *items = NULL;
+    struct lh_str next = {0};
+    size_t count = 0;
+    enum lh_code code = lake_erase_list(call->lake, args->after, (size_t)args->limit, call->arena,
+                                        &items, &count, &next, err);
+    return code ? code : op_reply_list(reply, items, count, next, err);
+}
+
+const struct op op_erasures_list = {
+    .name = "erasures.list",
+    .summary = "Erasures and their receipts, newest first.",
+    .http = {OP_GET, "/catalog/erase"},
+    .effect = OP_READ,
+    .permission = "catalog.write",
+    .fields = &list_fields,
+    .kind = OP_LIST,
+    .result = &lake_erasure_fields,
+    .errors = OP_ERRORS(LH_DAMAGED),
+    .run = run_list,
+};
