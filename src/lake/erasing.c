@@ -138,12 +138,13 @@ static bool goes_on(const struct job_info *info)
     return info->state == JOB_QUEUED || info->state == JOB_RUNNING;
 }
 
-static void describe_job(struct lake *lake, struct lh_arena *arena, struct lake_erasure *ret)
+/* False: it has succeeded meanwhile, so there is a receipt. */
+static bool describe_job(struct lake *lake, struct lh_arena *arena, struct lake_erasure *ret)
 {
     struct job_info info;
     ret->state = LAKE_ERASE_WAITING;
     if (!find_job(lake, ret->erase_id, arena, &info))
-        return;
+        return true;
     ret->job_id = info.id;
     if (info.state == JOB_RUNNING) {
         ret->state = LAKE_ERASE_RUNNING;
@@ -152,6 +153,7 @@ static void describe_job(struct lake *lake, struct lh_arena *arena, struct lake_
         ret->state = LAKE_ERASE_FAILED;
         ret->problem = info.error ? info.error->message : lh_lit("It was cancelled.");
     }
+    return info.state != JOB_SUCCEEDED;
 }
 
 static enum lh_code get_pending(struct lake *lake, struct lh_str id, struct lh_arena *arena,
@@ -171,8 +173,7 @@ static enum lh_code get_pending(struct lake *lake, struct lh_str id, struct lh_a
     ret->committer = request.committer;
     ret->reason = request.reason;
     ret->created_at = request.created_at;
-    describe_job(lake, arena, ret);
-    return LH_OK;
+    return describe_job(lake, arena, ret) ? LH_OK : LH_NOT_FOUND;
 }
 
 /* While its job has not ended, the request may still be there. */
