@@ -144,5 +144,6 @@ int main(int argc, char **argv)
     /* A client that hangs up is an error of a write, not the end of the program. */
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
     (void)sigaction(SIGPIPE, &ignore, NULL);
+    lh_process_bound_heaps();
     return cli_main(argc, argv, commands, sizeof(commands) / sizeof(commands[0]));
 }

@@ -6,11 +6,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
 #define MINDER_STEP_MS 50
+#define PROMPT_SLICE_NS UINT64_C(100000) /* the least that the system knows */
 
 struct item {
     void (*work)(void *context);
@@ -171,6 +174,7 @@ static void *serve_vital(void *context)
     struct seat *seat = context;
     struct lh_pool *pool = seat->pool;
     struct lane *lane = &pool->lanes[LH_LANE_VITAL];
+    lh_thread_be_prompt();
     pthread_mutex_lock(&pool->mutex);
     while (lane->count || !pool->is_stopping) {
         if (lane->count)
@@ -506,4 +510,22 @@ enum lh_code lh_thread_start(const char *name, void *(*run)(void *context), void
     pthread_setname_np(thread, short_name);
     *ret = thread;
     return LH_OK;
+}
+
+/* The C library has no name for it. */
+struct sched_attributes {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime_ns, deadline_ns, period_ns;
+};
+
+void lh_thread_be_prompt(void)
+{
+    struct sched_attributes attributes = {.size = sizeof attributes};
+    if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0))
+        return;
+    attributes.runtime_ns = PROMPT_SLICE_NS;
+    (void)syscall(SYS_sched_setattr, 0, &attributes, 0);
 }

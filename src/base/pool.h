@@ -61,4 +61,10 @@ struct lh_pool_stats lh_pool_stats(struct lh_pool *pool);
 enum lh_code lh_thread_start(const char *name, void *(*run)(void *context), void *context,
                              pthread_t *ret, struct lh_error *err) LH_MUST_USE;
 
+/* Said by a thread of itself: it does little at a time and shall do it soon. Where the system knows
+ * how (Linux 6.12), it asks for short turns, and so for a processor before those who take long
+ * ones; its share of the processors stays what it is, and no right is needed. Elsewhere: nothing.
+ */
+void lh_thread_be_prompt(void);
+
 #endif

@@ -44,6 +44,10 @@ struct lh_process_memory {
 };
 void lh_process_memory(struct lh_process_memory *ret);
 
+/* Keeps freed memory from being scattered over many heaps. For the start of a program of many
+ * threads, before there is a second one. */
+void lh_process_bound_heaps(void);
+
 /* From now on this process may have so much memory of its own (RLIMIT_DATA: address space, which is
  * more than what is used); an allocation beyond fails. Never raises a limit. Under sanitizers,
  * whose shadow memory counts, nothing is changed. False: the limit is as it was. */

@@ -70,7 +70,7 @@ void trust_release(struct trust *trust);
 /* The file's identity and size now; on commit its checksum was just taken by who wrote it. */
 enum lh_code trust_note(struct catalog *catalog, const struct catalog_object *object,
                         struct lh_error *err) LH_MUST_USE;
-
+void trust_forget(struct trust *trust, struct lh_str bucket, struct lh_str key); /* it is gone */
 /* As catalog_ensure_verified, and reads the file whatever is known of it. */
 enum lh_code trust_recheck(struct catalog *catalog, const struct catalog_object *object,
                            const struct lh_cancel *cancel, struct lh_error *err) LH_MUST_USE;

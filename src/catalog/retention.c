@@ -268,6 +268,8 @@ static enum lh_code trash_files(struct catalog *catalog, const struct file_set *
         }
         if (count)
             code = storage_trash(catalog->storage, bucket, keys, count, err);
+        for (size_t at = 0; at < count && !code; at++)
+            trust_forget(&catalog->trust, bucket, keys[at]);
         *ret_moved += code ? 0 : count;
     }
     free(keys);

@@ -73,6 +73,37 @@ static struct trust_entry *entry_of(struct trust *trust, struct lh_str key)
     return entry;
 }
 
+/* Under the mutex. Entries behind it that stand where they do because it was there move up. */
+static void empty_slot(struct trust *trust, struct trust_entry *entry)
+{
+    const size_t mask = trust->capacity - 1;
+    size_t hole = (size_t)(entry - trust->entries);
+    free(entry->key);
+    for (size_t at = (hole + 1) & mask; trust->entries[at].key; at = (at + 1) & mask) {
+        const size_t home = (size_t)lh_str_hash(lh_str_of(trust->entries[at].key)) & mask;
+        if (((at - home) & mask) < ((at - hole) & mask))
+            continue;
+        trust->entries[hole] = trust->entries[at];
+        hole = at;
+    }
+    trust->entries[hole] = (struct trust_entry){0};
+    trust->count--;
+}
+
+void trust_forget(struct trust *trust, struct lh_str bucket, struct lh_str object_key)
+{
+    char text[ENTRY_KEY_BYTES];
+    const struct catalog_object object = {.bucket = bucket, .key = object_key};
+    struct lh_str key = entry_key(text, sizeof text, &object);
+    if (!key.len)
+        return;
+    pthread_mutex_lock(&trust->mutex);
+    struct trust_entry *entry = slot_of(trust->entries, trust->capacity, key);
+    if (entry->key && !entry->is_running)
+        empty_slot(trust, entry);
+    pthread_mutex_unlock(&trust->mutex);
+}
+
 static bool is_same_file(const struct storage_info *a, const struct storage_info *b)
 {
     return a->bytes == b->bytes && a->modified_ms == b->modified_ms &&

@@ -204,7 +204,7 @@ static enum lh_code run(struct engine_cursor *cursor, struct lh_str sql,
     cursor->is_at_end = false;
     code = statement_wrap(connection, cursor->statement, cursor->cancel, err);
     if (code) {
-        statement_drop(cursor->statement);
+        statement_forget(cursor->connection, cursor->statement);
         return code;
     }
     code = params_bind(cursor->statement, params, err);

@@ -350,5 +350,6 @@ struct engine_stats engine_stats(struct engine *engine)
         .statements_failed = atomic_load(&engine->failed),
         .statements_stopped = atomic_load(&engine->stopped),
         .statements_prepared = atomic_load(&engine->prepared),
+        .statements_kept = atomic_load(&engine->kept),
     };
 }

@@ -37,6 +37,9 @@ struct engine_options {
 
 #define ENGINE_CONNECTIONS_MAX 256
 #define ENGINE_STATEMENTS_MAX 64 /* prepared statements that a connection remembers */
+/* … and all of them together, but that each may have a few: one is some 20 KB. */
+#define ENGINE_STATEMENTS_TOTAL 256
+#define ENGINE_STATEMENTS_LEAST 4
 
 enum lh_code engine_open(const struct engine_options *options, struct engine **ret,
                          struct lh_error *err) LH_MUST_USE;
@@ -51,6 +54,7 @@ struct engine_stats {
     int64_t statements_failed;
     int64_t statements_stopped;  /* by their cancel token */
     int64_t statements_prepared; /* not found among the remembered ones */
+    int64_t statements_kept;     /* remembered now */
 };
 struct engine_stats engine_stats(struct engine *engine);
 

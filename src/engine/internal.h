@@ -81,6 +81,8 @@ struct engine_connection {
     bool is_busy;      /* under engine->lock */
     uint64_t released; /* under engine->lock: order of release, to prefer warm ones */
     struct engine_statement statements[ENGINE_STATEMENTS_MAX];
+    /* Of `statements`, those that are remembered; under engine->lock while nobody has it. */
+    size_t kept_count;
     struct engine_statement once; /* the one that is not remembered */
     uint64_t use_count;
     struct engine_cursor cursor;
@@ -125,6 +127,8 @@ struct engine {
 
     struct engine_table *tables; /* registered functions, under `lock`; freed at close */
     struct filters *filters;     /* filter.c; has a lock of its own */
+
+    _Atomic int64_t kept; /* statements, by all connections */
 
     _Atomic int64_t waited;
     _Atomic int64_t run;
@@ -198,6 +202,8 @@ size_t statement_offset(const struct engine_statement *statement);
  * it. */
 struct lh_str statement_body(struct lh_str sql);
 void statement_drop(struct engine_statement *statement);
+/* The same, of a remembered one too. */
+void statement_forget(struct engine_connection *connection, struct engine_statement *statement);
 void statement_shape_of_result(struct engine_statement *statement, duckdb_result *result);
 enum lh_code params_bind(struct engine_statement *statement, const struct engine_params *params,
                          struct lh_error *err);

@@ -42,19 +42,74 @@ bool statement_is_kept(const struct engine_connection *connection, uint64_t hash
     return find_kept(connection, hash, sql) != NULL;
 }
 
-/* A free place, else that of the statement used longest ago. */
-static struct engine_statement *place_for(struct engine_connection *connection)
+void statement_forget(struct engine_connection *connection, struct engine_statement *statement)
 {
-    struct engine_statement *oldest = &connection->statements[0];
+    const bool is_kept = statement->is_kept;
+    statement_drop(statement);
+    if (is_kept) {
+        connection->kept_count--;
+        atomic_fetch_sub(&connection->engine->kept, 1);
+    }
+}
+
+static void remember(struct engine_connection *connection, struct engine_statement *statement)
+{
+    statement->is_kept = true;
+    connection->kept_count++;
+    atomic_fetch_add(&connection->engine->kept, 1);
+}
+
+/* The statement used longest ago; NULL: nothing is remembered. */
+static struct engine_statement *oldest_of(struct engine_connection *connection)
+{
+    struct engine_statement *oldest = NULL;
     for (size_t i = 0; i < ENGINE_STATEMENTS_MAX; i++) {
         struct engine_statement *statement = &connection->statements[i];
-        if (!statement->is_kept)
-            return statement;
-        if (statement->last_used < oldest->last_used)
+        if (statement->is_kept && (!oldest || statement->last_used < oldest->last_used))
             oldest = statement;
     }
-    statement_drop(oldest);
     return oldest;
+}
+
+/* All connections together remember enough: the one that has rested longest gives a statement up.
+ * It is taken meanwhile: what ends with a statement may ask for locks. False: none can. */
+static bool take_from_idle(struct engine *engine)
+{
+    struct engine_connection *coldest = NULL;
+    pthread_mutex_lock(&engine->lock);
+    for (size_t i = 0; i < engine->connection_count; i++) {
+        struct engine_connection *connection = engine->connections[i];
+        if (!connection->is_busy && connection->kept_count > ENGINE_STATEMENTS_LEAST &&
+            (!coldest || connection->released < coldest->released))
+            coldest = connection;
+    }
+    if (coldest)
+        coldest->is_busy = true;
+    pthread_mutex_unlock(&engine->lock);
+    if (!coldest)
+        return false;
+    statement_forget(coldest, oldest_of(coldest));
+    pthread_mutex_lock(&engine->lock);
+    coldest->is_busy = false;
+    pthread_cond_signal(&engine->released);
+    pthread_mutex_unlock(&engine->lock);
+    return true;
+}
+
+/* A free place, else that of the own statement used longest ago. */
+static struct engine_statement *place_for(struct engine_connection *connection)
+{
+    struct engine *engine = connection->engine;
+    struct engine_statement *place = NULL;
+    for (size_t i = 0; !place && i < ENGINE_STATEMENTS_MAX; i++)
+        if (!connection->statements[i].is_kept)
+            place = &connection->statements[i];
+    if (place && (connection->kept_count < ENGINE_STATEMENTS_LEAST ||
+                  atomic_load(&engine->kept) < ENGINE_STATEMENTS_TOTAL || take_from_idle(engine)))
+        return place;
+    place = oldest_of(connection);
+    statement_forget(connection, place);
+    return place;
 }
 
 /* --- shapes
@@ -197,7 +252,8 @@ enum lh_code statement_get(struct engine_connection *connection, struct lh_str s
             statement_drop(statement);
             return code;
         }
-        statement->is_kept = keep;
+        if (keep)
+            remember(connection, statement);
     }
     statement->last_used = ++connection->use_count;
     *ret = statement;

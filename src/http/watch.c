@@ -112,7 +112,11 @@ static void connection_start(struct http_server *server, struct MHD_Connection *
 void connection_notify(void *context, struct MHD_Connection *mhd, void **socket_context,
                        enum MHD_ConnectionNotificationCode what)
 {
+    static _Thread_local bool is_prompt; /* the library's threads start without a word to us */
     struct http_server *server = context;
+    if (!is_prompt)
+        lh_thread_be_prompt();
+    is_prompt = true;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         connection_start(server, mhd, socket_context);
         return;

@@ -3,21 +3,35 @@
 // LAKEHOUSE_SOAK_SECONDS: how long (25). LAKEHOUSE_SEED: makes the same choices again.
 // Clients do mixed work without a pause: files in and rows out, searches, jobs, errors, hang-ups.
 // What the server holds is looked at from outside, in /proc, four times a second; the first half
-// is warming up. Growth is told by the slope through all that comes after, not by two points.
+// is warming up. Growth is told by the slope through all that comes after, not by two points. What is
+// allocated is looked at six times in the second half, while the clients pause.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { connect as openSocket } from 'node:net';
-import { run, startServer } from '../support/server.mjs';
+import { join } from 'node:path';
+import { root, startServer, temporaryFolder } from '../support/server.mjs';
 
 const seconds = Number(process.env.LAKEHOUSE_SOAK_SECONDS ?? 25);
 const seed = Number(process.env.LAKEHOUSE_SEED ?? Date.now() % 2 ** 31);
 const clients = 6;
-// Over the time that is judged. Not zero: the engine's lists of blocks that it could evict, some
-// 3 KB for each of the first statements and ever less (src/engine/README.md), a thousand ended jobs
-// (2 MB), statements prepared per connection (2 MB), and the versions that are kept.
+
+// What may grow in the half that is judged. Two things are told apart.
+//
+// Ours: what the program and its libraries have allocated and not freed, without the SQL engine
+// (heap_count.c counts it), while nobody asks for anything. It is exact, so little is allowed: the
+// first thousand ended jobs are kept, some 3 KB each, and beside them what each change leaves for
+// hours: its event until the log is rolled, its key for a repetition. So many bytes for a piece of
+// work, fewer as soon as the jobs are there, and what the caches hold more or less by chance.
+const ours = { byChance: 256 << 10, perPiece: 640, piecesAtFirst: 12000, perLaterPiece: 256 };
+// Everything: memory that no file stands behind, without the engine's cache of files, which has its
+// own limit. Not zero: the engine's lists of blocks that it could evict (src/engine/README.md) grow
+// by some 2 KB for each of the first statements, and ever less.
 // Descriptors: how many files a dataset or an index is made of changes as the work goes.
-const growthMax = { bytes: 24 << 20, bytesPerPiece: 2 << 10, bytesMost: 56 << 20, descriptors: 16, threads: 0.5 };
+const growthMax = { bytes: 16 << 20, bytesPerPiece: 2 << 10, bytesMost: 40 << 20, descriptors: 16, threads: 0.5 };
+// What the allocator keeps for later: 20 MB, or 70 MB and more with the C library's presets.
+const heapFreeMax = 40 << 20;
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -45,23 +59,36 @@ function descriptors(pid) {
   return count;
 }
 
+// What is allocated and not freed, by who asked for it: see heap_count.c.
+function heapCounts(path) {
+  const [ours, engine, oursBlocks, engineBlocks] = new BigInt64Array(new Uint8Array(readFileSync(path)).buffer);
+  return { ours: Number(ours), engine: Number(engine), oursBlocks: Number(oursBlocks), engineBlocks: Number(engineBlocks) };
+}
+
+function buildHeapCount(folder) {
+  const library = join(folder, 'heap_count.so');
+  execFileSync('cc', ['-O2', '-shared', '-fPIC', '-o', library, join(root, 'tests', 'soak', 'heap_count.c')]);
+  return { LD_PRELOAD: library, LAKEHOUSE_HEAP_COUNT: join(folder, 'heap_count') };
+}
+
 // Memory that no file stands behind: pages of the program and the engine's library come as they
 // are used. What the engine says of itself is its cache of files, which has its own limit.
-async function look(pid, client) {
+async function look(pid, counts, client) {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const anonymous = Number(status.match(/^RssAnon:\s+(\d+) kB/m)[1]) * 1024;
   const told = JSON.parse(await client.must(200, 'GET', '/system/memory') ?? 'null');
-  return { bytes: anonymous - (told?.engine.bytes ?? 0), anonymous, told, descriptors: descriptors(pid), threads: readdirSync(`/proc/${pid}/task`).length };
+  return { ...heapCounts(counts), bytes: anonymous - (told?.engine.bytes ?? 0), anonymous, told, descriptors: descriptors(pid), threads: readdirSync(`/proc/${pid}/task`).length };
 }
 
-// The median of the slopes between pairs of points, per second: a few odd points do not move it.
-function slope(points, what) {
+// The median of the slopes between pairs of points: a few odd ones do not move it.
+function slope(points, what, over = 'at') {
   const slopes = [];
   const step = Math.max(1, Math.floor(points.length / 200));
   for (let a = 0; a < points.length; a += step) {
     for (let b = a + step; b < points.length; b += step) {
-      if (points[b].at - points[a].at < (points.at(-1).at - points[0].at) / 4) continue;
-      slopes.push((points[b][what] - points[a][what]) / (points[b].at - points[a].at));
+      const distance = points[b][over] - points[a][over];
+      if (distance < (points.at(-1)[over] - points[0][over]) / 4) continue;
+      slopes.push((points[b][what] - points[a][what]) / distance);
     }
   }
   slopes.sort((a, b) => a - b);
@@ -219,23 +246,45 @@ function choose(client) {
   return chosen[0];
 }
 
-async function soak(url, pid, points) {
-  const state = { isDone: false };
+const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+const piecesOf = (all) => sum(all.map(({ done }) => sum(Object.values(done))));
+
+// Everybody ends what they are at; then what is allocated belongs to nobody's request.
+async function lookQuiet(state, all, counts) {
+  let goOn;
+  state.pause = new Promise((resolve) => { goOn = resolve; });
+  while (state.working > 0) await sleep(5);
+  await sleep(300);
+  const looks = [];
+  for (let turn = 0; turn < 4; turn++, await sleep(50)) looks.push({ ...heapCounts(counts), pieces: piecesOf(all) });
+  state.pause = null;
+  goOn();
+  return looks.sort((a, b) => a.ours - b.ours)[0];
+}
+
+async function soak(url, pid, counts, points, quiet) {
+  const state = { isDone: false, pause: null, working: clients };
   const all = Array.from({ length: clients }, (_, at) => new Client(url, random(seed ^ Math.imul(at + 1, 0x9e3779b1))));
   const working = Promise.all(all.map(async (client) => {
     while (!state.isDone) {
       const [name, , act] = choose(client);
       await act(client);
       client.done[name] = (client.done[name] ?? 0) + 1;
+      state.working--;
+      await state.pause;
+      state.working++;
     }
   }));
   working.catch(() => { state.isDone = true; });
   const from = performance.now();
-  while (!state.isDone && performance.now() - from < seconds * 1000) {
-    const point = { at: (performance.now() - from) / 1000, ...await look(pid, all[0]) };
+  const passed = () => (performance.now() - from) / 1000;
+  while (!state.isDone && passed() < seconds) {
+    const point = { at: passed(), pieces: piecesOf(all), ...await look(pid, counts, all[0]) };
     if (point.told) points.push(point);
+    if (passed() >= seconds * (0.5 + quiet.length / 10) && !state.isDone) quiet.push(await lookQuiet(state, all, counts));
     await sleep(250);
   }
+  if (!state.isDone) quiet.push(await lookQuiet(state, all, counts));
   state.isDone = true;
   await working;
   const total = {};
@@ -244,13 +293,17 @@ async function soak(url, pid, points) {
 }
 
 test(`mixed work for ${seconds} s leaves memory, descriptors and threads flat (seed ${seed})`, { timeout: (seconds + 120) * 1000 }, async (context) => {
-  const server = await startServer({ args: ['--engine-memory-limit', '256MB', '--log-requests', 'false', '--query-plan-cache-entries', '64'] });
+  const folder = temporaryFolder('soak');
+  context.after(folder.remove);
+  const env = buildHeapCount(folder.path);
+  const server = await startServer({ env, args: ['--engine-memory-limit', '256MB', '--log-requests', 'false', '--query-plan-cache-entries', '64'] });
   context.after(() => server.kill());
   const first = new Client(server.url, random(seed));
   for (const dataset of ['notes', 'kept']) await first.must(200, 'POST', '/ingest/file', first.upload(dataset, 'create', rows(400, 0, first.next)));
   await first.must(200, 'POST', '/vectors/index', { json: { index_name: 'kept_v1', dataset: 'kept', id_column: 'id', text_columns: ['title', 'text'] } });
   const points = [];
-  const done = await soak(server.url, server.pid, points).catch(async (error) => {
+  const quiet = []; // six of them, from the half on
+  const done = await soak(server.url, server.pid, env.LAKEHOUSE_HEAP_COUNT, points, quiet).catch(async (error) => {
     await sleep(1000);
     error.message += `\n${error.cause ?? ''}\nThe server said: ${server.log().slice(-6000)}`;
     throw error;
@@ -262,11 +315,20 @@ test(`mixed work for ${seconds} s leaves memory, descriptors and threads flat (s
   const requests = Object.values(done).reduce((sum, count) => sum + count, 0);
   const highest = Math.max(...points.map(({ bytes }) => bytes));
   const mb = (bytes) => Math.round(bytes / 1048576 * 10) / 10;
-  if (process.env.LAKEHOUSE_SOAK_POINTS) for (const point of points.filter((_, at) => at % 8 === 0)) console.log(`point: ${point.at.toFixed(1)} s ${mb(point.bytes)} MB, anonymous ${mb(point.anonymous)}, mapped ${mb(point.told.process.mapped)}, heap ${mb(point.told.process.heap_used)} + free ${mb(point.told.process.heap_free)}, engine ${point.told.engine.tags.map(({ name, bytes }) => `${name} ${mb(bytes)}`).join(' ')}, indexes ${mb(point.told.indexes.reduce((sum, { bytes }) => sum + bytes, 0))}; ${point.told.caches.map(({ name, items, bytes }) => `${name} ${items} ${mb(bytes)}`).join(' ')}; ${point.descriptors} ${point.threads}`);
+  if (process.env.LAKEHOUSE_SOAK_POINTS) for (const point of points.filter((_, at) => at % 8 === 0)) console.log(`point: ${point.at.toFixed(1)} s ${point.pieces} pieces, ours ${Math.round(point.ours / 1024)} KB ${point.oursBlocks}, engine ${mb(point.engine)} MB ${point.engineBlocks}; ${mb(point.bytes)} MB, anonymous ${mb(point.anonymous)}, mapped ${mb(point.told.process.mapped)}, heap ${mb(point.told.process.heap_used)} + free ${mb(point.told.process.heap_free)}, engine ${point.told.engine.tags.map(({ name, bytes }) => `${name} ${mb(bytes)}`).join(' ')}, indexes ${mb(point.told.indexes.reduce((sum, { bytes }) => sum + bytes, 0))}; ${point.told.caches.map(({ name, items, bytes }) => `${name} ${items} ${mb(bytes)}`).join(' ')}; ${point.descriptors} ${point.threads}`);
   console.log(`figure: soak: ${Math.round(points.at(-1).at)} s, ${requests} pieces of work (${Object.entries(done).map(([name, count]) => `${name} ${count}`).join(', ')})`);
   console.log(`figure: soak: memory ${mb(judged[0].bytes)} → ${mb(judged.at(-1).bytes)} MB (most ${mb(highest)}), slope ${mb(slope(judged, 'bytes') * 60)} MB/min; descriptors ${judged[0].descriptors} → ${judged.at(-1).descriptors}, slope ${(slope(judged, 'descriptors') * 60).toFixed(2)}/min; threads ${judged[0].threads} → ${judged.at(-1).threads}; seed ${seed}`);
+  const perPiece = slope(quiet, 'ours', 'pieces');
+  const piecesJudged = quiet.at(-1).pieces - quiet[0].pieces;
+  const piecesEarly = Math.max(0, Math.min(ours.piecesAtFirst, quiet.at(-1).pieces) - quiet[0].pieces);
+  const oursMost = ours.byChance + ours.perPiece * piecesEarly + ours.perLaterPiece * (piecesJudged - piecesEarly);
+  console.log(`figure: soak: ours ${quiet.map((each) => Math.round(each.ours / 1024)).join(' ')} KB at quiet moments, ${Math.round(perPiece)} bytes for each of ${piecesJudged} pieces of work (at most ${Math.round(oursMost / piecesJudged)}); the engine's heap ${mb(quiet[0].engine)} → ${mb(quiet.at(-1).engine)} MB`);
+  assert.equal(quiet.length, 6, 'there were not enough quiet moments');
+  assert.ok(perPiece * piecesJudged < oursMost, `what is ours grows by ${Math.round(perPiece)} bytes for each of ${piecesJudged} pieces of work; at most ${Math.round(oursMost / piecesJudged)} are expected`);
   const most = Math.min(growthMax.bytesMost, growthMax.bytes + growthMax.bytesPerPiece * requests / 2);
   assert.ok(grown.bytes < most, `memory grows by ${mb(grown.bytes)} MB in ${Math.round(span)} s; at most ${mb(most)} MB are expected`);
+  const heapFree = judged.map(({ told }) => told.process.heap_free).sort((a, b) => a - b)[judged.length >> 1];
+  assert.ok(heapFree < heapFreeMax, `the allocator keeps ${mb(heapFree)} MB that nobody uses`);
   assert.ok(Math.abs(grown.descriptors) < growthMax.descriptors, `${grown.descriptors.toFixed(1)} more descriptors in ${Math.round(span)} s`);
   assert.ok(Math.abs(grown.threads) < growthMax.threads, `${grown.threads.toFixed(1)} more threads in ${Math.round(span)} s`);
   // When the last client is gone, what belonged to clients is gone.

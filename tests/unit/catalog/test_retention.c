@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "catalog/internal.h"
 #include "catalog/retention.h"
 #include "support/catalog_lake.h"
 
@@ -339,6 +340,45 @@ static void an_interrupted_collection_is_finished_later(void **state)
     assert_int_equal(count_files(lake, "datasets", id, ".parquet"), 1);
 }
 
+/* An object whose empty file is there, without a commit. */
+static struct catalog_object stray_object(struct catalog_lake *lake, int number)
+{
+    struct catalog_object object = {.bucket = lh_lit("primary")};
+    object.key = lh_arena_printf(lake->arena, "datasets/stray-%d.parquet", number);
+    FILE *file = fopen(temp_lake_file(&lake->folder, object.key.data), "w");
+    assert_non_null(file);
+    assert_int_equal(fclose(file), 0);
+    return object;
+}
+
+static void what_was_known_of_files_goes_with_them(void **state)
+{
+    struct catalog_lake *lake = *state;
+    struct lh_str id = catalog_lake_create(lake, "t", 1);
+    struct trust *trust = &lake->catalog->trust;
+    for (int64_t i = 2; i <= 9; i++)
+        replace(lake, id, i);
+    assert_int_equal(trust->count, 9);
+    lh_clock_advance_fake(DAY_MS);
+    expire(lake, 0, false, NULL);
+    assert_int_equal(trust->count, 1);
+    catalog_lake_is_clean(lake);
+    /* Many, so that places collide: what is forgotten takes no other with it. */
+    enum { COUNT = 400 };
+    struct catalog_object objects[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        objects[i] = stray_object(lake, i);
+        assert_int_equal(trust_note(lake->catalog, &objects[i], NULL), LH_OK);
+    }
+    for (int left = COUNT; left > 0; left--) {
+        const struct catalog_object *object = &objects[(COUNT - left) * 7 % COUNT];
+        assert_int_equal(trust->count, 1 + left);
+        trust_forget(trust, object->bucket, object->key);
+        trust_forget(trust, object->bucket, object->key);
+    }
+    assert_int_equal(trust->count, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,6 +401,7 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_version_that_vanished_is_not_taken_for_an_expired_one,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_known_of_files_goes_with_them, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_interrupted_collection_is_finished_later, set_up,
                                         tear_down),
     };

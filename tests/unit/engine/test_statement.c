@@ -220,6 +220,47 @@ static void more_statements_than_are_remembered_still_run(void **state)
         }
 }
 
+/* Sixteen connections could remember four times as many. */
+static void all_connections_together_remember_a_limited_number(void **state)
+{
+    (void)state;
+    enum { CONNECTIONS = 16 };
+    struct engine_connection *connections[CONNECTIONS];
+    struct lh_error err = LH_ERROR_NONE;
+    struct engine *engine = NULL;
+    char sql[64];
+    const struct engine_options options = {
+        .memory_bytes = 256 << 20, .thread_count = 1, .connection_max = CONNECTIONS};
+    assert_int_equal(engine_open(&options, &engine, &err), LH_OK);
+    for (int i = 0; i < CONNECTIONS; i++)
+        assert_int_equal(engine_acquire(engine, (struct lh_str){0}, NULL, &connections[i], &err),
+                         LH_OK);
+    for (int i = 0; i < CONNECTIONS; i++)
+        for (int at = 0; at < ENGINE_STATEMENTS_MAX; at++) {
+            snprintf(sql, sizeof sql, "SELECT %d", i * ENGINE_STATEMENTS_MAX + at);
+            assert_int_equal(engine_execute(connections[i], lh_str_of(sql), NULL, NULL, NULL, &err),
+                             LH_OK);
+        }
+    const int64_t most = ENGINE_STATEMENTS_TOTAL + CONNECTIONS * ENGINE_STATEMENTS_LEAST;
+    assert_in_range(engine_stats(engine).statements_kept, ENGINE_STATEMENTS_TOTAL, most);
+    /* Those who rest give up theirs for the one that works. */
+    struct engine_connection *last = connections[CONNECTIONS - 1];
+    for (int i = 0; i < CONNECTIONS - 1; i++)
+        engine_release(connections[i]);
+    for (int round = 0; round < 2; round++) {
+        const int64_t before = engine_stats(engine).statements_prepared;
+        for (int at = 0; at < ENGINE_STATEMENTS_MAX; at++) {
+            snprintf(sql, sizeof sql, "SELECT 'again', %d", at);
+            assert_int_equal(engine_execute(last, lh_str_of(sql), NULL, NULL, NULL, &err), LH_OK);
+        }
+        assert_int_equal(engine_stats(engine).statements_prepared - before,
+                         round ? 0 : ENGINE_STATEMENTS_MAX);
+    }
+    assert_in_range(engine_stats(engine).statements_kept, ENGINE_STATEMENTS_TOTAL, most);
+    engine_release(last);
+    engine_close(engine);
+}
+
 static void a_remembered_statement_sees_a_changed_table(void **state)
 {
     struct engine_bench *bench = *state;
@@ -343,6 +384,7 @@ int main(void)
         cmocka_unit_test(an_error_while_rows_stream_ends_the_cursor),
         cmocka_unit_test(a_repeated_statement_is_prepared_once),
         cmocka_unit_test(more_statements_than_are_remembered_still_run),
+        cmocka_unit_test(all_connections_together_remember_a_limited_number),
         cmocka_unit_test(a_remembered_statement_sees_a_changed_table),
         cmocka_unit_test(eight_threads_share_four_connections),
         cmocka_unit_test(waiting_for_a_connection_ends_with_the_token),
