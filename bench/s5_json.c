@@ -78,10 +78,11 @@ static struct bench_ratio compare(const char *format, const char *sql, char *det
     double from = bench_cpu_now();
     (void)rows_fetch(&rows, sql);
     double scan = bench_cpu_now() - from;
-    snprintf(detail, size,
-             "%s: %.1f against %.1f ms, %.0f MB/s; %.1f of ours to fetch the rows from the engine",
-             format, ratio.b_seconds * 1e3, ratio.a_seconds * 1e3,
-             (double)sent.bytes / ratio.b_seconds / 1e6, scan * 1e3);
+    snprintf(
+        detail, size,
+        "%s: %.1f against %.1f ms, %.0f MB/s; the engine's stream of the rows alone takes %.1f",
+        format, ratio.b_seconds * 1e3, ratio.a_seconds * 1e3,
+        (double)sent.bytes / ratio.b_seconds / 1e6, scan * 1e3);
     return ratio;
 }
 
