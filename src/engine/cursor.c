@@ -332,10 +332,11 @@ enum lh_code engine_cursor_next(struct engine_cursor *cursor, const struct engin
  * columns were prepared: the next run begins anew. */
 static void end_blocks(struct engine_cursor *cursor)
 {
-    blocks_end(&cursor->connection->blocks);
+    struct engine_connection *connection = cursor->connection;
+    blocks_end(&connection->blocks);
     if (cursor->has_failed) {
-        statement_drop(cursor->statement);
-        statement_drop(cursor->plain);
+        statement_forget(connection, cursor->statement);
+        statement_forget(connection, cursor->plain);
     }
 }
 

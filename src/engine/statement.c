@@ -372,7 +372,7 @@ enum lh_code statement_get_blocks(struct engine_connection *connection,
             statement_drop(statement);
             return code;
         }
-        statement->is_kept = true;
+        remember(connection, statement);
     }
     statement->last_used = ++connection->use_count;
     *ret = statement;

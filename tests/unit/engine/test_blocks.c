@@ -213,6 +213,23 @@ static void errors_are_told_as_without_blocks(void **state)
     }
 }
 
+/* What failed is forgotten, what ran is remembered in both its forms, and the count is right. */
+static void statements_are_counted_in_both_forms(void **state)
+{
+    struct engine_bench *bench = *state;
+    struct lh_buf rows;
+    int64_t before = engine_stats(bench->engine).statements_kept;
+    assert_int_equal(read_blocks(bench, "SELECT 4711 AS counted", write_text, &rows), LH_OK);
+    lh_buf_release(&rows);
+    assert_int_equal(engine_stats(bench->engine).statements_kept, before + 2);
+    assert_int_equal(
+        read_blocks(bench, "SELECT CASE WHEN i = 3 THEN error('x') ELSE i END FROM range(5) t(i)",
+                    write_text, &rows),
+        LH_SQL);
+    lh_buf_release(&rows);
+    assert_int_equal(engine_stats(bench->engine).statements_kept, before + 2);
+}
+
 static void what_a_writer_fails_with_comes_where_its_rows_would(void **state)
 {
     struct engine_bench *bench = *state;
@@ -311,6 +328,7 @@ int main(void)
         cmocka_unit_test(names_and_types_are_those_of_the_statement),
         cmocka_unit_test(what_does_not_suit_comes_as_chunks),
         cmocka_unit_test(errors_are_told_as_without_blocks),
+        cmocka_unit_test(statements_are_counted_in_both_forms),
         cmocka_unit_test(what_a_writer_fails_with_comes_where_its_rows_would),
         cmocka_unit_test(a_reader_that_waits_holds_the_engine_back),
         cmocka_unit_test(a_statement_that_is_stopped_says_so_and_leaves_nothing_behind),
