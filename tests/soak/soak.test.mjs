@@ -263,11 +263,12 @@ async function lookQuiet(state, all, counts) {
 }
 
 async function soak(url, pid, counts, points, quiet) {
-  const state = { isDone: false, pause: null, working: clients };
+  // Everything once, dealt out, then by chance: a short run on a busy machine would miss what is rare.
+  const state = { isDone: false, pause: null, working: clients, dealt: [...chosen] };
   const all = Array.from({ length: clients }, (_, at) => new Client(url, random(seed ^ Math.imul(at + 1, 0x9e3779b1))));
   const working = Promise.all(all.map(async (client) => {
     while (!state.isDone) {
-      const [name, , act] = choose(client);
+      const [name, , act] = state.dealt.shift() ?? choose(client);
       await act(client);
       client.done[name] = (client.done[name] ?? 0) + 1;
       state.working--;
@@ -308,7 +309,7 @@ test(`mixed work for ${seconds} s leaves memory, descriptors and threads flat (s
     error.message += `\n${error.cause ?? ''}\nThe server said: ${server.log().slice(-6000)}`;
     throw error;
   });
-  for (const [name] of chosen) assert.ok(seconds < 20 || done[name], `'${name}' was never done`);
+  for (const [name] of chosen) assert.ok(done[name], `'${name}' was never done`);
   const judged = points.filter(({ at }) => at > seconds / 2);
   const span = judged.at(-1).at - judged[0].at;
   const grown = Object.fromEntries(['bytes', 'descriptors', 'threads'].map((what) => [what, slope(judged, what) * span]));
