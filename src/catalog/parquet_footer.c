@@ -33,18 +33,21 @@ static const struct {
     int field;
     enum role role;
 } roles[] = {
-    {KIND_GROUP, 1, ROLE_COLUMNS},  {KIND_GROUP, 3, ROLE_ROWS},
+    {KIND_GROUP, 1, ROLE_COLUMNS},
+    {KIND_GROUP, 3, ROLE_ROWS},
     {KIND_GROUP, 5, ROLE_PLACE},    /* file_offset */
     {KIND_GROUP, 7, ROLE_REFUSED},  /* ordinal: would have to be counted anew */
     {KIND_COLUMN, 1, ROLE_REFUSED}, /* file_path: the bytes are elsewhere */
     {KIND_COLUMN, 2, ROLE_PLACE},   /* file_offset */
-    {KIND_COLUMN, 3, ROLE_META},    {KIND_COLUMN, 4, ROLE_PLACE}, /* offset_index_offset */
-    {KIND_COLUMN, 6, ROLE_PLACE},                                 /* column_index_offset */
-    {KIND_COLUMN, 8, ROLE_REFUSED},                               /* encrypted */
-    {KIND_COLUMN, 9, ROLE_REFUSED}, {KIND_META, 9, ROLE_PLACE},   /* data_page_offset */
-    {KIND_META, 10, ROLE_PLACE},                                  /* index_page_offset */
-    {KIND_META, 11, ROLE_PLACE},                                  /* dictionary_page_offset */
-    {KIND_META, 14, ROLE_PLACE},                                  /* bloom_filter_offset */
+    {KIND_COLUMN, 3, ROLE_META},
+    {KIND_COLUMN, 4, ROLE_REFUSED}, /* offset_index_offset: that index names places, too */
+    {KIND_COLUMN, 6, ROLE_REFUSED}, /* column_index_offset */
+    {KIND_COLUMN, 8, ROLE_REFUSED}, /* encrypted */
+    {KIND_COLUMN, 9, ROLE_REFUSED},
+    {KIND_META, 9, ROLE_PLACE},  /* data_page_offset */
+    {KIND_META, 10, ROLE_PLACE}, /* index_page_offset */
+    {KIND_META, 11, ROLE_PLACE}, /* dictionary_page_offset */
+    {KIND_META, 14, ROLE_PLACE}, /* bloom_filter_offset */
 };
 
 /* Reads on; with `out` it writes what it reads, places moved by `shift`. */

@@ -50,6 +50,7 @@ struct row_set *row_set_new(int64_t row_count)
     set->view.page_count = (rows + CATALOG_ROWS_PER_PAGE - 1) / CATALOG_ROWS_PER_PAGE;
     set->pages = lh_allocate(set->view.page_count, sizeof *set->pages);
     set->view.pages = set->pages;
+    set->row_count = rows;
     return set;
 }
 
@@ -65,9 +66,9 @@ void row_set_free(struct row_set *set)
 
 bool row_set_put(struct row_set *set, uint64_t row, bool is_in)
 {
-    size_t page = (size_t)(row / CATALOG_ROWS_PER_PAGE);
-    if (page >= set->view.page_count)
+    if (row >= set->row_count)
         return false;
+    size_t page = (size_t)(row / CATALOG_ROWS_PER_PAGE);
     if (!set->pages[page]) {
         if (!is_in)
             return true;

@@ -85,6 +85,7 @@ enum lh_code tombstone_find_past(struct catalog *catalog, struct engine *engine,
 struct row_set {
     struct catalog_rows view; /* pages is `pages` */
     uint64_t **pages;
+    uint64_t row_count; /* of the file */
 };
 struct row_set *row_set_new(int64_t row_count);
 void row_set_free(struct row_set *set); /* NULL is fine */

@@ -5,8 +5,8 @@
  *
  * The numbers go through the engine's stream, which keeps the order of rows and stops when what it
  * holds is large; so the type that is returned is wide (64 bytes a row, of which the first row's
- * number is all that anybody reads): some eight blocks are ahead of the reader, as of a result of
- * eight columns. Rejected: COPY with a function of our own, which is two milliseconds in forty
+ * number is all that anybody reads): some eight full blocks are ahead of the reader, as of a result
+ * of eight columns. Rejected: COPY with a function of our own, which is two milliseconds in forty
  * faster on one thread but runs the last part of every plan on one thread only.
  */
 #include "engine/internal.h"
@@ -14,13 +14,16 @@
 #include <stdlib.h>
 
 #define NUMBER_FIELDS 4 /* of 16 bytes */
+#define NO_MEMORY "No memory is left for a piece of the result."
 
+/* Below a selective filter chunks have a row or two, and thousands of blocks are ahead: what a
+ * block costs goes by its rows. */
 struct made_block {
     struct engine_block shown;
-    struct engine_vector *vectors;
+    size_t ends_capacity;
     size_t number;
     enum lh_code code;
-    struct lh_error error;
+    struct lh_error *error;  /* NULL: none, or no memory for it */
     struct made_block *next; /* of the idle ones */
 };
 
@@ -60,7 +63,8 @@ static void free_block(struct made_block *block)
     if (!block)
         return;
     lh_buf_release(&block->shown.bytes);
-    free(block->vectors);
+    free(block->shown.ends);
+    free(block->error);
     free(block);
 }
 
@@ -87,15 +91,9 @@ static struct made_block *new_block(struct engine_blocks *blocks)
         blocks->items = items;
         blocks->capacity = capacity;
     }
-    size_t bytes = blocks->shape->column_count * sizeof(struct engine_vector);
     struct made_block *block = calloc(1, sizeof *block);
-    if (block)
-        block->vectors = malloc(bytes);
-    if (!block || !block->vectors) {
-        free_block(block);
+    if (!block)
         return NULL;
-    }
-    memcpy(block->vectors, blocks->shape->vectors, bytes);
     lh_buf_init(&block->shown.bytes, ENGINE_BLOCK_BYTES_MAX);
     block->number = blocks->count;
     blocks->items[blocks->count++] = block;
@@ -130,20 +128,53 @@ static void end_writing(struct engine_blocks *blocks)
     pthread_mutex_unlock(&blocks->lock);
 }
 
+static bool make_room(struct made_block *block, size_t row_count)
+{
+    if (block->ends_capacity >= row_count)
+        return true;
+    uint32_t *ends = realloc(block->shown.ends, row_count * sizeof *ends);
+    if (!ends)
+        return false;
+    block->shown.ends = ends;
+    block->ends_capacity = row_count;
+    return true;
+}
+
+static void keep_failure(struct made_block *block, enum lh_code code, const struct lh_error *err)
+{
+    block->code = code;
+    if (!block->error)
+        block->error = malloc(sizeof *block->error);
+    if (block->error)
+        *block->error = *err;
+}
+
 static void write_block(struct engine_blocks *blocks, engine_block_writer writer,
                         struct made_block *block, duckdb_data_chunk input)
 {
     const struct engine_shape *shape = blocks->shape;
+    struct lh_error err = LH_ERROR_NONE;
+    size_t bytes = shape->column_count * sizeof(struct engine_vector);
+    struct engine_vector *vectors = malloc(bytes);
     struct engine_chunk chunk = {.row_count = duckdb_data_chunk_get_size(input),
                                  .column_count = shape->column_count,
-                                 .columns = block->vectors};
+                                 .columns = vectors};
+    enum lh_code code;
     assert(chunk.row_count <= ENGINE_CHUNK_ROWS);
-    for (size_t i = 0; i < shape->column_count; i++)
-        shape_fill(&block->vectors[i], duckdb_data_chunk_get_vector(input, i + 1));
     lh_buf_clear(&block->shown.bytes);
     block->shown.row_count = chunk.row_count;
-    block->error = (struct lh_error)LH_ERROR_NONE;
-    block->code = writer(shape->columns, &chunk, &block->shown, &block->error);
+    block->code = LH_OK;
+    if (vectors && make_room(block, chunk.row_count)) {
+        memcpy(vectors, shape->vectors, bytes);
+        for (size_t i = 0; i < shape->column_count; i++)
+            shape_fill(&vectors[i], duckdb_data_chunk_get_vector(input, i + 1));
+        code = writer(shape->columns, &chunk, &block->shown, &err);
+    } else {
+        code = lh_fail(&err, LH_BUSY, NO_MEMORY);
+    }
+    if (code)
+        keep_failure(block, code, &err);
+    free(vectors);
 }
 
 static void call(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector output)
@@ -169,7 +200,7 @@ static void call(duckdb_function_info info, duckdb_data_chunk input, duckdb_vect
         return;
     }
     if (!block) {
-        (void)lh_fail(&err, LH_BUSY, "No memory is left for a piece of the result.");
+        (void)lh_fail(&err, LH_BUSY, NO_MEMORY);
         connection_keep_error(connection, &err);
         duckdb_scalar_function_set_error(info, err.message);
         return;
@@ -281,9 +312,11 @@ enum lh_code engine_cursor_next_block(struct engine_cursor *cursor, const struct
     if (!block || block->shown.row_count != duckdb_data_chunk_get_size(cursor->current))
         return lh_fail(err, LH_INTERNAL, "The SQL engine lost rows of the result on their way.");
     cursor->block = block;
+    if (block->code && !block->error)
+        return lh_fail(err, block->code, NO_MEMORY);
     if (block->code) {
         if (err)
-            *err = block->error;
+            *err = *block->error;
         return block->code;
     }
     *ret = &block->shown;

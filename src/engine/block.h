@@ -17,7 +17,7 @@
 struct engine_block {
     struct lh_buf bytes; /* at most ENGINE_BLOCK_BYTES_MAX */
     size_t row_count;
-    uint32_t ends[ENGINE_CHUNK_ROWS]; /* where each row ends in `bytes` */
+    uint32_t *ends; /* where each row ends in `bytes`: row_count of them, to be written */
 };
 #define ENGINE_BLOCK_BYTES_MAX ((size_t)1 << 30)
 

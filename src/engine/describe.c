@@ -72,23 +72,50 @@ enum lh_code engine_describe(struct engine_connection *connection, struct lh_str
     return describe_columns(connection, sql, NULL, NULL, arena, ret, err);
 }
 
-static bool is_taken(const struct lh_str *names, size_t count, struct lh_str name)
+/* Names that are taken, by hash; a statement may have thousands of columns of one name. */
+struct taken {
+    const struct lh_str *names;
+    size_t *slots; /* index + 1 of a name; 0: free */
+    size_t mask;
+};
+
+/* The slot of that name, or the free one where it belongs. */
+static size_t *slot_of(const struct taken *taken, struct lh_str name)
 {
-    for (size_t i = 0; i < count; i++)
-        if (lh_str_equal_nocase(names[i], name))
-            return true;
-    return false;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+    for (size_t i = 0; i < name.len; i++) {
+        const char c = name.data[i];
+        hash = (hash ^ (uint8_t)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c)) *
+               UINT64_C(0x100000001b3);
+    }
+    size_t at = (size_t)hash & taken->mask;
+    while (taken->slots[at] && !lh_str_equal_nocase(taken->names[taken->slots[at] - 1], name))
+        at = (at + 1) & taken->mask;
+    return &taken->slots[at];
 }
 
 const struct lh_str *engine_distinct_names(const struct engine_column *columns, size_t count,
                                            struct lh_arena *arena)
 {
     struct lh_str *names = lh_arena_array(arena, count + 1, sizeof *names);
+    unsigned long *numbers = lh_arena_array(arena, count + 1, sizeof *numbers); /* tried last */
+    struct taken taken = {names, NULL, 15};
+    while (taken.mask < 2 * count)
+        taken.mask = taken.mask * 2 + 1;
+    taken.slots = lh_arena_array(arena, taken.mask + 1, sizeof *taken.slots);
     for (size_t i = 0; i < count; i++) {
-        struct lh_str name = columns[i].name.len ? columns[i].name : lh_lit("column");
+        const struct lh_str own = columns[i].name.len ? columns[i].name : lh_lit("column");
+        struct lh_str name = own;
+        size_t *slot = slot_of(&taken, name);
+        const size_t first = *slot; /* who has the name: there the next number is kept */
+        for (unsigned long n = first ? numbers[first - 1] + 1 : 0; *slot; n++) {
+            numbers[first - 1] = n;
+            name = lh_arena_printf(arena, "%.*s_%lu", LH_ARG(own), n);
+            slot = slot_of(&taken, name);
+        }
         names[i] = name;
-        for (unsigned long n = 2; is_taken(names, i, names[i]); n++)
-            names[i] = lh_arena_printf(arena, "%.*s_%lu", LH_ARG(name), n);
+        numbers[i] = 1;
+        *slot = i + 1;
     }
     return names;
 }

@@ -6,7 +6,7 @@
 #include "base/pool.h"
 #include "http/internal.h"
 
-#define ACCEPT_PAUSE_MS 10 /* while the machine has no descriptor to give */
+#define ACCEPT_PAUSE_MS 10 /* while the machine has no descriptor to give, say */
 
 /* Why we accept ourselves: told to stop accepting, libmicrohttpd takes the listening socket out of
  * an epoll set from two threads at once, and aborts the program when both come to it. */
@@ -27,7 +27,7 @@ static void *accept_run(void *context)
             /* Owns the socket, also when it refuses it. */
             (void)MHD_add_connection(server->daemons[turn % server->options.io_threads], fd,
                                      (struct sockaddr *)&from, len);
-        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        } else if (errno != ECONNABORTED && errno != EINTR) {
             nanosleep(&(struct timespec){0, ACCEPT_PAUSE_MS * 1000000L}, NULL);
         } /* else that connection ended before it began */
     }

@@ -38,6 +38,12 @@ test('there is code to look at', () => {
   assert.ok(sources.length > 20, `only ${sources.length} source files were found`);
 });
 
+test('no merge left its marks', () => {
+  const texts = tracked.filter((name) => /\.(c|h|cpp|md|mjs|ts|txt|json|toml|yml)$|(^|\/)(run|lint|coverage|install|Makefile)$/.test(name));
+  assert.deepEqual(offences(texts, (name, text) =>
+    matches(text, /^(<{7}|>{7}) /gm).map(({ line }) => `line ${line}`)), []);
+});
+
 test('every folder of src is a floor', () => {
   const unknown = sources.filter((name) => name !== 'src/main.c' && !(name.split('/')[1] in floors));
   assert.deepEqual(unknown, []);

@@ -269,6 +269,15 @@ static void a_reader_that_waits_holds_the_engine_back(void **state)
     assert_int_equal(atomic_load(&written), made);
 }
 
+/* Below a selective filter chunks have a row each, and as many as there are may be made ahead. */
+_Static_assert(sizeof(struct engine_block) <= 128, "thousands of blocks of a row are little");
+
+static void rows_that_a_filter_leaves_one_by_one_come_all(void **state)
+{
+    assert_same(*state,
+                "SELECT i, i || ' of many' AS t FROM range(4000000) t(i) WHERE i % 2048 = 7");
+}
+
 static void a_statement_that_is_stopped_says_so_and_leaves_nothing_behind(void **state)
 {
     struct engine_bench *bench = *state;
@@ -331,6 +340,7 @@ int main(void)
         cmocka_unit_test(statements_are_counted_in_both_forms),
         cmocka_unit_test(what_a_writer_fails_with_comes_where_its_rows_would),
         cmocka_unit_test(a_reader_that_waits_holds_the_engine_back),
+        cmocka_unit_test(rows_that_a_filter_leaves_one_by_one_come_all),
         cmocka_unit_test(a_statement_that_is_stopped_says_so_and_leaves_nothing_behind),
         cmocka_unit_test(a_table_that_is_replaced_is_noticed),
     };

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "engine/engine.h"
 
 struct bench {
@@ -333,6 +334,30 @@ static void unknown_types_behind_parameters_come_as_text(void **state)
     }
 }
 
+static void columns_get_names_that_no_other_has_however_many_there_are(void **state)
+{
+    static const char *const given[] = {"A", "a", "a_2", "", "column", "A", "b", "a_2"};
+    static const char *const wanted[] = {"A",        "a_2", "a_2_2", "column",
+                                         "column_2", "A_3", "b",     "a_2_3"};
+    enum { FEW = sizeof given / sizeof given[0], MANY = 20000 };
+    static struct engine_column columns[MANY];
+    struct lh_arena *arena = lh_arena_new(0);
+    (void)state;
+    for (size_t i = 0; i < FEW; i++)
+        columns[i].name = lh_str_of(given[i]);
+    const struct lh_str *names = engine_distinct_names(columns, FEW, arena);
+    for (size_t i = 0; i < FEW; i++)
+        if (!lh_str_equal(names[i], lh_str_of(wanted[i])))
+            fail_msg("%s became %.*s, not %s", given[i], LH_ARG(names[i]), wanted[i]);
+    for (size_t i = 0; i < MANY; i++)
+        columns[i].name = lh_lit("same");
+    const int64_t from_us = lh_clock_monotonic_us();
+    names = engine_distinct_names(columns, MANY, arena);
+    assert_true(lh_clock_monotonic_us() - from_us < 2000000); /* each against each: minutes */
+    assert_true(lh_str_equal(names[MANY - 1], lh_lit("same_20000")));
+    lh_arena_free(arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +366,7 @@ int main(void)
         cmocka_unit_test(type_texts_are_those_of_the_library),
         cmocka_unit_test(unknown_types_come_as_text_under_their_own_names),
         cmocka_unit_test(unknown_types_behind_parameters_come_as_text),
+        cmocka_unit_test(columns_get_names_that_no_other_has_however_many_there_are),
     };
     return cmocka_run_group_tests(tests, open_engine, close_engine);
 }
