@@ -33,6 +33,7 @@ struct erase_run {
     struct lh_str id;
     struct erase_request request;
     struct erase_plan plan;
+    struct erase_progress progress;
     struct lake_erased_dataset *datasets; /* of the plan, filled further */
     size_t dataset_count;
     struct canaries *canaries;
@@ -48,32 +49,7 @@ static void show(struct erase_run *run, const char *phase)
     job_set_progress(run->job, &progress);
 }
 
-/* --- hiding, and what the rows held */
-
-static enum lh_code hide(struct erase_run *run, const struct catalog_dataset *dataset,
-                         struct lake_erased_dataset *ret, struct lh_error *err)
-{
-    struct catalog_tombstone_result result;
-    struct lh_error found = LH_ERROR_NONE;
-    const struct catalog_tombstone_request request = {
-        .name = dataset->name,
-        .column = run->request.row_key_column,
-        .values = run->request.row_key_values.value,
-        .actor = run->request.actor,
-        .committer = run->request.committer,
-        .reason = run->request.reason,
-        .is_erasure = true,
-    };
-    enum lh_code code = catalog_tombstone(lake_catalog(run->lake), lake_engine(run->lake), &request,
-                                          run->cancel, run->arena, &result, &found);
-    if (code == LH_INVALID) /* none is a value of its column's type: it has no such rows */
-        return LH_OK;
-    if (code && err)
-        *err = found;
-    if (!code)
-        ret->rows = result.rows;
-    return code;
-}
+/* --- what the rows held */
 
 struct gathering {
     struct canaries *set; /* to have each once */
@@ -143,9 +119,6 @@ static enum lh_code plan_dataset(struct erase_run *run, struct lh_str id,
                                             .dataset_id = lh_arena_str(run->arena, dataset->id),
                                             .version_before = dataset->version,
                                             .objects_removed = objects_of(dataset, run->arena)};
-        code = hide(run, dataset, ret, err);
-    }
-    if (!code) {
         const struct erase_rows rows = rows_of(run, dataset);
         code = erase_rows_texts(&rows, id, gather, gathering, err);
     }
@@ -172,7 +145,7 @@ static struct lh_str_list key_texts(const struct erase_run *run)
     return (struct lh_str_list){texts, count};
 }
 
-/* Hides the rows first: what is written down of them then cannot come back. */
+/* The rows are hidden: what is written down of them cannot come back. */
 static enum lh_code make_plan(struct erase_run *run, struct lh_error *err)
 {
     struct gathering gathering = {.set = canaries_new(), .arena = run->arena};
@@ -180,7 +153,6 @@ static enum lh_code make_plan(struct erase_run *run, struct lh_error *err)
     struct lake_erased_dataset *datasets = lh_arena_array(run->arena, count + 1, sizeof *datasets);
     enum lh_code code = LH_OK;
     gathering.texts = lh_arena_array(run->arena, TEXTS_MAX, sizeof *gathering.texts);
-    show(run, "hiding");
     for (size_t i = 0; i < count && !code; i++)
         code = plan_dataset(run, run->request.dataset_ids.items[i], &gathering, &datasets[i], err);
     run->plan = (struct erase_plan){.datasets = {datasets, count},
@@ -262,8 +234,13 @@ static enum lh_code rewrite(struct erase_run *run, struct lake_erased_dataset *d
     };
     struct query_compact_result result;
     int64_t keys = 0, version = 0;
-    show(run, "rewriting");
+    show(run, "hiding");
     enum lh_code code =
+        erase_hide(run->lake, run->id, &run->request, &run->progress, run->cancel, run->arena, err);
+    if (code)
+        return code;
+    show(run, "rewriting");
+    code =
         query_compact(lake_compactor(run->lake), &request, run->cancel, run->arena, &result, err);
     show(run, "hashing keys");
     if (!code)
@@ -626,8 +603,11 @@ static enum lh_code end(struct erase_run *run, struct lh_error *err)
     receipt->ended_at.unix_ms = lh_clock_unix_ms();
     receipt->job_id = job_id(run->job);
     receipt->datasets = (struct lh_list){run->datasets, run->dataset_count};
-    for (size_t i = 0; i < run->dataset_count; i++)
+    for (size_t i = 0; i < run->dataset_count; i++) {
+        const struct erase_done *done = erase_done_of(&run->progress, run->datasets[i].dataset_id);
+        run->datasets[i].rows = done ? done->rows : 0;
         receipt->rows += run->datasets[i].rows;
+    }
     receipt->scan = &run->scanning.result;
     receipt->found = (struct lh_list){run->scanning.found, found};
     receipt->not_covered = list_not_covered(run);
@@ -671,7 +651,11 @@ static enum lh_code do_all(struct erase_run *run, struct lh_error *err)
 {
     size_t index_count = 0, most = 256;
     struct lake_erased_index *indexes = lh_arena_array(run->arena, most, sizeof *indexes);
-    enum lh_code code = find_plan(run, err);
+    show(run, "hiding");
+    enum lh_code code =
+        erase_hide(run->lake, run->id, &run->request, &run->progress, run->cancel, run->arena, err);
+    if (!code)
+        code = find_plan(run, err);
     for (size_t i = 0; i < run->dataset_count && !code; i++)
         if (is_there(run, &run->datasets[i]))
             code = rewrite(run, &run->datasets[i], err);
@@ -718,6 +702,9 @@ static enum lh_code do_once(struct erase_run *run, struct lh_error *err)
     if (!code)
         code = erase_read(storage, run->id, "request", &erase_request_fields, run->arena,
                           &run->request, err);
+    if (!code)
+        code =
+            erase_progress_open(storage, run->id, &run->request, run->arena, &run->progress, err);
     return code ? code : do_all(run, err);
 }
 

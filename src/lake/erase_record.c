@@ -133,6 +133,23 @@ static const struct lh_field plan_rows[] = {
 };
 const struct lh_fields erase_plan_fields = LH_FIELDS_OF(struct erase_plan, "ErasePlan", plan_rows);
 
+static const struct lh_field done_rows[] = {
+    LH_STR(struct erase_done, dataset_id, .required = true, .doc = "Its id."),
+    LH_BOOL(struct erase_done, is_hidden, .doc = "Its rows were hidden."),
+    LH_INT(struct erase_done, rows, .doc = "So many."),
+    LH_INT(struct erase_done, versions_expired, .doc = "Until now."),
+    LH_INT(struct erase_done, files_removed, .doc = "Until now."),
+};
+static const struct lh_fields done_fields = LH_FIELDS_OF(struct erase_done, "EraseDone", done_rows);
+static const struct lh_field progress_rows[] = {
+    LH_LIST(struct erase_progress, datasets, .fields = &done_fields, .doc = "What was done."),
+    LH_OBJECT(struct erase_progress, journal, const struct lake_erased_journal *,
+              .fields = &journal_fields, .doc = "What became of the journal."),
+    LH_INT(struct erase_progress, answers_removed, .doc = "Until now."),
+};
+const struct lh_fields erase_progress_fields =
+    LH_FIELDS_OF(struct erase_progress, "EraseProgress", progress_rows);
+
 /* --- files */
 
 static struct lh_str key_of(struct lh_str id, const char *what, struct lh_arena *arena)
@@ -186,13 +203,32 @@ enum lh_code erase_write(struct storage *storage, struct lh_str id, const char *
     return code;
 }
 
+enum lh_code erase_progress_note(struct storage *storage, struct lh_str id,
+                                 const struct erase_progress *progress, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_buf buf;
+    struct lh_json json;
+    lh_buf_init(&buf, ERASE_BYTES_MAX);
+    lh_json_init(&json, &buf);
+    lh_fields_write(&erase_progress_fields, progress, &json);
+    enum lh_code code = lh_buf_check(&buf, "The progress of the erasure", err);
+    if (!code)
+        code = storage_put_replacing(storage, STORAGE_PRIMARY, key_of(id, "progress", arena),
+                                     lh_buf_str(&buf), err);
+    lh_buf_release(&buf);
+    lh_arena_free(arena);
+    return code;
+}
+
 enum lh_code erase_forget(struct storage *storage, struct lh_str id, struct lh_error *err)
 {
     struct lh_arena *arena = lh_arena_new(0);
-    const struct lh_str keys[] = {key_of(id, "plan", arena), key_of(id, "request", arena)};
-    enum lh_code code = storage_trash(storage, STORAGE_PRIMARY, keys, 2, err);
+    const struct lh_str keys[] = {key_of(id, "progress", arena), key_of(id, "plan", arena),
+                                  key_of(id, "request", arena)};
+    enum lh_code code = storage_trash(storage, STORAGE_PRIMARY, keys, 3, err);
     if (!code)
-        code = storage_trash_remove(storage, keys, 2, err);
+        code = storage_trash_remove(storage, keys, 3, err);
     lh_arena_free(arena);
     return code;
 }

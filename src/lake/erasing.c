@@ -97,9 +97,36 @@ static enum lh_code submit(struct lake *lake, struct lh_str id, struct lh_str ac
     return erase_note_job(lake_storage(lake), id, *ret_job, err);
 }
 
+/* Hidden first, then a job: whatever becomes of that one, nobody sees the rows. What was not hidden
+ * was not accepted; where that is not known, the next start goes on. */
+static enum lh_code set_out(struct lake *lake, struct lh_str id,
+                            const struct erase_request *request, const struct lh_cancel *cancel,
+                            struct lh_arena *arena, struct lh_str *ret_job, struct lh_error *err)
+{
+    struct storage *storage = lake_storage(lake);
+    struct lh_error later = LH_ERROR_NONE;
+    struct erase_progress progress;
+    enum lh_code code = erase_progress_open(storage, id, request, arena, &progress, err);
+    if (!code)
+        code = erase_hide(lake, id, request, &progress, cancel, arena, err);
+    if (code && code != LH_UNKNOWN && code != LH_LOCKED) {
+        if (erase_forget(storage, id, &later))
+            lh_log_error(LH_LOG_WARN, "lake.erase", &later);
+        return code;
+    }
+    if (!code)
+        code = submit(lake, id, request->committer, request->dataset, arena, ret_job, err);
+    if (!code || code == LH_UNKNOWN || code == LH_LOCKED)
+        return code;
+    if (erase_note_job(storage, id, lh_lit("none"), &later))
+        lh_log_error(LH_LOG_WARN, "lake.erase", &later);
+    return lh_error_hint(err, "The rows are hidden; POST /catalog/erase/%.*s/resume goes on.",
+                         LH_ARG(id));
+}
+
 enum lh_code lake_erase_begin(struct lake *lake, const struct lake_erase_request *request,
-                              struct lh_arena *arena, struct lh_str *ret_id, struct lh_str *ret_job,
-                              struct lh_error *err)
+                              const struct lh_cancel *cancel, struct lh_arena *arena,
+                              struct lh_str *ret_id, struct lh_str *ret_job, struct lh_error *err)
 {
     struct lh_uuid uuid = lh_uuid_new();
     struct lh_str id = lh_arena_str(arena, lh_uuid_str(&uuid));
@@ -118,7 +145,7 @@ enum lh_code lake_erase_begin(struct lake *lake, const struct lake_erase_request
     if (!code)
         code = erase_write(lake_storage(lake), id, "request", &erase_request_fields, &kept, err);
     if (!code)
-        code = submit(lake, id, request->committer, request->dataset, arena, ret_job, err);
+        code = set_out(lake, id, &kept, cancel, arena, ret_job, err);
     if (!code)
         *ret_id = id;
     return code;
@@ -126,11 +153,19 @@ enum lh_code lake_erase_begin(struct lake *lake, const struct lake_erase_request
 
 /* --- telling */
 
-static bool find_job(struct lake *lake, struct lh_str id, struct lh_arena *arena,
-                     struct job_info *ret)
+enum known_job {
+    JOB_NONE, /* there never was one: it was killed while it was accepted */
+    JOB_GONE, /* it has ended, and is remembered no more */
+    JOB_KNOWN
+};
+
+static enum known_job find_job(struct lake *lake, struct lh_str id, struct lh_arena *arena,
+                               struct job_info *ret)
 {
     struct lh_str job = erase_job_of(lake_storage(lake), id, arena);
-    return job.len && !jobs_get(lake_jobs(lake), job, arena, ret, NULL);
+    if (!job.len)
+        return JOB_NONE;
+    return jobs_get(lake_jobs(lake), job, arena, ret, NULL) ? JOB_GONE : JOB_KNOWN;
 }
 
 static bool goes_on(const struct job_info *info)
@@ -142,8 +177,11 @@ static bool goes_on(const struct job_info *info)
 static bool describe_job(struct lake *lake, struct lh_arena *arena, struct lake_erasure *ret)
 {
     struct job_info info;
-    ret->state = LAKE_ERASE_WAITING;
-    if (!find_job(lake, ret->erase_id, arena, &info))
+    enum known_job known = find_job(lake, ret->erase_id, arena, &info);
+    ret->state = known == JOB_GONE ? LAKE_ERASE_FAILED : LAKE_ERASE_WAITING;
+    if (known == JOB_GONE)
+        ret->problem = lh_lit("Its job is not known any more.");
+    if (known != JOB_KNOWN)
         return true;
     ret->job_id = info.id;
     if (info.state == JOB_RUNNING) {
@@ -183,7 +221,7 @@ static enum lh_code get_receipt(struct lake *lake, struct lh_str id, struct lh_a
     struct job_info info;
     enum lh_code code =
         erase_read(lake_storage(lake), id, "receipt", &lake_erasure_fields, arena, ret, err);
-    if (!code && find_job(lake, id, arena, &info) && goes_on(&info)) {
+    if (!code && find_job(lake, id, arena, &info) == JOB_KNOWN && goes_on(&info)) {
         ret->state = LAKE_ERASE_RUNNING;
         ret->phase = lh_lit("ending");
     }
@@ -269,19 +307,79 @@ enum lh_code lake_erase_resume(struct lake *lake, struct lh_str id, struct lh_ar
     return submit(lake, erasure.erase_id, erasure.committer, erasure.dataset, arena, ret_job, err);
 }
 
+/* --- what others must not do meanwhile */
+
+enum lh_code lake_erase_check_lift(struct lake *lake, struct lh_str dataset, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(lake));
+    const struct catalog_dataset *found = NULL;
+    struct lh_str *ids = NULL;
+    size_t count = 0;
+    enum lh_code code = catalog_find(snapshot, dataset, &found, err);
+    if (!code)
+        code = list_ids(lake_storage(lake), arena, &ids, &count, err);
+    for (size_t i = 0; i < count && !code; i++) {
+        struct erase_request request;
+        struct lh_error why = LH_ERROR_NONE;
+        code = erase_read(lake_storage(lake), ids[i], "request", &erase_request_fields, arena,
+                          &request, &why);
+        if (code && code != LH_NOT_FOUND && err)
+            *err = why;
+        bool is_of_it = false;
+        for (size_t k = 0; !code && k < request.dataset_ids.count; k++)
+            is_of_it |= lh_str_equal(request.dataset_ids.items[k], found->id);
+        if (is_of_it) {
+            code = lh_fail(err, LH_CONFLICT, "Rows of '%.*s' are being erased: nothing is lifted.",
+                           LH_ARG(found->name));
+            lh_error_hint(err,
+                          "GET /catalog/erase/%.*s says how it stands; lift when it has ended.",
+                          LH_ARG(ids[i]));
+        } else if (code == LH_NOT_FOUND) { /* it has ended */
+            code = LH_OK;
+        }
+    }
+    catalog_snapshot_unref(snapshot);
+    lh_arena_free(arena);
+    return code;
+}
+
 /* --- after a kill */
+
+/* One that somebody cancelled, or that took the process down again and again, is gone on with when
+ * somebody says so (lake_erase_resume): a start does not wish it. */
+static bool shall_go_on(struct lake *lake, struct lh_str id, struct lh_arena *arena)
+{
+    struct job_info info;
+    enum known_job known = find_job(lake, id, arena, &info);
+    if (known != JOB_KNOWN)
+        return known == JOB_NONE;
+    struct lh_str given_up = lh_str_of(lh_error_row(LH_INTERNAL)->id);
+    return info.state == JOB_FAILED && !(info.error && lh_str_equal(info.error->code, given_up));
+}
+
+static enum lh_code set_out_again(struct lake *lake, struct lh_str id,
+                                  const struct erase_request *request, struct lh_arena *arena,
+                                  struct lh_error *err)
+{
+    struct erase_progress progress;
+    struct lh_str job;
+    enum lh_code code = erase_progress_open(lake_storage(lake), id, request, arena, &progress, err);
+    if (!code)
+        code = erase_hide(lake, id, request, &progress, NULL, arena, err);
+    return code ? code : submit(lake, id, request->committer, request->dataset, arena, &job, err);
+}
 
 void lake_erase_recover(struct lake *lake)
 {
     struct lh_arena *arena = lh_arena_new(0);
     struct lh_error err = LH_ERROR_NONE;
-    struct lh_str *ids = NULL, job;
+    struct lh_str *ids = NULL;
     size_t count = 0;
     enum lh_code code = list_ids(lake_storage(lake), arena, &ids, &count, &err);
     for (size_t i = 0; i < count && !code; i++) {
         struct lake_erasure erasure;
         struct erase_request request;
-        struct job_info info;
         struct lh_error own = LH_ERROR_NONE;
         if (erase_read(lake_storage(lake), ids[i], "request", &erase_request_fields, arena,
                        &request, NULL))
@@ -292,9 +390,9 @@ void lake_erase_recover(struct lake *lake)
                 lh_log_error(LH_LOG_WARN, "lake.erase", &own);
             continue;
         }
-        if (find_job(lake, ids[i], arena, &info) && goes_on(&info))
+        if (!shall_go_on(lake, ids[i], arena))
             continue;
-        if (submit(lake, ids[i], request.committer, request.dataset, arena, &job, &own))
+        if (set_out_again(lake, ids[i], &request, arena, &own))
             lh_log_error(LH_LOG_WARN, "lake.erase", &own);
     }
     if (code)
@@ -340,9 +438,11 @@ enum lh_code lake_erase_verify(struct storage *storage, struct storage_findings 
         if (asked && asked != LH_NOT_FOUND)
             storage_find(findings, true, object, "%s", found.message);
         else if (!asked)
-            storage_find(findings, false, object,
-                         receipt ? "The erasure has not ended: the next start goes on with it."
-                                 : "The erasure has ended: the next start removes its request.");
+            storage_find(
+                findings, false, object,
+                receipt ? "The erasure has not ended: the next start goes on with it, or, if it "
+                          "was cancelled, POST /catalog/erase/{id}/resume."
+                        : "The erasure has ended: the next start removes its request.");
     }
     *ret_count = (int64_t)count;
     lh_arena_free(arena);

@@ -20,6 +20,7 @@
 #include "base/uuid.h"
 
 struct lake;
+struct lh_cancel;
 struct job;
 struct storage;
 struct storage_findings;
@@ -98,11 +99,12 @@ struct lake_erase_request {
     const json_t *values; /* as of a tombstone */
     struct lh_str actor, committer, reason;
 };
-/* Accepts it: durable, and a job. LH_INVALID: no values, too many, or actor or reason holds one of
+/* Accepts it: the rows are hidden, durably, and a job does the rest. LH_INVALID: no values, too many, or actor or reason holds one of
  * them; LH_NOT_FOUND: no such dataset or column; LH_CONFLICT: rows of one cannot be erased, and
  * why. */
 enum lh_code lake_erase_begin(struct lake *lake, const struct lake_erase_request *request,
-                              struct lh_arena *arena, struct lh_str *ret_id, struct lh_str *ret_job,
+                              const struct lh_cancel *cancel, struct lh_arena *arena,
+                              struct lh_str *ret_id, struct lh_str *ret_job,
                               struct lh_error *err) LH_MUST_USE;
 /* Goes on with one that failed. LH_NOT_FOUND; LH_CONFLICT: it waits, runs or has ended. */
 enum lh_code lake_erase_resume(struct lake *lake, struct lh_str id, struct lh_arena *arena,
@@ -113,6 +115,11 @@ enum lh_code lake_erase_get(struct lake *lake, struct lh_str id, struct lh_arena
 enum lh_code lake_erase_list(struct lake *lake, struct lh_str after, size_t limit,
                              struct lh_arena *arena, struct lake_erasure **ret, size_t *ret_count,
                              struct lh_str *ret_next, struct lh_error *err) LH_MUST_USE;
+
+/* LH_CONFLICT: an erasure of rows of the dataset has not ended; its tombstones stay. LH_NOT_FOUND:
+ * there is no such dataset. */
+enum lh_code lake_erase_check_lift(struct lake *lake, struct lh_str dataset,
+                                   struct lh_error *err) LH_MUST_USE;
 
 /* The kind of job; `context` is the lake. */
 enum lh_code lake_erase_job(void *context, struct job *job, struct lh_error *err) LH_MUST_USE;

@@ -32,8 +32,21 @@ struct erase_plan {          /* .plan.json: likewise, for it holds what the rows
     int64_t texts_short;
     int64_t texts_left_out; /* there were too many */
 };
+struct erase_done { /* what all attempts together did to a dataset */
+    struct lh_str dataset_id;
+    bool is_hidden;
+    int64_t rows; /* that could be seen before */
+    int64_t versions_expired;
+    int64_t files_removed;
+};
+struct erase_progress {      /* .progress.json: likewise, though it names no key */
+    struct lh_list datasets; /* struct erase_done: one each of the request's */
+    const struct lake_erased_journal *journal;
+    int64_t answers_removed;
+};
 extern const struct lh_fields erase_request_fields;
 extern const struct lh_fields erase_plan_fields;
+extern const struct lh_fields erase_progress_fields;
 
 /* Reads "<id>.<what>.json"; LH_NOT_FOUND. JSON stays as long as the arena. */
 enum lh_code erase_read(struct storage *storage, struct lh_str id, const char *what,
@@ -42,13 +55,30 @@ enum lh_code erase_read(struct storage *storage, struct lh_str id, const char *w
 enum lh_code erase_write(struct storage *storage, struct lh_str id, const char *what,
                          const struct lh_fields *fields, const void *record,
                          struct lh_error *err) LH_MUST_USE;
-/* Request and plan, for good. */
+enum lh_code erase_progress_note(struct storage *storage, struct lh_str id,
+                                 const struct erase_progress *progress,
+                                 struct lh_error *err) LH_MUST_USE;
+/* Request, plan and progress, for good. */
 enum lh_code erase_forget(struct storage *storage, struct lh_str id,
                           struct lh_error *err) LH_MUST_USE;
 enum lh_code erase_note_job(struct storage *storage, struct lh_str id, struct lh_str job_id,
                             struct lh_error *err) LH_MUST_USE;
 /* Absent: it is not known. */
 struct lh_str erase_job_of(struct storage *storage, struct lh_str id, struct lh_arena *arena);
+
+/* --- erase_hide.c */
+
+/* What earlier attempts noted, or nothing; in `arena`. */
+enum lh_code erase_progress_open(struct storage *storage, struct lh_str id,
+                                 const struct erase_request *request, struct lh_arena *arena,
+                                 struct erase_progress *ret, struct lh_error *err) LH_MUST_USE;
+/* NULL: it is not one of the request's. */
+struct erase_done *erase_done_of(struct erase_progress *progress, struct lh_str dataset_id);
+/* The rows are seen no more from here on, in all datasets of the request that are there; and how
+ * many they were is noted. Again and again: what was lifted meanwhile is hidden again. */
+enum lh_code erase_hide(struct lake *lake, struct lh_str id, const struct erase_request *request,
+                        struct erase_progress *progress, const struct lh_cancel *cancel,
+                        struct lh_arena *arena, struct lh_error *err) LH_MUST_USE;
 
 /* --- erase_rows.c: what the rows of the keys hold */
 

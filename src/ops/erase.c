@@ -89,7 +89,8 @@ static enum lh_code run_erase(struct op_call *call, const void *raw, struct op_r
         .committer = call->principal->id,
         .reason = args->reason,
     };
-    enum lh_code code = lake_erase_begin(call->lake, &request, call->arena, &id, &job, err);
+    enum lh_code code =
+        lake_erase_begin(call->lake, &request, call->cancel, call->arena, &id, &job, err);
     return code ? code : answer(call, id, job, args->wait, reply, err);
 }
 
@@ -159,7 +160,8 @@ static enum lh_code run_resume(struct op_call *call, const void *raw, struct op_
 const struct op op_erasures_resume = {
     .name = "erasures.resume",
     .summary = "Go on with an erasure that failed.",
-    .description = "What it did stays done. The next start of the server does the same by itself.",
+    .description = "What it did stays done. The next start of the server does the same by itself, "
+                   "unless it was cancelled, or the server went down over it again and again.",
     .http = {OP_POST, "/catalog/erase/{id}/resume"},
     .effect = OP_WRITE,
     .permission = "catalog.write",

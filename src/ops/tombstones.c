@@ -1,5 +1,6 @@
 #include "catalog/tombstones.h"
 
+#include "lake/erasing.h"
 #include "lake/lake.h"
 #include "ops/internal.h"
 
@@ -265,6 +266,8 @@ static enum lh_code run_lift(struct op_call *call, const void *raw, struct op_re
     struct catalog_tombstone_result result;
     enum lh_code code = request_of(call, raw, &request, err);
     if (!code)
+        code = lake_erase_check_lift(call->lake, request.name, err);
+    if (!code)
         code = catalog_tombstone_lift(lake_catalog(call->lake), lake_engine(call->lake), &request,
                                       call->cancel, call->arena, &result, err);
     if (code)
@@ -288,7 +291,9 @@ const struct op op_datasets_lift = {
     .name = "datasets.lift",
     .summary = "Lift tombstones: their rows are seen again.",
     .description = "As long as the rows are still there; rows that came while their key was "
-                   "tombstoned are seen, too. 207: some values have no tombstone.",
+                   "tombstoned are seen, too. 207: some values have no tombstone. 409: rows of the "
+                   "dataset are being erased, or an erasure of them failed and waits to be gone on "
+                   "with.",
     .http = {OP_DELETE, PATH},
     .effect = OP_WRITE,
     .permission = "catalog.write",

@@ -1,0 +1,188 @@
+/* Erasures that do not go straight to their end: cancelled, asked for at the same time, disturbed.
+ * Whatever they say of themselves is so. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "catalog/tombstones.h"
+#include "lake/internal.h"
+#include "support/op_house.h"
+
+#define WAITS_MAX 4000 /* of 5 ms */
+
+static const char *text_of(const json_t *object, const char *member)
+{
+    const char *text = json_string_value(json_object_get(object, member));
+    return text ? text : "";
+}
+
+static int64_t number_of(const json_t *object, const char *member)
+{
+    return json_integer_value(json_object_get(object, member));
+}
+
+static void people(struct op_house *house)
+{
+    op_house_make(house);
+    op_house_rows(house, "people", "id,text\none,first\ntwo,second\n", "create");
+    op_house_rows(house, "people", "id,text\nthree,third\n", "append");
+}
+
+struct asked {
+    char erase_id[64], job_id[64];
+};
+static struct asked ask(struct op_house *house, const char *key)
+{
+    char args[256];
+    struct asked asked;
+    snprintf(args, sizeof args,
+             "{\"dataset\": \"people\", \"row_key_column\": \"id\", \"row_key_values\": [\"%s\"], "
+             "\"wait\": false}",
+             key);
+    const json_t *reply = op_house_call(house, "catalog.erase", args);
+    snprintf(asked.erase_id, sizeof asked.erase_id, "%s", text_of(reply, "erase_id"));
+    snprintf(asked.job_id, sizeof asked.job_id, "%s", text_of(reply, "job_id"));
+    assert_int_equal(house->status, 202);
+    return asked;
+}
+
+static json_t *call_id(struct op_house *house, const char *operation, const char *id)
+{
+    char args[128];
+    snprintf(args, sizeof args, "{\"id\": \"%s\"}", id);
+    return op_house_call(house, operation, args);
+}
+
+/* How it stands once it neither waits nor runs. */
+static json_t *ended(struct op_house *house, const struct asked *asked)
+{
+    for (int i = 0; i < WAITS_MAX; i++) {
+        json_t *erasure = call_id(house, "erasures.get", asked->erase_id);
+        const char *state = text_of(erasure, "state");
+        if (strcmp(state, "waiting") != 0 && strcmp(state, "running") != 0)
+            return erasure;
+        nanosleep(&(struct timespec){0, 5000000}, NULL);
+    }
+    fail_msg("it does not end: %.*s", LH_ARG(house->body));
+    return NULL;
+}
+
+/* Somebody else erases: whoever comes must wait. */
+static void hold(struct op_house *house)
+{
+    assert_true(lake_take_erasing(house->lake));
+}
+
+static struct asked cancelled(struct op_house *house, const char *key)
+{
+    hold(house);
+    struct asked asked = ask(house, key);
+    call_id(house, "jobs.cancel", asked.job_id);
+    assert_string_equal(text_of(ended(house, &asked), "state"), "failed");
+    lake_give_erasing(house->lake);
+    return asked;
+}
+
+static void rows_are_hidden_before_the_request_is_answered(void **state)
+{
+    struct op_house house;
+    (void)state;
+    people(&house);
+    hold(&house);
+    struct asked asked = ask(&house, "two");
+    assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM people"), "[[2]]");
+    lake_give_erasing(house.lake);
+    json_t *receipt = ended(&house, &asked);
+    assert_string_equal(text_of(receipt, "state"), "erased");
+    assert_int_equal(number_of(receipt, "rows"), 1);
+    op_house_remove(&house);
+}
+
+static void a_cancelled_one_stays_so_over_restarts_and_is_resumed_when_somebody_asks(void **state)
+{
+    struct op_house house;
+    (void)state;
+    people(&house);
+    struct asked asked = cancelled(&house, "two");
+    for (int i = 0; i < 2; i++) {
+        op_house_reopen(&house);
+        json_t *erasure = ended(&house, &asked);
+        assert_string_equal(text_of(erasure, "state"), "failed");
+        assert_string_equal(text_of(erasure, "job_id"), asked.job_id);
+        assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM people"), "[[2]]");
+        assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM __raw__people"), "[[3]]");
+    }
+    json_t *receipt = call_id(&house, "erasures.resume", asked.erase_id);
+    if (house.status == 202)
+        receipt = ended(&house, &asked);
+    assert_string_equal(text_of(receipt, "state"), "erased");
+    assert_int_equal(number_of(receipt, "rows"), 1);
+    assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM __raw__people"), "[[2]]");
+    op_house_remove(&house);
+}
+
+static void nothing_is_lifted_while_an_erasure_has_not_ended(void **state)
+{
+    static const char lift[] = "{\"name\": \"People\", \"row_key_values\": [\"two\", \"three\"]}";
+    struct op_house house;
+    (void)state;
+    people(&house);
+    struct asked asked = cancelled(&house, "two");
+    op_house_call(&house, "datasets.tombstone",
+                  "{\"name\": \"people\", \"row_key_column\": \"id\", \"row_key_values\": "
+                  "[\"three\"]}");
+    op_house_refuses(&house, "datasets.lift", lift, LH_CONFLICT);
+    assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM people"), "[[1]]");
+    (void)call_id(&house, "erasures.resume", asked.erase_id);
+    assert_string_equal(text_of(ended(&house, &asked), "state"), "erased");
+    const json_t *lifted = op_house_call(&house, "datasets.lift", lift);
+    assert_int_equal(house.status, 207);
+    assert_int_equal(number_of(lifted, "keys_lifted"), 1); /* the other one */
+    op_house_remove(&house);
+}
+
+/* By a way that asks nobody. */
+static void lift_all_the_same(struct op_house *house, const char *key)
+{
+    json_t *values = json_pack("[s]", key);
+    struct catalog_tombstone_result result;
+    const struct catalog_tombstone_request request = {
+        .name = lh_lit("people"), .values = values, .actor = lh_lit("x"), .committer = lh_lit("x")};
+    assert_int_equal(catalog_tombstone_lift(lake_catalog(house->lake), lake_engine(house->lake),
+                                            &request, NULL, house->arena, &result, &house->err),
+                     LH_OK);
+    json_decref(values);
+    assert_string_equal(op_house_sql(house, "SELECT count(*) FROM people"), "[[3]]");
+}
+
+static void every_attempt_hides_the_rows_again(void **state)
+{
+    struct op_house house;
+    (void)state;
+    people(&house);
+    struct asked asked = cancelled(&house, "two");
+    lift_all_the_same(&house, "two");
+    (void)call_id(&house, "erasures.resume", asked.erase_id);
+    assert_string_equal(text_of(ended(&house, &asked), "state"), "erased");
+    assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM people"), "[[2]]");
+    assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM __raw__people"), "[[2]]");
+    op_house_remove(&house);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_are_hidden_before_the_request_is_answered),
+        cmocka_unit_test(a_cancelled_one_stays_so_over_restarts_and_is_resumed_when_somebody_asks),
+        cmocka_unit_test(nothing_is_lifted_while_an_erasure_has_not_ended),
+        cmocka_unit_test(every_attempt_hides_the_rows_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
