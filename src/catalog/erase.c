@@ -16,7 +16,6 @@ struct erasing {
     const struct lh_cancel *cancel;
     struct lh_arena *arena;
     const uint8_t *secret;
-    struct key_list list;
     struct lh_str *texts; /* keys that become hashes, ascending */
     size_t text_count;
 };
@@ -32,22 +31,105 @@ static bool is_erased(const struct erasing *erasing, struct lh_str text)
                                           sizeof *erasing->texts, compare_texts);
 }
 
-/* The keys of the list that the values name, in whichever type they were made. */
+/* What all records of the dataset name, whether it is still tombstoned or was lifted since. */
+struct named {
+    struct lh_str *texts; /* ascending */
+    size_t text_count;
+    struct lh_str *types; /* each once */
+    size_t type_count;
+};
+
+static void add_type(struct named *named, struct lh_str type)
+{
+    for (size_t i = 0; i < named->type_count; i++)
+        if (lh_str_equal(named->types[i], type))
+            return;
+    named->types[named->type_count++] = type;
+}
+
+static void add_named(struct named *named, const struct tombstone_record *record)
+{
+    if (record->key_count && record->type.len)
+        add_type(named, record->type);
+    for (size_t i = 0; i < record->key_count; i++)
+        if (record->keys[i].form == TOMBSTONE_VALUE)
+            named->texts[named->text_count++] = record->keys[i].text;
+}
+
+/* `type`: of the column now. */
+static enum lh_code list_named(struct storage *storage, const struct catalog_dataset *dataset,
+                               struct lh_str type, struct lh_arena *arena, struct named *ret,
+                               struct lh_error *err)
+{
+    size_t record_count = 0, key_count = 0;
+    enum lh_code code = LH_OK;
+    for (int pass = 0; pass < 2 && !code; pass++) {
+        if (pass) {
+            ret->texts = lh_arena_array(arena, key_count + 1, sizeof *ret->texts);
+            ret->types = lh_arena_array(arena, record_count + 2, sizeof *ret->types);
+            if (type.len)
+                add_type(ret, type);
+        }
+        for (size_t i = 0; i < dataset->tombstone_count && !code; i++) {
+            const struct tombstone_content *content = NULL;
+            if (tombstone_is_of_rows(dataset->tombstones[i]))
+                continue;
+            code = tombstone_read(storage, dataset->tombstones[i], &content, err);
+            for (size_t k = 0; !code && k < content->record_count; k++) {
+                if (pass)
+                    add_named(ret, &content->records[k]);
+                record_count += !pass;
+                key_count += pass ? 0 : content->records[k].key_count;
+            }
+        }
+    }
+    if (!code && ret->text_count)
+        qsort(ret->texts, ret->text_count, sizeof *ret->texts, compare_texts);
+    return code;
+}
+
+enum lh_code catalog_erase_texts(struct catalog *catalog, struct engine *engine,
+                                 const struct catalog_dataset *dataset, struct lh_str column,
+                                 const json_t *values, const struct lh_cancel *cancel,
+                                 struct lh_arena *arena, struct lh_str_list *ret,
+                                 struct lh_error *err)
+{
+    const struct catalog_column *found = catalog_dataset_column(dataset, column);
+    struct named named = {0};
+    size_t count = json_array_size(values), text_count = 0;
+    enum lh_code code = list_named(catalog->storage, dataset,
+                                   found ? found->type : (struct lh_str){0}, arena, &named, err);
+    struct lh_str *texts = lh_arena_array(arena, count * named.type_count + 1, sizeof *texts);
+    for (size_t t = 0; t < named.type_count && !code; t++) {
+        struct typed_key *keys = NULL;
+        code = keys_type(engine, values, named.types[t], cancel, arena, &keys, err);
+        for (size_t i = 0; i < count && !code; i++)
+            if (keys[i].outcome == CATALOG_KEY_DONE)
+                texts[text_count++] = keys[i].text;
+    }
+    if (!code)
+        *ret = (struct lh_str_list){texts, text_count};
+    return code;
+}
+
+/* The keys that records hold and the values name, in whichever type they were made. */
 static enum lh_code find_texts(struct erasing *erasing, struct lh_error *err)
 {
-    size_t type_count = 0, count = json_array_size(erasing->values);
-    enum lh_code code = tombstone_keys(erasing->catalog->storage, erasing->dataset, erasing->arena,
-                                       &erasing->list, err);
-    if (code)
-        return code;
-    const struct lh_str *types = key_list_types(&erasing->list, erasing->arena, &type_count);
-    erasing->texts = lh_arena_array(erasing->arena, count * type_count + 1, sizeof *erasing->texts);
-    for (size_t t = 0; t < type_count && !code; t++) {
+    struct storage *storage = erasing->catalog->storage;
+    size_t count = json_array_size(erasing->values);
+    struct named named = {0};
+    enum lh_code code =
+        list_named(storage, erasing->dataset, (struct lh_str){0}, erasing->arena, &named, err);
+    erasing->texts =
+        lh_arena_array(erasing->arena, count * named.type_count + 1, sizeof *erasing->texts);
+    for (size_t t = 0; t < named.type_count && !code; t++) {
         struct typed_key *keys = NULL;
-        code = keys_type(erasing->engine, erasing->values, types[t], erasing->cancel,
+        code = keys_type(erasing->engine, erasing->values, named.types[t], erasing->cancel,
                          erasing->arena, &keys, err);
         for (size_t i = 0; i < count && !code; i++)
-            if (keys[i].outcome == CATALOG_KEY_DONE && key_list_find(&erasing->list, keys[i].text))
+            if (keys[i].outcome == CATALOG_KEY_DONE && named.text_count &&
+                bsearch(&keys[i].text, named.texts, named.text_count, sizeof *named.texts,
+                        compare_texts))
                 erasing->texts[erasing->text_count++] = keys[i].text;
     }
     if (erasing->text_count)

@@ -22,13 +22,22 @@
 enum lh_code catalog_erase_check(struct catalog *catalog, const struct catalog_dataset *dataset,
                                  struct lh_str column, struct lh_error *err) LH_MUST_USE;
 
-/* Of these values (a list as of a tombstone request) those that are tombstoned stay only as hashes;
- * *ret_keys is how many that are now, *ret_version the dataset's then. LH_RACE: tombstones changed
+/* Of these values (a list as of a tombstone request) those that are tombstoned, or once were, stay
+ * only as hashes; *ret_keys is how many that are now, *ret_version the dataset's then. LH_RACE: tombstones changed
  * again and again. */
 enum lh_code catalog_erase_keys(struct catalog *catalog, struct engine *engine,
                                 struct lh_str dataset_id, const json_t *values, struct lh_str actor,
                                 const struct lh_cancel *cancel, int64_t *ret_keys,
                                 int64_t *ret_version, struct lh_error *err) LH_MUST_USE;
+
+/* These values as texts, in each type in which they could be written down: that of the column now,
+ * and those that it had when others of its keys were tombstoned. A value that is none of a type is
+ * left out. In `arena`. */
+enum lh_code catalog_erase_texts(struct catalog *catalog, struct engine *engine,
+                                 const struct catalog_dataset *dataset, struct lh_str column,
+                                 const json_t *values, const struct lh_cancel *cancel,
+                                 struct lh_arena *arena, struct lh_str_list *ret,
+                                 struct lh_error *err) LH_MUST_USE;
 
 struct catalog_erased_past {
     int64_t retained_version; /* the oldest that there is now */

@@ -232,7 +232,7 @@ void canaries_search(const struct canaries *canaries, struct lh_str bytes, size_
              i < canaries->form_count && start_of(canaries->forms[i].data) == start; i++) {
             const struct canary *form = &canaries->forms[i];
             const struct text *text = &canaries->texts[form->index];
-            if (text->is_dropped || form->len > bytes.len - at ||
+            if (form->len > bytes.len - at ||
                 memcmp(bytes.data + at, form->data, form->len) != 0)
                 continue;
             if (!text->is_key || is_word(bytes, at, form->len))

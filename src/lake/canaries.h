@@ -24,7 +24,7 @@ void canaries_seal(struct canaries *canaries);
 size_t canaries_count(const struct canaries *canaries);
 struct lh_str canaries_text(const struct canaries *canaries, size_t index);
 bool canaries_is_key(const struct canaries *canaries, size_t index);
-/* Is not looked for any more. */
+/* Notes that it does not count any more: it is found all the same, and whoever finds it asks. */
 void canaries_drop(struct canaries *canaries, size_t index);
 bool canaries_is_dropped(const struct canaries *canaries, size_t index);
 

@@ -18,8 +18,7 @@
 
 #define TEXTS_MAX ((size_t)200000)
 #define TEXT_BYTES_MAX ((size_t)256)
-#define TEXT_BYTES_MIN ((size_t)12)  /* of a row's text, to be known by it */
-#define NUMBER_BYTES_MIN ((size_t)9) /* of a key of digits, to be searched for in bytes */
+#define TEXT_BYTES_MIN ((size_t)12) /* of a row's text, to be known by it */
 #define WAIT_NS 100000000
 #define WAITS_MAX 600
 #define SCANS_MAX 2 /* what is found once is looked for again */
@@ -37,6 +36,7 @@ struct erase_run {
     struct lake_erased_dataset *datasets; /* of the plan, filled further */
     size_t dataset_count;
     struct canaries *canaries;
+    const struct erase_keys *keys; /* of the plan */
     struct lake_erasure receipt;
     struct lake_erased_journal journal;
     struct lh_str journal_problem; /* why it stayed as it is */
@@ -57,6 +57,9 @@ struct gathering {
     struct lh_str *texts;
     size_t count;
     int64_t short_count, left_out;
+    struct lh_str_list *keys; /* as the datasets write them, one list for each */
+    size_t key_lists;
+    bool is_loose;
 };
 
 static void gather(void *context, struct lh_str text)
@@ -120,29 +123,17 @@ static enum lh_code plan_dataset(struct erase_run *run, struct lh_str id,
                                             .version_before = dataset->version,
                                             .objects_removed = objects_of(dataset, run->arena)};
         const struct erase_rows rows = rows_of(run, dataset);
+        gathering->is_loose |= !lh_str_equal_nocase(rows.type, lh_lit("VARCHAR"));
         code = erase_rows_texts(&rows, id, gather, gathering, err);
     }
+    if (!code)
+        code = catalog_erase_texts(lake_catalog(run->lake), lake_engine(run->lake), dataset,
+                                   run->request.row_key_column, run->request.row_key_values.value,
+                                   run->cancel, run->arena, &gathering->keys[gathering->key_lists],
+                                   err);
+    gathering->key_lists += !code;
     catalog_snapshot_unref(snapshot);
     return code;
-}
-
-static struct lh_str_list key_texts(const struct erase_run *run)
-{
-    size_t at = 0, count = 0;
-    const json_t *value = NULL;
-    const json_t *values = run->request.row_key_values.value;
-    struct lh_str *texts = lh_arena_array(run->arena, json_array_size(values) + 1, sizeof *texts);
-    json_array_foreach(values, at, value)
-    {
-        if (json_is_string(value)) {
-            texts[count++] = lh_json_text(value);
-        } else if (!json_is_null(value)) {
-            char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-            texts[count++] = lh_arena_str(run->arena, lh_str_of(text));
-            free(text);
-        }
-    }
-    return (struct lh_str_list){texts, count};
 }
 
 /* The rows are hidden: what is written down of them cannot come back. */
@@ -153,27 +144,23 @@ static enum lh_code make_plan(struct erase_run *run, struct lh_error *err)
     struct lake_erased_dataset *datasets = lh_arena_array(run->arena, count + 1, sizeof *datasets);
     enum lh_code code = LH_OK;
     gathering.texts = lh_arena_array(run->arena, TEXTS_MAX, sizeof *gathering.texts);
+    gathering.keys = lh_arena_array(run->arena, count + 2, sizeof *gathering.keys);
+    gathering.keys[gathering.key_lists++] =
+        erase_keys_of(run->request.row_key_values.value, run->arena);
     for (size_t i = 0; i < count && !code; i++)
         code = plan_dataset(run, run->request.dataset_ids.items[i], &gathering, &datasets[i], err);
-    run->plan = (struct erase_plan){.datasets = {datasets, count},
-                                    .keys = key_texts(run),
-                                    .texts = {gathering.texts, gathering.count},
-                                    .texts_short = gathering.short_count,
-                                    .texts_left_out = gathering.left_out};
+    run->plan = (struct erase_plan){
+        .datasets = {datasets, count},
+        .keys = erase_keys_join(gathering.keys, gathering.key_lists, run->arena),
+        .is_loose = gathering.is_loose,
+        .texts = {gathering.texts, gathering.count},
+        .texts_short = gathering.short_count,
+        .texts_left_out = gathering.left_out};
     if (!code)
         code = erase_write(lake_storage(run->lake), run->id, "plan", &erase_plan_fields, &run->plan,
                            err);
     canaries_free(gathering.set);
     return code;
-}
-
-/* A short number stands anywhere. */
-static bool is_distinctive(struct lh_str key)
-{
-    for (size_t i = 0; i < key.len; i++)
-        if (!strchr("0123456789.+-", key.data[i]))
-            return true;
-    return key.len >= NUMBER_BYTES_MIN;
 }
 
 static void take_plan(struct erase_run *run)
@@ -185,11 +172,12 @@ static void take_plan(struct erase_run *run)
         run->datasets[i] = datasets[i];
     run->canaries = canaries_new();
     for (size_t i = 0; i < run->plan.keys.count; i++)
-        run->plan.texts_short += !is_distinctive(run->plan.keys.items[i]) ||
+        run->plan.texts_short += !erase_key_is_distinctive(run->plan.keys.items[i]) ||
                                  !canaries_add(run->canaries, run->plan.keys.items[i], true);
     for (size_t i = 0; i < run->plan.texts.count; i++)
         (void)canaries_add(run->canaries, run->plan.texts.items[i], false);
     canaries_seal(run->canaries);
+    run->keys = erase_keys_new(run->plan.keys, run->plan.is_loose, run->arena);
 }
 
 static enum lh_code find_plan(struct erase_run *run, struct lh_error *err)
@@ -375,7 +363,7 @@ static enum lh_code rewrite_journal(struct erase_run *run, struct lh_error *err)
         .catalog = lake_catalog(run->lake),
         .journal = lake_journal(run->lake),
         .canaries = run->canaries,
-        .keys = run->plan.keys,
+        .keys = run->keys,
         .datasets = run->datasets,
         .dataset_count = run->dataset_count,
         .actor = run->request.committer,
@@ -538,9 +526,8 @@ static enum lh_code check_dataset(struct erase_run *run, struct lake_erased_data
     return code;
 }
 
-static enum lh_code scan(struct erase_run *run, struct lh_error *err)
+static void begin_scanning(struct erase_run *run)
 {
-    enum lh_code code = LH_OK;
     run->scanning = (struct erase_scanning){
         .storage = lake_storage(run->lake),
         .engine = lake_engine(run->lake),
@@ -550,6 +537,12 @@ static enum lh_code scan(struct erase_run *run, struct lh_error *err)
         .own = lh_arena_printf(run->arena, ERASE_FOLDER "/%.*s.", LH_ARG(run->id)),
         .found = lh_arena_array(run->arena, LAKE_ERASE_FOUND_MAX, sizeof *run->scanning.found),
     };
+}
+
+static enum lh_code scan(struct erase_run *run, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    begin_scanning(run);
     show(run, "scanning");
     for (size_t i = 0; i < run->dataset_count && !code; i++)
         if (is_there(run, &run->datasets[i]))
@@ -557,6 +550,25 @@ static enum lh_code scan(struct erase_run *run, struct lh_error *err)
     if (!code)
         code = erase_scan(&run->scanning, err);
     run->scanning.result.texts_short += run->plan.texts_short;
+    return code;
+}
+
+/* Before the records of others are written anew: what rows hold that are left is not taken out. */
+static enum lh_code find_shared(struct erase_run *run, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    begin_scanning(run);
+    for (size_t i = 0; i < run->dataset_count && !code; i++) {
+        struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(run->lake));
+        const struct catalog_dataset *now = NULL;
+        if (!catalog_find_id(snapshot, run->datasets[i].dataset_id, &now, NULL)) {
+            struct lh_str *keys = lh_arena_array(run->arena, now->object_count + 1, sizeof *keys);
+            for (size_t k = 0; k < now->object_count; k++)
+                keys[k] = now->objects[k]->key;
+            code = erase_scan_shared(&run->scanning, keys, now->object_count, err);
+        }
+        catalog_snapshot_unref(snapshot);
+    }
     return code;
 }
 
@@ -666,6 +678,8 @@ static enum lh_code do_all(struct erase_run *run, struct lh_error *err)
         if (is_there(run, &run->datasets[i]))
             code = expire(run, &run->datasets[i], err);
     run->receipt.indexes = (struct lh_list){indexes, index_count};
+    if (!code)
+        code = find_shared(run, err);
     if (!code)
         code = rewrite_journal(run, err);
     if (!code)

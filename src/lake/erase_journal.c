@@ -1,48 +1,42 @@
 /* What the journal says of erased rows: their keys become pseudonyms, which are the same for the
- * same key, and what the rows held goes from the records that name one. */
+ * same key, and what the rows held goes. */
+#include "base/json.h"
 #include "catalog/erase.h"
 #include "journal/erase.h"
 #include "lake/erasing_internal.h"
 #include "lake/lake.h"
 
-#include <stdlib.h>
-
 #define HITS_MAX 256
+#define NAMES_MAX 4096
 
 struct hit {
     size_t at, len, index;
 };
 struct journal_rewriting {
     const struct erase_journal *of;
-    struct lh_str *keys; /* ascending */
-    size_t key_count;
-    struct hit hits[HITS_MAX]; /* of one text */
-    size_t hit_count, key_hits;
+    struct lh_arena *arena;
+    struct lh_str *names; /* that the datasets have or had */
+    size_t name_count;
+    struct hit hits[HITS_MAX]; /* of keys, in one text */
+    size_t hit_count;
+    size_t text_hits, own_hits; /* own: of texts that no row has which is left */
 };
-
-static int compare_texts(const void *a, const void *b)
-{
-    return lh_str_compare(*(const struct lh_str *)a, *(const struct lh_str *)b);
-}
 
 static void note_hit(void *context, size_t index, size_t at, size_t len)
 {
     struct journal_rewriting *rewriting = context;
-    rewriting->key_hits += canaries_is_key(rewriting->of->canaries, index);
-    if (rewriting->hit_count < HITS_MAX)
+    if (!canaries_is_key(rewriting->of->canaries, index)) {
+        rewriting->text_hits++;
+        rewriting->own_hits += !canaries_is_dropped(rewriting->of->canaries, index);
+    } else if (rewriting->hit_count < HITS_MAX) {
         rewriting->hits[rewriting->hit_count++] = (struct hit){at, len, index};
+    }
 }
 
 static void search(struct journal_rewriting *rewriting, struct lh_str text)
 {
-    rewriting->hit_count = rewriting->key_hits = 0;
+    rewriting->hit_count = rewriting->text_hits = rewriting->own_hits = 0;
     canaries_search(rewriting->of->canaries, text, 0, text.len, note_hit, rewriting);
-}
-
-static bool is_key(const struct journal_rewriting *rewriting, struct lh_str text)
-{
-    return bsearch(&text, rewriting->keys, rewriting->key_count, sizeof *rewriting->keys,
-                   compare_texts) != NULL;
 }
 
 static struct lh_str pseudonym_of(const struct journal_rewriting *rewriting, struct lh_str key,
@@ -53,68 +47,131 @@ static struct lh_str pseudonym_of(const struct journal_rewriting *rewriting, str
     return pseudonym;
 }
 
-static bool is_ours(const struct journal_rewriting *rewriting, struct lh_str dataset)
+/* --- whose records */
+
+static bool is_our_id(const struct journal_rewriting *rewriting, struct lh_str id)
 {
-    for (size_t i = 0; i < rewriting->of->dataset_count; i++)
-        if (lh_str_equal_nocase(rewriting->of->datasets[i].dataset, dataset))
+    for (size_t i = 0; i < rewriting->of->dataset_count && id.len; i++)
+        if (lh_str_equal(rewriting->of->datasets[i].dataset_id, id))
             return true;
     return false;
 }
+
+static bool is_our_name(const struct journal_rewriting *rewriting, struct lh_str name)
+{
+    for (size_t i = 0; i < rewriting->name_count; i++)
+        if (lh_str_equal_nocase(rewriting->names[i], name))
+            return true;
+    return false;
+}
+
+static void add_name(struct journal_rewriting *rewriting, struct lh_str name)
+{
+    if (name.len && rewriting->name_count < NAMES_MAX && !is_our_name(rewriting, name))
+        rewriting->names[rewriting->name_count++] = lh_arena_str(rewriting->arena, name);
+}
+
+/* Changes nothing: what the datasets were called before they were renamed. */
+static bool collect_names(void *context, struct journal_event *event, struct lh_arena *arena)
+{
+    struct journal_rewriting *rewriting = context;
+    (void)arena;
+    if (is_our_id(rewriting, event->dataset_id))
+        add_name(rewriting, event->dataset);
+    return false;
+}
+
+/* --- one record */
 
 /* "people/7", and 7 of the dataset people: whatever length a key has. */
 static bool rewrite_entity(const struct journal_rewriting *rewriting, struct journal_event *event,
                            struct lh_arena *arena)
 {
+    const struct erase_keys *keys = rewriting->of->keys;
     struct lh_str rest = event->entity, name = lh_str_cut(&rest, '/');
-    if (rest.data && is_ours(rewriting, name) && is_key(rewriting, rest)) {
+    if (rest.data && is_our_name(rewriting, name) && erase_keys_has(keys, rest)) {
         event->entity = lh_arena_printf(arena, "%.*s/%.*s", LH_ARG(name),
                                         LH_ARG(pseudonym_of(rewriting, rest, arena)));
         return true;
     }
-    if (event->dataset.len && is_ours(rewriting, event->dataset) &&
-        is_key(rewriting, event->entity)) {
+    bool is_ours = event->dataset_id.len
+                       ? is_our_id(rewriting, event->dataset_id)
+                       : event->dataset.len && is_our_name(rewriting, event->dataset);
+    if (is_ours && erase_keys_has(keys, event->entity)) {
         event->entity = pseudonym_of(rewriting, event->entity, arena);
         return true;
     }
     return false;
 }
 
-/* Keys, and with `all` what the rows held, too. */
-static bool rewrite_text(struct journal_rewriting *rewriting, struct lh_str *text, bool all,
-                         struct lh_arena *arena)
+static void put_pseudonyms(struct journal_rewriting *rewriting, struct lh_str *text,
+                           struct lh_arena *arena)
 {
-    bool is_changed = false;
-    do { /* more than fit into the list: again */
-        struct lh_buf buf;
-        size_t from = 0;
-        search(rewriting, *text);
-        bool is_more = rewriting->hit_count == HITS_MAX;
-        lh_buf_init(&buf, 4 * JOURNAL_VALUE_BYTES_MAX);
-        for (size_t i = 0; i < rewriting->hit_count; i++) {
-            struct hit hit = rewriting->hits[i];
-            bool is_of_key = canaries_is_key(rewriting->of->canaries, hit.index);
-            if (hit.at < from || (!is_of_key && !all))
-                continue;
-            lh_buf_append_str(&buf, lh_str_slice(*text, from, hit.at - from));
-            lh_buf_append_str(
-                &buf, is_of_key
-                          ? pseudonym_of(rewriting,
-                                         canaries_text(rewriting->of->canaries, hit.index), arena)
-                          : lh_lit("erased"));
-            from = hit.at + hit.len;
-        }
-        if (!from) {
-            lh_buf_release(&buf);
-            break;
-        }
-        lh_buf_append_str(&buf, lh_str_slice(*text, from, text->len));
-        *text = lh_str_head(lh_arena_str(arena, lh_buf_str(&buf)), JOURNAL_VALUE_BYTES_MAX);
-        lh_buf_release(&buf);
-        is_changed = true;
-        if (!is_more)
-            break;
-    } while (true);
-    return is_changed;
+    struct lh_buf buf;
+    size_t from = 0;
+    lh_buf_init(&buf, 4 * JOURNAL_VALUE_BYTES_MAX);
+    for (size_t i = 0; i < rewriting->hit_count; i++) {
+        struct hit hit = rewriting->hits[i];
+        if (hit.at < from)
+            continue;
+        struct lh_str key = canaries_text(rewriting->of->canaries, hit.index);
+        lh_buf_append_str(&buf, lh_str_slice(*text, from, hit.at - from));
+        lh_buf_append_str(&buf, pseudonym_of(rewriting, key, arena));
+        from = hit.at + hit.len;
+    }
+    lh_buf_append_str(&buf, lh_str_slice(*text, from, text->len - from));
+    *text = lh_str_head(lh_arena_str(arena, lh_buf_str(&buf)), JOURNAL_VALUE_BYTES_MAX);
+    lh_buf_release(&buf);
+}
+
+static bool is_object(struct lh_str text)
+{
+    json_t *value = NULL;
+    bool is_one =
+        !lh_json_parse(text, "The detail", text.len + 1, &value, NULL) && json_is_object(value);
+    json_decref(value);
+    return is_one;
+}
+
+/* Names are not texts of a row, whatever row says the same. */
+static bool takes_texts(const struct journal_event *event, const struct lh_str *text)
+{
+    return text != &event->dataset && text != &event->dataset_id && text != &event->principal &&
+           text != &event->model && text != &event->workspace;
+}
+
+/* `names_key`: the record names one, and whatever the rows held goes from it. A text is known by
+ * its beginning: where it stands, the whole field goes. */
+static bool rewrite_text(struct journal_rewriting *rewriting, struct journal_event *event,
+                         struct lh_str *text, bool names_key, struct lh_arena *arena)
+{
+    bool is_detail = text == &event->detail;
+    search(rewriting, *text);
+    size_t texts = names_key ? rewriting->text_hits : rewriting->own_hits;
+    bool is_whole = (takes_texts(event, text) && texts) || rewriting->hit_count == HITS_MAX;
+    if (!is_whole && rewriting->hit_count) {
+        put_pseudonyms(rewriting, text, arena);
+        if (!is_detail || is_object(*text))
+            return true;
+        is_whole = true;
+    }
+    if (is_whole)
+        *text = is_detail ? lh_lit("{\"erased\":true}") : lh_lit("erased");
+    return is_whole;
+}
+
+/* Of a record about an erased row: its values go, however short, and what says a key. */
+static void rewrite_own(const struct journal_rewriting *rewriting, struct journal_event *event)
+{
+    const struct erase_keys *keys = rewriting->of->keys;
+    if (event->old_value.data)
+        event->old_value = lh_lit("erased");
+    if (event->new_value.data)
+        event->new_value = lh_lit("erased");
+    if (erase_keys_in(keys, event->reason))
+        event->reason = lh_lit("erased");
+    if (erase_keys_in(keys, event->detail))
+        event->detail = lh_lit("{\"erased\":true}");
 }
 
 static bool rewrite_event(void *context, struct journal_event *event, struct lh_arena *arena)
@@ -122,35 +179,38 @@ static bool rewrite_event(void *context, struct journal_event *event, struct lh_
     struct journal_rewriting *rewriting = context;
     struct lh_str *texts[JOURNAL_TEXT_COUNT];
     bool is_changed = rewrite_entity(rewriting, event, arena), names_key = is_changed;
+    if (is_changed)
+        rewrite_own(rewriting, event);
     journal_event_texts(event, texts);
-    for (size_t i = 0; i < JOURNAL_TEXT_COUNT; i++) {
+    for (size_t i = 0; i < JOURNAL_TEXT_COUNT && !names_key; i++) {
         search(rewriting, *texts[i]);
-        names_key |= rewriting->key_hits > 0;
+        names_key = rewriting->hit_count > 0;
     }
-    for (size_t i = 0; i < JOURNAL_TEXT_COUNT && names_key; i++)
+    for (size_t i = 0; i < JOURNAL_TEXT_COUNT; i++)
         if (texts[i] != &event->id && texts[i] != &event->action)
-            is_changed |= rewrite_text(rewriting, texts[i], true, arena);
+            is_changed |= rewrite_text(rewriting, event, texts[i], names_key, arena);
     return is_changed;
 }
 
 enum lh_code erase_journal(const struct erase_journal *of, struct lh_arena *arena,
                            struct lake_erased_journal *ret, struct lh_error *err)
 {
-    struct journal_rewriting rewriting = {.of = of, .key_count = of->keys.count};
+    struct journal_rewriting rewriting = {.of = of, .arena = arena};
     struct journal_erased erased;
-    rewriting.keys = lh_arena_array(arena, of->keys.count + 1, sizeof *rewriting.keys);
-    for (size_t i = 0; i < of->keys.count; i++)
-        rewriting.keys[i] = of->keys.items[i];
-    if (rewriting.key_count)
-        qsort(rewriting.keys, rewriting.key_count, sizeof *rewriting.keys, compare_texts);
-    const struct journal_erase_options options = {
-        .rewrite = rewrite_event,
+    struct journal_erase_options options = {
+        .rewrite = collect_names,
         .context = &rewriting,
         .actor = of->actor,
         .reason = lh_lit("Rows were erased: their keys are pseudonyms."),
         .cancel = of->cancel,
     };
+    rewriting.names = lh_arena_array(arena, NAMES_MAX, sizeof *rewriting.names);
+    for (size_t i = 0; i < of->dataset_count; i++)
+        add_name(&rewriting, of->datasets[i].dataset);
     enum lh_code code = journal_erase(of->journal, &options, &erased, err);
+    options.rewrite = rewrite_event;
+    if (!code)
+        code = journal_erase(of->journal, &options, &erased, err);
     if (!code)
         *ret = (struct lake_erased_journal){
             .records = erased.records,

@@ -130,6 +130,7 @@ static const struct lh_field plan_rows[] = {
     LH_STR_LIST(struct erase_plan, texts, .doc = "Texts of the rows."),
     LH_INT(struct erase_plan, texts_short, .doc = "Too short."),
     LH_INT(struct erase_plan, texts_left_out, .doc = "Too many."),
+    LH_BOOL(struct erase_plan, is_loose, .doc = "Keys are numbers, UUIDs or the like."),
 };
 const struct lh_fields erase_plan_fields = LH_FIELDS_OF(struct erase_plan, "ErasePlan", plan_rows);
 

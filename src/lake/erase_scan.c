@@ -24,12 +24,13 @@ static void note(void *context, size_t index, size_t at, size_t len)
     struct canaries *canaries = file->scanning->canaries;
     (void)at;
     (void)len;
+    if (canaries_is_dropped(canaries, index))
+        return;
     if (!file->drops) {
         file->keys += canaries_is_key(canaries, index);
         file->texts += !canaries_is_key(canaries, index);
-    } else if (!canaries_is_dropped(canaries, index)) {
+    } else if (!canaries_is_key(canaries, index)) { /* a key is nobody else's */
         canaries_drop(canaries, index);
-        file->scanning->result.texts_shared++;
     }
 }
 
@@ -236,8 +237,9 @@ enum lh_code erase_scan(struct erase_scanning *scanning, struct lh_error *err)
 {
     int64_t special = 0;
     enum lh_code code = storage_each_file(scanning->storage, visit, scanning, &special, err);
-    scanning->result.texts = 0;
+    scanning->result.texts = scanning->result.texts_shared = 0;
     for (size_t i = 0; i < canaries_count(scanning->canaries); i++)
-        scanning->result.texts += !canaries_is_dropped(scanning->canaries, i);
+        *(canaries_is_dropped(scanning->canaries, i) ? &scanning->result.texts_shared
+                                                     : &scanning->result.texts) += 1;
     return code;
 }

@@ -31,6 +31,7 @@ struct erase_plan {          /* .plan.json: likewise, for it holds what the rows
     struct lh_str_list texts;
     int64_t texts_short;
     int64_t texts_left_out; /* there were too many */
+    bool is_loose;          /* a key's column is no text: 7 and 7.0 are one */
 };
 struct erase_done { /* what all attempts together did to a dataset */
     struct lh_str dataset_id;
@@ -99,6 +100,22 @@ enum lh_code erase_rows_texts(const struct erase_rows *rows, struct lh_str datas
 enum lh_code erase_rows_count(const struct erase_rows *rows, struct lh_str key, int64_t *ret,
                               struct lh_error *err) LH_MUST_USE;
 
+/* --- erase_keys.c: keys of any length */
+
+struct erase_keys;
+/* The values of a request as texts, as they are given; in `arena`. */
+struct lh_str_list erase_keys_of(const json_t *values, struct lh_arena *arena);
+/* The lists as one, each text once, and UUIDs in lower and in upper case. */
+struct lh_str_list erase_keys_join(const struct lh_str_list *lists, size_t count,
+                                   struct lh_arena *arena);
+/* UUIDs are the same in either case; `is_loose`: numbers in every spelling. All in `arena`, texts
+ * borrowed. */
+struct erase_keys *erase_keys_new(struct lh_str_list texts, bool is_loose, struct lh_arena *arena);
+bool erase_keys_has(const struct erase_keys *keys, struct lh_str text); /* it is one */
+bool erase_keys_in(const struct erase_keys *keys, struct lh_str text);  /* as a word of its own */
+/* Long enough to mean something wherever it stands. */
+bool erase_key_is_distinctive(struct lh_str key);
+
 /* --- erase_journal.c */
 
 struct catalog;
@@ -107,13 +124,15 @@ struct erase_journal {
     struct catalog *catalog;
     struct journal *journal;
     const struct canaries *canaries;
-    struct lh_str_list keys; /* of any length */
+    const struct erase_keys *keys;
     const struct lake_erased_dataset *datasets;
     size_t dataset_count;
     struct lh_str actor;
     const struct lh_cancel *cancel;
 };
-/* Keys become pseudonyms in every record. Errors as journal_erase. */
+/* Keys become pseudonyms in every record, and a field in which a text of a row stands goes as a
+ * whole: of records that name a key, any text; of others, one that is not dropped. Errors as
+ * journal_erase. */
 enum lh_code erase_journal(const struct erase_journal *of, struct lh_arena *arena,
                            struct lake_erased_journal *ret, struct lh_error *err) LH_MUST_USE;
 

@@ -1,0 +1,121 @@
+// What an erasure must not leave behind besides the rows: in the journal, in lists of tombstones, in kept
+// answers, in other datasets, under other names and in other spellings.
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { connect } from '../support/client.mjs';
+import { leftovers } from '../support/leftovers.mjs';
+import { run, startServer, temporaryFolder } from '../support/server.mjs';
+
+const env = { LAKEHOUSE_COMPACTION_ENABLED: 'false' };
+
+async function house(context) {
+  const folder = temporaryFolder();
+  const server = await startServer({ data: folder.path, env });
+  context.after(() => folder.remove());
+  context.after(() => server.kill());
+  const lake = await connect(server);
+  const ok = async (answer) => {
+    const got = await answer;
+    assert.ok(got.status < 300, got.text);
+    return got;
+  };
+  return {
+    folder: folder.path, server, lake, ok,
+    ingest: (name, text, options = {}) => ok(lake.ingest(name, text, options)),
+    event: (body) => ok(lake.post('/journal/event', { action: 'called', ...body })),
+    erase: (body) => lake.post('/catalog/erase', body),
+    tombstone: (name, column, values) =>
+      ok(lake.post(`/catalog/datasets/by-name/${name}/tombstone`, { row_key_column: column, row_key_values: values })),
+    recent: async () => (await ok(lake.get('/journal/recent?limit=500'))).body.items,
+    found: async (...texts) => (await leftovers(folder.path, texts)).found,
+    async end() {
+      assert.deepEqual(await server.stop(), { code: 0, signal: null });
+      const verified = await run(['verify', '--data', folder.path, '--json']);
+      assert.equal(verified.code, 0, verified.out + verified.err);
+    },
+  };
+}
+
+test('a long text goes from the journal to its end, whoever the record is about, and no other text does', { timeout: 60000 }, async (context) => {
+  const at = await house(context);
+  const long = `Met at the harbour, ${'and they spoke of the weather, '.repeat(20)}then left by the zebra-striped bus.`;
+  await at.ingest('people', `id,note\nCAND-000001,"${long}"\nCAND-000002,"a note that stays here"\n`);
+  await at.event({ entity_id: 'people/CAND-000001', reason: long });
+  await at.event({ entity_id: 'people/CAND-000001', detail: { heard: `before ${long} after` } });
+  await at.event({ entity_id: 'somebody', reason: `They say: ${long}` });
+  await at.event({ entity_id: 'people/CAND-000002', reason: 'a note that stays here', detail: { kept: 'a note that stays here' } });
+  await at.ok(at.lake.post('/journal/update', { entity_id: 'CAND-000001', dataset: 'people', field: 'drinks', old_value: 'tea-41', new_value: 'gin-42' }));
+  await at.ok(at.lake.post('/journal/flush'));
+  assert.ok((await at.found('zebra-striped bus')).length >= 2, 'it stands there before');
+  const told = await at.erase({ dataset: 'people', row_key_column: 'id', row_key_values: ['CAND-000001'] });
+  assert.equal(told.body.state, 'erased', told.text);
+  assert.deepEqual(await at.found('zebra-striped bus', 'Met at the harbour', 'CAND-000001', 'tea-41', 'gin-42'), []);
+  const events = (await at.recent()).filter((one) => one.action === 'called');
+  assert.equal(events.length, 4, JSON.stringify(events));
+  const kept = events.find((one) => one.entity_id === 'people/CAND-000002');
+  assert.deepEqual([kept.reason, kept.detail], ['a note that stays here', { kept: 'a note that stays here' }]);
+  assert.ok(events.some((one) => one.detail?.erased === true), JSON.stringify(events));
+  await at.end();
+});
+
+test('keys go in the spelling in which they were typed, whatever spelling they are asked for in', { timeout: 60000 }, async (context) => {
+  const at = await house(context);
+  const uuid = '0a1b2c3d-1111-4222-8333-0123456789ab';
+  await at.ingest('people', 'id,name\n7,Ann\n8,Bob\n70,Cid\n');
+  await at.ingest('cards', `card,name\n${uuid},Ann\n${uuid.replace('0a', '1a')},Bob\n`);
+  await at.tombstone('people', 'id', [7]);
+  await at.event({ entity_id: '7', dataset: 'people' });
+  await at.event({ entity_id: 'people/07', reason: 'nothing' });
+  await at.event({ entity_id: '70', dataset: 'people' });
+  await at.event({ entity_id: `cards/${uuid.toUpperCase()}`, reason: `about ${uuid.toUpperCase()}` });
+  const told = await at.erase({ dataset: 'people', row_key_column: 'id', row_key_values: ['7.0'] });
+  assert.equal(told.body.state, 'erased', told.text);
+  assert.equal(told.body.datasets[0].keys, 1, told.text);
+  const carded = await at.erase({ dataset: 'cards', row_key_column: 'card', row_key_values: [uuid] });
+  assert.equal(carded.body.state, 'erased', carded.text);
+  const names = (await at.recent()).filter((one) => one.action === 'called').map((one) => one.entity_id);
+  assert.ok(names.includes('70'), names.join());
+  assert.ok(!names.includes('7') && !names.includes('people/07'), names.join());
+  assert.deepEqual(await at.found(uuid, uuid.toUpperCase()), []);
+  await at.end();
+});
+
+test('short keys go from records that name the dataset as it was called before', { timeout: 60000 }, async (context) => {
+  const at = await house(context);
+  await at.ingest('folk', 'id,name\n7,Ann\n8,Bob\n');
+  await at.event({ entity_id: 'folk/7', reason: 'nothing' });
+  await at.event({ entity_id: '7', dataset: 'folk' });
+  await at.event({ entity_id: 'others/7', reason: 'nothing' });
+  await at.ok(at.lake.post('/catalog/datasets/by-name/folk/rename', { to: 'people' }));
+  const told = await at.erase({ dataset: 'people', row_key_column: 'id', row_key_values: [7] });
+  assert.equal(told.body.state, 'erased', told.text);
+  const names = (await at.recent()).filter((one) => one.action === 'called').map((one) => one.entity_id).sort();
+  assert.equal(names.length, 3);
+  assert.ok(names.includes('others/7') && !names.includes('7') && !names.includes('folk/7'), names.join());
+  await at.end();
+});
+
+test('a key that was lifted before goes from the list of tombstones, too', { timeout: 60000 }, async (context) => {
+  const at = await house(context);
+  const path = '/catalog/datasets/by-name/people/tombstone';
+  await at.ingest('people', 'id,name\nCAND-000001,Ann\nCAND-000002,Bob\nCAND-000003,Cid\n');
+  await at.tombstone('people', 'id', ['CAND-000001', 'CAND-000002']);
+  await at.ok(at.lake.delete(path, { json: { row_key_values: ['CAND-000002'] } }));
+  await at.ingest('people', 'id,name\nCAND-000003,Cid\n', { mode: 'replace' });
+  const told = await at.erase({ dataset: 'people', row_key_column: 'id', row_key_values: ['CAND-000002'] });
+  assert.equal(told.body.state, 'erased', told.text);
+  assert.deepEqual(await at.found('CAND-000002'), []);
+  assert.deepEqual((await at.lake.get(path)).body.items.map((one) => one.row_key_value ?? one.value), ['CAND-000001']);
+  await at.end();
+});
+
+test('a row that is left and names the key is told, and a saved query that does, too', { timeout: 60000 }, async (context) => {
+  const at = await house(context);
+  await at.ingest('people', 'id,note\nalice-key-1,"Is here since spring"\nbob-key-2,"friend of alice-key-1"\n');
+  await at.ok(at.lake.post('/query/saved', { name: 'hers', sql: "SELECT * FROM people WHERE id = 'alice-key-1'" }));
+  const told = await at.erase({ dataset: 'people', row_key_column: 'id', row_key_values: ['alice-key-1'] });
+  assert.equal(told.body.state, 'incomplete', told.text);
+  const objects = told.body.found.map((one) => one.object);
+  assert.ok(objects.some((one) => one.startsWith('datasets/')) && objects.some((one) => one.startsWith('_catalog/queries/')), told.text);
+  await at.end();
+});
