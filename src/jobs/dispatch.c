@@ -33,13 +33,34 @@ void jobs_leave_queue(struct jobs *jobs, struct job *job)
     jobs->queued--;
 }
 
+static bool must_stay(struct jobs *jobs, const struct job *job)
+{
+    const struct job_kind *kind = jobs_find_kind(jobs, job->kind_name);
+    if (!kind || !kind->is_alone)
+        return false;
+    for (const struct job *other = jobs->newest; other; other = other->older)
+        if (other != job && (other->state == JOB_RUNNING || other->is_handed_over) &&
+            lh_str_equal(other->kind_name, job->kind_name))
+            return true;
+    return false;
+}
+
+/* The first in the queue that may be run now. */
+static struct job *next_job(struct jobs *jobs)
+{
+    struct job *job = jobs->pooled < jobs->options.running_max ? jobs->queue_first : NULL;
+    while (job && must_stay(jobs, job))
+        job = job->next_queued;
+    return job;
+}
+
 void *jobs_dispatch(void *context)
 {
     struct jobs *jobs = context;
     pthread_mutex_lock(&jobs->lock);
     while (!jobs->is_stopping) {
-        struct job *job = jobs->queue_first;
-        if (!job || jobs->pooled >= jobs->options.running_max) {
+        struct job *job = next_job(jobs);
+        if (!job) {
             pthread_cond_wait(&jobs->changed, &jobs->lock);
             continue;
         }

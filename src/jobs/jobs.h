@@ -55,6 +55,9 @@ struct job_kind {
     enum lh_code (*find_effect)(void *context, struct job *job, bool *ret_is_done,
                                 struct lh_error *err);
     void *find_context; /* of find_effect */
+    /* One at a time: the others stay queued, and keep no place of the pool meanwhile. (Those of
+     * jobs_run are begun all the same.) */
+    bool is_alone;
 };
 
 /* What run() may ask and tell. */

@@ -219,12 +219,12 @@ static enum lh_code open_work(struct lake *lake, struct lh_error *err)
     if ((code = open_search(lake, err)) || (code = changes_recover(lake, err)))
         return code;
     const struct job_kind kinds[] = {
-        {INGEST_JOB_KIND, ingest_job_run, lake->ingest, effect_of_ingest, lake->catalog},
+        {INGEST_JOB_KIND, ingest_job_run, lake->ingest, effect_of_ingest, lake->catalog, false},
         {QUERY_COMPACT_JOB_KIND, query_compact_job, lake->compactor, query_compact_effect,
-         lake->compactor},
-        {SEARCH_INDEX_JOB_KIND, changes_index_job, lake, changes_find_index, lake},
-        {SEARCH_REFRESH_JOB_KIND, changes_refresh_job, lake, changes_find_refresh, lake},
-        {LAKE_ERASE_JOB_KIND, lake_erase_job, lake, NULL, NULL},
+         lake->compactor, false},
+        {SEARCH_INDEX_JOB_KIND, changes_index_job, lake, changes_find_index, lake, false},
+        {SEARCH_REFRESH_JOB_KIND, changes_refresh_job, lake, changes_find_refresh, lake, false},
+        {LAKE_ERASE_JOB_KIND, lake_erase_job, lake, NULL, NULL, true},
     };
     memcpy(lake->kinds, kinds, sizeof(kinds));
     return jobs_start(lake->jobs, lake->kinds, sizeof(lake->kinds) / sizeof(lake->kinds[0]), err);

@@ -51,6 +51,10 @@ struct query_principal op_query_principal(const struct op_call *call);
 /* query.c: runs it with the caller's rights and writes its rows. */
 enum lh_code op_run_statement(struct op_call *call, const struct op_statement *statement,
                               struct op_reply *reply, struct lh_error *err) LH_MUST_USE;
+/* jobs.c: whether the caller may sit on a worker of the short lane until a job has ended; who may
+ * says afterwards that it has. */
+bool op_may_wait(struct lake *lake);
+void op_has_waited(void);
 extern const struct lh_fields op_query_result_fields; /* what JSON rows look like */
 
 extern const struct op op_system_home;

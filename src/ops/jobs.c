@@ -71,13 +71,18 @@ static const struct lh_fields get_fields = LH_FIELDS_OF(struct get_args, "JobsGe
  * and everybody else, still find one; beyond that the answer comes at once. */
 static _Atomic int64_t waiting;
 
-static bool may_wait(struct lake *lake)
+bool op_may_wait(struct lake *lake)
 {
     int64_t most = lh_pool_stats(lake_pool(lake)).thread_count / 4;
     if (atomic_fetch_add(&waiting, 1) < (most > 1 ? most : 1))
         return true;
-    atomic_fetch_sub(&waiting, 1);
+    op_has_waited();
     return false;
+}
+
+void op_has_waited(void)
+{
+    atomic_fetch_sub(&waiting, 1);
 }
 
 static enum lh_code run_get(struct op_call *call, const void *raw, struct op_reply *reply,
@@ -87,12 +92,12 @@ static enum lh_code run_get(struct op_call *call, const void *raw, struct op_rep
     struct jobs *jobs = lake_jobs(call->lake);
     struct job_info info;
     enum lh_code code = LH_TIMEOUT;
-    if (args->wait_ms > 0 && may_wait(call->lake)) {
+    if (args->wait_ms > 0 && op_may_wait(call->lake)) {
         struct lh_cancel patience;
         lh_cancel_init_child(&patience, call->cancel);
         lh_cancel_set_timeout(&patience, args->wait_ms);
         code = jobs_wait(jobs, args->id, &patience, call->arena, &info, err);
-        atomic_fetch_sub(&waiting, 1);
+        op_has_waited();
         if (code && (code != LH_TIMEOUT || lh_cancel_check(call->cancel)))
             return code;
     }
@@ -193,10 +198,10 @@ static enum lh_code run_events(struct op_call *call, const void *raw, struct op_
     if (code)
         return code;
     /* Too many sit here already: say how it stands, and let the client come back. */
-    if (!may_wait(call->lake))
+    if (!op_may_wait(call->lake))
         return send_event(reply, &info, err);
     code = follow(call, args->id, reply, err);
-    atomic_fetch_sub(&waiting, 1);
+    op_has_waited();
     return code;
 }
 

@@ -85,15 +85,17 @@ static enum lh_code find_told(void *context, struct job *job, bool *ret_is_done,
 void jobs_house_open(struct jobs_house *house)
 {
     const struct storage_options where = {.path = temp_lake_path(&house->folder), .create = true};
-    const struct job_kind kinds[] = {{.name = "echo", .run = run_echo, .context = house},
-                                     {.name = "fail", .run = run_fail, .context = house},
-                                     {.name = "wait", .run = run_wait, .context = house},
-                                     {.name = "stubborn", .run = run_stubborn, .context = house},
-                                     {.name = "told",
-                                      .run = run_told,
-                                      .context = house,
-                                      .find_effect = find_told,
-                                      .find_context = house}};
+    const struct job_kind kinds[] = {
+        {.name = "echo", .run = run_echo, .context = house},
+        {.name = "fail", .run = run_fail, .context = house},
+        {.name = "wait", .run = run_wait, .context = house},
+        {.name = "stubborn", .run = run_stubborn, .context = house},
+        {.name = "alone", .run = run_wait, .context = house, .is_alone = true},
+        {.name = "told",
+         .run = run_told,
+         .context = house,
+         .find_effect = find_told,
+         .find_context = house}};
     size_t count = sizeof(kinds) / sizeof(kinds[0]);
     memcpy(house->kinds, kinds, sizeof(kinds));
     assert_int_equal(storage_open(&where, &house->storage, &house->err), LH_OK);

@@ -231,6 +231,27 @@ static void a_waiting_job_that_is_cancelled_is_never_run(void **state)
 
 /* --- limits */
 
+/* Of two that go one at a time the second takes no place; others pass it. */
+static void jobs_that_go_alone_keep_nobody_waiting(void **state)
+{
+    (void)state;
+    struct lh_uuid first = submitted("alone", "{}");
+    jobs_house_until_running(&house, first);
+    struct lh_uuid second = submitted("alone", "{}"), third = submitted("alone", "{}");
+    struct lh_uuid other = submitted("echo", "{}");
+    assert_int_equal(ended(other).state, JOB_SUCCEEDED);
+    assert_int_equal(told(second).state, JOB_QUEUED);
+    for (int i = 0; i < 2000 && lh_pool_stats(house.pool).running[LH_LANE_SLOW] > 1; i++)
+        usleep(1000); /* that one's place is given back a moment later */
+    assert_int_equal(lh_pool_stats(house.pool).running[LH_LANE_SLOW], 1);
+    assert_int_equal(jobs_cancel(house.jobs, lh_uuid_str(&second), &house.err), LH_OK);
+    assert_int_equal(told(second).state, JOB_CANCELLED);
+    atomic_store(&house.may_end, true);
+    assert_int_equal(ended(first).state, JOB_SUCCEEDED);
+    assert_int_equal(ended(third).state, JOB_SUCCEEDED);
+    assert_int_equal(atomic_load(&house.runs), 3);
+}
+
 static void a_full_queue_refuses_and_keeps_nothing(void **state)
 {
     struct lh_uuid id;
@@ -421,6 +442,7 @@ int main(void)
         TEST(a_record_that_cannot_be_read_is_counted_and_stops_nothing),
         TEST(a_running_job_stops_when_it_is_told_to),
         TEST(a_waiting_job_that_is_cancelled_is_never_run),
+        TEST(jobs_that_go_alone_keep_nobody_waiting),
         TEST(a_full_queue_refuses_and_keeps_nothing),
         TEST(ended_jobs_are_forgotten_beyond_their_number),
         TEST(pages_hold_every_job_once_newest_first),
