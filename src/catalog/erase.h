@@ -23,8 +23,8 @@ enum lh_code catalog_erase_check(struct catalog *catalog, const struct catalog_d
                                  struct lh_str column, struct lh_error *err) LH_MUST_USE;
 
 /* Of these values (a list as of a tombstone request) those that are tombstoned, or once were, stay
- * only as hashes; *ret_keys is how many that are now, *ret_version the dataset's then. LH_RACE: tombstones changed
- * again and again. */
+ * only as hashes; *ret_keys is how many that are now, *ret_version the dataset's then. LH_RACE:
+ * tombstones changed again and again. */
 enum lh_code catalog_erase_keys(struct catalog *catalog, struct engine *engine,
                                 struct lh_str dataset_id, const json_t *values, struct lh_str actor,
                                 const struct lh_cancel *cancel, int64_t *ret_keys,

@@ -203,6 +203,32 @@ static void remove_old(struct journal *journal)
     lh_arena_free(arena);
 }
 
+/* A segment that could not be finished may stand in its place all the same, as when its folder could
+ * not be synced: whoever opens the journal next takes it for all records, so none may follow in the
+ * log. */
+static enum lh_code stop_unless_gone(struct erasing *erasing, enum lh_code code,
+                                     struct lh_error *err)
+{
+    struct journal *journal = erasing->journal;
+    const struct record_list *all = &erasing->records;
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_error cause = LH_ERROR_NONE;
+    struct storage_info info;
+    struct lh_str key = segment_key(1, all->items[all->count - 1]->sequence, arena);
+    if (err)
+        cause = *err;
+    bool is_gone =
+        storage_info(journal->options.storage, STORAGE_PRIMARY, key, &info, NULL) == LH_NOT_FOUND;
+    lh_arena_free(arena);
+    if (is_gone)
+        return code;
+    pthread_mutex_lock(&journal->mutex);
+    journal->is_stopped = true;
+    pthread_mutex_unlock(&journal->mutex);
+    return lh_fail(err, LH_UNKNOWN, "Whether the journal was written anew is not known: %s",
+                   cause.message);
+}
+
 static enum lh_code write_anew(struct erasing *erasing, struct lh_error *err)
 {
     struct journal *journal = erasing->journal;
@@ -215,6 +241,8 @@ static enum lh_code write_anew(struct erasing *erasing, struct lh_error *err)
     if (!code)
         code = segment_write(journal, &erasing->records, arena, &path, err);
     journal->anew = NULL;
+    if (code)
+        code = stop_unless_gone(erasing, code, err);
     if (!code)
         code = take_over(erasing, path, err);
     if (!code)

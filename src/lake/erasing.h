@@ -99,9 +99,9 @@ struct lake_erase_request {
     const json_t *values; /* as of a tombstone */
     struct lh_str actor, committer, reason;
 };
-/* Accepts it: the rows are hidden, durably, and a job does the rest. LH_INVALID: no values, too many, or actor or reason holds one of
- * them; LH_NOT_FOUND: no such dataset or column; LH_CONFLICT: rows of one cannot be erased, and
- * why. */
+/* Accepts it: the rows are hidden, durably, and a job does the rest. LH_INVALID: no values, too
+ * many, or actor or reason holds one of them; LH_NOT_FOUND: no such dataset or column; LH_CONFLICT:
+ * rows of one cannot be erased, and why. */
 enum lh_code lake_erase_begin(struct lake *lake, const struct lake_erase_request *request,
                               const struct lh_cancel *cancel, struct lh_arena *arena,
                               struct lh_str *ret_id, struct lh_str *ret_job,

@@ -37,7 +37,8 @@ struct jobs_house {
 };
 
 /* The kinds: "echo" succeeds with its arguments; "fail" fails; "wait" runs until it may end or is
- * told to stop; "alone" the same, one at a time; "stubborn" until it may end; "told" ends with the code that the test has set. */
+ * told to stop; "alone" the same, one at a time; "stubborn" until it may end; "told" ends with the
+ * code that the test has set. */
 void jobs_house_make(struct jobs_house *house);
 void jobs_house_remove(struct jobs_house *house);
 void jobs_house_open(struct jobs_house *house); /* again, with `options` as they are now */

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "base/fault.h"
+#include "base/log.h"
 #include "engine/engine.h"
 #include "journal/erase.h"
 #include "journal/verify.h"
@@ -186,6 +188,162 @@ static void an_announced_change_keeps_the_records_as_they_are(void **state)
     assert_int_equal(verify(house), 0);
 }
 
+/* --- where the disk fails */
+
+#ifdef LH_FAULTS
+
+#define POINTS_MAX 500
+#define POINTS_MIN 15 /* that one rewriting has at least */
+
+static void begin_again(struct house *house)
+{
+    close_house(house);
+    temp_lake_remove(&house->folder);
+    temp_lake_make(&house->folder);
+    open_house(house);
+    report(house, "one");
+    report(house, "two");
+    assert_int_equal(journal_roll(house->journal, true, &house->err), LH_OK);
+    report(house, "one");
+}
+
+/* Whatever is told of the rewriting: what is acknowledged after it is there for who opens the
+ * journal next, the records are the old ones or the new ones, and the chain holds. */
+static bool rewrite_with(struct house *house, const char *plan)
+{
+    struct journal_erased erased;
+    const struct journal_event event = {
+        .action = lh_lit("update"), .entity = lh_lit("after"), .actor = lh_lit("ann")};
+    begin_again(house);
+    assert_true(lh_fault_plan(plan));
+    enum lh_code code = erase(house, "one", &erased);
+    bool was_struck = lh_fault_was_struck();
+    assert_true(lh_fault_plan(NULL));
+    bool was_taken =
+        journal_append(house->journal, &event, 1, false, NULL, NULL, &house->err) == LH_OK;
+    if (code == LH_UNKNOWN && was_taken)
+        fail_msg("%s: it goes on, though nobody knows from where", plan);
+    if (code && code != LH_UNKNOWN && !was_taken)
+        fail_msg("%s: it takes nothing: %s", plan, house->err.message);
+    close_house(house);
+    open_house(house);
+    if (journal_damage(house->journal, house->arena).data)
+        fail_msg("%s: damaged", plan);
+    if (count_of(house, "after") != was_taken)
+        fail_msg("%s: an acknowledged event is lost, or one is there that was refused", plan);
+    size_t old = count_of(house, "one"), new = count_of(house, "erased:1");
+    if (old + new != 2 || (old && new) || (!code && old) || count_of(house, "two") != 1)
+        fail_msg("%s: %zu old, %zu new records", plan, old, new);
+    if (verify(house))
+        fail_msg("%s: it does not verify", plan);
+    return was_struck;
+}
+
+static void no_acknowledged_event_is_lost_wherever_the_disk_fails(void **state)
+{
+    static const char *const ways[] = {"*=%u:EIO", "*=%u+:EIO"};
+    static const unsigned strides[] = {1, 5};
+    char plan[64];
+    lh_log_set_level(LH_LOG_ERROR);
+    for (size_t way = 0; way < sizeof ways / sizeof ways[0]; way++) {
+        unsigned at = 1;
+        for (bool was_struck = true; was_struck; at += strides[way]) {
+            assert_true(at < POINTS_MAX);
+            snprintf(plan, sizeof plan, ways[way], at);
+            was_struck = rewrite_with(*state, plan);
+        }
+        assert_true(at > POINTS_MIN);
+    }
+}
+
+#endif
+
+/* --- damage */
+
+/* The first file of a folder of the journal. */
+static void find(struct house *house, const char *folder, char path[4400])
+{
+    char command[4400];
+    snprintf(command, sizeof command, "find '%s/_journal/%s' -type f | sort | head -n 1",
+             house->folder.path, folder);
+    FILE *found = popen(command, "r");
+    assert_non_null(found);
+    assert_int_equal(fscanf(found, "%4399[^\n]", path), 1);
+    pclose(found);
+}
+
+static void flip_in_log(struct house *house, long at)
+{
+    char path[4400];
+    find(house, "log", path);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, at, SEEK_END), 0);
+    int byte = fgetc(file);
+    assert_int_equal(fseek(file, -1, SEEK_CUR), 0);
+    assert_int_equal(fputc(byte ^ 1, file), byte ^ 1);
+    fclose(file);
+}
+
+/* Somebody who can write Parquet says that it was another who did it. */
+static void change_segment(struct house *house)
+{
+    char path[4400], sql[9000];
+    struct lh_str other = lh_arena_printf(house->arena, "%s/other.parquet", house->folder.path);
+    struct engine_connection *connection = NULL;
+    struct engine_content content;
+    const struct engine_copy_options options = {.codec = lh_lit("zstd")};
+    const struct engine_options few = {.thread_count = 1, .connection_max = 2};
+    find(house, "segments", path);
+    snprintf(sql, sizeof sql,
+             "SELECT * REPLACE (CASE WHEN sequence = 1 THEN 'bob' ELSE actor END AS actor) "
+             "FROM read_parquet('%s')",
+             path);
+    assert_int_equal(engine_open(&few, &house->engine, &house->err), LH_OK);
+    assert_int_equal(
+        engine_acquire(house->engine, (struct lh_str){0}, NULL, &connection, &house->err), LH_OK);
+    if (engine_copy(connection, lh_str_of(sql), other, &options, NULL, NULL, &content, &house->err))
+        fail_msg("%s", house->err.message);
+    engine_release(connection);
+    engine_close(house->engine);
+    assert_int_equal(rename(lh_arena_cstr(house->arena, other), path), 0);
+}
+
+static void then_nothing_is_mended(struct house *house)
+{
+    struct journal_erased erased;
+    assert_int_equal(erase(house, "one", &erased), LH_DAMAGED);
+    assert_int_equal(erase(house, "two", &erased), LH_DAMAGED);
+    assert_true(verify(house) > 0);
+}
+
+static void a_log_that_is_damaged_is_not_written_anew(void **state)
+{
+    struct house *house = *state;
+    report(house, "one");
+    report(house, "two");
+    report(house, "three");
+    close_house(house);
+    flip_in_log(house, -40); /* in the last record */
+    open_house(house);
+    then_nothing_is_mended(house);
+}
+
+static void a_segment_of_other_records_is_not_written_anew(void **state)
+{
+    struct house *house = *state;
+    struct journal_erased erased;
+    report(house, "one");
+    report(house, "two");
+    assert_int_equal(journal_roll(house->journal, true, &house->err), LH_OK);
+    report(house, "three");
+    close_house(house);
+    change_segment(house);
+    open_house(house);
+    then_nothing_is_mended(house);
+    assert_int_equal(erase(house, "nobody", &erased), LH_DAMAGED);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -194,6 +352,11 @@ int main(void)
         TEST(texts_go_and_the_chain_holds_over_logs_segments_and_restarts),
         TEST(nothing_is_written_where_nothing_is_to_go),
         TEST(an_announced_change_keeps_the_records_as_they_are),
+        TEST(a_log_that_is_damaged_is_not_written_anew),
+        TEST(a_segment_of_other_records_is_not_written_anew),
+#ifdef LH_FAULTS
+        TEST(no_acknowledged_event_is_lost_wherever_the_disk_fails),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
