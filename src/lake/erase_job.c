@@ -259,6 +259,43 @@ static struct lh_str index_args(struct erase_run *run, const struct search_index
     return text;
 }
 
+/* A backup that runs is waited for. */
+static enum lh_code empty_trash(struct erase_run *run, const struct lh_str *keys, size_t count,
+                                struct lh_error *err)
+{
+    struct lh_error found = LH_ERROR_NONE;
+    enum lh_code code = LH_BUSY;
+    for (int i = 0; i < WAITS_MAX && code == LH_BUSY; i++) {
+        if (i)
+            (void)nanosleep(&(struct timespec){0, WAIT_NS}, NULL);
+        found = (struct lh_error)LH_ERROR_NONE;
+        code = lh_cancel_fail(run->cancel, "The erasure", &found);
+        if (!code)
+            code = storage_trash_remove(lake_storage(run->lake), keys, count, &found);
+    }
+    if (code && err)
+        *err = found;
+    return code;
+}
+
+/* Likewise; a cancellation comes too late, for there is a receipt. */
+static enum lh_code forget(struct erase_run *run, struct lh_error *err)
+{
+    struct lh_error found = LH_ERROR_NONE;
+    enum lh_code code = LH_BUSY;
+    for (int i = 0; i < WAITS_MAX && code == LH_BUSY; i++) {
+        if (i)
+            (void)nanosleep(&(struct timespec){0, WAIT_NS}, NULL);
+        found = (struct lh_error)LH_ERROR_NONE;
+        code = erase_forget(lake_storage(run->lake), run->id, &found);
+        if (code == LH_BUSY && lh_cancel_check(run->cancel))
+            break;
+    }
+    if (code && err)
+        *err = found;
+    return code;
+}
+
 /* What went to the trash of a dataset, or of an index, and of its manifests. */
 static enum lh_code remove_trash(struct erase_run *run, const char *kind, struct lh_str id,
                                  struct lh_error *err)
@@ -266,7 +303,7 @@ static enum lh_code remove_trash(struct erase_run *run, const char *kind, struct
     const struct lh_str keys[] = {
         lh_arena_printf(run->arena, "%s/%.*s", kind, LH_ARG(id)),
         lh_arena_printf(run->arena, "_catalog/%s/%.*s", kind, LH_ARG(id))};
-    return storage_trash_remove(lake_storage(run->lake), keys, 2, err);
+    return empty_trash(run, keys, 2, err);
 }
 
 /* From nothing: its parts are a log in which the rows stand. While it is refreshed by somebody else
@@ -392,7 +429,7 @@ static enum lh_code rewrite_journal(struct erase_run *run, struct lh_error *err)
         return code;
     }
     run->receipt.journal = &run->journal;
-    return storage_trash_remove(lake_storage(run->lake), &folder, 1, err);
+    return empty_trash(run, &folder, 1, err);
 }
 
 /* --- kept answers */
@@ -444,7 +481,7 @@ static enum lh_code remove_answers(struct erase_run *run, struct lh_error *err)
     show(run, "removing kept answers");
     enum lh_code code = storage_walk(lake_storage(run->lake), STORAGE_PRIMARY, folder,
                                      look_at_answer, &answers, err);
-    return code ? code : storage_trash_remove(lake_storage(run->lake), &folder, 1, err);
+    return code ? code : empty_trash(run, &folder, 1, err);
 }
 
 /* What a killed writer left of these datasets, and of their indexes, in no list; and what others
@@ -625,7 +662,7 @@ static enum lh_code end(struct erase_run *run, struct lh_error *err)
     receipt->not_covered = list_not_covered(run);
     enum lh_code code = erase_write(lake_storage(run->lake), run->id, "receipt",
                                     &lake_erasure_fields, receipt, err);
-    return code ? code : erase_forget(lake_storage(run->lake), run->id, err);
+    return code ? code : forget(run, err);
 }
 
 /* --- the job */
@@ -711,7 +748,7 @@ static enum lh_code do_once(struct erase_run *run, struct lh_error *err)
     struct storage *storage = lake_storage(run->lake);
     struct lake_erasure receipt;
     if (!erase_read(storage, run->id, "receipt", &lake_erasure_fields, run->arena, &receipt, NULL))
-        return erase_forget(storage, run->id, err);
+        return forget(run, err);
     enum lh_code code = erase_note_job(storage, run->id, job_id(run->job), err);
     if (!code)
         code = erase_read(storage, run->id, "request", &erase_request_fields, run->arena,

@@ -227,9 +227,7 @@ enum lh_code erase_forget(struct storage *storage, struct lh_str id, struct lh_e
     struct lh_arena *arena = lh_arena_new(0);
     const struct lh_str keys[] = {key_of(id, "progress", arena), key_of(id, "plan", arena),
                                   key_of(id, "request", arena)};
-    enum lh_code code = storage_trash(storage, STORAGE_PRIMARY, keys, 3, err);
-    if (!code)
-        code = storage_trash_remove(storage, keys, 3, err);
+    enum lh_code code = storage_remove(storage, keys, 3, err);
     lh_arena_free(arena);
     return code;
 }

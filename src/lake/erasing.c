@@ -10,6 +10,7 @@
 #include "lake/erasing_internal.h"
 #include "lake/lake.h"
 #include "storage/findings.h"
+#include "storage/scrub.h"
 
 /* --- accepting */
 
@@ -214,18 +215,26 @@ static enum lh_code get_pending(struct lake *lake, struct lh_str id, struct lh_a
     return describe_job(lake, arena, ret) ? LH_OK : LH_NOT_FOUND;
 }
 
-/* While its job has not ended, the request may still be there. */
+/* While the request is there, with what must go, it has not ended. */
 static enum lh_code get_receipt(struct lake *lake, struct lh_str id, struct lh_arena *arena,
                                 struct lake_erasure *ret, struct lh_error *err)
 {
     struct job_info info;
+    struct erase_request request;
     enum lh_code code =
         erase_read(lake_storage(lake), id, "receipt", &lake_erasure_fields, arena, ret, err);
-    if (!code && find_job(lake, id, arena, &info) == JOB_KNOWN && goes_on(&info)) {
+    if (code)
+        return code;
+    bool is_running = find_job(lake, id, arena, &info) == JOB_KNOWN && goes_on(&info);
+    if (is_running) {
         ret->state = LAKE_ERASE_RUNNING;
         ret->phase = lh_lit("ending");
+    } else if (!erase_read(lake_storage(lake), id, "request", &erase_request_fields, arena,
+                           &request, NULL)) {
+        ret->state = LAKE_ERASE_FAILED;
+        ret->problem = lh_lit("All was done, but the request, which holds the keys, is there yet.");
     }
-    return code;
+    return LH_OK;
 }
 
 enum lh_code lake_erase_get(struct lake *lake, struct lh_str id, struct lh_arena *arena,
@@ -375,7 +384,10 @@ void lake_erase_recover(struct lake *lake)
     struct lh_arena *arena = lh_arena_new(0);
     struct lh_error err = LH_ERROR_NONE;
     struct lh_str *ids = NULL;
+    const struct lh_str folder = lh_lit(ERASE_FOLDER); /* earlier releases left some there */
     size_t count = 0;
+    if (storage_trash_remove(lake_storage(lake), &folder, 1, &err))
+        lh_log_error(LH_LOG_WARN, "lake.erase", &err);
     enum lh_code code = list_ids(lake_storage(lake), arena, &ids, &count, &err);
     for (size_t i = 0; i < count && !code; i++) {
         struct lake_erasure erasure;

@@ -67,6 +67,26 @@ enum lh_code storage_each_file(struct storage *storage,
     return code;
 }
 
+enum lh_code storage_remove(struct storage *storage, const struct lh_str *keys, size_t key_count,
+                            struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    enum lh_code code = storage_check_writable(storage, err);
+    if (!code && atomic_load(&storage->backups))
+        code = lh_fail(err, LH_BUSY, "A backup runs: nothing is removed until it ends.");
+    for (size_t i = 0; i < key_count && !code; i++)
+        code = storage_key_check(keys[i], err);
+    for (size_t i = 0; i < key_count && !code; i++) {
+        code = lh_file_remove(storage->dir, lh_arena_cstr(arena, keys[i]), err);
+        if (!code)
+            code = lh_dir_sync(storage->dir, lh_arena_cstr(arena, key_folder(keys[i])), err);
+        if (code == LH_NOT_FOUND)
+            code = LH_OK; /* no such folder */
+    }
+    lh_arena_free(arena);
+    return code;
+}
+
 enum lh_code storage_trash_remove(struct storage *storage, const struct lh_str *keys,
                                   size_t key_count, struct lh_error *err)
 {

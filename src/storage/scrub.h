@@ -18,6 +18,11 @@ enum lh_code storage_each_file(struct storage *storage,
                                void *context, int64_t *ret_special,
                                struct lh_error *err) LH_MUST_USE;
 
+/* Removes objects of primary for good, not by way of the trash; missing ones are fine. LH_BUSY: a
+ * backup runs and may need them. */
+enum lh_code storage_remove(struct storage *storage, const struct lh_str *keys, size_t key_count,
+                            struct lh_error *err) LH_MUST_USE;
+
 /* Removes for good what was trashed of primary under these keys (of objects, or of folders with
  * all that is in them). LH_BUSY: a backup runs and may need it. */
 enum lh_code storage_trash_remove(struct storage *storage, const struct lh_str *keys,

@@ -13,6 +13,7 @@
 
 #include "catalog/tombstones.h"
 #include "lake/internal.h"
+#include "storage/internal.h"
 #include "support/op_house.h"
 
 #define WAITS_MAX 4000 /* of 5 ms */
@@ -176,6 +177,55 @@ static void every_attempt_hides_the_rows_again(void **state)
     op_house_remove(&house);
 }
 
+/* --- beside a backup */
+
+static void a_backup_that_runs_is_waited_for(void **state)
+{
+    struct op_house house;
+    (void)state;
+    people(&house);
+    atomic_fetch_add(&lake_storage(house.lake)->backups, 1);
+    struct asked asked = ask(&house, "two");
+    nanosleep(&(struct timespec){0, 700000000}, NULL);
+    assert_string_equal(text_of(call_id(&house, "erasures.get", asked.erase_id), "state"),
+                        "running");
+    atomic_fetch_sub(&lake_storage(house.lake)->backups, 1);
+    assert_string_equal(text_of(ended(&house, &asked), "state"), "erased");
+    op_house_remove(&house);
+}
+
+static bool shell(struct op_house *house, const char *command)
+{
+    char whole[4400];
+    snprintf(whole, sizeof whole, "cd '%s/lake' && %s", house->folder.path, command);
+    return system(whole) == 0;
+}
+
+/* As when the process ends between the receipt and the removal of the request. */
+static void what_holds_the_keys_is_gone_before_it_is_told_as_erased(void **state)
+{
+    struct op_house house;
+    (void)state;
+    people(&house);
+    hold(&house);
+    struct asked asked = ask(&house, "two");
+    assert_true(shell(&house, "cp _erase/*.request.json kept.json && grep -q two kept.json"));
+    lake_give_erasing(house.lake);
+    assert_string_equal(text_of(ended(&house, &asked), "state"), "erased");
+    assert_false(shell(&house, "find . -name '*.plan.json' -o -name '*.request.json' -o -name "
+                               "'*.progress.json' | grep -q ."));
+    assert_true(shell(&house, "mv kept.json _erase/$(ls _erase | head -c 36).request.json"));
+    assert_string_equal(text_of(ended(&house, &asked), "state"), "failed");
+    (void)call_id(&house, "erasures.resume", asked.erase_id);
+    assert_string_equal(text_of(ended(&house, &asked), "state"), "erased");
+    assert_false(shell(&house, "find . -name '*.request.json' | grep -q ."));
+    assert_true(shell(&house, "mkdir -p _trash/01a1fedb-9589-7661-aa07-34da09d0e37e/_erase && echo "
+                              "secret > _trash/01a1fedb-9589-7661-aa07-34da09d0e37e/_erase/x"));
+    op_house_reopen(&house);
+    assert_false(shell(&house, "grep -rq secret _trash"));
+    op_house_remove(&house);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +233,8 @@ int main(void)
         cmocka_unit_test(a_cancelled_one_stays_so_over_restarts_and_is_resumed_when_somebody_asks),
         cmocka_unit_test(nothing_is_lifted_while_an_erasure_has_not_ended),
         cmocka_unit_test(every_attempt_hides_the_rows_again),
+        cmocka_unit_test(a_backup_that_runs_is_waited_for),
+        cmocka_unit_test(what_holds_the_keys_is_gone_before_it_is_told_as_erased),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
