@@ -137,6 +137,43 @@ static enum lh_code find_texts(struct erasing *erasing, struct lh_error *err)
     return code;
 }
 
+enum lh_code catalog_erase_check_dropped(struct catalog *catalog, struct lh_str name,
+                                         struct lh_str column, struct lh_error *err)
+{
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < snapshot->item_count && !code; i++) {
+        const struct dataset_state *state = snapshot->items[i];
+        const struct catalog_dataset *view = &state->view;
+        if (state->damage || !view->is_deleted || view->retained_version == view->version ||
+            (name.len && !lh_str_equal_nocase(view->name, name)) ||
+            !catalog_dataset_column(view, column))
+            continue;
+        lh_fail(err, LH_CONFLICT,
+                "The dataset '%.*s' was dropped and its files are kept: undoing that would bring "
+                "the rows back.",
+                LH_ARG(view->name));
+        code = lh_error_hint(err,
+                             "POST /catalog/expire {\"dataset\": \"%.*s\", "
+                             "\"older_than_s\": 0} removes them; or undo the drop first.",
+                             LH_ARG(view->name));
+    }
+    catalog_snapshot_unref(snapshot);
+    return code;
+}
+
+struct lh_str_list catalog_erase_dropped(struct catalog *catalog, struct lh_arena *arena)
+{
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
+    struct lh_str *ids = lh_arena_array(arena, snapshot->item_count + 1, sizeof *ids);
+    size_t count = 0;
+    for (size_t i = 0; i < snapshot->item_count; i++)
+        if (!snapshot->items[i]->damage && snapshot->items[i]->view.is_deleted)
+            ids[count++] = lh_arena_str(arena, snapshot->items[i]->view.id);
+    catalog_snapshot_unref(snapshot);
+    return (struct lh_str_list){ids, count};
+}
+
 static struct lh_str hash_of(const struct erasing *erasing, struct lh_str text)
 {
     char hash[ERASE_HASH_BYTES + 1];

@@ -22,6 +22,13 @@
 enum lh_code catalog_erase_check(struct catalog *catalog, const struct catalog_dataset *dataset,
                                  struct lh_str column, struct lh_error *err) LH_MUST_USE;
 
+/* LH_CONFLICT: a dropped dataset of that name (absent: any) that has the column keeps its files, so
+ * that undoing the drop would bring the rows back. */
+enum lh_code catalog_erase_check_dropped(struct catalog *catalog, struct lh_str name,
+                                         struct lh_str column, struct lh_error *err) LH_MUST_USE;
+/* The ids of all dropped datasets, in `arena`. */
+struct lh_str_list catalog_erase_dropped(struct catalog *catalog, struct lh_arena *arena);
+
 /* Of these values (a list as of a tombstone request) those that are tombstoned, or once were, stay
  * only as hashes; *ret_keys is how many that are now, *ret_version the dataset's then. LH_RACE:
  * tombstones changed again and again. */

@@ -115,9 +115,37 @@ static bool take_slot(struct canaries *canaries, struct lh_str text)
     return true;
 }
 
-bool canaries_add(struct canaries *canaries, struct lh_str text, bool is_key)
+/* As it is, and as JSON writes it if that is something else. */
+static void add_forms(struct canaries *canaries, struct lh_str text, size_t index)
 {
     struct lh_buf buf;
+    add_form(canaries, text, index);
+    lh_buf_init(&buf, 16 * CANARY_BYTES_MAX);
+    lh_json_append_quoted(&buf, text);
+    if (buf.len > text.len + 2)
+        add_form(canaries, (struct lh_str){buf.data + 1, buf.len - 2}, index);
+    lh_wipe(buf.data, buf.len);
+    lh_buf_release(&buf);
+}
+
+/* As SQL and CSV write it between such quotes. */
+static void add_doubled(struct canaries *canaries, struct lh_str text, char quote, size_t index)
+{
+    char *doubled = lh_allocate(2 * text.len + 1, 1);
+    size_t len = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        doubled[len++] = text.data[i];
+        if (text.data[i] == quote)
+            doubled[len++] = quote;
+    }
+    if (len > text.len)
+        add_forms(canaries, (struct lh_str){doubled, len}, index);
+    lh_wipe(doubled, len);
+    free(doubled);
+}
+
+bool canaries_add(struct canaries *canaries, struct lh_str text, bool is_key)
+{
     text = lh_str_head(text, CANARY_BYTES_MAX);
     if (text.len < CANARY_BYTES_MIN)
         return false;
@@ -134,13 +162,9 @@ bool canaries_add(struct canaries *canaries, struct lh_str text, bool is_key)
     }
     size_t index = canaries->text_count++;
     canaries->texts[index] = (struct text){copy_of(text), text.len, is_key, false};
-    add_form(canaries, text, index);
-    lh_buf_init(&buf, 8 * CANARY_BYTES_MAX);
-    lh_json_append_quoted(&buf, text);
-    if (buf.len > text.len + 2) /* it has something to be escaped */
-        add_form(canaries, (struct lh_str){buf.data + 1, buf.len - 2}, index);
-    lh_wipe(buf.data, buf.len);
-    lh_buf_release(&buf);
+    add_forms(canaries, text, index);
+    add_doubled(canaries, text, '\'', index);
+    add_doubled(canaries, text, '"', index);
     return true;
 }
 
@@ -232,8 +256,7 @@ void canaries_search(const struct canaries *canaries, struct lh_str bytes, size_
              i < canaries->form_count && start_of(canaries->forms[i].data) == start; i++) {
             const struct canary *form = &canaries->forms[i];
             const struct text *text = &canaries->texts[form->index];
-            if (form->len > bytes.len - at ||
-                memcmp(bytes.data + at, form->data, form->len) != 0)
+            if (form->len > bytes.len - at || memcmp(bytes.data + at, form->data, form->len) != 0)
                 continue;
             if (!text->is_key || is_word(bytes, at, form->len))
                 found(context, form->index, at, form->len);

@@ -1,6 +1,7 @@
 /* A set of texts that must be nowhere any more, and the search for them in bytes.
  *
- * A text of at least CANARY_BYTES_MIN bytes is searched for as it is and as JSON writes it. Texts
+ * A text of at least CANARY_BYTES_MIN bytes is searched for as it is, as JSON writes it, and with
+ * its quotes doubled, as SQL and CSV write them. Texts
  * that stand for a key count only where they are a word of their own: CAND-7 is not in CAND-70.
  *
  * Threads: one adds; once sealed, any may search. Nothing blocks.

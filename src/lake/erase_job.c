@@ -22,7 +22,6 @@
 #define WAIT_NS 100000000
 #define WAITS_MAX 600
 #define SCANS_MAX 2 /* what is found once is looked for again */
-#define ANSWER_BYTES_MAX ((size_t)64 << 20)
 
 struct erase_run {
     struct lake *lake;
@@ -434,53 +433,15 @@ static enum lh_code rewrite_journal(struct erase_run *run, struct lh_error *err)
 
 /* --- kept answers */
 
-struct answers {
-    struct erase_run *run;
-    size_t hits;
-};
-
-static void note_hit(void *context, size_t index, size_t at, size_t len)
-{
-    (void)index;
-    (void)at;
-    (void)len;
-    ((struct answers *)context)->hits++;
-}
-
-static enum lh_code look_at_answer(void *context, const struct storage_entry *entry,
-                                   struct lh_error *err)
-{
-    struct answers *answers = context;
-    struct erase_run *run = answers->run;
-    struct lh_arena *arena = lh_arena_new(0);
-    struct lh_error found = LH_ERROR_NONE;
-    struct lh_str text;
-    answers->hits = 0;
-    enum lh_code code = entry->is_special
-                            ? LH_NOT_FOUND
-                            : storage_get(lake_storage(run->lake), STORAGE_PRIMARY, entry->key,
-                                          ANSWER_BYTES_MAX, arena, &text, &found);
-    if (!code)
-        canaries_search(run->canaries, text, 0, text.len, note_hit, answers);
-    if (code == LH_NOT_FOUND)
-        code = LH_OK;
-    else if (code && err)
-        *err = found;
-    if (!code && answers->hits) {
-        code = storage_trash(lake_storage(run->lake), STORAGE_PRIMARY, &entry->key, 1, err);
-        run->receipt.answers_removed += !code;
-    }
-    lh_arena_free(arena);
-    return code;
-}
-
 static enum lh_code remove_answers(struct erase_run *run, struct lh_error *err)
 {
-    struct answers answers = {.run = run};
     const struct lh_str folder = lh_lit("_idempotency");
+    const struct erase_answers of = {.storage = lake_storage(run->lake),
+                                     .canaries = run->canaries,
+                                     .keys = run->keys,
+                                     .count = &run->receipt.answers_removed};
     show(run, "removing kept answers");
-    enum lh_code code = storage_walk(lake_storage(run->lake), STORAGE_PRIMARY, folder,
-                                     look_at_answer, &answers, err);
+    enum lh_code code = erase_answers(&of, err);
     return code ? code : empty_trash(run, &folder, 1, err);
 }
 
@@ -488,21 +449,22 @@ static enum lh_code remove_answers(struct erase_run *run, struct lh_error *err)
  * moved to the trash meanwhile. */
 static enum lh_code remove_leftovers(struct erase_run *run, struct lh_error *err)
 {
+    static const struct lh_str folders[] = {LH_LIT("indexes"), LH_LIT("_catalog/indexes"),
+                                            LH_LIT("_catalog/queries"), LH_LIT("_jobs")};
+    const struct lh_str_list dropped = catalog_erase_dropped(lake_catalog(run->lake), run->arena);
     size_t moved = 0;
     enum lh_code code = catalog_sweep(lake_catalog(run->lake), &moved, err);
     if (!code)
         code = search_sweep(lake_search(run->lake), &moved, err);
-    for (size_t i = 0; i < run->dataset_count && !code; i++) {
-        struct lh_str_list names = {0};
+    for (size_t i = 0; i < run->dataset_count && !code; i++)
         if (run->datasets[i].dataset_id.len)
             code = remove_trash(run, "datasets", run->datasets[i].dataset_id, err);
-        search_dependents(lake_search(run->lake), run->datasets[i].dataset_id, run->arena, &names);
-        for (size_t k = 0; k < names.count && !code; k++) {
-            struct search_index_info info;
-            if (!search_get(lake_search(run->lake), names.items[k], run->arena, &info, NULL))
-                code = remove_trash(run, "indexes", info.id, err);
-        }
-    }
+    for (size_t i = 0; i < dropped.count && !code; i++)
+        code = remove_trash(run, "datasets", dropped.items[i], err);
+    if (!code)
+        code = erase_old_queries(lake_storage(run->lake), run->canaries, err);
+    if (!code)
+        code = empty_trash(run, folders, sizeof folders / sizeof folders[0], err);
     return code;
 }
 
@@ -563,6 +525,14 @@ static enum lh_code check_dataset(struct erase_run *run, struct lake_erased_data
     return code;
 }
 
+static bool has_values(const struct erase_run *run)
+{
+    for (size_t i = 0; i < run->plan.keys.count; i++)
+        if (erase_key_is_value(run->plan.keys.items[i]))
+            return true;
+    return false;
+}
+
 static void begin_scanning(struct erase_run *run)
 {
     run->scanning = (struct erase_scanning){
@@ -571,6 +541,7 @@ static void begin_scanning(struct erase_run *run)
         .canaries = run->canaries,
         .cancel = run->cancel,
         .arena = run->arena,
+        .has_values = has_values(run),
         .own = lh_arena_printf(run->arena, ERASE_FOLDER "/%.*s.", LH_ARG(run->id)),
         .found = lh_arena_array(run->arena, LAKE_ERASE_FOUND_MAX, sizeof *run->scanning.found),
     };
@@ -614,14 +585,26 @@ static enum lh_code find_shared(struct erase_run *run, struct lh_error *err)
 static struct lh_str_list list_not_covered(const struct erase_run *run)
 {
     const struct erase_scanning *scanning = &run->scanning;
-    struct lh_str *items = lh_arena_array(run->arena, 8 + scanning->not_read_count, sizeof *items);
-    size_t count = 0;
+    struct lh_str *items = lh_arena_array(run->arena, 12 + scanning->not_read_count, sizeof *items);
+    size_t count = 0, short_keys = 0;
     items[count++] = lh_lit("Backups of this lake: they hold the rows until they are removed.");
     items[count++] = lh_lit("Buckets besides primary, and copies of its files in them.");
     items[count++] =
         lh_lit("What the server wrote to its standard error, and what it has in memory.");
     items[count++] = lh_lit("Datasets that were dropped: POST /catalog/expire removes their files; "
                             "the scan says if one holds a text of the rows.");
+    items[count++] =
+        lh_lit("Numbers, dates, times and bytes that are no text, which the rows held, "
+               "and their texts of less than 12 bytes, elsewhere than in the rows; of "
+               "longer ones than 256 bytes the beginning was searched for.");
+    for (size_t i = 0; i < run->plan.keys.count; i++)
+        short_keys += !erase_key_is_distinctive(run->plan.keys.items[i]);
+    if (short_keys)
+        items[count++] = lh_arena_printf(
+            run->arena,
+            "%zu spellings of keys are too short to be searched for: they went from the rows, from "
+            "records of the journal about them, from lists of deleted keys and from kept answers.",
+            short_keys);
     if (run->journal_problem.len)
         items[count++] = run->journal_problem;
     if (run->plan.texts_left_out)
@@ -636,18 +619,27 @@ static struct lh_str_list list_not_covered(const struct erase_run *run)
     return (struct lh_str_list){items, count};
 }
 
+/* What was not known when it was asked for: that this says something of the rows. */
+static struct lh_str without_texts(const struct erase_run *run, struct lh_str text)
+{
+    return erase_holds(run->canaries, run->keys, text) ? (struct lh_str){0} : text;
+}
+
 static enum lh_code end(struct erase_run *run, struct lh_error *err)
 {
     struct lake_erasure *receipt = &run->receipt;
+    if (run->journal_problem.len)
+        erase_scan_find(&run->scanning, lh_lit(JOURNAL_FOLDER),
+                        lh_lit("It was not written anew, and may name the keys."));
     size_t found = run->scanning.found_count;
     receipt->erase_id = run->id;
     receipt->state = found ? LAKE_ERASE_INCOMPLETE : LAKE_ERASE_ERASED;
     receipt->dataset = run->request.dataset;
     receipt->row_key_column = run->request.row_key_column;
     receipt->keys = (int64_t)json_array_size(run->request.row_key_values.value);
-    receipt->actor = run->request.actor;
+    receipt->actor = without_texts(run, run->request.actor);
     receipt->committer = run->request.committer;
-    receipt->reason = run->request.reason;
+    receipt->reason = without_texts(run, run->request.reason);
     receipt->created_at = run->request.created_at;
     receipt->ended_at.unix_ms = lh_clock_unix_ms();
     receipt->job_id = job_id(run->job);

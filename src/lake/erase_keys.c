@@ -29,6 +29,14 @@ bool erase_key_is_distinctive(struct lh_str key)
     return key.len >= NUMBER_BYTES_MIN;
 }
 
+bool erase_key_is_value(struct lh_str key)
+{
+    for (size_t i = 0; i < key.len; i++)
+        if (isalpha((unsigned char)key.data[i]) && !strchr("TZeE", key.data[i]))
+            return false;
+    return key.len > 0;
+}
+
 static bool is_digits(struct lh_str text)
 {
     for (size_t i = 0; i < text.len; i++)

@@ -62,21 +62,79 @@ static enum lh_code open_rows(const struct erase_rows *rows, struct lh_str selec
     return code;
 }
 
-/* The columns that hold texts; false: none, or the key is not among all. */
+/* Texts at any depth. */
+static bool holds_texts(const struct engine_type_info *info)
+{
+    if (info->type == ENGINE_TEXT || info->type == ENGINE_BLOB || info->type == ENGINE_ENUM ||
+        info->type == ENGINE_UUID)
+        return true;
+    for (size_t i = 0; i < info->child_count; i++)
+        if (holds_texts(info->children[i]))
+            return true;
+    return false;
+}
+
+/* How a column is selected so that its texts can be had: nested ones as JSON. */
+static void write_column(const struct engine_type_info *info, struct lh_str name,
+                         struct lh_buf *sql)
+{
+    bool is_plain = info->type == ENGINE_TEXT || info->type == ENGINE_BLOB;
+    if (info->type == ENGINE_MAP)
+        lh_buf_append_str(sql, lh_lit("CAST(to_json(map_entries("));
+    else if (info->child_count)
+        lh_buf_append_str(sql, lh_lit("CAST(to_json("));
+    else if (!is_plain)
+        lh_buf_append_str(sql, lh_lit("CAST("));
+    engine_quote_ident(sql, name);
+    if (info->type == ENGINE_MAP)
+        lh_buf_append_str(sql, lh_lit(")) AS VARCHAR)"));
+    else if (info->child_count)
+        lh_buf_append_str(sql, lh_lit(") AS VARCHAR)"));
+    else if (!is_plain)
+        lh_buf_append_str(sql, lh_lit(" AS VARCHAR)"));
+}
+
+/* The columns that hold texts, and which of them are nested; false: none, or the key is not among
+ * all. */
 static bool write_texts(const struct erase_rows *rows, const struct engine_columns *columns,
-                        struct lh_buf *sql)
+                        bool *nested, struct lh_buf *sql)
 {
     bool has_key = false;
     size_t count = 0;
     lh_buf_append_str(sql, lh_lit("SELECT "));
     for (size_t i = 0; i < columns->count; i++) {
+        const struct engine_type_info *info = columns->items[i].info;
         has_key |= lh_str_equal_nocase(columns->items[i].name, rows->column);
-        if (columns->items[i].info->type != ENGINE_TEXT)
+        if (!holds_texts(info))
             continue;
-        lh_buf_append_str(sql, count++ ? lh_lit(", ") : lh_lit(""));
-        engine_quote_ident(sql, columns->items[i].name);
+        lh_buf_append_str(sql, count ? lh_lit(", ") : lh_lit(""));
+        write_column(info, columns->items[i].name, sql);
+        nested[count++] = info->child_count > 0;
     }
     return has_key && count;
+}
+
+static void each_leaf(const json_t *value, void (*each)(void *context, struct lh_str text),
+                      void *context)
+{
+    const char *name = NULL;
+    json_t *member = NULL;
+    size_t at = 0;
+    if (json_is_string(value))
+        each(context, lh_json_text(value));
+    json_array_foreach(value, at, member) each_leaf(member, each, context);
+    json_object_foreach((json_t *)(uintptr_t)value, name, member) each_leaf(member, each, context);
+}
+
+static void each_text(struct lh_str text, bool is_nested,
+                      void (*each)(void *context, struct lh_str text), void *context)
+{
+    json_t *value = NULL;
+    if (!is_nested || lh_json_parse(text, "A value", text.len + 1, &value, NULL))
+        each(context, text);
+    else
+        each_leaf(value, each, context);
+    json_decref(value);
 }
 
 static enum lh_code read_file(const struct erase_rows *rows, struct lh_str key,
@@ -98,13 +156,15 @@ static enum lh_code read_file(const struct erase_rows *rows, struct lh_str key,
     if (!code)
         code = engine_parquet_schema(connection, path, arena, &columns, &row_count, err);
     engine_release(connection);
-    if (!code && write_texts(rows, &columns, &select)) {
+    bool *nested = lh_arena_array(arena, columns.count + 1, sizeof *nested);
+    if (!code && write_texts(rows, &columns, nested, &select)) {
         code = open_rows(rows, lh_buf_str(&select), path, &cursor, err);
         while (!code && !(code = engine_cursor_next(cursor, &chunk, err)) && chunk)
             for (size_t at = 0; at < chunk->column_count; at++)
                 for (size_t row = 0; row < chunk->row_count; row++)
                     if (!engine_vector_is_null(&chunk->columns[at], row))
-                        each(context, engine_vector_str(&chunk->columns[at], row));
+                        each_text(engine_vector_str(&chunk->columns[at], row), nested[at], each,
+                                  context);
         engine_cursor_close(cursor);
     }
     lh_buf_release(&select);

@@ -46,10 +46,15 @@ void erase_scan_find(struct erase_scanning *scanning, struct lh_str object, stru
 
 /* --- Parquet */
 
-/* Numbers and moments are not searched for: they mean nothing by themselves. */
+static bool is_nested(const struct engine_type_info *info)
+{
+    return info->child_count > 0;
+}
+
 static bool holds_texts(const struct engine_type_info *info)
 {
-    if (info->type == ENGINE_TEXT || info->type == ENGINE_BLOB || info->type == ENGINE_ENUM)
+    if (info->type == ENGINE_TEXT || info->type == ENGINE_BLOB || info->type == ENGINE_ENUM ||
+        info->type == ENGINE_UUID)
         return true;
     for (size_t i = 0; i < info->child_count; i++)
         if (holds_texts(info->children[i]))
@@ -57,20 +62,25 @@ static bool holds_texts(const struct engine_type_info *info)
     return false;
 }
 
-static bool write_select(const struct engine_columns *columns, struct lh_str path,
+/* Numbers and moments stand for something only if keys are such. */
+static bool write_select(const struct engine_columns *columns, bool has_values, struct lh_str path,
                          struct lh_buf *sql)
 {
     size_t count = 0;
     lh_buf_append_str(sql, lh_lit("SELECT "));
     for (size_t i = 0; i < columns->count; i++) {
-        enum engine_type type = columns->items[i].info->type;
-        bool is_plain = type == ENGINE_TEXT || type == ENGINE_BLOB;
-        if (!holds_texts(columns->items[i].info))
+        const struct engine_type_info *info = columns->items[i].info;
+        bool is_plain = info->type == ENGINE_TEXT || info->type == ENGINE_BLOB;
+        if (!has_values && !holds_texts(info))
             continue;
         lh_buf_append_str(sql, count++ ? lh_lit(", ") : lh_lit(""));
-        lh_buf_append_str(sql, is_plain ? lh_lit("") : lh_lit("CAST("));
+        lh_buf_append_str(sql, is_plain          ? lh_lit("")
+                               : is_nested(info) ? lh_lit("CAST(to_json(")
+                                                 : lh_lit("CAST("));
         engine_quote_ident(sql, columns->items[i].name);
-        lh_buf_append_str(sql, is_plain ? lh_lit("") : lh_lit(" AS VARCHAR)"));
+        lh_buf_append_str(sql, is_plain          ? lh_lit("")
+                               : is_nested(info) ? lh_lit(") AS VARCHAR)")
+                                                 : lh_lit(" AS VARCHAR)"));
     }
     lh_buf_append_str(sql, lh_lit(" FROM read_parquet("));
     engine_quote_path(sql, path);
@@ -112,7 +122,7 @@ static enum lh_code decode(struct file_scan *file, struct lh_str path, struct lh
     if (!code)
         code = engine_parquet_schema(connection, whole, arena, &columns, &rows, err);
     engine_release(connection);
-    if (!code && write_select(&columns, whole, &sql)) {
+    if (!code && write_select(&columns, scanning->has_values && !file->drops, whole, &sql)) {
         code = lh_buf_check(&sql, "The statement", err);
         if (!code)
             code = search_rows(file, lh_buf_str(&sql), err);

@@ -14,20 +14,18 @@
 
 /* --- accepting */
 
-static bool holds_value(struct lh_str text, const json_t *values)
+/* Any of them as a word, and a long one anywhere. */
+static bool holds_value(struct lh_str text, struct lh_str_list values, struct lh_arena *arena)
 {
-    size_t at = 0, place = 0;
-    const json_t *value = NULL;
-    json_array_foreach(values, at, value)
-    {
-        struct lh_str one = lh_json_text(value);
-        if (one.len >= CANARY_BYTES_MIN && lh_str_find(text, one, &place))
+    size_t place = 0;
+    for (size_t i = 0; i < values.count; i++)
+        if (values.items[i].len >= CANARY_BYTES_MIN && lh_str_find(text, values.items[i], &place))
             return true;
-    }
-    return false;
+    return erase_keys_in(erase_keys_new(values, true, arena), text);
 }
 
-static enum lh_code check_texts(const struct lake_erase_request *request, struct lh_error *err)
+static enum lh_code check_texts(const struct lake_erase_request *request, struct lh_arena *arena,
+                                struct lh_error *err)
 {
     size_t count = json_array_size(request->values);
     enum lh_code code = LH_OK;
@@ -38,8 +36,9 @@ static enum lh_code check_texts(const struct lake_erase_request *request, struct
                        CATALOG_TOMBSTONE_KEYS_MAX);
     if (code)
         return lh_error_field(err, lh_lit("row_key_values"));
-    bool is_reason = holds_value(request->reason, request->values);
-    if (!is_reason && !holds_value(request->actor, request->values))
+    struct lh_str_list values = erase_keys_of(request->values, arena);
+    bool is_reason = holds_value(request->reason, values, arena);
+    if (!is_reason && !holds_value(request->actor, values, arena))
         return LH_OK;
     lh_fail(err, LH_INVALID, "The %s holds a value that is to be erased, and would be kept.",
             is_reason ? "reason" : "actor");
@@ -71,6 +70,9 @@ static enum lh_code find_datasets(struct lake *lake, const struct lake_erase_req
         ids[count++] = lh_arena_str(arena, dataset->id);
     }
     catalog_snapshot_unref(snapshot);
+    if (!code)
+        code =
+            catalog_erase_check_dropped(lake_catalog(lake), request->dataset, request->column, err);
     if (!code && !count) {
         code = lh_fail(err, LH_NOT_FOUND, "No dataset has a column '%.*s'.",
                        LH_ARG(lh_str_head(request->column, 100)));
@@ -140,7 +142,7 @@ enum lh_code lake_erase_begin(struct lake *lake, const struct lake_erase_request
         .reason = request->reason,
         .created_at = {lh_clock_unix_ms()},
     };
-    enum lh_code code = check_texts(request, err);
+    enum lh_code code = check_texts(request, arena, err);
     if (!code)
         code = find_datasets(lake, request, arena, &kept.dataset_ids, err);
     if (!code)

@@ -113,8 +113,27 @@ struct lh_str_list erase_keys_join(const struct lh_str_list *lists, size_t count
 struct erase_keys *erase_keys_new(struct lh_str_list texts, bool is_loose, struct lh_arena *arena);
 bool erase_keys_has(const struct erase_keys *keys, struct lh_str text); /* it is one */
 bool erase_keys_in(const struct erase_keys *keys, struct lh_str text);  /* as a word of its own */
+/* A number, a moment or the like: columns may hold it in another form than as a text. */
+bool erase_key_is_value(struct lh_str key);
 /* Long enough to mean something wherever it stands. */
 bool erase_key_is_distinctive(struct lh_str key);
+
+/* --- erase_answers.c */
+
+struct erase_answers {
+    struct storage *storage;
+    const struct canaries *canaries;
+    const struct erase_keys *keys;
+    int64_t *count; /* of those that were changed or went */
+};
+enum lh_code erase_answers(const struct erase_answers *of, struct lh_error *err) LH_MUST_USE;
+/* Moves records of saved queries that newer ones took the place of to the trash, if something of
+ * the rows stands in them. */
+enum lh_code erase_old_queries(struct storage *storage, const struct canaries *canaries,
+                               struct lh_error *err) LH_MUST_USE;
+/* A key of any length, or a text of the rows. */
+bool erase_holds(const struct canaries *canaries, const struct erase_keys *keys,
+                 struct lh_str text);
 
 /* --- erase_journal.c */
 
@@ -144,6 +163,7 @@ struct erase_scanning {
     struct canaries *canaries;
     const struct lh_cancel *cancel;
     struct lh_arena *arena; /* of what is found */
+    bool has_values;        /* a key may stand in a column of numbers, dates or the like */
     struct lh_str own;      /* files that begin so are the erasure's own */
     struct lake_erase_scan result;
     struct lake_erase_finding *found; /* LAKE_ERASE_FOUND_MAX */

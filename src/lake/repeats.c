@@ -174,29 +174,53 @@ static enum lh_code read_record(struct repeats *repeats, const uint8_t *sum, str
     return code;
 }
 
+static enum lh_code put_record(struct storage *storage, struct lh_str key,
+                               const struct lake_answer *record, struct lh_error *err)
+{
+    struct lh_buf buf;
+    struct lh_json json;
+    lh_buf_init(&buf, RECORD_BYTES_MAX);
+    lh_json_init(&json, &buf);
+    lh_fields_write(&fields, record, &json);
+    enum lh_code code = lh_buf_check(&buf, "The record of the request", err);
+    if (!code)
+        code = storage_put_replacing(storage, STORAGE_PRIMARY, key, lh_buf_str(&buf), err);
+    lh_buf_release(&buf);
+    return code;
+}
+
 static void write_record(struct repeats *repeats, const uint8_t *sum,
                          const struct lake_answer *answer)
 {
     struct lh_error err = LH_ERROR_NONE;
     struct lake_answer record = *answer;
     struct lh_arena *arena = lh_arena_new(0);
-    struct lh_buf buf;
-    struct lh_json json;
     record.format = FORMAT;
     record.at = (struct lh_time){lh_clock_unix_ms()};
     if (record.is_secret)
         record.body = (struct lh_str){0};
-    lh_buf_init(&buf, RECORD_BYTES_MAX);
-    lh_json_init(&json, &buf);
-    lh_fields_write(&fields, &record, &json);
-    enum lh_code code = lh_buf_check(&buf, "The record of the request", &err);
-    if (!code)
-        code = storage_put_replacing(repeats->storage, STORAGE_PRIMARY, record_key(sum, arena),
-                                     lh_buf_str(&buf), &err);
-    if (code)
+    if (put_record(repeats->storage, record_key(sum, arena), &record, &err))
         lh_log_error(LH_LOG_WARN, "lake.idempotency", &err);
-    lh_buf_release(&buf);
     lh_arena_free(arena);
+}
+
+enum lh_code repeats_redact(struct storage *storage, struct lh_str key, struct lh_str text,
+                            bool (*must_go)(void *context, struct lh_str text), void *context,
+                            bool *ret_changed, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lake_answer answer;
+    enum lh_code code = parse(text, arena, &answer, err);
+    *ret_changed = false;
+    if (!code && (must_go(context, answer.body) || must_go(context, answer.location) ||
+                  must_go(context, answer.etag))) {
+        answer.body = answer.location = answer.etag = (struct lh_str){0};
+        answer.is_secret = true;
+        code = put_record(storage, key, &answer, err);
+        *ret_changed = !code;
+    }
+    lh_arena_free(arena);
+    return code == LH_DAMAGED ? LH_OK : code; /* nobody gets it as an answer */
 }
 
 /* --- begin and end */

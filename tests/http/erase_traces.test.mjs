@@ -119,3 +119,94 @@ test('a row that is left and names the key is told, and a saved query that does,
   assert.ok(objects.some((one) => one.startsWith('datasets/')) && objects.some((one) => one.startsWith('_catalog/queries/')), told.text);
   await at.end();
 });
+
+test('what was dropped and can come back stands in the way of an erasure, until it is expired', { timeout: 60000 }, async (context) => {
+  const at = await house(context);
+  await at.ingest('people', 'id,name\n7,Ann\n8,Bob\n');
+  await at.ingest('former', 'id,name\n7,Ann\n9,Cid\n');
+  await at.ok(at.lake.delete('/catalog/datasets/by-name/former'));
+  const body = { row_key_column: 'id', row_key_values: [7] };
+  const refused = await at.erase(body);
+  assert.equal(refused.status, 409, refused.text);
+  assert.match(refused.text, /'former' was dropped.*expire/);
+  await at.ok(at.lake.post('/catalog/expire', { dataset: 'former', older_than_s: 0 }));
+  const told = await at.erase(body);
+  assert.equal(told.body.state, 'erased', told.text);
+  assert.equal((await at.lake.post('/catalog/datasets/by-name/former/undo', {})).status, 409);
+  assert.deepEqual((await at.lake.sql('SELECT id FROM people')).body.rows, [[8]]);
+  await at.end();
+});
+
+test('numbers are found in columns of numbers, and texts in lists and structs', { timeout: 60000 }, async (context) => {
+  const at = await house(context);
+  await at.ingest('people', 'tel,name\n491701234567,Ann\n491707654321,Bob\n');
+  await at.ingest('calls', 'phone,said\n491701234567,hello\n');
+  const told = await at.erase({ dataset: 'people', row_key_column: 'tel', row_key_values: [491701234567] });
+  assert.equal(told.body.state, 'incomplete', told.text);
+  assert.ok(told.body.found.some((one) => one.object.startsWith('datasets/')), told.text);
+
+  const lines = (rows) => rows.map((row) => JSON.stringify(row)).join('\n');
+  const deep = { id: 'CAND-000001', tags: ['plays the glockenspiel'], home: { street: 'Under the Quince 4', seen: ['with a "red" kite'] } };
+  await at.ingest('folk', lines([deep, { id: 'CAND-000002', tags: ['plays nothing'], home: { street: 'Elsewhere 12345', seen: ['never at all'] } }]), { name: 'folk.ndjson' });
+  for (const [name, text] of [['first', 'plays the glockenspiel'], ['second', 'Under the Quince 4'], ['third', 'with a "red" kite']])
+    await at.ingest(name, lines([{ text, more: { all: [text] } }]), { name: `${name}.ndjson` });
+  const nested = await at.erase({ dataset: 'folk', row_key_column: 'id', row_key_values: ['CAND-000001'] });
+  assert.equal(nested.body.state, 'incomplete', nested.text);
+  const objects = new Set(nested.body.found.map((one) => one.object.split('/').slice(0, 2).join('/')).filter((one) => one.startsWith('datasets/')));
+  assert.equal(objects.size, 3, nested.text);
+  await at.end();
+});
+
+test('keys with quotes are found where SQL doubles them', { timeout: 60000 }, async (context) => {
+  const at = await house(context);
+  await at.ingest('people', "id,name\nO'Brien-77,Ann\nO'Hara-78,Bob\n");
+  await at.ok(at.lake.post('/query/saved', { name: 'his', sql: "SELECT * FROM people WHERE id = 'O''Brien-77'" }));
+  const told = await at.erase({ dataset: 'people', row_key_column: 'id', row_key_values: ["O'Brien-77"] });
+  assert.equal(told.body.state, 'incomplete', told.text);
+  assert.ok(told.body.found.some((one) => one.object.startsWith('_catalog/queries/')), told.text);
+  await at.end();
+});
+
+test('a receipt keeps no reason that names a key or says what a row held', { timeout: 60000 }, async (context) => {
+  const at = await house(context);
+  await at.ingest('people', 'tel,note\n491701234567,"Sings in the evening"\n42,"Sings in the morning"\n');
+  for (const [value, reason] of [[491701234567, 'asked by 491701234567'], [42, 'number 42 asked'], ['42.0', 'it was 42'], [42, 'card (42)']]) {
+    const refused = await at.erase({ dataset: 'people', row_key_column: 'tel', row_key_values: [value], reason });
+    assert.equal(refused.status, 400, refused.text);
+    assert.equal(refused.body.field, 'reason');
+  }
+  const told = await at.erase({ dataset: 'people', row_key_column: 'tel', row_key_values: [42], reason: 'case 421: Sings in the morning' });
+  assert.equal(told.status, 200, told.text);
+  assert.equal(told.body.reason, undefined, told.text);
+  await at.end();
+});
+
+test('a kept answer that names a short key is not given again, and its request not done again', { timeout: 60000 }, async (context) => {
+  const at = await house(context);
+  await at.ingest('people', 'id,name\n7,Ann\n8,Bob\n9,Cid\n');
+  const deleted = (value, key) => at.lake.post('/catalog/datasets/by-name/people/tombstone',
+    { row_key_column: 'id', row_key_values: [value] }, { headers: { 'Idempotency-Key': key } });
+  const first = await at.ok(deleted(7, 'seven'));
+  assert.ok(JSON.stringify(first.body).includes('7'), first.text);
+  const told = await at.erase({ dataset: 'people', row_key_column: 'id', row_key_values: [7] });
+  assert.equal(told.body.state, 'erased', told.text);
+  assert.ok(told.body.answers_removed >= 1, told.text);
+  const again = await deleted(7, 'seven');
+  assert.equal(again.status, 409, again.text);
+  assert.match(again.text, /was done/);
+  await at.end();
+});
+
+test('what lies in the trash of a dropped index and of a removed query goes with the rows', { timeout: 60000 }, async (context) => {
+  const at = await house(context);
+  await at.ingest('notes', 'id,text\nCAND-000001,"Remembers the zebra-striped bus"\nCAND-000002,"Remembers the river bank"\n');
+  await at.ok(at.lake.post('/vectors/index', { index_name: 'notes_v1', dataset: 'notes', id_column: 'id', text_columns: ['text'] }));
+  await at.ok(at.lake.delete('/vectors/indexes/notes_v1'));
+  await at.ok(at.lake.post('/query/saved', { name: 'hers', sql: "SELECT 'CAND-000001'" }));
+  await at.ok(at.lake.delete('/query/saved/hers'));
+  assert.ok((await at.found('CAND-000001')).some((one) => !one.path.includes('/datasets/')), 'it lies there before');
+  const told = await at.erase({ dataset: 'notes', row_key_column: 'id', row_key_values: ['CAND-000001'] });
+  assert.equal(told.body.state, 'erased', told.text);
+  assert.deepEqual(await at.found('CAND-000001', 'zebra-striped bus'), []);
+  await at.end();
+});

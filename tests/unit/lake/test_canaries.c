@@ -61,6 +61,22 @@ static void a_text_is_found_as_json_writes_it(void **state)
     canaries_free(canaries);
 }
 
+static void a_text_is_found_as_sql_and_csv_write_its_quotes(void **state)
+{
+    struct canaries *canaries = canaries_new();
+    (void)state;
+    assert_true(canaries_add(canaries, lh_lit("O'Brien-7"), true));
+    assert_true(canaries_add(canaries, lh_lit("Sean \"the Fish\" Brien"), false));
+    canaries_seal(canaries);
+    assert_int_equal(canaries_count(canaries), 2);
+    assert_int_equal(count_in(canaries, "WHERE id = 'O''Brien-7'"), 1);
+    assert_int_equal(count_in(canaries, "WHERE id = 'O'Brien-7'"), 1);
+    assert_int_equal(count_in(canaries, "7,\"Sean \"\"the Fish\"\" Brien\",x"), 1);
+    assert_int_equal(count_in(canaries, "\"Sean \\\"\\\"the Fish\\\"\\\" Brien\""), 1);
+    assert_int_equal(count_in(canaries, "\"Sean \\\"the Fish\\\" Brien\""), 1);
+    canaries_free(canaries);
+}
+
 static void one_that_is_dropped_says_so_and_twins_are_one(void **state)
 {
     struct canaries *canaries = canaries_new();
@@ -107,6 +123,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_key_is_found_as_a_word_and_a_text_anywhere),
         cmocka_unit_test(a_text_is_found_as_json_writes_it),
+        cmocka_unit_test(a_text_is_found_as_sql_and_csv_write_its_quotes),
         cmocka_unit_test(one_that_is_dropped_says_so_and_twins_are_one),
         cmocka_unit_test(thousands_are_found_wherever_a_piece_ends),
     };
