@@ -18,6 +18,7 @@ struct erasing {
     const uint8_t *secret;
     struct lh_str *texts; /* keys that become hashes, ascending */
     size_t text_count;
+    int64_t key_count; /* of the values: hashes afterwards, or already */
 };
 
 static int compare_texts(const void *a, const void *b)
@@ -118,20 +119,30 @@ static enum lh_code find_texts(struct erasing *erasing, struct lh_error *err)
     struct storage *storage = erasing->catalog->storage;
     size_t count = json_array_size(erasing->values);
     struct named named = {0};
+    struct key_list list = {0};
+    bool *is_hash = lh_arena_array(erasing->arena, count + 1, sizeof *is_hash);
     enum lh_code code =
         list_named(storage, erasing->dataset, (struct lh_str){0}, erasing->arena, &named, err);
+    if (!code)
+        code = tombstone_keys(storage, erasing->dataset, erasing->arena, &list, err);
     erasing->texts =
         lh_arena_array(erasing->arena, count * named.type_count + 1, sizeof *erasing->texts);
     for (size_t t = 0; t < named.type_count && !code; t++) {
         struct typed_key *keys = NULL;
         code = keys_type(erasing->engine, erasing->values, named.types[t], erasing->cancel,
                          erasing->arena, &keys, err);
-        for (size_t i = 0; i < count && !code; i++)
-            if (keys[i].outcome == CATALOG_KEY_DONE && named.text_count &&
-                bsearch(&keys[i].text, named.texts, named.text_count, sizeof *named.texts,
-                        compare_texts))
+        for (size_t i = 0; i < count && !code; i++) {
+            bool is_key = keys[i].outcome == CATALOG_KEY_DONE;
+            bool is_text = is_key && named.text_count &&
+                           bsearch(&keys[i].text, named.texts, named.text_count,
+                                   sizeof *named.texts, compare_texts);
+            if (is_text)
                 erasing->texts[erasing->text_count++] = keys[i].text;
+            is_hash[i] |= is_text || (is_key && key_list_has_hash(&list, keys[i].text));
+        }
     }
+    for (size_t i = 0; i < count; i++)
+        erasing->key_count += is_hash[i];
     if (erasing->text_count)
         qsort(erasing->texts, erasing->text_count, sizeof *erasing->texts, compare_texts);
     return code;
@@ -296,7 +307,7 @@ enum lh_code catalog_erase_keys(struct catalog *catalog, struct engine *engine,
         if (!code && erasing.text_count)
             code = commit_hashes(&erasing, &version, err);
         if (!code) {
-            *ret_keys = (int64_t)erasing.text_count;
+            *ret_keys = erasing.key_count;
             *ret_version = version;
         }
         catalog_snapshot_unref(snapshot);

@@ -2,10 +2,12 @@
  * attempts did must not be lost from the receipt by a kill. */
 #include "base/json.h"
 #include "catalog/tombstones.h"
+#include "journal/journal.h"
 #include "lake/erasing_internal.h"
 #include "lake/lake.h"
 
 #define RESULT_BYTES_MAX ((size_t)65536)
+#define TOLD_MAX ((size_t)100)
 
 static void drop_json(void *json)
 {
@@ -127,4 +129,54 @@ enum lh_code erase_hide(struct lake *lake, struct lh_str id, const struct erase_
             *err = found;
     }
     return code ? code : erase_progress_note(lake_storage(lake), id, progress, err);
+}
+
+/* --- notes */
+
+/* What earlier attempts did to the journal stays said: its pair of hashes is of the first change and
+ * of the last. */
+static enum lh_code find_told(struct lake *lake, struct lh_str id, struct lh_time since,
+                              struct lh_arena *arena, struct lake_erased_journal *ret,
+                              struct lh_error *err)
+{
+    const struct journal_filter filter = {
+        .action = lh_lit("journal.erase"), .entity = lh_lit("journal"), .since_ms = since.unix_ms};
+    struct journal_record *records = NULL;
+    size_t count = 0, at = 0;
+    bool has_more = false;
+    enum lh_code code = journal_list(lake_journal(lake), &filter, 0, TOLD_MAX, NULL, arena,
+                                     &records, &count, &has_more, err);
+    for (size_t i = 0; i < count && !code; i++) {
+        json_t *detail = NULL;
+        if (!lh_str_find(records[i].event.reason, id, &at) ||
+            lh_json_parse(records[i].event.detail, "What was told", RESULT_BYTES_MAX, &detail,
+                          NULL))
+            continue;
+        lh_arena_defer(arena, drop_json, detail);
+        ret->records += json_integer_value(json_object_get(detail, "records"));
+        ret->hash_before = lh_json_text(json_object_get(detail, "hash_before")); /* the oldest's */
+    }
+    return code;
+}
+
+enum lh_code erase_note_journal(struct lake *lake, struct lh_str id, struct lh_time since,
+                                struct erase_progress *progress, struct lake_erased_journal *now,
+                                struct lh_arena *arena, struct lh_error *err)
+{
+    struct lake_erased_journal before = {0};
+    enum lh_code code = LH_OK;
+    if (progress->journal)
+        before = *progress->journal;
+    else if (!now->records)
+        code = find_told(lake, id, since, arena, &before, err);
+    if (code)
+        return code;
+    if (before.records && !now->records) {
+        *now = before;
+    } else if (before.records) {
+        now->records += before.records;
+        now->hash_before = before.hash_before;
+    }
+    progress->journal = now;
+    return erase_progress_note(lake_storage(lake), id, progress, err);
 }

@@ -79,19 +79,6 @@ static void gather(void *context, struct lh_str text)
         gathering->texts[gathering->count++] = lh_arena_str(gathering->arena, text);
 }
 
-static struct lh_list objects_of(const struct catalog_dataset *dataset, struct lh_arena *arena)
-{
-    char hex[LH_SHA256_HEX_BYTES + 1];
-    struct lake_erase_object *items =
-        lh_arena_array(arena, dataset->object_count + 1, sizeof *items);
-    for (size_t i = 0; i < dataset->object_count; i++) {
-        lh_hex(dataset->objects[i]->sha256, LH_SHA256_BYTES, hex);
-        items[i] = (struct lake_erase_object){lh_arena_str(arena, dataset->objects[i]->key),
-                                              lh_arena_str(arena, lh_str_of(hex))};
-    }
-    return (struct lh_list){items, dataset->object_count};
-}
-
 static struct erase_rows rows_of(const struct erase_run *run, const struct catalog_dataset *dataset)
 {
     const struct catalog_column *column =
@@ -117,10 +104,11 @@ static enum lh_code plan_dataset(struct erase_run *run, struct lh_str id,
         return LH_OK;
     }
     if (!code) {
-        *ret = (struct lake_erased_dataset){.dataset = lh_arena_str(run->arena, dataset->name),
-                                            .dataset_id = lh_arena_str(run->arena, dataset->id),
-                                            .version_before = dataset->version,
-                                            .objects_removed = objects_of(dataset, run->arena)};
+        *ret =
+            (struct lake_erased_dataset){.dataset = lh_arena_str(run->arena, dataset->name),
+                                         .dataset_id = lh_arena_str(run->arena, dataset->id),
+                                         .version_before = dataset->version,
+                                         .objects_removed = erase_objects_of(dataset, run->arena)};
         const struct erase_rows rows = rows_of(run, dataset);
         gathering->is_loose |= !lh_str_equal_nocase(rows.type, lh_lit("VARCHAR"));
         code = erase_rows_texts(&rows, id, gather, gathering, err);
@@ -366,7 +354,8 @@ static enum lh_code expire(struct erase_run *run, struct lake_erased_dataset *da
                            struct lh_error *err)
 {
     struct catalog_erased_past past = {0};
-    int64_t floor = 0;
+    struct erase_done *done = erase_done_of(&run->progress, dataset->dataset_id);
+    int64_t floor = 0, versions = done->versions_expired;
     enum lh_code code = LH_OK;
     show(run, "expiring versions");
     for (int i = 0; i < WAITS_MAX && !code && !past.is_all; i++) {
@@ -375,9 +364,11 @@ static enum lh_code expire(struct erase_run *run, struct lake_erased_dataset *da
             code = catalog_erase_past(
                 lake_catalog(run->lake), dataset->dataset_id, run->request.committer,
                 lh_lit("Rows were erased from all versions."), &floor, &past, err);
-        if (!code && dataset->versions_expired < past.version_count)
-            dataset->versions_expired = past.version_count;
-        dataset->files_removed += code ? 0 : past.file_count;
+        if (!code && done->versions_expired < versions + past.version_count)
+            done->versions_expired = versions + past.version_count;
+        done->files_removed += code ? 0 : past.file_count;
+        if (!code && (past.version_count || past.file_count))
+            code = erase_progress_note(lake_storage(run->lake), run->id, &run->progress, err);
         if (!code && !past.is_all)
             code = lh_cancel_fail(run->cancel, "The erasure", err);
         if (!code && !past.is_all)
@@ -403,6 +394,7 @@ static enum lh_code rewrite_journal(struct erase_run *run, struct lh_error *err)
         .datasets = run->datasets,
         .dataset_count = run->dataset_count,
         .actor = run->request.committer,
+        .id = run->id,
         .cancel = run->cancel,
     };
     const struct lh_str folder = lh_lit(JOURNAL_FOLDER);
@@ -427,6 +419,10 @@ static enum lh_code rewrite_journal(struct erase_run *run, struct lh_error *err)
             *err = found;
         return code;
     }
+    code = erase_note_journal(run->lake, run->id, run->request.created_at, &run->progress,
+                              &run->journal, run->arena, err);
+    if (code)
+        return code;
     run->receipt.journal = &run->journal;
     return empty_trash(run, &folder, 1, err);
 }
@@ -479,7 +475,7 @@ static void note_rows(struct erase_run *run, struct lh_str key, int64_t rows)
 
 /* What is there now, and that none of it has a row of the keys. */
 static enum lh_code check_dataset(struct erase_run *run, struct lake_erased_dataset *dataset,
-                                  struct lh_error *err)
+                                  struct lh_list before, struct lh_error *err)
 {
     struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(run->lake));
     const struct catalog_dataset *now = NULL;
@@ -488,37 +484,21 @@ static enum lh_code check_dataset(struct erase_run *run, struct lake_erased_data
         catalog_snapshot_unref(snapshot);
         return code;
     }
-    struct lh_list live = objects_of(now, run->arena);
-    const struct lake_erase_object *items = live.items, *before = dataset->objects_removed.items;
+    struct lh_list live = erase_objects_of(now, run->arena);
+    const struct lake_erase_object *items = live.items;
     struct lh_str *keys = lh_arena_array(run->arena, live.count + 1, sizeof *keys);
-    struct lake_erase_object *gone =
-        lh_arena_array(run->arena, dataset->objects_removed.count + 1, sizeof *gone);
-    struct lake_erase_object *made = lh_arena_array(run->arena, live.count + 1, sizeof *made);
-    size_t gone_count = 0, made_count = 0;
     const struct erase_rows rows = rows_of(run, now);
     dataset->version_after = now->version;
+    dataset->objects_removed = erase_objects_without(before, live, run->arena);
+    dataset->objects_made = erase_objects_without(live, before, run->arena);
     for (size_t i = 0; i < live.count && !code; i++) {
         int64_t count = 0;
-        bool is_old = false;
         keys[i] = items[i].key;
-        for (size_t k = 0; k < dataset->objects_removed.count; k++)
-            is_old |= lh_str_equal(before[k].key, items[i].key);
-        if (!is_old)
-            made[made_count++] = items[i];
         if (rows.column.len)
             code = erase_rows_count(&rows, items[i].key, &count, err);
         if (!code && count)
             note_rows(run, items[i].key, count);
     }
-    for (size_t k = 0; k < dataset->objects_removed.count && !code; k++) {
-        bool is_there = false;
-        for (size_t i = 0; i < live.count; i++)
-            is_there |= lh_str_equal(before[k].key, items[i].key);
-        if (!is_there)
-            gone[gone_count++] = before[k];
-    }
-    dataset->objects_removed = (struct lh_list){gone, gone_count};
-    dataset->objects_made = (struct lh_list){made, made_count};
     if (!code)
         code = erase_scan_shared(&run->scanning, keys, live.count, err);
     catalog_snapshot_unref(snapshot);
@@ -547,14 +527,37 @@ static void begin_scanning(struct erase_run *run)
     };
 }
 
+/* Dropped while it was erased from, or before the first attempt: what an undo of the drop needs may
+ * be there yet, and what went of it nobody has looked at. */
+static enum lh_code check_dropped(struct erase_run *run, struct lake_erased_dataset *dataset,
+                                  struct lh_error *err)
+{
+    struct storage_entry *entries = NULL;
+    size_t count = 0;
+    struct lh_str folder =
+        lh_arena_printf(run->arena, "datasets/%.*s", LH_ARG(dataset->dataset_id));
+    enum lh_code code = storage_list(lake_storage(run->lake), STORAGE_PRIMARY, folder, run->arena,
+                                     &entries, &count, err);
+    dataset->is_dropped = true;
+    dataset->version_after = 0;
+    dataset->objects_removed = dataset->objects_made = (struct lh_list){0};
+    if (!code && count)
+        erase_scan_find(&run->scanning, folder,
+                        lh_lit("The dataset was dropped meanwhile: its files are there until they "
+                               "expire, and an undo of the drop brings them back."));
+    return code == LH_NOT_FOUND ? LH_OK : code;
+}
+
 static enum lh_code scan(struct erase_run *run, struct lh_error *err)
 {
     enum lh_code code = LH_OK;
     begin_scanning(run);
     show(run, "scanning");
+    const struct lake_erased_dataset *planned = run->plan.datasets.items;
     for (size_t i = 0; i < run->dataset_count && !code; i++)
-        if (is_there(run, &run->datasets[i]))
-            code = check_dataset(run, &run->datasets[i], err);
+        code = is_there(run, &run->datasets[i])
+                   ? check_dataset(run, &run->datasets[i], planned[i].objects_removed, err)
+                   : check_dropped(run, &run->datasets[i], err);
     if (!code)
         code = erase_scan(&run->scanning, err);
     run->scanning.result.texts_short += run->plan.texts_short;
@@ -585,7 +588,7 @@ static enum lh_code find_shared(struct erase_run *run, struct lh_error *err)
 static struct lh_str_list list_not_covered(const struct erase_run *run)
 {
     const struct erase_scanning *scanning = &run->scanning;
-    struct lh_str *items = lh_arena_array(run->arena, 12 + scanning->not_read_count, sizeof *items);
+    struct lh_str *items = lh_arena_array(run->arena, 13 + scanning->not_read_count, sizeof *items);
     size_t count = 0, short_keys = 0;
     items[count++] = lh_lit("Backups of this lake: they hold the rows until they are removed.");
     items[count++] = lh_lit("Buckets besides primary, and copies of its files in them.");
@@ -607,6 +610,12 @@ static struct lh_str_list list_not_covered(const struct erase_run *run)
             short_keys);
     if (run->journal_problem.len)
         items[count++] = run->journal_problem;
+    if (scanning->pending_count)
+        items[count++] = lh_arena_printf(run->arena,
+                                         "%zu files of erasures that have not ended ('" ERASE_FOLDER
+                                         "/%.*s.…'): each keeps its "
+                                         "own keys, and what their rows held, until it ends.",
+                                         scanning->pending_count, LH_ARG(scanning->pending));
     if (run->plan.texts_left_out)
         items[count++] = lh_arena_printf(run->arena, "%lld texts of the rows: too many to search.",
                                          (long long)run->plan.texts_left_out);
@@ -647,6 +656,8 @@ static enum lh_code end(struct erase_run *run, struct lh_error *err)
     for (size_t i = 0; i < run->dataset_count; i++) {
         const struct erase_done *done = erase_done_of(&run->progress, run->datasets[i].dataset_id);
         run->datasets[i].rows = done ? done->rows : 0;
+        run->datasets[i].versions_expired = done ? done->versions_expired : 0;
+        run->datasets[i].files_removed = done ? done->files_removed : 0;
         receipt->rows += run->datasets[i].rows;
     }
     receipt->scan = &run->scanning.result;
@@ -688,6 +699,24 @@ static enum lh_code read_args(struct erase_run *run, struct lh_error *err)
     return code;
 }
 
+static enum lh_code rewrite_all(struct erase_run *run, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < run->dataset_count && !code; i++)
+        if (is_there(run, &run->datasets[i]))
+            code = rewrite(run, &run->datasets[i], err);
+    return code;
+}
+
+static enum lh_code expire_all(struct erase_run *run, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < run->dataset_count && !code; i++)
+        if (is_there(run, &run->datasets[i]))
+            code = expire(run, &run->datasets[i], err);
+    return code;
+}
+
 static enum lh_code do_all(struct erase_run *run, struct lh_error *err)
 {
     size_t index_count = 0, most = 256;
@@ -697,15 +726,13 @@ static enum lh_code do_all(struct erase_run *run, struct lh_error *err)
         erase_hide(run->lake, run->id, &run->request, &run->progress, run->cancel, run->arena, err);
     if (!code)
         code = find_plan(run, err);
-    for (size_t i = 0; i < run->dataset_count && !code; i++)
-        if (is_there(run, &run->datasets[i]))
-            code = rewrite(run, &run->datasets[i], err);
+    if (!code)
+        code = rewrite_all(run, err);
     for (size_t i = 0; i < run->dataset_count && !code; i++)
         if (is_there(run, &run->datasets[i]))
             code = rebuild(run, &run->datasets[i], indexes, &index_count, most, err);
-    for (size_t i = 0; i < run->dataset_count && !code; i++)
-        if (is_there(run, &run->datasets[i]))
-            code = expire(run, &run->datasets[i], err);
+    if (!code)
+        code = expire_all(run, err);
     run->receipt.indexes = (struct lh_list){indexes, index_count};
     if (!code)
         code = find_shared(run, err);
@@ -714,7 +741,12 @@ static enum lh_code do_all(struct erase_run *run, struct lh_error *err)
     if (!code)
         code = remove_answers(run, err);
     for (int tries = 0; tries < SCANS_MAX && !code; tries++) {
-        code = remove_leftovers(run, err);
+        if (tries) /* what came, or came back, meanwhile */
+            code = rewrite_all(run, err);
+        if (tries && !code)
+            code = expire_all(run, err);
+        if (!code)
+            code = remove_leftovers(run, err);
         if (!code)
             code = scan(run, err);
         if (!run->scanning.found_count)

@@ -201,7 +201,8 @@ enum lh_code erase_journal(const struct erase_journal *of, struct lh_arena *aren
         .rewrite = collect_names,
         .context = &rewriting,
         .actor = of->actor,
-        .reason = lh_lit("Rows were erased: their keys are pseudonyms."),
+        .reason = lh_arena_printf(arena, "Rows were erased: their keys are pseudonyms (%.*s).",
+                                  LH_ARG(of->id)),
         .cancel = of->cancel,
     };
     rewriting.names = lh_arena_array(arena, NAMES_MAX, sizeof *rewriting.names);

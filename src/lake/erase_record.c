@@ -22,6 +22,8 @@ static const struct lh_field dataset_rows[] = {
            .doc = "Its version then."),
     LH_INT(struct lake_erased_dataset, version_after, .required = true,
            .doc = "Its version now: the only one that can be read."),
+    LH_BOOL(struct lake_erased_dataset, is_dropped,
+            .doc = "It was dropped meanwhile: version_after is 0, and no files are listed."),
     LH_LIST(struct lake_erased_dataset, objects_removed, .fields = &object_fields,
             .doc = "Data files that are gone."),
     LH_LIST(struct lake_erased_dataset, objects_made, .fields = &object_fields,
@@ -46,8 +48,10 @@ static const struct lh_fields index_fields =
 static const struct lh_field journal_rows[] = {
     LH_INT(struct lake_erased_journal, records, .required = true,
            .doc = "Records that name pseudonyms now."),
-    LH_STR(struct lake_erased_journal, hash_before, .doc = "Of the newest record before."),
-    LH_STR(struct lake_erased_journal, hash_after, .doc = "Of the same record now."),
+    LH_STR(struct lake_erased_journal, hash_before,
+           .doc = "Of the newest record before it was written anew first."),
+    LH_STR(struct lake_erased_journal, hash_after,
+           .doc = "Of the same record now, or of the newest that was written anew last."),
 };
 static const struct lh_fields journal_fields =
     LH_FIELDS_OF(struct lake_erased_journal, "ErasedJournal", journal_rows);

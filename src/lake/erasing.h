@@ -38,6 +38,7 @@ struct lake_erased_dataset {
     int64_t keys; /* tombstoned, now hashes */
     int64_t rows; /* that could be seen before */
     int64_t version_before, version_after;
+    bool is_dropped; /* meanwhile: version_after is 0, and nothing is said of its files */
     struct lh_list objects_removed; /* struct lake_erase_object */
     struct lh_list objects_made;    /* likewise */
     int64_t versions_expired;

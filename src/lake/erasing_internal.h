@@ -81,6 +81,19 @@ enum lh_code erase_hide(struct lake *lake, struct lh_str id, const struct erase_
                         struct erase_progress *progress, const struct lh_cancel *cancel,
                         struct lh_arena *arena, struct lh_error *err) LH_MUST_USE;
 
+/* Notes what became of the journal: of *now and of what earlier attempts did, since the erasure was
+ * asked for, *now becomes the sum. */
+enum lh_code erase_note_journal(struct lake *lake, struct lh_str id, struct lh_time since,
+                                struct erase_progress *progress, struct lake_erased_journal *now,
+                                struct lh_arena *arena, struct lh_error *err) LH_MUST_USE;
+
+/* --- erase_objects.c */
+
+struct lh_list erase_objects_of(const struct catalog_dataset *dataset, struct lh_arena *arena);
+/* Those of `from` that are not in `those`. */
+struct lh_list erase_objects_without(struct lh_list from, struct lh_list those,
+                                     struct lh_arena *arena);
+
 /* --- erase_rows.c: what the rows of the keys hold */
 
 struct erase_rows {
@@ -147,6 +160,7 @@ struct erase_journal {
     const struct lake_erased_dataset *datasets;
     size_t dataset_count;
     struct lh_str actor;
+    struct lh_str id; /* of the erasure: the event names it */
     const struct lh_cancel *cancel;
 };
 /* Keys become pseudonyms in every record, and a field in which a text of a row stands goes as a
@@ -170,6 +184,8 @@ struct erase_scanning {
     size_t found_count, found_more;
     struct lh_str not_read[16]; /* that could not be looked into */
     size_t not_read_count, not_read_more;
+    struct lh_str pending; /* another erasure that has not ended; its files are passed over */
+    size_t pending_count;  /* of such files */
 };
 /* Texts that these data files hold are of rows that are left: they are not searched for. */
 enum lh_code erase_scan_shared(struct erase_scanning *scanning, const struct lh_str *keys,

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "catalog/tombstones.h"
+#include "journal/journal.h"
 #include "lake/internal.h"
 #include "storage/internal.h"
 #include "support/op_house.h"
@@ -226,6 +227,114 @@ static void what_holds_the_keys_is_gone_before_it_is_told_as_erased(void **state
     op_house_remove(&house);
 }
 
+/* --- beside others */
+
+/* An announced change keeps the journal from being rewritten: the data are, and versions expired. */
+static struct asked halfway(struct op_house *house, const char *key, uint64_t *ret_intent)
+{
+    const struct journal_event event = {.action = lh_lit("key.create"), .entity = lh_lit("K")};
+    assert_int_equal(
+        journal_intend(lake_journal(house->lake), &event, false, ret_intent, &house->err), LH_OK);
+    struct asked asked = ask(house, key);
+    for (int i = 0; i < WAITS_MAX; i++) {
+        const json_t *erasure = call_id(house, "erasures.get", asked.erase_id);
+        if (strcmp(text_of(erasure, "phase"), "rewriting the journal") == 0)
+            return asked;
+        nanosleep(&(struct timespec){0, 5000000}, NULL);
+    }
+    fail_msg("it does not come to the journal: %.*s", LH_ARG(house->body));
+    return asked;
+}
+
+static void go_on(struct op_house *house, uint64_t intent)
+{
+    assert_int_equal(journal_settle(lake_journal(house->lake), intent, NULL, &house->err), LH_OK);
+}
+
+static const json_t *first_dataset(const json_t *receipt)
+{
+    return json_array_get(json_object_get(receipt, "datasets"), 0);
+}
+
+static void what_a_first_attempt_did_stands_in_the_receipt_of_the_second(void **state)
+{
+    struct op_house house;
+    uint64_t intent = 0;
+    (void)state;
+    people(&house);
+    struct asked asked = halfway(&house, "two", &intent);
+    call_id(&house, "jobs.cancel", asked.job_id);
+    assert_string_equal(text_of(ended(&house, &asked), "state"), "failed");
+    go_on(&house, intent);
+    (void)call_id(&house, "erasures.resume", asked.erase_id);
+    const json_t *receipt = ended(&house, &asked), *dataset = first_dataset(receipt);
+    assert_string_equal(text_of(receipt, "state"), "erased");
+    assert_int_equal(number_of(dataset, "keys"), 1);
+    assert_int_equal(number_of(dataset, "rows"), 1);
+    assert_true(number_of(dataset, "versions_expired") >= 3); /* two, and the one that hid */
+    assert_true(number_of(dataset, "files_removed") >= 3);
+    assert_int_equal(json_array_size(json_object_get(dataset, "objects_removed")), 2);
+    op_house_remove(&house);
+}
+
+static void a_dataset_that_is_dropped_meanwhile_is_told_so(void **state)
+{
+    struct op_house house;
+    uint64_t intent = 0;
+    (void)state;
+    people(&house);
+    struct asked asked = halfway(&house, "two", &intent);
+    op_house_call(&house, "datasets.delete", "{\"name\": \"people\"}");
+    go_on(&house, intent);
+    const json_t *receipt = ended(&house, &asked), *dataset = first_dataset(receipt);
+    assert_string_equal(text_of(receipt, "state"), "incomplete");
+    assert_true(json_is_true(json_object_get(dataset, "is_dropped")));
+    assert_int_equal(number_of(dataset, "version_after"), 0);
+    assert_int_equal(json_array_size(json_object_get(dataset, "objects_removed")), 0);
+    assert_int_equal(json_array_size(json_object_get(dataset, "objects_made")), 0);
+    assert_non_null(strstr(lh_arena_cstr(house.arena, house.body), "was dropped meanwhile"));
+    op_house_remove(&house);
+}
+
+static void rows_that_come_while_the_journal_is_rewritten_are_erased_too(void **state)
+{
+    struct op_house house;
+    uint64_t intent = 0;
+    (void)state;
+    people(&house);
+    struct asked asked = halfway(&house, "two", &intent);
+    op_house_rows(&house, "people", "id,text\ntwo,again\nfour,fourth\n", "append");
+    assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM __raw__people"), "[[4]]");
+    go_on(&house, intent);
+    const json_t *receipt = ended(&house, &asked);
+    assert_string_equal(text_of(receipt, "state"), "erased");
+    assert_int_equal(json_array_size(json_object_get(first_dataset(receipt), "objects_removed")),
+                     2);
+    assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM __raw__people"), "[[3]]");
+    assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM people"), "[[3]]");
+    op_house_remove(&house);
+}
+
+static void another_request_for_the_same_key_is_not_found_but_named(void **state)
+{
+    struct op_house house;
+    (void)state;
+    op_house_make(&house);
+    op_house_rows(&house, "people", "id,text\nsomebody-two,first\nthree,third\n", "create");
+    hold(&house);
+    struct asked first = ask(&house, "somebody-two"), second = ask(&house, "somebody-two");
+    struct asked third = ask(&house, "somebody-two");
+    call_id(&house, "jobs.cancel", third.job_id);
+    lake_give_erasing(house.lake);
+    assert_string_equal(text_of(ended(&house, &second), "state"), "erased");
+    assert_non_null(strstr(lh_arena_cstr(house.arena, house.body), third.erase_id));
+    assert_string_equal(text_of(ended(&house, &first), "state"), "erased");
+    (void)call_id(&house, "erasures.resume", third.erase_id);
+    assert_string_equal(text_of(ended(&house, &third), "state"), "erased");
+    assert_null(strstr(lh_arena_cstr(house.arena, house.body), "have not ended"));
+    op_house_remove(&house);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +344,10 @@ int main(void)
         cmocka_unit_test(every_attempt_hides_the_rows_again),
         cmocka_unit_test(a_backup_that_runs_is_waited_for),
         cmocka_unit_test(what_holds_the_keys_is_gone_before_it_is_told_as_erased),
+        cmocka_unit_test(what_a_first_attempt_did_stands_in_the_receipt_of_the_second),
+        cmocka_unit_test(a_dataset_that_is_dropped_meanwhile_is_told_so),
+        cmocka_unit_test(rows_that_come_while_the_journal_is_rewritten_are_erased_too),
+        cmocka_unit_test(another_request_for_the_same_key_is_not_found_but_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
