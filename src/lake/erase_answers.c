@@ -6,7 +6,6 @@
 #include "lake/erasing_internal.h"
 #include "lake/internal.h"
 #include "lake/repeats.h"
-#include "storage/scrub.h"
 
 #define ANSWER_BYTES_MAX ((size_t)64 << 20)
 
@@ -63,10 +62,8 @@ static enum lh_code look_at(void *context, const struct storage_entry *entry, st
 
 enum lh_code erase_answers(const struct erase_answers *of, struct lh_error *err)
 {
-    const struct lh_str folder = lh_lit("_idempotency");
-    enum lh_code code =
-        storage_walk(of->storage, STORAGE_PRIMARY, folder, look_at, (void *)(uintptr_t)of, err);
-    return code ? code : storage_trash_remove(of->storage, &folder, 1, err);
+    return storage_walk(of->storage, STORAGE_PRIMARY, lh_lit("_idempotency"), look_at,
+                        (void *)(uintptr_t)of, err);
 }
 
 /* "<name>.<20 digits>.json" */

@@ -608,6 +608,13 @@ static struct lh_str_list list_not_covered(const struct erase_run *run)
             "%zu spellings of keys are too short to be searched for: they went from the rows, from "
             "records of the journal about them, from lists of deleted keys and from kept answers.",
             short_keys);
+    if (scanning->found_count)
+        items[count++] = lh_arena_printf(
+            run->arena,
+            "'" ERASE_FOLDER
+            "/%.*s.plan.json' and .request.json, for the owner of the folder alone: "
+            "what is looked for stays in them until a resumed erasure finds nothing.",
+            LH_ARG(run->id));
     if (run->journal_problem.len)
         items[count++] = run->journal_problem;
     if (scanning->pending_count)
@@ -665,7 +672,8 @@ static enum lh_code end(struct erase_run *run, struct lh_error *err)
     receipt->not_covered = list_not_covered(run);
     enum lh_code code = erase_write(lake_storage(run->lake), run->id, "receipt",
                                     &lake_erasure_fields, receipt, err);
-    return code ? code : forget(run, err);
+    /* What was found can be mended and looked for again: for that the plan is needed. */
+    return code || found ? code : forget(run, err);
 }
 
 /* --- the job */
@@ -771,7 +779,9 @@ static enum lh_code do_once(struct erase_run *run, struct lh_error *err)
 {
     struct storage *storage = lake_storage(run->lake);
     struct lake_erasure receipt;
-    if (!erase_read(storage, run->id, "receipt", &lake_erasure_fields, run->arena, &receipt, NULL))
+    if (!erase_read(storage, run->id, "receipt", &lake_erasure_fields, run->arena, &receipt,
+                    NULL) &&
+        receipt.state != LAKE_ERASE_INCOMPLETE)
         return forget(run, err);
     enum lh_code code = erase_note_job(storage, run->id, job_id(run->job), err);
     if (!code)

@@ -86,7 +86,7 @@ static const struct lh_field erasure_rows[] = {
     LH_CHOICE(struct lake_erasure, state, .choices = state_names, .required = true,
               .doc =
                   "failed: the rows are hidden, and it can be resumed; incomplete: all was done, "
-                  "and something of the rows was found all the same."),
+                  "and something of the rows was found all the same; resume looks again."),
     LH_STR(struct lake_erasure, dataset, .doc = "Absent: every one that had the column."),
     LH_STR(struct lake_erasure, row_key_column, .required = true, .doc = "The key column."),
     LH_INT(struct lake_erasure, keys, .required = true, .doc = "Keys that were asked for."),
@@ -194,15 +194,21 @@ enum lh_code erase_write(struct storage *storage, struct lh_str id, const char *
                          const struct lh_fields *fields, const void *record, struct lh_error *err)
 {
     struct lh_arena *arena = lh_arena_new(0);
+    struct lh_error found = LH_ERROR_NONE;
     struct lh_buf buf;
     struct lh_json json;
     lh_buf_init(&buf, ERASE_BYTES_MAX);
     lh_json_init(&json, &buf);
     lh_fields_write(fields, record, &json);
-    enum lh_code code = lh_buf_check(&buf, "The record of the erasure", err);
+    enum lh_code code = lh_buf_check(&buf, "The record of the erasure", &found);
     if (!code)
         code = storage_put_vital(storage, STORAGE_PRIMARY, key_of(id, what, arena),
-                                 lh_buf_str(&buf), err);
+                                 lh_buf_str(&buf), &found);
+    if (code == LH_EXISTS) /* the receipt of one that was incomplete and is gone on with */
+        code = storage_put_replacing(storage, STORAGE_PRIMARY, key_of(id, what, arena),
+                                     lh_buf_str(&buf), err);
+    else if (code && err)
+        *err = found;
     lh_buf_release(&buf);
     lh_arena_free(arena);
     return code;

@@ -82,6 +82,73 @@ static enum lh_code find_datasets(struct lake *lake, const struct lake_erase_req
     return code;
 }
 
+/* The ids in the folder, ascending, each once. */
+static enum lh_code list_ids(struct storage *storage, struct lh_arena *arena, struct lh_str **ret,
+                             size_t *ret_count, struct lh_error *err)
+{
+    struct storage_entry *entries = NULL;
+    size_t entry_count = 0, count = 0;
+    enum lh_code code = storage_list(storage, STORAGE_PRIMARY, lh_lit(ERASE_FOLDER), arena,
+                                     &entries, &entry_count, err);
+    struct lh_str *ids = lh_arena_array(arena, entry_count + 1, sizeof *ids);
+    for (size_t i = 0; i < entry_count && !code; i++) {
+        struct lh_str id = lh_str_head(entries[i].name, LH_UUID_TEXT_BYTES);
+        bool is_whole = lh_str_ends_with(entries[i].name, lh_lit(".request.json")) ||
+                        lh_str_ends_with(entries[i].name, lh_lit(".receipt.json"));
+        if (is_whole && lh_uuid_is_valid(id) && (!count || !lh_str_equal(ids[count - 1], id)))
+            ids[count++] = id;
+    }
+    *ret = ids;
+    *ret_count = code ? 0 : count;
+    return code;
+}
+
+/* All its steps were done, and what it looked for is kept. */
+static bool is_incomplete(struct storage *storage, struct lh_str id, struct lh_arena *arena)
+{
+    struct lake_erasure erasure;
+    return !erase_read(storage, id, "receipt", &lake_erasure_fields, arena, &erasure, NULL) &&
+           erasure.state == LAKE_ERASE_INCOMPLETE;
+}
+
+static bool is_overlap(const struct erase_request *a, const struct erase_request *b,
+                       struct lh_arena *arena)
+{
+    struct lh_str_list values = erase_keys_of(b->row_key_values.value, arena);
+    const struct erase_keys *keys =
+        erase_keys_new(erase_keys_of(a->row_key_values.value, arena), true, arena);
+    bool has_dataset = false, has_key = false;
+    for (size_t i = 0; i < a->dataset_ids.count; i++)
+        for (size_t k = 0; k < b->dataset_ids.count; k++)
+            has_dataset |= lh_str_equal(a->dataset_ids.items[i], b->dataset_ids.items[k]);
+    for (size_t i = 0; i < values.count && has_dataset; i++)
+        has_key |= erase_keys_has(keys, values.items[i]);
+    return has_key;
+}
+
+/* What the rows held is known to that one alone: another one would find nothing, and say so. */
+static enum lh_code check_incomplete(struct lake *lake, const struct erase_request *request,
+                                     struct lh_arena *arena, struct lh_error *err)
+{
+    struct lh_str *ids = NULL;
+    size_t count = 0;
+    enum lh_code code = list_ids(lake_storage(lake), arena, &ids, &count, err);
+    for (size_t i = 0; i < count && !code; i++) {
+        struct erase_request other;
+        if (erase_read(lake_storage(lake), ids[i], "request", &erase_request_fields, arena, &other,
+                       NULL) ||
+            !is_incomplete(lake_storage(lake), ids[i], arena) ||
+            !is_overlap(&other, request, arena))
+            continue;
+        lh_fail(err, LH_CONFLICT, "Rows of one of these keys were erased, and found again.");
+        code = lh_error_hint(err,
+                             "GET /catalog/erase/%.*s says where; POST /catalog/erase/%.*s/resume "
+                             "looks again for what they held.",
+                             LH_ARG(ids[i]), LH_ARG(ids[i]));
+    }
+    return code;
+}
+
 static enum lh_code submit(struct lake *lake, struct lh_str id, struct lh_str actor,
                            struct lh_str dataset, struct lh_arena *arena, struct lh_str *ret_job,
                            struct lh_error *err)
@@ -145,6 +212,8 @@ enum lh_code lake_erase_begin(struct lake *lake, const struct lake_erase_request
     enum lh_code code = check_texts(request, arena, err);
     if (!code)
         code = find_datasets(lake, request, arena, &kept.dataset_ids, err);
+    if (!code)
+        code = check_incomplete(lake, &kept, arena, err);
     if (!code)
         code = erase_write(lake_storage(lake), id, "request", &erase_request_fields, &kept, err);
     if (!code)
@@ -231,7 +300,8 @@ static enum lh_code get_receipt(struct lake *lake, struct lh_str id, struct lh_a
     if (is_running) {
         ret->state = LAKE_ERASE_RUNNING;
         ret->phase = lh_lit("ending");
-    } else if (!erase_read(lake_storage(lake), id, "request", &erase_request_fields, arena,
+    } else if (ret->state != LAKE_ERASE_INCOMPLETE &&
+               !erase_read(lake_storage(lake), id, "request", &erase_request_fields, arena,
                            &request, NULL)) {
         ret->state = LAKE_ERASE_FAILED;
         ret->problem = lh_lit("All was done, but the request, which holds the keys, is there yet.");
@@ -257,27 +327,6 @@ enum lh_code lake_erase_get(struct lake *lake, struct lh_str id, struct lh_arena
                        LH_ARG(lh_str_head(id, 64)));
     if (code && err)
         *err = found;
-    return code;
-}
-
-/* The ids in the folder, ascending, each once. */
-static enum lh_code list_ids(struct storage *storage, struct lh_arena *arena, struct lh_str **ret,
-                             size_t *ret_count, struct lh_error *err)
-{
-    struct storage_entry *entries = NULL;
-    size_t entry_count = 0, count = 0;
-    enum lh_code code = storage_list(storage, STORAGE_PRIMARY, lh_lit(ERASE_FOLDER), arena,
-                                     &entries, &entry_count, err);
-    struct lh_str *ids = lh_arena_array(arena, entry_count + 1, sizeof *ids);
-    for (size_t i = 0; i < entry_count && !code; i++) {
-        struct lh_str id = lh_str_head(entries[i].name, LH_UUID_TEXT_BYTES);
-        bool is_whole = lh_str_ends_with(entries[i].name, lh_lit(".request.json")) ||
-                        lh_str_ends_with(entries[i].name, lh_lit(".receipt.json"));
-        if (is_whole && lh_uuid_is_valid(id) && (!count || !lh_str_equal(ids[count - 1], id)))
-            ids[count++] = id;
-    }
-    *ret = ids;
-    *ret_count = code ? 0 : count;
     return code;
 }
 
@@ -312,8 +361,12 @@ enum lh_code lake_erase_resume(struct lake *lake, struct lh_str id, struct lh_ar
     enum lh_code code = lake_erase_get(lake, id, arena, &erasure, err);
     if (code)
         return code;
-    if (erasure.state != LAKE_ERASE_FAILED)
-        return lh_fail(err, LH_CONFLICT, "The erasure '%.*s' has not failed.",
+    struct erase_request request;
+    bool is_kept = !erase_read(lake_storage(lake), erasure.erase_id, "request",
+                               &erase_request_fields, arena, &request, NULL);
+    if (erasure.state != LAKE_ERASE_FAILED && !(erasure.state == LAKE_ERASE_INCOMPLETE && is_kept))
+        return lh_fail(err, LH_CONFLICT,
+                       "The erasure '%.*s' has neither failed nor is it incomplete.",
                        LH_ARG(erasure.erase_id));
     return submit(lake, erasure.erase_id, erasure.committer, erasure.dataset, arena, ret_job, err);
 }
@@ -340,6 +393,7 @@ enum lh_code lake_erase_check_lift(struct lake *lake, struct lh_str dataset, str
         bool is_of_it = false;
         for (size_t k = 0; !code && k < request.dataset_ids.count; k++)
             is_of_it |= lh_str_equal(request.dataset_ids.items[k], found->id);
+        is_of_it = is_of_it && !is_incomplete(lake_storage(lake), ids[i], arena);
         if (is_of_it) {
             code = lh_fail(err, LH_CONFLICT, "Rows of '%.*s' are being erased: nothing is lifted.",
                            LH_ARG(found->name));
@@ -400,7 +454,8 @@ void lake_erase_recover(struct lake *lake)
             continue; /* it has ended */
         if (!erase_read(lake_storage(lake), ids[i], "receipt", &lake_erasure_fields, arena,
                         &erasure, NULL)) {
-            if (erase_forget(lake_storage(lake), ids[i], &own))
+            if (erasure.state != LAKE_ERASE_INCOMPLETE &&
+                erase_forget(lake_storage(lake), ids[i], &own))
                 lh_log_error(LH_LOG_WARN, "lake.erase", &own);
             continue;
         }
@@ -451,7 +506,7 @@ enum lh_code lake_erase_verify(struct storage *storage, struct storage_findings 
             erase_read(storage, ids[i], "request", &erase_request_fields, arena, &request, &found);
         if (asked && asked != LH_NOT_FOUND)
             storage_find(findings, true, object, "%s", found.message);
-        else if (!asked)
+        else if (!asked && (receipt || erasure.state != LAKE_ERASE_INCOMPLETE))
             storage_find(
                 findings, false, object,
                 receipt ? "The erasure has not ended: the next start goes on with it, or, if it "

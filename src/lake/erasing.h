@@ -70,7 +70,7 @@ enum lake_erase_state {
     LAKE_ERASE_RUNNING,
     LAKE_ERASE_FAILED, /* hidden, and can be gone on with */
     LAKE_ERASE_ERASED,
-    LAKE_ERASE_INCOMPLETE /* all steps were done, and something was found */
+    LAKE_ERASE_INCOMPLETE /* all steps were done, and something was found: can be, too */
 };
 struct lake_erasure {
     struct lh_str erase_id;
@@ -107,7 +107,8 @@ enum lh_code lake_erase_begin(struct lake *lake, const struct lake_erase_request
                               const struct lh_cancel *cancel, struct lh_arena *arena,
                               struct lh_str *ret_id, struct lh_str *ret_job,
                               struct lh_error *err) LH_MUST_USE;
-/* Goes on with one that failed. LH_NOT_FOUND; LH_CONFLICT: it waits, runs or has ended. */
+/* Goes on with one that failed, or looks again what one that is incomplete left. LH_NOT_FOUND;
+ * LH_CONFLICT: it waits, runs or has ended. */
 enum lh_code lake_erase_resume(struct lake *lake, struct lh_str id, struct lh_arena *arena,
                                struct lh_str *ret_job, struct lh_error *err) LH_MUST_USE;
 enum lh_code lake_erase_get(struct lake *lake, struct lh_str id, struct lh_arena *arena,

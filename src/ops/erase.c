@@ -161,7 +161,7 @@ static enum lh_code run_resume(struct op_call *call, const void *raw, struct op_
 
 const struct op op_erasures_resume = {
     .name = "erasures.resume",
-    .summary = "Go on with an erasure that failed.",
+    .summary = "Go on with an erasure that failed or is incomplete.",
     .description = "What it did stays done. The next start of the server does the same by itself, "
                    "unless it was cancelled, or the server went down over it again and again.",
     .http = {OP_POST, "/catalog/erase/{id}/resume"},

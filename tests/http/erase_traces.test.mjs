@@ -157,13 +157,28 @@ test('numbers are found in columns of numbers, and texts in lists and structs', 
   await at.end();
 });
 
-test('keys with quotes are found where SQL doubles them', { timeout: 60000 }, async (context) => {
+test('keys with quotes are found where SQL doubles them, and what is incomplete is resumed until nothing is found', { timeout: 60000 }, async (context) => {
   const at = await house(context);
-  await at.ingest('people', "id,name\nO'Brien-77,Ann\nO'Hara-78,Bob\n");
+  await at.ingest('people', "id,name\nO'Brien-77,Ann of the seven lakes\nO'Hara-78,Bob of the river\n");
   await at.ok(at.lake.post('/query/saved', { name: 'his', sql: "SELECT * FROM people WHERE id = 'O''Brien-77'" }));
-  const told = await at.erase({ dataset: 'people', row_key_column: 'id', row_key_values: ["O'Brien-77"] });
+  await at.ok(at.lake.post('/query/saved', { name: 'hers', sql: "SELECT 'Ann of the seven lakes'" }));
+  const body = { dataset: 'people', row_key_column: 'id', row_key_values: ["O'Brien-77"] };
+  const resume = () => at.lake.post(`/catalog/erase/${told.body.erase_id}/resume`, {});
+  const told = await at.erase(body);
   assert.equal(told.body.state, 'incomplete', told.text);
-  assert.ok(told.body.found.some((one) => one.object.startsWith('_catalog/queries/')), told.text);
+  assert.deepEqual(told.body.found.map((one) => one.object.split('.')[0]).sort(), ['_catalog/queries/hers', '_catalog/queries/his'], told.text);
+  assert.equal((await at.erase(body)).status, 409, 'one that knows nothing of the rows would find nothing');
+  await at.ok(at.lake.delete('/query/saved/his'));
+  const second = await resume();
+  assert.equal(second.body.state, 'incomplete', second.text);
+  assert.deepEqual(second.body.found.map((one) => one.object.split('.')[0]), ['_catalog/queries/hers'], second.text);
+  await at.ok(at.lake.send('PUT', '/query/saved/hers', { json: { sql: 'SELECT 1' } }));
+  const third = await resume();
+  assert.equal(third.body.state, 'erased', third.text);
+  assert.equal(third.body.rows, 1, third.text);
+  assert.deepEqual(await at.found("O'Brien-77", "O''Brien-77", 'Ann of the seven lakes'), []);
+  assert.equal((await resume()).status, 409);
+  assert.equal((await at.erase(body)).body.state, 'erased');
   await at.end();
 });
 
