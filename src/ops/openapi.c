@@ -540,6 +540,7 @@ static const struct {
     {"system", "How the server is, what it counts, and what it can do."},
     {"datasets", "What there is: datasets, their columns, versions and words about them."},
     {"catalog", "What concerns all datasets at once."},
+    {"erasures", "Rows that went from everything that is kept, and the receipts of it."},
     {"ingest", "Bringing data in."},
     {"query", "Asking in SQL."},
     {"queries", "Statements that were saved under a name, and running them."},
@@ -561,12 +562,20 @@ const char *op_group_doc(struct lh_str group)
     return NULL;
 }
 
+static bool is_first_of_group(const struct op *const *ops, size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (lh_str_equal(op_group(ops[i]), op_group(ops[at])))
+            return false;
+    return true;
+}
+
 static void put_tags(struct lh_json *json, const struct op *const *ops, size_t op_count)
 {
     lh_json_key(json, "tags");
     lh_json_array(json);
     for (size_t i = 0; i < op_count; i++) {
-        if (i && lh_str_equal(op_group(ops[i]), op_group(ops[i - 1])))
+        if (!is_first_of_group(ops, i))
             continue;
         lh_json_object(json);
         lh_json_put_str(json, "name", op_group(ops[i]));

@@ -93,7 +93,7 @@ test('a backup beside writers is the lake at one sequence', { timeout: 120000 },
     }
   })();
   const seen = [];
-  for (let at = 0; at < 5; at += 1) {
+  for (let at = 0; at < 5 || (pairs < 5 && at < 50); at += 1) {
     const least = pairs;
     const done = await lake.post('/system/backup', { to });
     assert.equal(done.status, 200, done.text);
@@ -103,7 +103,7 @@ test('a backup beside writers is the lake at one sequence', { timeout: 120000 },
   isOver = true;
   await writing;
   const versions = (await lake.get('/catalog/datasets/by-name/right/versions?limit=1000')).body.items;
-  for (const { number, sequence, least } of seen) {
+  for (const { number, sequence, least } of seen.slice(-5)) {
     const data = join(folder.path, `restored-${number}`);
     const restored = await run(['restore', '--from', to, '--number', String(number), '--data', data]);
     assert.equal(restored.code, 0, restored.err);
