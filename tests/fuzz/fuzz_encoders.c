@@ -19,6 +19,9 @@ struct query {
     unsigned chunks_left;
     bool ends_badly;
     int64_t row_count;
+    engine_block_writer write; /* the rows come as its blocks; NULL: as chunks */
+    struct engine_block block;
+    uint32_t ends[ROWS_MAX + 1];
 };
 
 const struct engine_column *query_columns(const struct query *query, size_t *ret_count)
@@ -35,6 +38,31 @@ enum lh_code query_next(struct query *query, const struct engine_chunk **ret, st
     query->row_count += query->chunks_left ? (int64_t)query->chunk.row_count : 0;
     query->chunks_left -= query->chunks_left > 0;
     return LH_OK;
+}
+
+bool query_has_blocks(const struct query *query)
+{
+    return query->write != NULL;
+}
+
+enum lh_code query_next_block(struct query *query, struct lh_str *ret, struct lh_error *err)
+{
+    const struct engine_chunk *chunk = NULL;
+    *ret = (struct lh_str){0};
+    enum lh_code code = query_next(query, &chunk, err);
+    if (code || !chunk)
+        return code;
+    lh_buf_clear(&query->block.bytes);
+    query->block.row_count = chunk->row_count;
+    query->block.ends = query->ends;
+    code = query->write(query->columns, chunk, &query->block, err);
+    if (!code) {
+        for (size_t row = 1; row < chunk->row_count; row++)
+            fuzz_must(query->ends[row] > query->ends[row - 1]);
+        fuzz_must(query->ends[chunk->row_count - 1] == query->block.bytes.len);
+        *ret = lh_buf_str(&query->block.bytes);
+    }
+    return code;
 }
 
 const struct query_version *query_versions(const struct query *query, size_t *ret_count)
@@ -184,6 +212,7 @@ static void run(const struct query *made, const struct query_encoder *encoder, b
     const struct query_encode_options options = {.escapes_formulas = escapes};
     const struct query_sink sink = {&reply, take_piece};
     lh_buf_init(&reply.buf, REPLY_BYTES_MAX);
+    lh_buf_init(&query.block.bytes, ENGINE_BLOCK_BYTES_MAX);
     enum lh_code code = query_encode(&query, encoder, &options, &sink, &has_failed, &err);
     struct lh_str text = lh_buf_str(&reply.buf);
     fuzz_must(!code || err.message[0]);
@@ -196,6 +225,7 @@ static void run(const struct query *made, const struct query_encoder *encoder, b
         check_csv(&query, text);
     else if (!code)
         check_arrow(&query, text);
+    lh_buf_release(&query.block.bytes);
     lh_buf_release(&reply.buf);
 }
 
@@ -216,6 +246,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
         query.columns[i].name = take_text(&input);
         query.vectors[i] = *make_vector(&input, query.columns[i].info, query.chunk.row_count);
     }
+    if (take_below(&input, 2))
+        query.write = encoders[choice % 4]->write;
     run(&query, encoders[choice % 4], choice & 4, choice & 8 ? 1 : 1000000);
     lh_arena_free(input.arena);
     return 0;

@@ -207,7 +207,7 @@ static void many_refreshes_leave_few_parts_and_every_answer_as_it_was(void **sta
 {
     struct op_house *house = *state;
     static struct model model;
-    int turns = getenv("LAKEHOUSE_LONG") ? 1000 : 90, most = 0;
+    int turns = getenv("LAKEHOUSE_LONG") ? 1000 : 45, most = 0;
     op_house_rows(house, "notes", "id,text\n0,none\n", "create");
     append_rows(house, &model, 200);
     change_rows(house, &model, 0);
