@@ -30,8 +30,8 @@ enum lh_code catalog_erase_check_dropped(struct catalog *catalog, struct lh_str 
 struct lh_str_list catalog_erase_dropped(struct catalog *catalog, struct lh_arena *arena);
 
 /* Of these values (a list as of a tombstone request) those that are tombstoned, or once were, stay
- * only as hashes; *ret_keys is how many that are now or were before, *ret_version the dataset's then. LH_RACE:
- * tombstones changed again and again. */
+ * only as hashes; *ret_keys is how many that are now or were before, *ret_version the dataset's
+ * then. LH_RACE: tombstones changed again and again. */
 enum lh_code catalog_erase_keys(struct catalog *catalog, struct engine *engine,
                                 struct lh_str dataset_id, const json_t *values, struct lh_str actor,
                                 const struct lh_cancel *cancel, int64_t *ret_keys,

@@ -585,56 +585,6 @@ static enum lh_code find_shared(struct erase_run *run, struct lh_error *err)
 
 /* --- the receipt */
 
-static struct lh_str_list list_not_covered(const struct erase_run *run)
-{
-    const struct erase_scanning *scanning = &run->scanning;
-    struct lh_str *items = lh_arena_array(run->arena, 13 + scanning->not_read_count, sizeof *items);
-    size_t count = 0, short_keys = 0;
-    items[count++] = lh_lit("Backups of this lake: they hold the rows until they are removed.");
-    items[count++] = lh_lit("Buckets besides primary, and copies of its files in them.");
-    items[count++] =
-        lh_lit("What the server wrote to its standard error, and what it has in memory.");
-    items[count++] = lh_lit("Datasets that were dropped: POST /catalog/expire removes their files; "
-                            "the scan says if one holds a text of the rows.");
-    items[count++] =
-        lh_lit("Numbers, dates, times and bytes that are no text, which the rows held, "
-               "and their texts of less than 12 bytes, elsewhere than in the rows; of "
-               "longer ones than 256 bytes the beginning was searched for.");
-    for (size_t i = 0; i < run->plan.keys.count; i++)
-        short_keys += !erase_key_is_distinctive(run->plan.keys.items[i]);
-    if (short_keys)
-        items[count++] = lh_arena_printf(
-            run->arena,
-            "%zu spellings of keys are too short to be searched for: they went from the rows, from "
-            "records of the journal about them, from lists of deleted keys and from kept answers.",
-            short_keys);
-    if (scanning->found_count)
-        items[count++] = lh_arena_printf(
-            run->arena,
-            "'" ERASE_FOLDER
-            "/%.*s.plan.json' and .request.json, for the owner of the folder alone: "
-            "what is looked for stays in them until a resumed erasure finds nothing.",
-            LH_ARG(run->id));
-    if (run->journal_problem.len)
-        items[count++] = run->journal_problem;
-    if (scanning->pending_count)
-        items[count++] = lh_arena_printf(run->arena,
-                                         "%zu files of erasures that have not ended ('" ERASE_FOLDER
-                                         "/%.*s.…'): each keeps its "
-                                         "own keys, and what their rows held, until it ends.",
-                                         scanning->pending_count, LH_ARG(scanning->pending));
-    if (run->plan.texts_left_out)
-        items[count++] = lh_arena_printf(run->arena, "%lld texts of the rows: too many to search.",
-                                         (long long)run->plan.texts_left_out);
-    for (size_t i = 0; i < scanning->not_read_count; i++)
-        items[count++] = lh_arena_printf(run->arena, "'%.*s': it is packed, or no whole file.",
-                                         LH_ARG(scanning->not_read[i]));
-    if (scanning->not_read_more)
-        items[count++] =
-            lh_arena_printf(run->arena, "%zu more such files.", scanning->not_read_more);
-    return (struct lh_str_list){items, count};
-}
-
 /* What was not known when it was asked for: that this says something of the rows. */
 static struct lh_str without_texts(const struct erase_run *run, struct lh_str text)
 {
@@ -669,7 +619,8 @@ static enum lh_code end(struct erase_run *run, struct lh_error *err)
     }
     receipt->scan = &run->scanning.result;
     receipt->found = (struct lh_list){run->scanning.found, found};
-    receipt->not_covered = list_not_covered(run);
+    receipt->not_covered =
+        erase_not_covered(&run->plan, &run->scanning, run->id, run->journal_problem, run->arena);
     enum lh_code code = erase_write(lake_storage(run->lake), run->id, "receipt",
                                     &lake_erasure_fields, receipt, err);
     /* What was found can be mended and looked for again: for that the plan is needed. */

@@ -202,25 +202,24 @@ static bool is_final(enum lh_code code)
 }
 
 /* Request and plan of another erasure hold what it must find, the same keys maybe: they go when it
- * ends. One that has a receipt has no business with them any more. */
+ * ends. One that was found to be complete has no business with them any more. */
 static bool is_pending(struct erase_scanning *scanning, struct lh_str path)
 {
-    struct lh_arena *arena = NULL;
-    struct storage_info info;
+    struct lake_erasure other;
     bool is_list = lh_str_ends_with(path, lh_lit(".request.json")) ||
                    lh_str_ends_with(path, lh_lit(".plan.json"));
     if (!is_list || !lh_str_starts_with(path, lh_lit(ERASE_FOLDER "/")))
         return false;
-    arena = lh_arena_new(0);
+    struct lh_arena *arena = lh_arena_new(0);
     struct lh_str id =
         lh_str_head(lh_str_slice(path, sizeof ERASE_FOLDER, path.len), LH_UUID_TEXT_BYTES);
-    struct lh_str receipt = lh_arena_printf(arena, ERASE_FOLDER "/%.*s.receipt.json", LH_ARG(id));
-    bool is_there =
-        storage_info(scanning->storage, STORAGE_PRIMARY, receipt, &info, NULL) == LH_NOT_FOUND;
+    enum lh_code code =
+        erase_read(scanning->storage, id, "receipt", &lake_erasure_fields, arena, &other, NULL);
+    bool is_one = code == LH_NOT_FOUND || (!code && other.state == LAKE_ERASE_INCOMPLETE);
     lh_arena_free(arena);
-    if (is_there && !scanning->pending_count++)
+    if (is_one && !scanning->pending_count++)
         scanning->pending = lh_arena_str(scanning->arena, id);
-    return is_there;
+    return is_one;
 }
 
 static enum lh_code visit(void *context, struct lh_str path, int fd, struct lh_error *err)

@@ -193,4 +193,11 @@ enum lh_code erase_scan_shared(struct erase_scanning *scanning, const struct lh_
 enum lh_code erase_scan(struct erase_scanning *scanning, struct lh_error *err) LH_MUST_USE;
 void erase_scan_find(struct erase_scanning *scanning, struct lh_str object, struct lh_str what);
 
+/* --- erase_receipt.c */
+
+/* Sentences; `journal_problem` is absent unless the journal could not be written anew. */
+struct lh_str_list erase_not_covered(const struct erase_plan *plan,
+                                     const struct erase_scanning *scanning, struct lh_str id,
+                                     struct lh_str journal_problem, struct lh_arena *arena);
+
 #endif

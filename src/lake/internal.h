@@ -137,8 +137,8 @@ enum lh_code repeats_begin(struct repeats *repeats, struct lh_str key, struct lh
                            struct lh_arena *arena, const struct lake_answer **ret,
                            struct lh_error *err) LH_MUST_USE;
 void repeats_end(struct repeats *repeats, struct lh_str key, const struct lake_answer *answer);
-/* Of the record at `key`, which says `text`: if something in it must go, all that was answered does,
- * and a repetition is told that the answer is not kept. */
+/* Of the record at `key`, which says `text`: if something in it must go, all that was answered
+ * does, and a repetition is told that the answer is not kept. */
 enum lh_code repeats_redact(struct storage *storage, struct lh_str key, struct lh_str text,
                             bool (*must_go)(void *context, struct lh_str text), void *context,
                             bool *ret_changed, struct lh_error *err) LH_MUST_USE;

@@ -182,6 +182,7 @@ test('an erasure that is cancelled leaves the rows hidden, and is gone on with',
     let state;
     do state = (await lake.get(`/catalog/erase/${accepted.body.erase_id}`)).body;
     while (['waiting', 'running'].includes(state.state));
+    assert.equal(await count(lake, `people WHERE id = '${key}'`), 0, `the rows of one that is ${state.state} are hidden`);
     if (state.state === 'failed') failed = { id: accepted.body.erase_id, text: `Surname${at}x of`, key };
   }
   assert.ok(failed, 'none could be cancelled');
@@ -205,7 +206,9 @@ test('an erasure that is killed goes on with the next start, wherever it was', {
   const waits = process.env.LAKEHOUSE_LONG ? [0, 15, 40, 70, 110, 160] : [20, 90];
   for (const [round, wait] of waits.entries()) {
     const key = `CAND-${String(round * 500 + 1).padStart(6, '0')}`;
-    texts.push(key, `Surname${round * 500 + 1}x of`);
+    const own = [key, `Surname${round * 500 + 1}x of`];
+    texts.push(...own);
+    assert.equal(new Set((await leftovers(folder.path, own)).found.map((one) => one.text)).size, 2, 'the search finds what is there');
     const accepted = await lake.post('/catalog/erase', { dataset: 'people', row_key_column: 'id', row_key_values: [key], wait: false });
     assert.equal(accepted.status, 202, accepted.text);
     await new Promise((resolve) => setTimeout(resolve, wait));
@@ -223,4 +226,43 @@ test('an erasure that is killed goes on with the next start, wherever it was', {
   assert.deepEqual(await server.stop(), { code: 0, signal: null });
   await verify(folder.path);
   assert.deepEqual(readdirSync(join(folder.path, '_erase')).filter((name) => !/\.(receipt|job)\.json$/.test(name)), []);
+});
+
+test('beside an erasure, rows come and are read, and none that is being erased is seen', { timeout: 120000 }, async (context) => {
+  const folder = temporaryFolder();
+  const server = await startServer({ data: folder.path, env });
+  context.after(() => server.kill());
+  context.after(() => folder.remove());
+  const lake = await connect(server);
+  await lake.ingest('people', people(0, 3000), {});
+  const keys = ['CAND-000007', 'CAND-001500'];
+  const seen = `people WHERE id IN ('${keys.join("','")}')`;
+  assert.equal(await count(lake, seen), 2);
+  const ask = (wait) => lake.post('/catalog/erase', { dataset: 'people', row_key_column: 'id', row_key_values: keys, wait });
+  const accepted = await ask(false);
+  assert.equal(accepted.status, 202, accepted.text);
+  let rounds = 0, receipt;
+  do {
+    const [came, event, hidden] = await Promise.all([
+      lake.ingest('people', `id,name,n\n${person(5000 + rounds)}${person(7)}`, { mode: 'append' }),
+      lake.post('/journal/event', { entity_id: `people/CAND-${String(100 + rounds)}`, action: 'called', reason: 'Surname9x of the lakeside' }),
+      count(lake, seen)]);
+    assert.ok(came.status < 300 && event.status < 300, came.text + event.text);
+    assert.equal(hidden, 0);
+    rounds += 1;
+    receipt = (await lake.get(`/catalog/erase/${accepted.body.erase_id}`)).body;
+  } while (['waiting', 'running'].includes(receipt.state));
+  assert.ok(rounds > 1, 'something was done beside it');
+  assert.ok(['erased', 'incomplete'].includes(receipt.state), JSON.stringify(receipt));
+  assert.equal(receipt.state === 'erased', receipt.found === undefined || receipt.found.length === 0);
+  assert.equal(await count(lake, 'people'), 2998 + rounds);
+  // The rows that came after it had looked are hidden; once nothing comes any more, they are gone.
+  const last = receipt.state === 'erased' ? await ask(true) : await lake.post(`/catalog/erase/${accepted.body.erase_id}/resume`, {});
+  assert.equal(last.body.state, 'erased', last.text);
+  assert.deepEqual((await leftovers(folder.path, [...keys, 'Surname7x of', 'Surname1500x'])).found, []);
+  assert.equal(await count(lake, '__raw__people'), 2998 + rounds);
+  const kept = (await lake.get('/journal/recent?limit=500')).body.items.filter((one) => one.action === 'called');
+  assert.ok(kept.length > 0 && kept.every((one) => one.reason === 'Surname9x of the lakeside'), 'what others hold stays in the journal');
+  assert.deepEqual(await server.stop(), { code: 0, signal: null });
+  await verify(folder.path);
 });

@@ -182,6 +182,21 @@ test('keys with quotes are found where SQL doubles them, and what is incomplete 
   await at.end();
 });
 
+test('what an incomplete erasure keeps is no finding of another one, but named', { timeout: 60000 }, async (context) => {
+  const at = await house(context);
+  for (const name of ['people', 'copies']) await at.ingest(name, 'id,name\nCAND-000001,Ann of the seven lakes\nCAND-000002,Bob\n');
+  const ask = (dataset) => at.erase({ dataset, row_key_column: 'id', row_key_values: ['CAND-000001'] });
+  const first = await ask('people');
+  assert.equal(first.body.state, 'incomplete', first.text);
+  const second = await ask('copies');
+  assert.equal(second.body.state, 'erased', second.text);
+  assert.ok(second.body.not_covered.some((one) => one.includes(first.body.erase_id)), second.text);
+  const third = await at.lake.post(`/catalog/erase/${first.body.erase_id}/resume`, {});
+  assert.equal(third.body.state, 'erased', third.text);
+  assert.deepEqual(await at.found('CAND-000001', 'seven lakes'), []);
+  await at.end();
+});
+
 test('a receipt keeps no reason that names a key or says what a row held', { timeout: 60000 }, async (context) => {
   const at = await house(context);
   await at.ingest('people', 'tel,note\n491701234567,"Sings in the evening"\n42,"Sings in the morning"\n');

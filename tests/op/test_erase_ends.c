@@ -229,7 +229,8 @@ static void what_holds_the_keys_is_gone_before_it_is_told_as_erased(void **state
 
 /* --- beside others */
 
-/* An announced change keeps the journal from being rewritten: the data are, and versions expired. */
+/* An announced change keeps the journal from being rewritten: the data are, and versions
+ * expired. */
 static struct asked halfway(struct op_house *house, const char *key, uint64_t *ret_intent)
 {
     const struct journal_event event = {.action = lh_lit("key.create"), .entity = lh_lit("K")};

@@ -1,0 +1,52 @@
+/* What a receipt says that an erasure did not do. */
+#include "lake/erasing_internal.h"
+
+struct lh_str_list erase_not_covered(const struct erase_plan *plan,
+                                     const struct erase_scanning *scanning, struct lh_str id,
+                                     struct lh_str journal_problem, struct lh_arena *arena)
+{
+    struct lh_str *items = lh_arena_array(arena, 13 + scanning->not_read_count, sizeof *items);
+    size_t count = 0, short_keys = 0;
+    items[count++] = lh_lit("Backups of this lake: they hold the rows until they are removed.");
+    items[count++] = lh_lit("Buckets besides primary, and copies of its files in them.");
+    items[count++] =
+        lh_lit("What the server wrote to its standard error, and what it has in memory.");
+    items[count++] = lh_lit("Datasets that were dropped: POST /catalog/expire removes their files; "
+                            "the scan says if one holds a text of the rows.");
+    items[count++] =
+        lh_lit("Numbers, dates, times and bytes that are no text, which the rows held, "
+               "and their texts of less than 12 bytes, elsewhere than in the rows; of "
+               "longer ones than 256 bytes the beginning was searched for.");
+    for (size_t i = 0; i < plan->keys.count; i++)
+        short_keys += !erase_key_is_distinctive(plan->keys.items[i]);
+    if (short_keys)
+        items[count++] = lh_arena_printf(
+            arena,
+            "%zu spellings of keys are too short to be searched for: they went from the rows, from "
+            "records of the journal about them, from lists of deleted keys and from kept answers.",
+            short_keys);
+    if (scanning->found_count)
+        items[count++] = lh_arena_printf(
+            arena,
+            "'" ERASE_FOLDER
+            "/%.*s.plan.json' and .request.json, for the owner of the folder alone: "
+            "what is looked for stays in them until a resumed erasure finds nothing.",
+            LH_ARG(id));
+    if (journal_problem.len)
+        items[count++] = journal_problem;
+    if (scanning->pending_count)
+        items[count++] = lh_arena_printf(arena,
+                                         "%zu files of erasures that have not ended ('" ERASE_FOLDER
+                                         "/%.*s.…'): each keeps its "
+                                         "own keys, and what their rows held, until it ends.",
+                                         scanning->pending_count, LH_ARG(scanning->pending));
+    if (plan->texts_left_out)
+        items[count++] = lh_arena_printf(arena, "%lld texts of the rows: too many to search.",
+                                         (long long)plan->texts_left_out);
+    for (size_t i = 0; i < scanning->not_read_count; i++)
+        items[count++] = lh_arena_printf(arena, "'%.*s': it is packed, or no whole file.",
+                                         LH_ARG(scanning->not_read[i]));
+    if (scanning->not_read_more)
+        items[count++] = lh_arena_printf(arena, "%zu more such files.", scanning->not_read_more);
+    return (struct lh_str_list){items, count};
+}
