@@ -204,8 +204,8 @@ static void remove_old(struct journal *journal)
 }
 
 /* A segment that could not be finished may stand in its place all the same, as when its folder
- * could not be synced: whoever opens the journal next takes it for all records, so none may
- * follow in the log. */
+ * could not be synced: whoever opens the journal next takes it for all records, so none may follow
+ * in the log. */
 static enum lh_code stop_unless_gone(struct erasing *erasing, enum lh_code code,
                                      struct lh_error *err)
 {

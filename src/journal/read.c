@@ -132,10 +132,10 @@ static uint64_t list_memory(const struct journal *journal, uint64_t before, stru
     return before && before < from ? before : from;
 }
 
-enum lh_code journal_list(struct journal *journal, const struct journal_filter *filter,
-                          uint64_t before, size_t limit, const struct lh_cancel *cancel,
-                          struct lh_arena *arena, struct journal_record **ret, size_t *ret_count,
-                          bool *ret_has_more, struct lh_error *err)
+static enum lh_code list_once(struct journal *journal, const struct journal_filter *filter,
+                              uint64_t before, size_t limit, const struct lh_cancel *cancel,
+                              struct lh_arena *arena, struct journal_record **ret,
+                              size_t *ret_count, bool *ret_has_more, struct lh_error *err)
 {
     struct listing listing = {.filter = filter, .arena = arena, .limit = limit + 1};
     struct lh_buf sql;
@@ -163,4 +163,25 @@ enum lh_code journal_list(struct journal *journal, const struct journal_filter *
     *ret = listing.items;
     *ret_count = *ret_has_more ? limit : listing.count;
     return LH_OK;
+}
+
+/* When the records were written anew meanwhile (journal/erase.h), the segments that it began with
+ * are gone: what it failed with is no failure. */
+enum lh_code journal_list(struct journal *journal, const struct journal_filter *filter,
+                          uint64_t before, size_t limit, const struct lh_cancel *cancel,
+                          struct lh_arena *arena, struct journal_record **ret, size_t *ret_count,
+                          bool *ret_has_more, struct lh_error *err)
+{
+    struct lh_error own = LH_ERROR_NONE;
+    uint64_t stamp = 0;
+    enum lh_code code = LH_OK;
+    do {
+        own = (struct lh_error)LH_ERROR_NONE;
+        stamp = journal_stamp(journal);
+        code = list_once(journal, filter, before, limit, cancel, arena, ret, ret_count,
+                         ret_has_more, &own);
+    } while (code && !lh_cancel_check(cancel) && journal_stamp(journal) != stamp);
+    if (code && err)
+        *err = own;
+    return code;
 }

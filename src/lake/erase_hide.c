@@ -133,8 +133,8 @@ enum lh_code erase_hide(struct lake *lake, struct lh_str id, const struct erase_
 
 /* --- notes */
 
-/* What earlier attempts did to the journal stays said: its pair of hashes is of the first change
- * and of the last. */
+/* What earlier attempts did to the journal, if a kill came before the note of it: the journal says
+ * so itself. */
 static enum lh_code find_told(struct lake *lake, struct lh_str id, struct lh_time since,
                               struct lh_arena *arena, struct lake_erased_journal *ret,
                               struct lh_error *err)

@@ -629,35 +629,6 @@ static enum lh_code end(struct erase_run *run, struct lh_error *err)
 
 /* --- the job */
 
-struct erase_args {
-    struct lh_str erase_id;
-};
-static const struct lh_field args_rows[] = {
-    LH_STR(struct erase_args, erase_id, .required = true, .doc = "Which erasure."),
-};
-static const struct lh_fields args_fields =
-    LH_FIELDS_OF(struct erase_args, "CatalogEraseJobArgs", args_rows);
-
-static void drop_json(void *json)
-{
-    json_decref(json);
-}
-
-static enum lh_code read_args(struct erase_run *run, struct lh_error *err)
-{
-    struct erase_args args;
-    json_t *value = NULL;
-    enum lh_code code =
-        lh_json_parse(job_args(run->job), "The job's arguments", JOBS_ARGS_BYTES_MAX, &value, err);
-    if (code)
-        return code;
-    lh_arena_defer(run->arena, drop_json, value);
-    lh_fields_preset(&args_fields, &args);
-    code = lh_fields_bind_json(&args_fields, value, run->arena, &args, err);
-    run->id = code ? (struct lh_str){0} : args.erase_id;
-    return code;
-}
-
 static enum lh_code rewrite_all(struct erase_run *run, struct lh_error *err)
 {
     enum lh_code code = LH_OK;
@@ -749,7 +720,7 @@ enum lh_code lake_erase_job(void *context, struct job *job, struct lh_error *err
     struct erase_run run = {
         .lake = context, .job = job, .cancel = job_cancel(job), .arena = lh_arena_new(0)};
     lh_fields_preset(&lake_erasure_fields, &run.receipt);
-    enum lh_code code = read_args(&run, err);
+    enum lh_code code = erase_read_args(job_args(job), run.arena, &run.id, err);
     if (!code)
         code = take_turn(&run, err);
     if (!code) {

@@ -1,6 +1,7 @@
 /* The files of an erasure. Texts of keys and rows stand in request and plan alone, which are
  * readable by the owner of the lake only and go, not by way of the trash, when it has ended. */
 #include "base/json.h"
+#include "jobs/jobs.h"
 #include "lake/erasing_internal.h"
 #include "storage/scrub.h"
 
@@ -239,6 +240,32 @@ enum lh_code erase_forget(struct storage *storage, struct lh_str id, struct lh_e
                                   key_of(id, "request", arena)};
     enum lh_code code = storage_remove(storage, keys, 3, err);
     lh_arena_free(arena);
+    return code;
+}
+
+struct erase_args {
+    struct lh_str erase_id;
+};
+static const struct lh_field args_rows[] = {
+    LH_STR(struct erase_args, erase_id, .required = true, .doc = "Which erasure."),
+};
+static const struct lh_fields args_fields =
+    LH_FIELDS_OF(struct erase_args, "CatalogEraseJobArgs", args_rows);
+
+enum lh_code erase_read_args(struct lh_str text, struct lh_arena *arena, struct lh_str *ret_id,
+                             struct lh_error *err)
+{
+    struct erase_args args;
+    json_t *value = NULL;
+    enum lh_code code =
+        lh_json_parse(text, "The job's arguments", JOBS_ARGS_BYTES_MAX, &value, err);
+    if (code)
+        return code;
+    lh_arena_defer(arena, drop_json, value);
+    lh_fields_preset(&args_fields, &args);
+    code = lh_fields_bind_json(&args_fields, value, arena, &args, err);
+    if (!code)
+        *ret_id = args.erase_id;
     return code;
 }
 

@@ -62,6 +62,9 @@ enum lh_code erase_progress_note(struct storage *storage, struct lh_str id,
 /* Request, plan and progress, for good. */
 enum lh_code erase_forget(struct storage *storage, struct lh_str id,
                           struct lh_error *err) LH_MUST_USE;
+/* Of a job: which erasure. */
+enum lh_code erase_read_args(struct lh_str text, struct lh_arena *arena, struct lh_str *ret_id,
+                             struct lh_error *err) LH_MUST_USE;
 enum lh_code erase_note_job(struct storage *storage, struct lh_str id, struct lh_str job_id,
                             struct lh_error *err) LH_MUST_USE;
 /* Absent: it is not known. */

@@ -403,9 +403,17 @@ static enum lh_code open_explained(struct query *query, const struct query_reque
     return code;
 }
 
-enum lh_code query_open(struct query_engine *engine, const struct query_principal *principal,
-                        const struct query_request *request, const struct lh_cancel *cancel,
-                        struct query **ret, struct lh_error *err)
+/* What it reads was written anew since it was planned, as the journal is when rows are erased: the
+ * files that the plan names may be gone. */
+static bool is_outdated(const struct query *query)
+{
+    return !lh_cancel_check(&query->cancel) && !plan_holds(query, query->plan) &&
+           !query->plan->lists_names && !query->plan->calls_table_functions;
+}
+
+static enum lh_code open_once(struct query_engine *engine, const struct query_principal *principal,
+                              const struct query_request *request, const struct lh_cancel *cancel,
+                              bool *ret_is_outdated, struct query **ret, struct lh_error *err)
 {
     struct query *query = NULL;
     struct lh_error own = LH_ERROR_NONE; /* err may be NULL, and messages are rewritten */
@@ -420,6 +428,7 @@ enum lh_code query_open(struct query_engine *engine, const struct query_principa
             code = query_message(query->plan, &own);
     }
     if (code) {
+        *ret_is_outdated = query && is_outdated(query);
         query_close(query);
         if (err)
             *err = own;
@@ -427,6 +436,17 @@ enum lh_code query_open(struct query_engine *engine, const struct query_principa
     }
     *ret = query;
     return LH_OK;
+}
+
+enum lh_code query_open(struct query_engine *engine, const struct query_principal *principal,
+                        const struct query_request *request, const struct lh_cancel *cancel,
+                        struct query **ret, struct lh_error *err)
+{
+    bool is_outdated = false;
+    enum lh_code code = open_once(engine, principal, request, cancel, &is_outdated, ret, err);
+    if (code && is_outdated)
+        code = open_once(engine, principal, request, cancel, &is_outdated, ret, err);
+    return code;
 }
 
 enum lh_code query_explain(struct query_engine *engine, const struct query_principal *principal,
@@ -489,6 +509,10 @@ bool query_has_blocks(const struct query *query)
 static enum lh_code fail_next(struct query *query, struct lh_error *own, struct lh_error *err)
 {
     enum lh_code code = query_message(query->plan, own);
+    if (is_outdated(query)) {
+        code = lh_fail(own, LH_RACE, "What the statement reads was written anew meanwhile.");
+        lh_error_hint(own, "Ask again.");
+    }
     if (err)
         *err = *own;
     return code;

@@ -18,6 +18,7 @@
 #include "support/op_house.h"
 
 #define WAITS_MAX 4000 /* of 5 ms */
+#define REWRITINGS 5
 
 static const char *text_of(const json_t *object, const char *member)
 {
@@ -229,8 +230,7 @@ static void what_holds_the_keys_is_gone_before_it_is_told_as_erased(void **state
 
 /* --- beside others */
 
-/* An announced change keeps the journal from being rewritten: the data are, and versions
- * expired. */
+/* An announced change keeps the journal from being rewritten: the data are, versions expired. */
 static struct asked halfway(struct op_house *house, const char *key, uint64_t *ret_intent)
 {
     const struct journal_event event = {.action = lh_lit("key.create"), .entity = lh_lit("K")};
@@ -336,6 +336,39 @@ static void another_request_for_the_same_key_is_not_found_but_named(void **state
     op_house_remove(&house);
 }
 
+static bool goes_on(struct op_house *house, const struct asked *asked)
+{
+    const char *state = text_of(call_id(house, "erasures.get", asked->erase_id), "state");
+    return strcmp(state, "waiting") == 0 || strcmp(state, "running") == 0;
+}
+
+/* Its segments go from under a statement that was planned with them. */
+static void the_journal_is_read_by_sql_while_it_is_rewritten(void **state)
+{
+    static const char sql[] = "{\"sql\": \"SELECT count(*) FROM journal WHERE entity = 'kept'\"}";
+    struct op_house house;
+    char args[128], key[32];
+    (void)state;
+    people(&house);
+    op_house_call(&house, "journal.event", "{\"entity_id\": \"kept\", \"action\": \"seen\"}");
+    op_house_call(&house, "journal.flush", "{}");
+    op_house_reopen(&house);
+    for (int i = 0; i < REWRITINGS; i++) {
+        snprintf(key, sizeof key, "number-%d", i);
+        snprintf(args, sizeof args, "{\"entity_id\": \"people/%s\", \"action\": \"called\"}", key);
+        op_house_call(&house, "journal.event", args);
+        struct asked asked = ask(&house, key);
+        while (goes_on(&house, &asked)) {
+            enum lh_code code = op_house_try(&house, "query.sql", sql);
+            if (code && code != LH_RACE)
+                fail_msg("%s", house.err.message);
+            if (!code)
+                assert_non_null(strstr(lh_arena_cstr(house.arena, house.body), "[[1]]"));
+        }
+    }
+    op_house_remove(&house);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,6 +382,7 @@ int main(void)
         cmocka_unit_test(a_dataset_that_is_dropped_meanwhile_is_told_so),
         cmocka_unit_test(rows_that_come_while_the_journal_is_rewritten_are_erased_too),
         cmocka_unit_test(another_request_for_the_same_key_is_not_found_but_named),
+        cmocka_unit_test(the_journal_is_read_by_sql_while_it_is_rewritten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

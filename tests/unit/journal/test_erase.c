@@ -7,13 +7,17 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/pool.h"
 #include "engine/engine.h"
 #include "journal/erase.h"
 #include "journal/verify.h"
 #include "storage/findings.h"
+#include "storage/scrub.h"
 #include "storage/storage.h"
 #include "support/temp_lake.h"
 
@@ -188,6 +192,62 @@ static void an_announced_change_keeps_the_records_as_they_are(void **state)
     assert_int_equal(verify(house), 0);
 }
 
+/* --- who reads meanwhile */
+
+#define REWRITINGS 25
+
+struct reader {
+    struct journal *journal;
+    _Atomic bool may_end;
+    struct lh_error err;
+    size_t lists, wrong;
+};
+
+static void *read_on(void *context)
+{
+    struct reader *reader = context;
+    const struct journal_filter filter = {.entity = lh_lit("kept")};
+    while (!atomic_load(&reader->may_end) && !reader->err.code) {
+        struct lh_arena *arena = lh_arena_new(0);
+        struct journal_record *records = NULL;
+        size_t count = 0;
+        bool has_more = false;
+        if (!journal_list(reader->journal, &filter, 0, 1000, NULL, arena, &records, &count,
+                          &has_more, &reader->err))
+            reader->wrong += count != 1;
+        reader->lists++;
+        lh_arena_free(arena);
+    }
+    return NULL;
+}
+
+static void readers_find_every_record_while_they_are_written_anew(void **state)
+{
+    struct house *house = *state;
+    struct journal_erased erased;
+    struct reader reader = {0};
+    const struct lh_str folder = lh_lit("_journal");
+    pthread_t thread;
+    report(house, "kept");
+    report(house, "one");
+    assert_int_equal(journal_roll(house->journal, true, &house->err), LH_OK);
+    close_house(house); /* memory forgets them: only the segment has them */
+    open_house(house);
+    reader.journal = house->journal;
+    assert_int_equal(lh_thread_start("reader", read_on, &reader, &thread, &house->err), LH_OK);
+    for (int i = 0; i < REWRITINGS; i++) {
+        report(house, "one");
+        assert_int_equal(erase(house, "one", &erased), LH_OK);
+        assert_int_equal(storage_trash_remove(house->storage, &folder, 1, &house->err), LH_OK);
+    }
+    atomic_store(&reader.may_end, true);
+    pthread_join(thread, NULL);
+    if (reader.err.code)
+        fail_msg("after %zu lists: %s", reader.lists, reader.err.message);
+    assert_int_equal(reader.wrong, 0);
+    assert_true(reader.lists > 5);
+}
+
 /* --- where the disk fails */
 
 #ifdef LH_FAULTS
@@ -352,6 +412,7 @@ int main(void)
         TEST(texts_go_and_the_chain_holds_over_logs_segments_and_restarts),
         TEST(nothing_is_written_where_nothing_is_to_go),
         TEST(an_announced_change_keeps_the_records_as_they_are),
+        TEST(readers_find_every_record_while_they_are_written_anew),
         TEST(a_log_that_is_damaged_is_not_written_anew),
         TEST(a_segment_of_other_records_is_not_written_anew),
 #ifdef LH_FAULTS
