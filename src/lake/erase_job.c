@@ -452,9 +452,18 @@ static enum lh_code remove_leftovers(struct erase_run *run, struct lh_error *err
     enum lh_code code = catalog_sweep(lake_catalog(run->lake), &moved, err);
     if (!code)
         code = search_sweep(lake_search(run->lake), &moved, err);
-    for (size_t i = 0; i < run->dataset_count && !code; i++)
-        if (run->datasets[i].dataset_id.len)
+    const struct erase_rejects rejects = {.storage = lake_storage(run->lake),
+                                          .engine = lake_engine(run->lake),
+                                          .canaries = run->canaries,
+                                          .keys = run->keys,
+                                          .cancel = run->cancel};
+    for (size_t i = 0; i < run->dataset_count && !code; i++) {
+        if (!run->datasets[i].dataset_id.len)
+            continue;
+        code = erase_rejects(&rejects, run->datasets[i].dataset_id, err);
+        if (!code)
             code = remove_trash(run, "datasets", run->datasets[i].dataset_id, err);
+    }
     for (size_t i = 0; i < dropped.count && !code; i++)
         code = remove_trash(run, "datasets", dropped.items[i], err);
     if (!code)

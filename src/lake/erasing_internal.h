@@ -196,6 +196,20 @@ enum lh_code erase_scan_shared(struct erase_scanning *scanning, const struct lh_
 enum lh_code erase_scan(struct erase_scanning *scanning, struct lh_error *err) LH_MUST_USE;
 void erase_scan_find(struct erase_scanning *scanning, struct lh_str object, struct lh_str what);
 
+/* --- erase_rejects.c */
+
+struct erase_rejects {
+    struct storage *storage;
+    struct engine *engine;
+    const struct canaries *canaries;
+    const struct erase_keys *keys;
+    const struct lh_cancel *cancel;
+};
+/* Of the dataset's rows that were not taken those in which something of the erased ones stands say
+ * "erased" afterwards. */
+enum lh_code erase_rejects(const struct erase_rejects *of, struct lh_str dataset_id,
+                           struct lh_error *err) LH_MUST_USE;
+
 /* --- erase_receipt.c */
 
 /* Sentences; `journal_problem` is absent unless the journal could not be written anew. */

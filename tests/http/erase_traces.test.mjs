@@ -240,3 +240,17 @@ test('what lies in the trash of a dropped index and of a removed query goes with
   assert.deepEqual(await at.found('CAND-000001', 'zebra-striped bus'), []);
   await at.end();
 });
+
+test('rows that were not taken go, too, if they are of an erased key', { timeout: 60000 }, async (context) => {
+  const at = await house(context);
+  const rows = Array.from({ length: 50 }, (_, one) => `CAND-0000${10 + one},Somebody,${one}\n`).join('');
+  const came = await at.ingest('people', `id,name,n\n${rows}CAND-000010,Ann of the lakes,1,2,3\nCAND-000011,Bob of the river,1,2,3\n`);
+  assert.equal(came.body.rejected_rows, 2, came.text);
+  assert.ok((await at.found('CAND-000010', 'Bob of the river')).some((one) => one.path.includes('/rejects/')), 'it is kept');
+  const told = await at.erase({ dataset: 'people', row_key_column: 'id', row_key_values: ['CAND-000010'] });
+  assert.equal(told.body.state, 'erased', told.text);
+  assert.deepEqual(await at.found('CAND-000010', 'lakes'), []);
+  assert.ok((await at.found('Bob of the river')).some((one) => one.path.includes('/rejects/')), 'those of others stay');
+  assert.deepEqual((await at.lake.sql('SELECT count(*) FROM people')).body.rows, [[49]]);
+  await at.end();
+});
