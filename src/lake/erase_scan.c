@@ -62,6 +62,15 @@ static bool holds_texts(const struct engine_type_info *info)
     return false;
 }
 
+/* A key that is looked for has nine digits at least: a FLOAT, as those of vectors, has not so many. */
+static bool holds_values(const struct engine_type_info *info)
+{
+    bool is_some = !info->child_count && info->type != ENGINE_FLOAT && info->type != ENGINE_BOOL;
+    for (size_t i = 0; i < info->child_count; i++)
+        is_some |= holds_values(info->children[i]);
+    return is_some;
+}
+
 /* Numbers and moments stand for something only if keys are such. */
 static bool write_select(const struct engine_columns *columns, bool has_values, struct lh_str path,
                          struct lh_buf *sql)
@@ -71,7 +80,7 @@ static bool write_select(const struct engine_columns *columns, bool has_values, 
     for (size_t i = 0; i < columns->count; i++) {
         const struct engine_type_info *info = columns->items[i].info;
         bool is_plain = info->type == ENGINE_TEXT || info->type == ENGINE_BLOB;
-        if (!has_values && !holds_texts(info))
+        if (!holds_texts(info) && !(has_values && holds_values(info)))
             continue;
         lh_buf_append_str(sql, count++ ? lh_lit(", ") : lh_lit(""));
         lh_buf_append_str(sql, is_plain          ? lh_lit("")

@@ -120,6 +120,7 @@ static void an_erasure_may_be_killed_anywhere(void **state)
     op_house_call(&house, "journal.event",
                   "{\"entity_id\": \"people/" KEY "\", \"action\": \"called\"}");
     op_house_close(&house);
+    assert_true(stands_in(house.folder.path, KEY) && stands_in(house.folder.path, TEXT));
     struct killed_ending peace = one_life(&house.folder, "");
     assert_false(peace.was_killed);
     assert_int_equal(peace.acknowledged, 1);
