@@ -62,7 +62,7 @@ static bool holds_texts(const struct engine_type_info *info)
     return false;
 }
 
-/* A key that is looked for has nine digits at least: a FLOAT, as those of vectors, has not so many. */
+/* A key that is looked for has nine digits at least: a FLOAT, as vectors have, has fewer. */
 static bool holds_values(const struct engine_type_info *info)
 {
     bool is_some = !info->child_count && info->type != ENGINE_FLOAT && info->type != ENGINE_BOOL;
