@@ -564,6 +564,43 @@ static enum lh_code find_orphans(struct search *search, struct lh_error *err)
     return code;
 }
 
+/* Files of the keyword leg go when the last who searches in them ends. Of an index that was not
+ * searched since the start nobody has them. */
+struct older_walk {
+    struct index_manifest **heads;
+    size_t head_count;
+    struct keys keys;
+};
+
+static enum lh_code look_for_older(void *context, const struct storage_entry *entry,
+                                   struct lh_error *err)
+{
+    struct older_walk *walk = context;
+    (void)err;
+    for (size_t i = 0; i < walk->head_count; i++)
+        if (words_is_older_file(walk->heads[i], entry->key))
+            add_key(&walk->keys, entry->key);
+    return LH_OK;
+}
+
+static enum lh_code sweep_older(struct search *search, size_t *ret_moved, struct lh_error *err)
+{
+    struct older_walk walk = {.keys = {.arena = lh_arena_new(0)}};
+    struct storage *storage = search->options.storage;
+    registry_heads(search, &walk.heads, &walk.head_count);
+    enum lh_code code =
+        storage_walk(storage, STORAGE_PRIMARY, lh_lit(SEARCH_FOLDER), look_for_older, &walk, err);
+    if (!code && walk.keys.count)
+        code = storage_trash(storage, STORAGE_PRIMARY, walk.keys.items, walk.keys.count, err);
+    if (!code)
+        *ret_moved += walk.keys.count;
+    for (size_t i = 0; i < walk.head_count; i++)
+        index_manifest_unref(walk.heads[i]);
+    free(walk.heads);
+    lh_arena_free(walk.keys.arena);
+    return code;
+}
+
 enum lh_code search_sweep(struct search *search, size_t *ret_moved, struct lh_error *err)
 {
     pthread_mutex_lock(&search->lock);
@@ -575,7 +612,7 @@ enum lh_code search_sweep(struct search *search, size_t *ret_moved, struct lh_er
               : LH_OK;
     if (!code)
         *ret_moved = count;
-    return code;
+    return code ? code : sweep_older(search, ret_moved, err);
 }
 
 enum lh_code registry_open(struct search *search, struct lh_error *err)

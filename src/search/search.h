@@ -80,7 +80,8 @@ void search_forget_abandoned(struct search *search, struct jobs *jobs);
 /* No call may be running. NULL is fine. */
 void search_close(struct search *search);
 
-/* Moves files that no manifest names to the trash: for a background thread. */
+/* Moves files that no manifest names to the trash, and those of the keyword leg that an index made
+ * anew does not read any more: for a background thread. */
 enum lh_code search_sweep(struct search *search, size_t *ret_moved,
                           struct lh_error *err) LH_MUST_USE;
 

@@ -185,5 +185,7 @@ enum lh_code words_catch_up(struct search_index *index, struct overlay *overlay,
 void words_unref(struct words *words); /* NULL is fine */
 /* Is the object the keyword file that belongs to this manifest? */
 bool words_is_file_of(const struct index_manifest *manifest, struct lh_str key);
+/* Is it one of an earlier generation of the index? */
+bool words_is_older_file(const struct index_manifest *manifest, struct lh_str key);
 
 #endif

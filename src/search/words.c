@@ -109,6 +109,23 @@ bool words_is_file_of(const struct index_manifest *manifest, struct lh_str key)
     return is_own;
 }
 
+bool words_is_older_file(const struct index_manifest *manifest, struct lh_str key)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    int64_t generation = 0;
+    struct lh_str begin =
+        lh_arena_printf(arena, SEARCH_FOLDER "/%.*s/" SEARCH_WORDS_NAME "2-", LH_ARG(manifest->id));
+    bool is_older = lh_str_starts_with(key, begin);
+    size_t at = begin.len;
+    for (; is_older && at < key.len && at < begin.len + 18 && key.data[at] >= '0' &&
+           key.data[at] <= '9';
+         at++)
+        generation = 10 * generation + (key.data[at] - '0');
+    is_older = is_older && at > begin.len && generation < manifest->generation;
+    lh_arena_free(arena);
+    return is_older;
+}
+
 /* SQLite would make it readable for others; the files beside it get the same mode. */
 static enum lh_code make_private(const struct words *words, struct lh_error *err)
 {
