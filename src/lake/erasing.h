@@ -1,8 +1,8 @@
 /* Erasures: rows of some keys go from everything that the lake keeps, and a receipt says what went.
  *
- *   lake_erase_begin ─▶ request kept (for the owner alone) ─▶ job:
- *     hide ─▶ plan: what the rows held ─▶ rewrite files ─▶ hash keys ─▶ rebuild indexes ─▶ journal
- *          ─▶ expire versions ─▶ answers, trash ─▶ scan of every file ─▶ receipt
+ *   lake_erase_begin ─▶ request kept (for the owner alone) ─▶ hide ─▶ job:
+ *     hide again ─▶ plan: what the rows held ─▶ rewrite files ─▶ hash keys ─▶ rebuild indexes
+ *          ─▶ expire versions ─▶ journal ─▶ answers, trash ─▶ scan of every file ─▶ receipt
  *          ─▶ request and plan removed
  *
  * The job goes on after a kill: each step looks what is left. Until it has ended the rows are
@@ -10,7 +10,7 @@
  * never holds a key or a value. It claims what was done: what could not be looked into, and where
  * something of a row was found all the same, stands in it.
  *
- * Threads: any. Blocking: begin, get and list read and write small files. Format:
+ * Threads: any. Blocking: begin hides, as a tombstone does; get and list read small files. Format:
  * docs/formats/erasures.md.
  */
 #ifndef LAKEHOUSE_LAKE_ERASING_H
