@@ -160,7 +160,7 @@ static bool is_day(const struct lh_schedule *schedule, const struct tm *day)
 /* The first minute of that day from `minute` on; -1: none. */
 static int64_t minute_of_day(const struct lh_schedule *schedule, int64_t minute)
 {
-    for (; minute < 24 * 60; minute++)
+    for (; minute < INT64_C(24) * 60; minute++)
         if (schedule->hours >> (minute / 60) & 1 && schedule->minutes >> (minute % 60) & 1)
             return minute;
     return -1;

@@ -47,7 +47,7 @@ static enum lh_code read_end(struct joining *joining, int fd, size_t index, bool
                              struct lh_error *err)
 {
     const struct data_file_part *part = &joining->join->parts[index];
-    uint8_t tail[PARQUET_TAIL_BYTES];
+    uint8_t tail[PARQUET_TAIL_BYTES] = {0};
     *ret_is_fit = false;
     if (part->bytes < (int64_t)(PARQUET_MARK_BYTES + PARQUET_TAIL_BYTES))
         return LH_OK;

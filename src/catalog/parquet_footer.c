@@ -204,7 +204,7 @@ static void put_varint(struct lh_buf *buf, uint64_t number)
 
 static void put_int(struct lh_buf *buf, int64_t number)
 {
-    put_varint(buf, (uint64_t)number << 1 ^ (uint64_t)(number >> 63));
+    put_varint(buf, (uint64_t)number << 1 ^ (number < 0 ? UINT64_MAX : 0));
 }
 
 static void put_pending(struct walk *walk, const uint8_t *to)
@@ -308,8 +308,8 @@ static struct walk walk_of(struct lh_str bytes)
 
 size_t parquet_footer_len(const uint8_t *tail)
 {
-    if (memcmp(tail + PARQUET_TAIL_BYTES - PARQUET_MARK_BYTES, PARQUET_MARK, PARQUET_MARK_BYTES) !=
-        0)
+    if (memcmp(tail + (PARQUET_TAIL_BYTES - PARQUET_MARK_BYTES), PARQUET_MARK,
+               PARQUET_MARK_BYTES) != 0)
         return 0;
     return (size_t)tail[0] | (size_t)tail[1] << 8 | (size_t)tail[2] << 16 | (size_t)tail[3] << 24;
 }

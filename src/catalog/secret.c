@@ -28,7 +28,7 @@ static enum lh_code make_secret(struct storage *storage, struct lh_error *err)
     char hex[2 * SECRET_BYTES + 2];
     lh_random_bytes(bytes, sizeof bytes);
     lh_hex(bytes, sizeof bytes, hex);
-    hex[2 * SECRET_BYTES] = '\n';
+    hex[sizeof hex - 2] = '\n';
     enum lh_code code = storage_put_exclusive(storage, STORAGE_PRIMARY, lh_lit(ERASE_SECRET_KEY),
                                               (struct lh_str){hex, 2 * SECRET_BYTES + 1}, err);
     lh_wipe(bytes, sizeof bytes);

@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdlib.h>
 
 #include "catalog/tombstone_internal.h"
@@ -335,6 +336,7 @@ static enum lh_code check_readable(struct lh_str bytes, struct lh_error *err)
     enum lh_code code = tombstone_decode(bytes, lh_lit("What was to be written"), &content, &why);
     if (code)
         return lh_fail(err, LH_INTERNAL, "Tombstones would not be readable: %s", why.message);
+    assert(content);
     lh_buf_init(&again, TOMBSTONE_BYTES_MAX);
     tombstone_encode(content->records, content->record_count, &again);
     if (!lh_str_equal(lh_buf_str(&again), bytes))

@@ -1,5 +1,6 @@
 #include "catalog/undo.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "catalog/tombstone_internal.h"
@@ -94,6 +95,7 @@ static enum lh_code find_undone(struct undoing *undoing, struct lh_error *err)
 {
     const struct catalog_dataset *now = undoing->now;
     struct manifest *undone = &undoing->undone;
+    assert(now);
     int64_t version = now->version;
     enum lh_code code = LH_OK;
     do {

@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -98,6 +99,7 @@ static enum lh_code replace_in(struct replacing *replacing, struct lh_str schema
     lh_buf_append_str(&sql, lh_lit("SELECT i, r FROM "));
     write_source(&sql, replacing, stored, paths, count);
     lh_buf_append_str(&sql, lh_lit(" SEMI JOIN "));
+    assert(replacing->column);
     write_source(&sql, replacing, replacing->column->stored_name, &replacing->arrival->path, 1);
     lh_buf_append_str(&sql, lh_lit(" USING (v)"));
     code = put_rows(replacing, &sql, indexes, err);
@@ -110,6 +112,7 @@ static enum lh_code replace_within(struct replacing *replacing, struct lh_error 
 {
     size_t last = replacing->dataset ? replacing->dataset->object_count : 0;
     int64_t before = replacing->visible;
+    assert(replacing->column);
     struct lh_buf sql;
     lh_buf_init(&sql, SQL_BYTES_MAX);
     replacing->sets[last] = row_set_new(replacing->arrival->rows);

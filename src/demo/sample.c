@@ -205,7 +205,7 @@ static enum lh_code load(struct demo *demo, const struct part_state *states, str
 
 enum lh_code demo_load_sample(struct demo *demo, struct lh_error *err)
 {
-    struct part_state states[PART_COUNT];
+    struct part_state states[PART_COUNT] = {0};
     bool is_there = true;
     enum lh_code code = LH_OK;
     for (size_t part = 0; part < PART_COUNT && !code; part++) {

@@ -18,7 +18,7 @@ struct beside {
 };
 
 /* Where no thread can be had, the work is done before this returns. *beside stays where it is. */
-void beside_start(struct beside *beside, enum lh_code (*run)(void *context, struct lh_error *err),
+void beside_start(struct beside *beside, enum lh_code (*work)(void *context, struct lh_error *err),
                   void *context);
 void beside_wait(struct beside *beside);
 /* Waits, and tells how it went. */

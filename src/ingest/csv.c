@@ -3,6 +3,7 @@
  * temporary tables of the connection. */
 #include "ingest/internal.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define SQL_BYTES_MAX ((size_t)4 << 20)
@@ -326,6 +327,7 @@ static enum lh_code make_columns(struct task *task, const struct dialect *dialec
         code = columns_clean(task, err);
     if (!code)
         code = columns_check_types(task, err);
+    assert(dialect->types || task->column_count == 0);
     for (size_t at = 0; !code && at < task->column_count; at++) {
         struct source_column *column = &task->columns[at];
         column->expr = sql_ident(task->arena, column->name);
@@ -355,7 +357,7 @@ void csv_close(struct task *task)
 
 enum lh_code csv_open(struct task *task, struct lh_error *err)
 {
-    struct dialect dialect;
+    struct dialect dialect = {0};
     struct lh_buf sql;
     csv_close(task); /* of the reading before */
     enum lh_code code = sniff(task, &dialect, err);

@@ -2,6 +2,7 @@
  * the engine knows neither big-endian UTF-16 nor surrogate pairs nor Windows' code page, takes a
  * half character at the end for none, and its JSON reader stumbles over a byte order mark. After
  * this all checks see the same bytes that the readers see. */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "ingest/internal.h"
@@ -146,6 +147,7 @@ static void take_utf8(struct converter *converter, const unsigned char *bytes, s
     bool has_mark = !converter->is_begun && count >= 3 && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0;
     converter->is_begun = true;
     converter->out_len = count - (has_mark ? 3 : 0);
+    assert(converter->out);
     memcpy(converter->out, bytes + count - converter->out_len, converter->out_len);
 }
 
@@ -194,6 +196,7 @@ static enum lh_code convert_pieces(struct task *task, struct pieces *pieces,
     enum lh_code code = LH_OK;
     while (!code && got) {
         size_t carried = converter->carry_len;
+        assert(space);
         memcpy(space, converter->carry, carried);
         code = pieces_next(pieces, space + carried, &got, err);
         if (!code)

@@ -6,6 +6,7 @@
  * rows would be lost without a word, and the file is refused. */
 #include "ingest/internal.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "ingest/pieces.h"
@@ -66,6 +67,7 @@ static enum lh_code breaks_in_rejects(struct task *task, int64_t *ret, struct lh
 static int64_t count_empty(const unsigned char *bytes, size_t count, char comment, bool *is_fresh)
 {
     int64_t found = 0;
+    assert(bytes || count == 0);
     for (size_t at = 0; at < count; at++) {
         bool is_break = bytes[at] == '\n';
         if (*is_fresh && (is_break || (comment && bytes[at] == (unsigned char)comment)))

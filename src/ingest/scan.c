@@ -460,7 +460,8 @@ static enum lh_code check_width(const struct task *task, const unsigned char *he
 /* Marks that the look for leading zeros does not know. */
 static bool is_odd_mark(struct lh_str mark)
 {
-    return mark.len && !memchr(",;|\t\"'", mark.data[mark.len - 1], 6);
+    static const char known[] = {',', ';', '|', '\t', '"', '\''};
+    return mark.len && !memchr(known, mark.data[mark.len - 1], sizeof known);
 }
 
 /* --- the look --------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
  * published file that no manifest names is swept by the catalog. */
 #include "ingest/internal.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -309,7 +310,7 @@ static enum lh_code commit_hiding(struct task *task, struct catalog_change *chan
             code = find_hiding(task, &arrival, &hiding, err);
         if (code) {
             trash_hiding(task, &hiding);
-            return code;
+            break;
         }
         result->suppressed_rows = hiding.arrived.suppressed_rows;
         result->replaced_rows = hiding.replaced.rows;
@@ -325,6 +326,8 @@ static enum lh_code commit_hiding(struct task *task, struct catalog_change *chan
         if (!hiding.count && !task->is_upsert)
             break;
     }
+    change->tombstones = NULL; /* they end with this call */
+    change->tombstone_count = 0;
     if (!code && task->is_upsert)
         catalog_tidy_tombstones(task->ingest->catalog, change->dataset_id);
     return code;
@@ -356,6 +359,7 @@ static enum lh_code commit(struct task *task, struct lh_str dataset_id, const st
                                                    : lh_lit("replace"),
         .detail = event_detail(task, result),
     };
+    assert(task->dataset || task->action != CATALOG_APPEND);
     struct catalog_change change = {
         .action = task->is_upsert && task->action == CATALOG_APPEND ? CATALOG_UPSERT : task->action,
         .dataset_id = dataset_id,

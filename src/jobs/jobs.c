@@ -136,6 +136,7 @@ void jobs_forget_old(struct jobs *jobs)
     pthread_mutex_unlock(&jobs->lock);
     record_remove(jobs, first);
     for (struct job *job = first; job;) {
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): each was taken out of the jobs, once */
         struct job *next = job->next_queued;
         jobs_free_job(job);
         job = next;

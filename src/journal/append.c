@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "journal/internal.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -322,6 +323,7 @@ static enum lh_code append_one(struct journal *journal, const struct journal_eve
     if (!code && !record)
         code = lh_fail(err, LH_BUSY, "There is no memory for an event.");
     if (!code) {
+        assert(record);
         record->kind = kind;
         record->intent = intent;
         code = append_records(journal, &record, 1, is_vital, ret_sequence, NULL, err);

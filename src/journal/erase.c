@@ -1,5 +1,6 @@
 #include "journal/erase.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -44,6 +45,7 @@ static enum lh_code check_chain(struct erasing *erasing, const struct record *re
     enum lh_code code = copy_record(record, &record->event, &copy, err);
     if (code)
         return code;
+    assert(copy);
     memcpy(stored, record->hash, sizeof stored);
     memcpy(copy->previous, record->previous, sizeof copy->previous);
     record_sum(copy);
@@ -74,6 +76,7 @@ static enum lh_code add_record(void *context, struct record *record, struct lh_e
     if (!code)
         code = copy_record(record, &event, &fresh, err);
     if (!code) {
+        assert(fresh);
         memcpy(fresh->previous, erasing->after, sizeof fresh->previous);
         record_sum(fresh);
         memcpy(erasing->after, fresh->hash, sizeof fresh->hash);

@@ -120,7 +120,7 @@ static void add_forms(struct canaries *canaries, struct lh_str text, size_t inde
 {
     struct lh_buf buf;
     add_form(canaries, text, index);
-    lh_buf_init(&buf, 16 * CANARY_BYTES_MAX);
+    lh_buf_init(&buf, (size_t)16 * CANARY_BYTES_MAX);
     lh_json_append_quoted(&buf, text);
     if (buf.len > text.len + 2)
         add_form(canaries, (struct lh_str){buf.data + 1, buf.len - 2}, index);

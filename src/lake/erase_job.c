@@ -597,7 +597,8 @@ static enum lh_code find_shared(struct erase_run *run, struct lh_error *err)
 /* What was not known when it was asked for: that this says something of the rows. */
 static struct lh_str without_texts(const struct erase_run *run, struct lh_str text)
 {
-    return erase_holds(run->canaries, run->keys, text) ? (struct lh_str){0} : text;
+    const struct lh_str none = {0};
+    return erase_holds(run->canaries, run->keys, text) ? none : text;
 }
 
 static enum lh_code end(struct erase_run *run, struct lh_error *err)

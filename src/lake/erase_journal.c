@@ -109,7 +109,7 @@ static void put_pseudonyms(struct journal_rewriting *rewriting, struct lh_str *t
 {
     struct lh_buf buf;
     size_t from = 0;
-    lh_buf_init(&buf, 4 * JOURNAL_VALUE_BYTES_MAX);
+    lh_buf_init(&buf, (size_t)4 * JOURNAL_VALUE_BYTES_MAX);
     for (size_t i = 0; i < rewriting->hit_count; i++) {
         struct hit hit = rewriting->hits[i];
         if (hit.at < from)

@@ -291,7 +291,7 @@ enum lh_code erase_note_job(struct storage *storage, struct lh_str id, struct lh
 
 struct lh_str erase_job_of(struct storage *storage, struct lh_str id, struct lh_arena *arena)
 {
-    struct job_note note;
-    return erase_read(storage, id, "job", &note_fields, arena, &note, NULL) ? (struct lh_str){0}
-                                                                            : note.job_id;
+    struct job_note note = {0};
+    const struct lh_str none = {0};
+    return erase_read(storage, id, "job", &note_fields, arena, &note, NULL) ? none : note.job_id;
 }

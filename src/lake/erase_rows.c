@@ -122,7 +122,8 @@ static void each_leaf(const json_t *value, void (*each)(void *context, struct lh
     size_t at = 0;
     if (json_is_string(value))
         each(context, lh_json_text(value));
-    json_array_foreach(value, at, member) each_leaf(member, each, context);
+    for (at = 0; at < json_array_size(value); at++)
+        each_leaf(json_array_get(value, at), each, context);
     json_object_foreach((json_t *)(uintptr_t)value, name, member) each_leaf(member, each, context);
 }
 

@@ -357,7 +357,7 @@ enum lh_code lake_erase_list(struct lake *lake, struct lh_str after, size_t limi
 enum lh_code lake_erase_resume(struct lake *lake, struct lh_str id, struct lh_arena *arena,
                                struct lh_str *ret_job, struct lh_error *err)
 {
-    struct lake_erasure erasure;
+    struct lake_erasure erasure = {0};
     enum lh_code code = lake_erase_get(lake, id, arena, &erasure, err);
     if (code)
         return code;

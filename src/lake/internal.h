@@ -156,7 +156,7 @@ struct catalog_version;
 struct journal_event;
 struct commit_list *commit_list_new(struct lh_arena *arena);
 void commit_list_add(struct commit_list *list, const struct catalog_version *version);
-void commit_list_visit(void *list, uint64_t sequence, const struct journal_event *event);
+void commit_list_visit(void *context, uint64_t sequence, const struct journal_event *event);
 void commit_list_compare(struct commit_list *list, struct storage_findings *findings);
 
 /* "4GB", "512 MiB", "1000000" as bytes; empty = 0. LH_INVALID. */

@@ -209,7 +209,7 @@ enum lh_code repeats_redact(struct storage *storage, struct lh_str key, struct l
                             bool *ret_changed, struct lh_error *err)
 {
     struct lh_arena *arena = lh_arena_new(0);
-    struct lake_answer answer;
+    struct lake_answer answer = {0};
     enum lh_code code = parse(text, arena, &answer, err);
     *ret_changed = false;
     if (!code && (must_go(context, answer.body) || must_go(context, answer.location) ||

@@ -188,6 +188,7 @@ static enum lh_code create_key(struct op_call *call, struct access_key_spec *spe
         lake_change_end(call->lake, &change, code, &event);
     }
     lh_wipe(text, sizeof(text));
+    spec->text = (struct lh_str){0};
     return code;
 }
 

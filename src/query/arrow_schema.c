@@ -2,6 +2,8 @@
  * those of Schema.fbs and Message.fbs. */
 #include "query/arrow_message.h"
 
+#include <assert.h>
+
 enum tag {
     TAG_NULL = 1,
     TAG_INT = 2,
@@ -204,6 +206,7 @@ static void write_children(struct writer *writer, size_t place, const struct fie
 {
     const struct engine_type_info *info = field->info ? field->info : field->map;
     bool is_map = field->info && field->info->type == ENGINE_MAP;
+    assert(info);
     size_t count = is_map ? 1 : info->child_count;
     size_t list = flat_vector(&writer->flat, count, 4, 4);
     flat_point(&writer->flat, place, list);

@@ -1,6 +1,7 @@
 /* One dataset: its groups are written, compared, published and committed together. */
 #include "query/compact_internal.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "base/json.h"
@@ -208,6 +209,7 @@ static void add_source(struct catalog_object *object, struct catalog_source *sou
         last->rows += source->rows;
         last->kept += source->kept;
     } else {
+        assert(sources);
         sources[object->source_count++] = *source;
     }
 }

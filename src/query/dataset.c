@@ -1,6 +1,8 @@
 /* The catalog's datasets as relations: the objects of one version, read as one table. */
 #include "query/internal.h"
 
+#include <assert.h>
+
 #include "catalog/files.h"
 #include "catalog/tombstones.h"
 #include "engine/filter.h"
@@ -60,7 +62,7 @@ static uint64_t stamp(void *context, const struct query_scope *scope, struct lh_
     enum lh_code code = find(context, scope, name, moment, &dataset, NULL);
     if (code == LH_DAMAGED)
         return UINT64_MAX;
-    if (code || dataset->is_deleted)
+    if (code || !dataset || dataset->is_deleted)
         return 0;
     /* A tombstone of today counts for all versions. */
     uint64_t hidden = catalog_hidden_stamp(scope->snapshot, dataset);
@@ -215,6 +217,7 @@ enum lh_code query_write_objects(const struct query_objects *objects,
         const struct catalog_object *object = dataset->objects[objects->first + i];
         const struct catalog_object *next =
             i + 1 < objects->count ? dataset->objects[objects->first + i + 1] : NULL;
+        assert(object);
         enum lh_code code = storage_object_path(objects->storage, object->bucket, object->key,
                                                 arena, &paths[files.path_count], err);
         if (code == LH_NOT_FOUND || code == LH_INVALID)
@@ -266,6 +269,7 @@ static enum lh_code write(void *context, const struct query_scope *scope, struct
     enum lh_code code = find(datasets, scope, name, moment, &dataset, err);
     if (code)
         return code;
+    assert(dataset);
     if (dataset->is_deleted)
         return lh_fail(err, LH_NOT_FOUND, "The dataset '%.*s' did not exist at that moment.",
                        LH_ARG(name));
@@ -294,6 +298,7 @@ static enum lh_code ensure(void *context, const struct query_scope *scope, struc
     const struct query_datasets *datasets = context;
     const struct catalog_dataset *dataset = NULL;
     enum lh_code code = find(datasets, scope, name, moment, &dataset, err);
+    assert(code || dataset);
     for (size_t i = 0; !code && i < dataset->object_count; i++) {
         const struct catalog_object *object = dataset->objects[i];
         struct lh_str path;

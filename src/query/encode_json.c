@@ -46,10 +46,8 @@ static enum lh_code begin(struct query *query, const struct query_encode_options
 static inline char *write_cell(struct lh_buf *buf, query_json_cell cell,
                                const struct engine_vector *vector, size_t row, char *out)
 {
-    if (vector->validity && !(vector->validity[row / 64] >> (row % 64) & 1)) {
-        memcpy(out, "null", 4);
-        return out + 4;
-    }
+    if (vector->validity && !(vector->validity[row / 64] >> (row % 64) & 1))
+        return query_json_null(out);
     return cell(buf, vector, row, out);
 }
 

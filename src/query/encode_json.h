@@ -45,6 +45,12 @@ char *query_json_timestamp_ns(struct lh_buf *, const struct engine_vector *, siz
 char *query_json_engine_text(struct lh_buf *buf, const struct engine_vector *vector, size_t row,
                              char *out);
 
+static inline char *query_json_null(char *out)
+{
+    memcpy(out, (const char[]){'n', 'u', 'l', 'l'}, 4);
+    return out + 4;
+}
+
 /* Where writing goes on when `bytes` and a cell more are to come; NULL: the buffer is over. */
 char *query_json_more(struct lh_buf *buf, char *out, size_t bytes);
 static inline char *query_json_room(struct lh_buf *buf, char *out, size_t bytes)

@@ -30,7 +30,7 @@ static char *write_escape(char *out, unsigned char byte)
     } else if (letters[byte]) {
         *out++ = letters[byte];
     } else {
-        memcpy(out, "u00", 3);
+        memcpy(out, (const char[]){'u', '0', '0'}, 3);
         out[3] = hex[byte >> 4];
         out[4] = hex[byte & 15];
         out += 5;
@@ -193,8 +193,7 @@ static char *cell_null(struct lh_buf *buf, const struct engine_vector *vector, s
     (void)buf;
     (void)vector;
     (void)row;
-    memcpy(out, "null", 4);
-    return out + 4;
+    return query_json_null(out);
 }
 
 /* --- nested: a bracket, a comma or a key stands before a value, so there is room made anew. */

@@ -76,8 +76,7 @@ static char *write_row(const struct state *state, const struct engine_chunk *chu
             return NULL;
         out = write_key(out, state->keys[i]);
         if (engine_vector_is_null(vector, row)) {
-            memcpy(out, "null", 4);
-            out += 4;
+            out = query_json_null(out);
         } else {
             out = state->cells[i](buf, vector, row, out);
         }
@@ -85,8 +84,9 @@ static char *write_row(const struct state *state, const struct engine_chunk *chu
     out = out ? query_json_room(buf, out, 2) : NULL;
     if (!out)
         return NULL;
-    memcpy(out, "}\n", 2);
-    return out + 2;
+    *out++ = '}';
+    *out++ = '\n';
+    return out;
 }
 
 static enum lh_code write_lines(struct state *state, const struct engine_chunk *chunk,
