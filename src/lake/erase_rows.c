@@ -117,14 +117,13 @@ static bool write_texts(const struct erase_rows *rows, const struct engine_colum
 static void each_leaf(const json_t *value, void (*each)(void *context, struct lh_str text),
                       void *context)
 {
-    const char *name = NULL;
-    json_t *member = NULL;
-    size_t at = 0;
+    json_t *object = (json_t *)(uintptr_t)value; /* which its iterator takes, and only reads */
     if (json_is_string(value))
         each(context, lh_json_text(value));
-    for (at = 0; at < json_array_size(value); at++)
+    for (size_t at = 0; at < json_array_size(value); at++)
         each_leaf(json_array_get(value, at), each, context);
-    json_object_foreach((json_t *)(uintptr_t)value, name, member) each_leaf(member, each, context);
+    for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at))
+        each_leaf(json_object_iter_value(at), each, context);
 }
 
 static void each_text(struct lh_str text, bool is_nested,

@@ -300,11 +300,11 @@ static void add_converted(struct arrow_batch *batch, const struct engine_vector 
         const ctype *from = vector->data;                                                          \
         for (size_t i = 0; !rows.at && !bits && i < rows.count; i++) {                             \
             int64_t value = from[rows.from + i];                                                   \
-            to[i] = (struct engine_int128){(uint64_t)value, value >> 63};                          \
+            to[i] = (struct engine_int128){(uint64_t)value, value < 0 ? -1 : 0};                   \
         }                                                                                          \
         for (size_t i = 0; (rows.at || bits) && i < rows.count; i++) {                             \
             int64_t value = is_valid(bits, i) ? from[row_of(rows, i)] : 0;                         \
-            to[i] = (struct engine_int128){(uint64_t)value, value >> 63};                          \
+            to[i] = (struct engine_int128){(uint64_t)value, value < 0 ? -1 : 0};                   \
         }                                                                                          \
     }
 WIDEN_DECIMALS(widen16, int16_t)

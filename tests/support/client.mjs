@@ -76,7 +76,7 @@ export async function connect(server) {
         if (value?.blob) request.body.append(name, value.blob, value.name);
         else request.body.append(name, typeof value === 'string' ? value : JSON.stringify(value));
       }
-    } else if (body !== undefined) {
+    } else if (body !== undefined && body !== '') { // empty is none; Node 18 refuses to DELETE with an empty one
       request.body = body;
       if (typeof body !== 'string' && !(body instanceof Uint8Array)) request.duplex = 'half';
     }
