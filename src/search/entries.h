@@ -68,7 +68,12 @@ enum lh_code part_register(struct search *search, struct lh_error *err) LH_MUST_
 enum lh_code object_write(struct search *search, struct lh_str key, struct lh_str bytes,
                           struct lh_arena *arena, struct index_object *ret,
                           struct lh_error *err) LH_MUST_USE;
+/* LH_DAMAGED: it is missing, or not what was written. */
 enum lh_code object_verify(struct storage *storage, const struct index_object *object,
                            struct lh_error *err) LH_MUST_USE;
+/* The same, and its bytes. */
+enum lh_code object_read(struct storage *storage, const struct index_object *object,
+                         size_t bytes_max, struct lh_arena *arena, struct lh_str *ret,
+                         struct lh_error *err) LH_MUST_USE;
 
 #endif

@@ -248,6 +248,26 @@ enum lh_code object_verify(struct storage *storage, const struct index_object *o
     return LH_OK;
 }
 
+enum lh_code object_read(struct storage *storage, const struct index_object *object,
+                         size_t bytes_max, struct lh_arena *arena, struct lh_str *ret,
+                         struct lh_error *err)
+{
+    uint8_t found[LH_SHA256_BYTES];
+    struct lh_str bytes = {0};
+    enum lh_code code =
+        storage_get(storage, STORAGE_PRIMARY, object->key, bytes_max, arena, &bytes, err);
+    if (code)
+        return code == LH_NOT_FOUND
+                   ? lh_fail(err, LH_DAMAGED, "The file %.*s is missing.", LH_ARG(object->key))
+                   : code;
+    lh_sha256_of(bytes, found);
+    if ((int64_t)bytes.len != object->bytes || !lh_str_equal(hex_of(found, arena), object->sha256))
+        return lh_fail(err, LH_DAMAGED, "The file %.*s is not what was written.",
+                       LH_ARG(object->key));
+    *ret = bytes;
+    return LH_OK;
+}
+
 static enum lh_code read_vector(struct entries *entries, const struct engine_vector *column,
                                 size_t row, struct lh_error *err)
 {
@@ -321,18 +341,20 @@ enum lh_code part_read(struct search *search, const struct index_manifest *manif
     const struct index_object object = {
         .key = part->key, .bytes = part->bytes, .sha256 = part->sha256};
     struct entries *entries = entries_new((size_t)manifest->dimensions, has_vectors);
+    struct lh_error why = LH_ERROR_NONE;
     enum lh_code code = object_verify(search->options.storage, &object, err);
+    bool was_sound = !code;
     if (!code)
         code = storage_object_path(search->options.storage, STORAGE_PRIMARY, part->key, arena,
                                    &path, err);
     if (!code)
         code = entries_reserve(entries, (size_t)part->entries, err);
-    if (!code && (code = read_rows(search, path, entries, cancel, err)) && code != LH_CANCELLED) {
-        /* Merged away after it was looked at: that is what to tell. */
-        struct lh_error why = LH_ERROR_NONE;
-        if (object_verify(search->options.storage, &object, &why) == LH_DAMAGED)
-            code = lh_fail(err, LH_DAMAGED, "%s", why.message);
-    }
+    if (!code)
+        code = read_rows(search, path, entries, cancel, err);
+    /* Merged away after it was looked at: that is what to tell. */
+    if (code && was_sound && code != LH_CANCELLED &&
+        object_verify(search->options.storage, &object, &why) == LH_DAMAGED)
+        code = lh_fail(err, LH_DAMAGED, "%s", why.message);
     if (!code && (int64_t)entries->count != part->entries)
         code = lh_fail(err, LH_DAMAGED, "A part has %zu entries, its manifest says %lld.",
                        entries->count, (long long)part->entries);

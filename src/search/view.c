@@ -33,12 +33,9 @@ static enum lh_code read_model(struct search *search, const struct index_manifes
     struct lh_arena *arena = lh_arena_new(0);
     struct lh_str bytes = {0};
     enum lh_code code = LH_OK;
-    if (manifest->model_file) {
-        code = object_verify(search->options.storage, manifest->model_file, err);
-        if (!code)
-            code = storage_get(search->options.storage, STORAGE_PRIMARY, manifest->model_file->key,
-                               MODEL_BYTES_MAX, arena, &bytes, err);
-    }
+    if (manifest->model_file)
+        code = object_read(search->options.storage, manifest->model_file, MODEL_BYTES_MAX, arena,
+                           &bytes, err);
     if (!code)
         code = embedder->load(embedder->context, bytes, ret_loaded, err);
     lh_arena_free(arena);
