@@ -5,8 +5,7 @@
 
 #include "base/json.h"
 
-/* --- looking
- * -------------------------------------------------------------------------------------------- */
+/* --- looking */
 
 struct ast_node *ast_get(const struct ast_node *object, const char *key)
 {
@@ -69,8 +68,7 @@ int64_t ast_location(const struct ast_node *object)
     return location;
 }
 
-/* --- changing
- * ------------------------------------------------------------------------------------------- */
+/* --- changing */
 
 struct ast_node *ast_new(struct lh_arena *arena, enum ast_kind kind)
 {
@@ -154,8 +152,7 @@ void ast_become(struct ast_node *node, const struct ast_node *by)
     node->next = next;
 }
 
-/* --- comparing
- * ------------------------------------------------------------------------------------------ */
+/* --- comparing */
 
 static const struct ast_node *skip_location(const struct ast_node *child)
 {
@@ -209,8 +206,7 @@ bool ast_equal(const struct ast_node *a, const struct ast_node *b, const struct 
     return false;
 }
 
-/* --- writing
- * -------------------------------------------------------------------------------------------- */
+/* --- writing */
 
 void ast_write(const struct ast_node *node, struct lh_buf *buf)
 {

@@ -87,8 +87,7 @@ static struct engine_content end_sums(struct engine_connection *connection)
     };
 }
 
-/* --- writing
- * -------------------------------------------------------------------------------------------- */
+/* --- writing */
 
 /* Keeping the order of rows, the library's writer holds back whole batches of several threads, some
  * 200 MB. Rows that are numbered as they come run through one thread, in order by themselves: then
@@ -240,8 +239,7 @@ out:
     return code;
 }
 
-/* --- reading back
- * --------------------------------------------------------------------------------------- */
+/* --- reading back */
 
 enum lh_code engine_parquet_check(struct engine_connection *connection, struct lh_str path,
                                   const struct lh_cancel *cancel, struct engine_content *ret,

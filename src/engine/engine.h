@@ -75,8 +75,7 @@ struct engine_memory {
 enum lh_code engine_memory(struct engine *engine, struct lh_arena *arena, struct engine_memory *ret,
                            struct lh_error *err) LH_MUST_USE;
 
-/* --- connections
- * ---------------------------------------------------------------------------------------- */
+/* --- connections */
 
 /* Takes a connection, one that has `sql` prepared if such is free (absent text: any). With all of
  * them taken it waits until one is released or `cancel` (may be NULL) stops. */
@@ -85,8 +84,7 @@ enum lh_code engine_acquire(struct engine *engine, struct lh_str sql,
                             struct lh_error *err) LH_MUST_USE;
 void engine_release(struct engine_connection *connection); /* closes an open cursor; NULL is fine */
 
-/* --- statements
- * ----------------------------------------------------------------------------------------- */
+/* --- statements */
 
 enum engine_param_type {
     ENGINE_PARAM_NULL,
@@ -181,8 +179,7 @@ void engine_quote_literal(struct lh_buf *buf, struct lh_str text);
  * for a pattern. (They also make columns of folders called a=b: hive_partitioning = false.) */
 void engine_quote_path(struct lh_buf *buf, struct lh_str path);
 
-/* --- Parquet
- * -------------------------------------------------------------------------------------------- */
+/* --- Parquet */
 
 /* What rows hold, whatever their order: equal multisets of equal rows have equal sums, and sums add
  * up. Over the values as they are stored, by the library's own hash: meaningful for one pinned

@@ -187,8 +187,7 @@ void engine_bind_rows(struct engine_bind *bind, int64_t row_count)
     duckdb_bind_set_cardinality(bind->info, (idx_t)(row_count > 0 ? row_count : 0), false);
 }
 
-/* --- start and next
- * ------------------------------------------------------------------------------------- */
+/* --- start and next */
 
 static void free_scan(void *object)
 {
@@ -267,8 +266,7 @@ size_t engine_scan_column(const struct engine_scan *scan, size_t at)
     return scan->columns[at];
 }
 
-/* --- writing
- * -------------------------------------------------------------------------------------------- */
+/* --- writing */
 
 static duckdb_vector vector_at(struct engine_write *write, size_t at)
 {
@@ -326,8 +324,7 @@ void engine_write_strs(struct engine_write *write, size_t at, size_t row,
             items, from + i, values[i].data ? values[i].data : "", values[i].len);
 }
 
-/* --- registering
- * ---------------------------------------------------------------------------------------- */
+/* --- registering */
 
 static struct engine_table *copy_function(struct engine *engine,
                                           const struct engine_table_function *function)

@@ -46,8 +46,7 @@ enum lh_code engine_register_table(struct engine *engine,
                                    const struct engine_table_function *function,
                                    struct lh_error *err) LH_MUST_USE;
 
-/* --- in bind
- * -------------------------------------------------------------------------------------------- */
+/* --- in bind */
 bool engine_bind_has(const struct engine_bind *bind, size_t argument); /* given and not NULL */
 int64_t engine_bind_int(const struct engine_bind *bind, size_t argument);
 double engine_bind_double(const struct engine_bind *bind, size_t argument);
@@ -63,8 +62,7 @@ void engine_bind_column(struct engine_bind *bind, struct lh_str name, enum engin
 void engine_bind_rows(struct engine_bind *bind,
                       int64_t row_count); /* what the planner may expect */
 
-/* --- in start and next
- * ---------------------------------------------------------------------------------- */
+/* --- in start and next */
 const struct lh_cancel *
 engine_scan_cancel(const struct engine_scan *scan); /* NULL: cannot be stopped */
 size_t engine_scan_column_count(
@@ -72,8 +70,7 @@ size_t engine_scan_column_count(
 size_t engine_scan_column(const struct engine_scan *scan,
                           size_t at); /* its index as bind named it */
 
-/* --- in next; `at` counts the scan's columns
- * ------------------------------------------------------------- */
+/* --- in next; `at` counts the scan's columns */
 void *engine_write_data(struct engine_write *write, size_t at); /* array of the storage type */
 void engine_write_null(struct engine_write *write, size_t at, size_t row);
 void engine_write_str(struct engine_write *write, size_t at, size_t row,

@@ -11,8 +11,7 @@
 #include "engine/filter.h"
 #include "engine/function.h"
 
-/* --- statement.c
- * ---------------------------------------------------------------------------------------- */
+/* --- statement.c */
 
 #define STATEMENT_BYTES_MAX ((size_t)16 * 1024 * 1024)
 #define STATEMENT_KEPT_BYTES ((size_t)64 * 1024) /* longer texts are prepared each time */
@@ -41,8 +40,7 @@ struct engine_statement {
     uint64_t last_used;
 };
 
-/* --- engine.c
- * ------------------------------------------------------------------------------------------- */
+/* --- engine.c */
 
 struct engine_progress {
     void (*call)(void *context, int64_t rows);
@@ -137,8 +135,7 @@ struct engine {
     _Atomic int64_t prepared;
 };
 
-/* --- watchdog.c
- * ----------------------------------------------------------------------------------------- */
+/* --- watchdog.c */
 
 enum lh_code watchdog_start(struct engine *engine, struct lh_error *err);
 void watchdog_stop(struct engine *engine);
@@ -147,8 +144,7 @@ void watchdog_watch(struct engine_connection *connection, const struct lh_cancel
                     const struct engine_progress *progress);
 void watchdog_unwatch(struct engine_connection *connection);
 
-/* --- fail.c
- * --------------------------------------------------------------------------------------------- */
+/* --- fail.c */
 
 /* Turns the library's message into an error. `prefix` bytes of the text that ran were put before
  * the caller's `sql` (absent: positions are dropped). The cancel token's reason wins over an
@@ -159,8 +155,7 @@ enum lh_code engine_fail(const char *message, struct lh_str sql, size_t prefix,
 enum lh_code engine_fail_parse(const struct ast_node *root, struct lh_str sql,
                                struct lh_error *err);
 
-/* --- type.c
- * --------------------------------------------------------------------------------------------- */
+/* --- type.c */
 
 /* *ret_unknown is set if the type or one inside it is not among enum engine_type. */
 const struct engine_type_info *type_read(duckdb_logical_type type, struct lh_arena *arena,
@@ -176,8 +171,7 @@ bool keyword_is(struct lh_str name); /* keywords.c; `name` in lower case */
 void shape_vectors(struct engine_shape *shape);
 void shape_fill(struct engine_vector *vector, duckdb_vector source);
 
-/* --- statement.c, params.c
- * ------------------------------------------------------------------------------ */
+/* --- statement.c, params.c */
 
 /* `keep`: finds the statement among the remembered ones, or prepares and remembers it. Otherwise it
  * is prepared anew and gone after the next. */
@@ -208,8 +202,7 @@ void statement_shape_of_result(struct engine_statement *statement, duckdb_result
 enum lh_code params_bind(struct engine_statement *statement, const struct engine_params *params,
                          struct lh_error *err);
 
-/* --- cursor.c, describe.c
- * ------------------------------------------------------------------------------- */
+/* --- cursor.c, describe.c */
 
 /* Runs a statement that will not come again, with a report of progress, and in steps (both may be
  * NULL); it is not remembered. */
@@ -225,8 +218,7 @@ enum lh_code describe_columns(struct engine_connection *connection, struct lh_st
                               struct lh_arena *arena, struct engine_columns *ret,
                               struct lh_error *err);
 
-/* --- copy.c, function.c
- * --------------------------------------------------------------------------------- */
+/* --- copy.c, function.c */
 
 enum lh_code copy_register_tap(struct engine *engine, duckdb_connection handle,
                                struct lh_error *err);

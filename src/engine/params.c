@@ -7,8 +7,7 @@
 
 #define PARAM_JSON_BYTES_MAX ((size_t)16 * 1024 * 1024)
 
-/* --- JSON values as values of the library
- * --------------------------------------------------------------- */
+/* --- JSON values as values of the library */
 
 /* The least type that holds all scalars of a list: integers grow to doubles, anything else mixed is
  * text. */
@@ -183,8 +182,7 @@ static enum lh_code bind_json(duckdb_prepared_statement prepared, idx_t at, stru
     return LH_OK;
 }
 
-/* --- binding
- * -------------------------------------------------------------------------------------------- */
+/* --- binding */
 
 static enum lh_code bind_one(duckdb_prepared_statement prepared, idx_t at,
                              const struct engine_param *param, struct lh_error *err)

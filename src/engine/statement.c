@@ -112,8 +112,7 @@ static struct engine_statement *place_for(struct engine_connection *connection)
     return place;
 }
 
-/* --- shapes
- * --------------------------------------------------------------------------------------------- */
+/* --- shapes */
 
 static void begin_shape(struct engine_shape *shape, size_t column_count)
 {
@@ -185,8 +184,7 @@ void statement_shape_of_result(struct engine_statement *statement, duckdb_result
     shape_vectors(&statement->shape);
 }
 
-/* --- preparing
- * ------------------------------------------------------------------------------------------ */
+/* --- preparing */
 
 static enum lh_code prepare(struct engine_connection *connection,
                             struct engine_statement *statement, const struct lh_cancel *cancel,
@@ -309,8 +307,7 @@ enum lh_code statement_wrap(struct engine_connection *connection,
     return prepare(connection, statement, cancel, err);
 }
 
-/* --- for blocks
- * ----------------------------------------------------------------------------------------- */
+/* --- for blocks */
 
 #define BLOCKS_HASH UINT64_C(0x9E3779B97F4A7C15) /* parts the two that have one text */
 

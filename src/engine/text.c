@@ -141,8 +141,7 @@ static void append_blob(struct lh_str bytes, struct lh_buf *buf)
     }
 }
 
-/* --- numbers
- * -------------------------------------------------------------------------------------------- */
+/* --- numbers */
 
 /* The fewest digits that read back as the same number, as a decimal up to 1e16 and down to 1e-4. */
 static void append_real(double value, bool is_float, struct lh_buf *buf)
@@ -167,8 +166,7 @@ static void append_real(double value, bool is_float, struct lh_buf *buf)
     lh_buf_printf(buf, "%.*f", decimals > 0 ? decimals : 1, value);
 }
 
-/* --- dates and times
- * ------------------------------------------------------------------------------------ */
+/* --- dates and times */
 
 static int64_t floor_divide(int64_t value, int64_t by)
 {

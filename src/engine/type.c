@@ -63,8 +63,7 @@ static const struct type_row *row_of_ours(enum engine_type ours)
     return NULL;
 }
 
-/* --- reading
- * -------------------------------------------------------------------------------------------- */
+/* --- reading */
 
 bool type_is(const struct engine_type_info *info, duckdb_type type)
 {
@@ -203,8 +202,7 @@ duckdb_logical_type type_make(enum engine_type type, bool is_list)
     return list;
 }
 
-/* --- vectors
- * -------------------------------------------------------------------------------------------- */
+/* --- vectors */
 
 static void prepare_vector(struct lh_arena *arena, const struct engine_type_info *info,
                            struct engine_vector *vector)

@@ -116,8 +116,7 @@ static void the_types_of_a_result_follow_the_parameters(void **state)
     }
 }
 
-/* --- errors
- * --------------------------------------------------------------------------------------------- */
+/* --- errors */
 
 struct failing {
     const char *sql;
@@ -196,8 +195,7 @@ static void an_error_while_rows_stream_ends_the_cursor(void **state)
     engine_cursor_close(cursor);
 }
 
-/* --- remembered statements, pool
- * ------------------------------------------------------------------------ */
+/* --- remembered statements, pool */
 
 static void a_repeated_statement_is_prepared_once(void **state)
 {
