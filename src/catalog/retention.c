@@ -289,22 +289,28 @@ static bool is_drained(const struct keeping *keeping, int64_t floor)
     return true;
 }
 
-/* *ret_all becomes false if some must stay for now. */
-static enum lh_code retire_manifests(const struct keeping *keeping, int64_t retained, bool *ret_all,
-                                     size_t *ret_moved, struct lh_error *err)
+/* Those of the versions below `floor`; *ret_all becomes false if they must stay for now. */
+static enum lh_code trash_manifests(const struct keeping *keeping, int64_t floor, bool *ret_all,
+                                    size_t *ret_moved, struct lh_error *err)
 {
     struct file_set set = {.arena = keeping->arena};
-    int64_t floor = 0;
-    enum lh_code code = find_floor(keeping, retained, &floor, err);
-    *ret_all = code || is_drained(keeping, floor);
-    for (size_t i = 0; i < keeping->file_count && !code && *ret_all; i++)
+    *ret_all = is_drained(keeping, floor);
+    for (size_t i = 0; i < keeping->file_count && *ret_all; i++)
         if (keeping->files[i].version < floor)
             add_file(&set, STORAGE_PRIMARY,
                      manifest_key(keeping->id, keeping->files[i].version,
                                   keeping->files[i].is_checkpoint, keeping->arena),
                      0);
     sort_set(&set);
-    return code ? code : trash_files(keeping->catalog, &set, ret_moved, err);
+    return trash_files(keeping->catalog, &set, ret_moved, err);
+}
+
+static enum lh_code retire_manifests(const struct keeping *keeping, int64_t retained, bool *ret_all,
+                                     size_t *ret_moved, struct lh_error *err)
+{
+    int64_t floor = 0;
+    enum lh_code code = find_floor(keeping, retained, &floor, err);
+    return code ? code : trash_manifests(keeping, floor, ret_all, ret_moved, err);
 }
 
 /* The expiry has been committed and is seen: nobody begins to read what is below it, and whoever
@@ -611,21 +617,12 @@ static enum lh_code expire_all(struct catalog *catalog, struct lh_str dataset_id
 static enum lh_code remove_manifests(const struct keeping *keeping, int64_t newest, int64_t floor,
                                      bool *ret_all, size_t *ret_moved, struct lh_error *err)
 {
-    struct file_set set = {.arena = keeping->arena};
     struct manifest manifest;
     enum lh_code code = read_change(keeping, newest, &manifest, err);
     if (!code && manifest.checkpoint.version < floor)
         return lh_fail(err, LH_IO, "No checkpoint could be written of the dataset '%.*s'.",
                        LH_ARG(keeping->id));
-    *ret_all = code || is_drained(keeping, floor);
-    for (size_t i = 0; i < keeping->file_count && !code && *ret_all; i++)
-        if (keeping->files[i].version < floor)
-            add_file(&set, STORAGE_PRIMARY,
-                     manifest_key(keeping->id, keeping->files[i].version,
-                                  keeping->files[i].is_checkpoint, keeping->arena),
-                     0);
-    sort_set(&set);
-    return code ? code : trash_files(keeping->catalog, &set, ret_moved, err);
+    return code ? code : trash_manifests(keeping, floor, ret_all, ret_moved, err);
 }
 
 static enum lh_code remove_past(struct catalog *catalog, struct lh_str dataset_id, int64_t floor,

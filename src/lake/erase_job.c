@@ -330,19 +330,25 @@ static enum lh_code rebuild_one(struct erase_run *run, struct lh_str name, struc
     return code;
 }
 
+/* The receipt tells of each. */
 static enum lh_code rebuild(struct erase_run *run, struct lake_erased_dataset *dataset,
-                            struct lake_erased_index *ret, size_t *count, size_t most,
                             struct lh_error *err)
 {
+    struct lh_list *told = &run->receipt.indexes;
     struct lh_str_list names = {0};
     enum lh_code code = LH_OK;
     show(run, "rebuilding indexes");
     search_dependents(lake_search(run->lake), dataset->dataset_id, run->arena, &names);
+    struct lake_erased_index *indexes =
+        lh_arena_array(run->arena, told->count + names.count + 1, sizeof *indexes);
+    for (size_t i = 0; i < told->count; i++)
+        indexes[i] = ((const struct lake_erased_index *)told->items)[i];
+    told->items = indexes;
     for (size_t i = 0; i < names.count && !code; i++) {
         struct search_index_info info;
         code = rebuild_one(run, names.items[i], dataset->dataset, &info, err);
-        if (!code && *count < most)
-            ret[(*count)++] =
+        if (!code)
+            indexes[told->count++] =
                 (struct lake_erased_index){names.items[i], dataset->dataset, info.version};
         code = code == LH_NOT_FOUND ? LH_OK : code;
     }
@@ -639,41 +645,33 @@ static enum lh_code end(struct erase_run *run, struct lh_error *err)
 
 /* --- the job */
 
-static enum lh_code rewrite_all(struct erase_run *run, struct lh_error *err)
+/* `step` of each dataset that is there. */
+static enum lh_code each_dataset(struct erase_run *run,
+                                 enum lh_code (*step)(struct erase_run *run,
+                                                      struct lake_erased_dataset *dataset,
+                                                      struct lh_error *err),
+                                 struct lh_error *err)
 {
     enum lh_code code = LH_OK;
     for (size_t i = 0; i < run->dataset_count && !code; i++)
         if (is_there(run, &run->datasets[i]))
-            code = rewrite(run, &run->datasets[i], err);
-    return code;
-}
-
-static enum lh_code expire_all(struct erase_run *run, struct lh_error *err)
-{
-    enum lh_code code = LH_OK;
-    for (size_t i = 0; i < run->dataset_count && !code; i++)
-        if (is_there(run, &run->datasets[i]))
-            code = expire(run, &run->datasets[i], err);
+            code = step(run, &run->datasets[i], err);
     return code;
 }
 
 static enum lh_code do_all(struct erase_run *run, struct lh_error *err)
 {
-    size_t index_count = 0, most = 256;
-    struct lake_erased_index *indexes = lh_arena_array(run->arena, most, sizeof *indexes);
     show(run, "hiding");
     enum lh_code code =
         erase_hide(run->lake, run->id, &run->request, &run->progress, run->cancel, run->arena, err);
     if (!code)
         code = find_plan(run, err);
     if (!code)
-        code = rewrite_all(run, err);
-    for (size_t i = 0; i < run->dataset_count && !code; i++)
-        if (is_there(run, &run->datasets[i]))
-            code = rebuild(run, &run->datasets[i], indexes, &index_count, most, err);
+        code = each_dataset(run, rewrite, err);
     if (!code)
-        code = expire_all(run, err);
-    run->receipt.indexes = (struct lh_list){indexes, index_count};
+        code = each_dataset(run, rebuild, err);
+    if (!code)
+        code = each_dataset(run, expire, err);
     if (!code)
         code = find_shared(run, err);
     if (!code)
@@ -682,9 +680,9 @@ static enum lh_code do_all(struct erase_run *run, struct lh_error *err)
         code = remove_answers(run, err);
     for (int tries = 0; tries < SCANS_MAX && !code; tries++) {
         if (tries) /* what came, or came back, meanwhile */
-            code = rewrite_all(run, err);
+            code = each_dataset(run, rewrite, err);
         if (tries && !code)
-            code = expire_all(run, err);
+            code = each_dataset(run, expire, err);
         if (!code)
             code = remove_leftovers(run, err);
         if (!code)
