@@ -98,12 +98,6 @@ static const struct step {
 };
 #define STEP_COUNT (sizeof(steps) / sizeof(steps[0]))
 
-static const char *text_of(const json_t *object, const char *member)
-{
-    const char *text = json_string_value(json_object_get(object, member));
-    return text ? text : "";
-}
-
 static const json_t *first_key(struct op_house *house)
 {
     return json_array_get(json_object_get(op_house_call(house, "keys.list", NULL), "items"), 0);
@@ -117,7 +111,7 @@ static enum lh_code do_step(struct op_house *house, const struct step *step)
                                  strlen(step->file));
     if (strcmp(step->op, "keys.revoke") != 0)
         return op_house_try(house, step->op, step->args);
-    snprintf(args, sizeof(args), "{\"id\": \"%s\"}", text_of(first_key(house), "id"));
+    snprintf(args, sizeof(args), "{\"id\": \"%s\"}", reply_text(first_key(house), "id"));
     return op_house_try(house, step->op, args);
 }
 
@@ -146,10 +140,11 @@ static void then_lake_is(struct op_house *house, const struct model *model, cons
         fail_msg("%s: the query and the journal differ", plan);
     if (!code)
         assert_string_equal(
-            text_of(op_house_call(house, "queries.get", "{\"name\": \"q\"}"), "sql"), model->query);
+            reply_text(op_house_call(house, "queries.get", "{\"name\": \"q\"}"), "sql"),
+            model->query);
     const json_t *key = first_key(house);
-    if (!key != !model->key || (key && strcmp(text_of(key, "state"), model->key) != 0))
-        fail_msg("%s: the key is '%s', the journal says %s", plan, text_of(key, "state"),
+    if (!key != !model->key || (key && strcmp(reply_text(key, "state"), model->key) != 0))
+        fail_msg("%s: the key is '%s', the journal says %s", plan, reply_text(key, "state"),
                  model->key);
     json_t *datasets = json_object_get(op_house_call(house, "datasets.list", NULL), "items");
     if (json_array_size(datasets) != (model->dataset != NULL))
@@ -157,7 +152,7 @@ static void then_lake_is(struct op_house *house, const struct model *model, cons
     if (!model->dataset)
         return;
     const json_t *dataset = json_array_get(datasets, 0);
-    assert_string_equal(text_of(dataset, "name"), model->dataset);
+    assert_string_equal(reply_text(dataset, "name"), model->dataset);
     if (json_integer_value(json_object_get(dataset, "row_count")) != model->rows)
         fail_msg("%s: the rows and the journal differ", plan);
 }
@@ -173,8 +168,8 @@ static size_t read_events(struct op_house *house, const char *plan)
         if (!steps[step].event)
             continue;
         const json_t *event = json_array_get(items, --left);
-        snprintf(told, sizeof(told), "%s %s", text_of(event, "action"),
-                 text_of(event, "entity_id"));
+        snprintf(told, sizeof(told), "%s %s", reply_text(event, "action"),
+                 reply_text(event, "entity_id"));
         if (strcmp(told, steps[step].event) != 0)
             fail_msg("%s: the journal tells of '%s' and not of '%s'", plan, told,
                      steps[step].event);

@@ -45,12 +45,6 @@ static const json_t *list_jobs(struct op_house *house)
     return json_object_get(op_house_call(house, "jobs.list", NULL), "items");
 }
 
-static const char *text_of(const json_t *job, const char *member)
-{
-    const char *text = json_string_value(json_object_get(job, member));
-    return text ? text : "";
-}
-
 /* Until no job waits or runs. */
 static void end_jobs(struct op_house *house)
 {
@@ -58,7 +52,7 @@ static void end_jobs(struct op_house *house)
         const json_t *jobs = list_jobs(house);
         bool is_over = true;
         for (size_t i = 0; i < json_array_size(jobs); i++) {
-            const char *state = text_of(json_array_get(jobs, i), "state");
+            const char *state = reply_text(json_array_get(jobs, i), "state");
             is_over = is_over && strcmp(state, "queued") != 0 && strcmp(state, "running") != 0;
         }
         if (is_over)
@@ -107,13 +101,13 @@ static void check_lake(const char *folder, const char *plan, size_t acknowledged
     bool is_done = true;
     for (size_t i = 0; i < count; i++) {
         const json_t *job = json_array_get(jobs, i);
-        if (strcmp(text_of(job, "state"), "succeeded") == 0)
+        if (strcmp(reply_text(job, "state"), "succeeded") == 0)
             continue;
         is_done = false;
         if (i || !may_give_up ||
-            !strstr(text_of(json_object_get(job, "error"), "message"), "went down"))
-            fail_msg("%s: a job is %s: %s", plan, text_of(job, "state"),
-                     text_of(json_object_get(job, "error"), "message"));
+            !strstr(reply_text(json_object_get(job, "error"), "message"), "went down"))
+            fail_msg("%s: a job is %s: %s", plan, reply_text(job, "state"),
+                     reply_text(json_object_get(job, "error"), "message"));
     }
     if (count != acknowledged && count != acknowledged + 1)
         fail_msg("%s: %zu jobs were accepted, %zu are known", plan, acknowledged, count);

@@ -22,42 +22,13 @@
 #include "storage/storage.h"
 #include "support/op_house.h"
 
-static int make(void **state)
-{
-    struct op_house *house = calloc(1, sizeof *house);
-    op_house_make(house);
-    *state = house;
-    return 0;
-}
-
 static int make_with_small_files(void **state)
 {
-    make(state);
+    op_house_set_up(state);
     struct op_house *house = *state;
     house->settings.compaction.file_bytes = 100000;
     op_house_reopen(house);
     return 0;
-}
-
-static int remove_house(void **state)
-{
-    op_house_remove(*state);
-    free(*state);
-    return 0;
-}
-
-static int64_t int_of(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    if (!json_is_integer(value))
-        fail_msg("there is no number '%s'", key);
-    return json_integer_value(value);
-}
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
 }
 
 /* Rows first … first + count - 1. */
@@ -110,13 +81,13 @@ static void many_files_become_one_with_the_same_rows_in_the_same_order(void **st
     bring_deltas(house, "t", 12);
     const char *before = op_house_sql(house, "SELECT * FROM t");
     json_t *result = compact(house, "t");
-    assert_int_equal(int_of(result, "files_before"), 12);
-    assert_int_equal(int_of(result, "files_after"), 1);
-    assert_int_equal(int_of(result, "final_rows"), 120);
-    assert_int_equal(int_of(result, "compacted"), 1);
-    assert_true(int_of(result, "bytes_after") < int_of(result, "bytes_before"));
+    assert_int_equal(reply_int(result, "files_before"), 12);
+    assert_int_equal(reply_int(result, "files_after"), 1);
+    assert_int_equal(reply_int(result, "final_rows"), 120);
+    assert_int_equal(reply_int(result, "compacted"), 1);
+    assert_true(reply_int(result, "bytes_after") < reply_int(result, "bytes_before"));
     json_t *item = json_array_get(json_object_get(result, "datasets"), 0);
-    assert_int_equal(int_of(item, "version"), 13);
+    assert_int_equal(reply_int(item, "version"), 13);
     assert_int_equal(file_count(house, "t"), 1);
     assert_string_equal(op_house_sql(house, "SELECT * FROM t"), before);
     assert_string_equal(op_house_sql(house, "SELECT count(*) FROM t AT (VERSION => 12)"),
@@ -133,17 +104,17 @@ static void what_is_compact_is_left_as_it_is(void **state)
     bring_deltas(house, "t", 3);
     bring(house, "single", "create", 0, 5);
     json_t *dry = op_house_call(house, "query.compact", "{\"dry_run\": true}");
-    assert_int_equal(int_of(dry, "compacted"), 1);
-    assert_int_equal(int_of(dry, "files_before"), 4);
-    assert_int_equal(int_of(dry, "files_after"), 2);
+    assert_int_equal(reply_int(dry, "compacted"), 1);
+    assert_int_equal(reply_int(dry, "files_before"), 4);
+    assert_int_equal(reply_int(dry, "files_after"), 2);
     assert_null(json_object_get(dry, "bytes_after"));
     assert_int_equal(file_count(house, "t"), 3);
     json_t *all = op_house_call(house, "query.compact", NULL);
-    assert_int_equal(int_of(all, "compacted"), 1);
-    assert_int_equal(int_of(all, "final_rows"), 35);
+    assert_int_equal(reply_int(all, "compacted"), 1);
+    assert_int_equal(reply_int(all, "final_rows"), 35);
     all = op_house_call(house, "query.compact", NULL);
-    assert_int_equal(int_of(all, "compacted"), 0);
-    assert_int_equal(int_of(all, "bytes_before"), int_of(all, "bytes_after"));
+    assert_int_equal(reply_int(all, "compacted"), 0);
+    assert_int_equal(reply_int(all, "bytes_before"), reply_int(all, "bytes_after"));
     assert_int_equal(json_array_size(json_object_get(all, "datasets")), 0);
     json_t *versions = op_house_call(house, "datasets.versions", "{\"name\": \"t\"}");
     assert_int_equal(json_array_size(json_object_get(versions, "items")), 4);
@@ -165,14 +136,14 @@ static void files_are_merged_up_to_their_size_and_neighbours_only(void **state)
     const char *before = op_house_sql(house, "SELECT id FROM t");
     const char *content = op_house_sql(house, "SELECT count(*), sum(hash(t)) FROM t");
     json_t *result = compact(house, "t");
-    int64_t files = int_of(result, "files_after");
+    int64_t files = reply_int(result, "files_after");
     assert_true(files >= 4 && files <= 12);
     assert_string_equal(op_house_sql(house, "SELECT id FROM t"), before);
     assert_string_equal(op_house_sql(house, "SELECT count(*), sum(hash(t)) FROM t"), content);
     op_house_reopen(house);
     assert_string_equal(op_house_sql(house, "SELECT id FROM t"), before);
     /* Again there is nothing to gain. */
-    assert_int_equal(int_of(compact(house, "t"), "files_after"), files);
+    assert_int_equal(reply_int(compact(house, "t"), "files_after"), files);
 }
 
 static void a_file_that_comes_again_is_known_after_compaction(void **state)
@@ -193,8 +164,8 @@ static void a_file_that_comes_again_is_known_after_compaction(void **state)
     json_t *reply = NULL;
     assert_int_equal(lh_json_parse(house->body, "It", house->body.len, &reply, &house->err), LH_OK);
     assert_true(json_is_true(json_object_get(reply, "deduplicated")));
-    assert_int_equal(int_of(reply, "rows"), 2);
-    assert_int_equal(int_of(reply, "rejected_rows"), 1);
+    assert_int_equal(reply_int(reply, "rows"), 2);
+    assert_int_equal(reply_int(reply, "rejected_rows"), 1);
     const char *rejects = json_string_value(json_object_get(reply, "rejects"));
     assert_non_null(rejects);
     /* The rejected rows stay as long as the file's rows, though nothing but the merged file names
@@ -234,7 +205,7 @@ static void columns_that_came_later_are_null_in_the_rows_before(void **state)
     catalog_snapshot_unref(snapshot);
     op_house_rows(house, "t", "id,name,file_index\n100,n,here\n", "append");
     const char *before = op_house_sql(house, "SELECT * FROM t");
-    assert_int_equal(int_of(compact(house, "t"), "files_after"), 1);
+    assert_int_equal(reply_int(compact(house, "t"), "files_after"), 1);
     assert_string_equal(op_house_sql(house, "SELECT * FROM t"), before);
     assert_string_equal(op_house_sql(house, "SELECT count(*), count(file_index) FROM t"),
                         "[[21,1]]");
@@ -255,13 +226,13 @@ static void an_index_does_not_notice(void **state)
     json_t *after = json_object_get(op_house_call(house, "vectors.search", ask), "items");
     assert_true(json_equal(before, after));
     json_t *index = op_house_call(house, "vectors.get", "{\"name\": \"t_v1\"}");
-    int64_t version = int_of(index, "version");
+    int64_t version = reply_int(index, "version");
     json_t *refreshed =
         op_house_call(house, "vectors.refresh",
                       "{\"dataset\": \"t\", \"index_name\": \"t_v1\", \"id_column\": \"id\", "
                       "\"text_columns\": [\"name\"]}");
-    assert_int_equal(int_of(refreshed, "chunks_embedded"), 0);
-    assert_int_equal(int_of(refreshed, "version"), version);
+    assert_int_equal(reply_int(refreshed, "chunks_embedded"), 0);
+    assert_int_equal(reply_int(refreshed, "version"), version);
     op_house_reopen(house); /* what the manifests say is enough */
     stale = op_house_call(house, "vectors.stale", NULL);
     assert_int_equal(json_array_size(json_object_get(stale, "items")), 0);
@@ -270,7 +241,8 @@ static void an_index_does_not_notice(void **state)
     compact(house, "t");
     stale = op_house_call(house, "vectors.stale", NULL);
     assert_int_equal(json_array_size(json_object_get(stale, "items")), 1);
-    assert_int_equal(int_of(json_array_get(json_object_get(stale, "items"), 0), "rows_waiting"), 1);
+    assert_int_equal(reply_int(json_array_get(json_object_get(stale, "items"), 0), "rows_waiting"),
+                     1);
 }
 
 static void tombstone(struct op_house *house, const char *ids)
@@ -291,22 +263,22 @@ static void deleted_rows_are_gone_from_the_files_and_stay_deleted(void **state)
     const char *before = op_house_sql(house, "SELECT * FROM t");
     assert_string_equal(op_house_sql(house, "SELECT count(*) FROM __raw__t"), "[[60]]");
     json_t *dry = op_house_call(house, "query.compact", "{\"dataset\": \"t\", \"dry_run\": true}");
-    assert_int_equal(int_of(dry, "rows_dropped_by_tombstones"), 3);
+    assert_int_equal(reply_int(dry, "rows_dropped_by_tombstones"), 3);
     json_t *result = compact(house, "t");
-    assert_int_equal(int_of(result, "rows_dropped_by_tombstones"), 3);
-    assert_int_equal(int_of(result, "tombstones_applied"), 3);
-    assert_int_equal(int_of(result, "final_rows"), 57);
+    assert_int_equal(reply_int(result, "rows_dropped_by_tombstones"), 3);
+    assert_int_equal(reply_int(result, "tombstones_applied"), 3);
+    assert_int_equal(reply_int(result, "final_rows"), 57);
     assert_string_equal(op_house_sql(house, "SELECT * FROM t"), before);
     assert_string_equal(op_house_sql(house, "SELECT count(*) FROM __raw__t"), "[[57]]");
     /* In versions before, too, and whoever brings them again is suppressed. */
     assert_string_equal(op_house_sql(house, "SELECT count(*) FROM t AT (VERSION => 6)"), "[[57]]");
     json_t *again = op_house_rows(house, "t", "id,name\n17,back\n99,new\n", "append");
-    assert_int_equal(int_of(again, "suppressed_rows"), 1);
+    assert_int_equal(reply_int(again, "suppressed_rows"), 1);
     tombstone(house, "25");
     op_house_reopen(house);
     assert_string_equal(op_house_sql(house, "SELECT count(*) FROM t"), "[[57]]");
     result = compact(house, "t");
-    assert_int_equal(int_of(result, "rows_dropped_by_tombstones"), 2);
+    assert_int_equal(reply_int(result, "rows_dropped_by_tombstones"), 2);
     assert_string_equal(op_house_sql(house, "SELECT count(*) FROM t"), "[[57]]");
     assert_string_equal(op_house_sql(house, "SELECT count(*) FROM __raw__t"), "[[57]]");
     /* What was never dropped comes back when it is lifted; what is gone is gone. */
@@ -324,7 +296,7 @@ static void a_file_of_which_rows_were_deleted_may_come_again(void **state)
     assert_true(is_known(house, 20));
     json_t *again = bring(house, "t", "append", 10, 10);
     assert_true(json_is_false(json_object_get(again, "deduplicated")));
-    assert_int_equal(int_of(again, "suppressed_rows"), 1);
+    assert_int_equal(reply_int(again, "suppressed_rows"), 1);
     /* Deleted in the merged file: the rows of its neighbours are still known. */
     compact(house, "t");
     tombstone(house, "22");
@@ -341,9 +313,9 @@ static void a_file_of_which_all_rows_are_deleted_is_left_with_none(void **state)
     bring(house, "t", "create", 0, 3);
     tombstone(house, "0, 1, 2");
     json_t *result = compact(house, "t");
-    assert_int_equal(int_of(result, "rows_dropped_by_tombstones"), 3);
+    assert_int_equal(reply_int(result, "rows_dropped_by_tombstones"), 3);
     assert_string_equal(op_house_sql(house, "SELECT count(*) FROM __raw__t"), "[[0]]");
-    assert_int_equal(int_of(compact(house, "t"), "compacted"), 0);
+    assert_int_equal(reply_int(compact(house, "t"), "compacted"), 0);
     bring(house, "t", "append", 10, 3);
     assert_string_equal(op_house_sql(house, "SELECT count(*) FROM t"), "[[3]]");
 }
@@ -357,7 +329,7 @@ static void an_undo_goes_past_compactions(void **state)
     bring(house, "t", "append", 700, 5);
     compact(house, "t");
     json_t *undone = op_house_call(house, "datasets.undo", "{\"name\": \"t\"}");
-    assert_int_equal(int_of(undone, "undone_version"), 6);
+    assert_int_equal(reply_int(undone, "undone_version"), 6);
     assert_string_equal(op_house_sql(house, "SELECT * FROM t"), before);
     /* Its rows are gone, so the file is no longer known. */
     bring(house, "t", "append", 700, 5);
@@ -380,7 +352,7 @@ static void a_job_tells_how_it_went(void **state)
     assert_int_equal(info.state, JOB_SUCCEEDED);
     snprintf(args, sizeof args, "{\"id\": \"%s\"}", id);
     json_t *job = op_house_call(house, "jobs.get", args);
-    assert_int_equal(int_of(json_object_get(job, "result"), "files_after"), 1);
+    assert_int_equal(reply_int(json_object_get(job, "result"), "files_after"), 1);
     json_t *versions = op_house_call(house, "datasets.versions", "{\"name\": \"t\"}");
     json_t *newest = json_array_get(json_object_get(versions, "items"), 0);
     json_t *commit = json_array_get(json_object_get(newest, "commits"), 0);
@@ -490,7 +462,7 @@ static void deletes_meanwhile_hold(void **state)
     assert_true(json_array_size(items) > 0);
     for (size_t i = 0; i < json_array_size(items); i++) {
         char sql[128];
-        const char *value = text_of(json_array_get(items, i), "row_key_value");
+        const char *value = reply_text(json_array_get(items, i), "row_key_value");
         snprintf(sql, sizeof sql, "SELECT count(*) FROM t WHERE id = %s", value);
         assert_string_equal(op_house_sql(house, sql), "[[0]]");
     }
@@ -591,8 +563,8 @@ static void the_server_compacts_by_itself_and_says_why(void **state)
     json_t *versions = op_house_call(house, "datasets.versions", "{\"name\": \"t\"}");
     json_t *newest = json_array_get(json_object_get(versions, "items"), 0);
     json_t *commit = json_array_get(json_object_get(newest, "commits"), 0);
-    assert_string_equal(text_of(commit, "actor"), "lakehouse");
-    assert_string_equal(text_of(commit, "action"), "rewrite");
+    assert_string_equal(reply_text(commit, "actor"), "lakehouse");
+    assert_string_equal(reply_text(commit, "action"), "rewrite");
     json_t *jobs = op_house_call(house, "jobs.list", "{\"kind\": \"query.compact\"}");
     assert_int_equal(json_array_size(json_object_get(jobs, "items")), 1);
 }
@@ -601,31 +573,37 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(many_files_become_one_with_the_same_rows_in_the_same_order,
-                                        make, remove_house),
-        cmocka_unit_test_setup_teardown(what_is_compact_is_left_as_it_is, make, remove_house),
+                                        op_house_set_up, op_house_tear_down),
+        cmocka_unit_test_setup_teardown(what_is_compact_is_left_as_it_is, op_house_set_up,
+                                        op_house_tear_down),
         cmocka_unit_test_setup_teardown(files_are_merged_up_to_their_size_and_neighbours_only,
-                                        make_with_small_files, remove_house),
-        cmocka_unit_test_setup_teardown(a_file_that_comes_again_is_known_after_compaction, make,
-                                        remove_house),
-        cmocka_unit_test_setup_teardown(columns_that_came_later_are_null_in_the_rows_before, make,
-                                        remove_house),
-        cmocka_unit_test_setup_teardown(an_index_does_not_notice, make, remove_house),
-        cmocka_unit_test_setup_teardown(deleted_rows_are_gone_from_the_files_and_stay_deleted, make,
-                                        remove_house),
-        cmocka_unit_test_setup_teardown(a_file_of_which_rows_were_deleted_may_come_again, make,
-                                        remove_house),
+                                        make_with_small_files, op_house_tear_down),
+        cmocka_unit_test_setup_teardown(a_file_that_comes_again_is_known_after_compaction,
+                                        op_house_set_up, op_house_tear_down),
+        cmocka_unit_test_setup_teardown(columns_that_came_later_are_null_in_the_rows_before,
+                                        op_house_set_up, op_house_tear_down),
+        cmocka_unit_test_setup_teardown(an_index_does_not_notice, op_house_set_up,
+                                        op_house_tear_down),
+        cmocka_unit_test_setup_teardown(deleted_rows_are_gone_from_the_files_and_stay_deleted,
+                                        op_house_set_up, op_house_tear_down),
+        cmocka_unit_test_setup_teardown(a_file_of_which_rows_were_deleted_may_come_again,
+                                        op_house_set_up, op_house_tear_down),
         cmocka_unit_test_setup_teardown(a_file_of_which_all_rows_are_deleted_is_left_with_none,
-                                        make, remove_house),
-        cmocka_unit_test_setup_teardown(an_undo_goes_past_compactions, make, remove_house),
-        cmocka_unit_test_setup_teardown(deletes_meanwhile_hold, make, remove_house),
+                                        op_house_set_up, op_house_tear_down),
+        cmocka_unit_test_setup_teardown(an_undo_goes_past_compactions, op_house_set_up,
+                                        op_house_tear_down),
+        cmocka_unit_test_setup_teardown(deletes_meanwhile_hold, op_house_set_up,
+                                        op_house_tear_down),
         cmocka_unit_test_setup_teardown(what_is_cancelled_half_way_leaves_nothing,
-                                        make_with_small_files, remove_house),
-        cmocka_unit_test_setup_teardown(a_long_scan_reads_the_files_that_it_began_with, make,
-                                        remove_house),
-        cmocka_unit_test_setup_teardown(the_server_compacts_by_itself_and_says_why, make,
-                                        remove_house),
-        cmocka_unit_test_setup_teardown(a_job_tells_how_it_went, make, remove_house),
-        cmocka_unit_test_setup_teardown(what_happens_meanwhile_is_not_lost, make, remove_house),
+                                        make_with_small_files, op_house_tear_down),
+        cmocka_unit_test_setup_teardown(a_long_scan_reads_the_files_that_it_began_with,
+                                        op_house_set_up, op_house_tear_down),
+        cmocka_unit_test_setup_teardown(the_server_compacts_by_itself_and_says_why, op_house_set_up,
+                                        op_house_tear_down),
+        cmocka_unit_test_setup_teardown(a_job_tells_how_it_went, op_house_set_up,
+                                        op_house_tear_down),
+        cmocka_unit_test_setup_teardown(what_happens_meanwhile_is_not_lost, op_house_set_up,
+                                        op_house_tear_down),
     };
     temp_lake_prefer_memory();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,29 +17,6 @@
 
 #define ROWS 45000 /* of a file: one row group, large enough */
 
-static int make(void **state)
-{
-    struct op_house *house = calloc(1, sizeof *house);
-    op_house_make(house);
-    *state = house;
-    return 0;
-}
-
-static int remove_house(void **state)
-{
-    op_house_remove(*state);
-    free(*state);
-    return 0;
-}
-
-static int64_t int_of(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    if (!json_is_integer(value))
-        fail_msg("there is no number '%s'", key);
-    return json_integer_value(value);
-}
-
 static json_t *bring(struct op_house *house, const char *mode, int first, int count)
 {
     struct lh_buf csv;
@@ -102,8 +79,8 @@ static void row_groups_stay_and_no_answer_changes(void **state)
     bring_files(house, 3);
     const char *before = op_house_sql(house, all), *found = op_house_sql(house, some);
     json_t *result = compact(house);
-    assert_int_equal(int_of(result, "files_after"), 1);
-    assert_int_equal(int_of(result, "final_rows"), 3 * ROWS);
+    assert_int_equal(reply_int(result, "files_after"), 1);
+    assert_int_equal(reply_int(result, "final_rows"), 3 * ROWS);
     assert_int_equal(group_count(house), 3);
     assert_string_equal(op_house_sql(house, all), before);
     assert_string_equal(op_house_sql(house, some), found);
@@ -115,7 +92,7 @@ static void row_groups_stay_and_no_answer_changes(void **state)
     assert_string_equal(op_house_sql(house, all), before);
     bring(house, "append", 3 * ROWS, ROWS);
     result = compact(house);
-    assert_int_equal(int_of(result, "files_after"), 1);
+    assert_int_equal(reply_int(result, "files_after"), 1);
     assert_int_equal(group_count(house), 4);
     assert_string_equal(op_house_sql(house, "SELECT count(*), count(DISTINCT id) FROM t"),
                         "[[180000,180000]]");
@@ -132,7 +109,7 @@ static void deleted_rows_are_still_left_out(void **state)
     assert_string_equal(op_house_sql(house, "SELECT count(*) FROM t"), "[[89996]]");
     assert_string_equal(op_house_sql(house, "SELECT min(id), max(id) FROM t"), "[[1,89998]]");
     json_t *result = compact(house);
-    assert_int_equal(int_of(result, "rows_dropped_by_tombstones"), 4);
+    assert_int_equal(reply_int(result, "rows_dropped_by_tombstones"), 4);
     assert_string_equal(op_house_sql(house, "SELECT count(*) FROM __raw__t"), "[[89996]]");
     bring(house, "append", 2 * ROWS, ROWS);
     compact(house);
@@ -182,11 +159,14 @@ static void damage_is_not_carried_over(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(row_groups_stay_and_no_answer_changes, make, remove_house),
-        cmocka_unit_test_setup_teardown(deleted_rows_are_still_left_out, make, remove_house),
+        cmocka_unit_test_setup_teardown(row_groups_stay_and_no_answer_changes, op_house_set_up,
+                                        op_house_tear_down),
+        cmocka_unit_test_setup_teardown(deleted_rows_are_still_left_out, op_house_set_up,
+                                        op_house_tear_down),
         cmocka_unit_test_setup_teardown(small_files_beside_large_ones_are_written_anew_in_time,
-                                        make, remove_house),
-        cmocka_unit_test_setup_teardown(damage_is_not_carried_over, make, remove_house),
+                                        op_house_set_up, op_house_tear_down),
+        cmocka_unit_test_setup_teardown(damage_is_not_carried_over, op_house_set_up,
+                                        op_house_tear_down),
     };
     temp_lake_prefer_memory();
     return cmocka_run_group_tests(tests, NULL, NULL);

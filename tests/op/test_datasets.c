@@ -25,17 +25,6 @@ static int remove_house(void **state)
     return 0;
 }
 
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
-static int64_t int_of(const json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
-
 static void a_list_comes_in_pages_ordered_by_name(void **state)
 {
     char args[128] = "{\"limit\": 2}";
@@ -51,11 +40,11 @@ static void a_list_comes_in_pages_ordered_by_name(void **state)
         for (size_t i = 0; i < json_array_size(items); i++) {
             size_t len = strlen(seen);
             snprintf(seen + len, sizeof(seen) - len, "%s ",
-                     text_of(json_array_get(items, i), "name"));
+                     reply_text(json_array_get(items, i), "name"));
         }
         if (json_is_null(json_object_get(list, "next")))
             break;
-        snprintf(args, sizeof(args), "{\"limit\": 2, \"after\": \"%s\"}", text_of(list, "next"));
+        snprintf(args, sizeof(args), "{\"limit\": 2, \"after\": \"%s\"}", reply_text(list, "next"));
     }
     assert_string_equal(seen, "Apples nuts pears ");
     op_house_refuses(&house, "datasets.list", "{\"limit\": 0}", LH_INVALID);
@@ -69,9 +58,9 @@ static void a_dataset_is_found_whatever_its_case_and_carries_its_version(void **
     op_house_rows(&house, "cases", "id,email\n1,a@x.invalid\n", "create");
     op_house_rows(&house, "cases", "id,email\n2,b@x.invalid\n", "append");
     json_t *dataset = op_house_call(&house, "datasets.get", "{\"name\": \"CASES\"}");
-    assert_string_equal(text_of(dataset, "name"), "cases");
-    assert_int_equal(int_of(dataset, "version"), 2);
-    assert_int_equal(int_of(dataset, "row_count"), 2);
+    assert_string_equal(reply_text(dataset, "name"), "cases");
+    assert_int_equal(reply_int(dataset, "version"), 2);
+    assert_int_equal(reply_int(dataset, "row_count"), 2);
     assert_int_equal(json_array_size(json_object_get(dataset, "objects")), 2);
     assert_true(lh_str_equal(house.etag, lh_lit("\"2\"")));
     op_house_refuses(&house, "datasets.get", "{\"name\": \"casse\"}", LH_NOT_FOUND);
@@ -87,9 +76,9 @@ static void versions_are_listed_newest_first_in_pages(void **state)
     json_t *list = op_house_call(&house, "datasets.versions", "{\"name\": \"aged\", \"limit\": 2}");
     json_t *items = json_object_get(list, "items");
     assert_int_equal(json_array_size(items), 2);
-    assert_int_equal(int_of(json_array_get(items, 0), "version"), 3);
-    assert_int_equal(int_of(json_array_get(items, 0), "row_count"), 2);
-    assert_string_equal(text_of(list, "next"), "2");
+    assert_int_equal(reply_int(json_array_get(items, 0), "version"), 3);
+    assert_int_equal(reply_int(json_array_get(items, 0), "row_count"), 2);
+    assert_string_equal(reply_text(list, "next"), "2");
     list = op_house_call(&house, "datasets.versions", "{\"name\": \"aged\", \"after\": \"2\"}");
     assert_int_equal(json_array_size(json_object_get(list, "items")), 1);
     assert_true(json_is_null(json_object_get(list, "next")));
@@ -108,18 +97,18 @@ static void metadata_changes_what_was_given_and_nothing_else(void **state)
                   "\"pii_kind\": \"person_name\", \"description\": \"A word.\"}]}");
     json_t *dataset = op_house_call(&house, "datasets.update",
                                     "{\"name\": \"told\", \"owner\": \"\", \"tags\": []}");
-    assert_string_equal(text_of(dataset, "description"), "Told.");
+    assert_string_equal(reply_text(dataset, "description"), "Told.");
     assert_null(json_object_get(dataset, "owner"));
     assert_int_equal(json_array_size(json_object_get(dataset, "tags")), 0);
-    assert_string_equal(text_of(dataset, "sensitivity"), "confidential");
-    assert_int_equal(int_of(json_object_get(dataset, "freshness"), "max_age_s"), 60);
+    assert_string_equal(reply_text(dataset, "sensitivity"), "confidential");
+    assert_int_equal(reply_int(json_object_get(dataset, "freshness"), "max_age_s"), 60);
     json_t *note = json_array_get(json_object_get(dataset, "columns"), 1);
-    assert_string_equal(text_of(note, "name"), "note");
+    assert_string_equal(reply_text(note, "name"), "note");
     assert_true(json_is_true(json_object_get(note, "is_pii")));
-    assert_string_equal(text_of(note, "description"), "A word.");
+    assert_string_equal(reply_text(note, "description"), "A word.");
     op_house_reopen(&house);
     dataset = op_house_call(&house, "datasets.get", "{\"name\": \"told\"}");
-    assert_string_equal(text_of(dataset, "description"), "Told.");
+    assert_string_equal(reply_text(dataset, "description"), "Told.");
 }
 
 static void metadata_that_makes_no_sense_is_refused(void **state)
@@ -138,7 +127,7 @@ static void metadata_that_makes_no_sense_is_refused(void **state)
     op_house_refuses(&house, "datasets.update", "{\"name\": \"strict\", \"row_count\": 1}",
                      LH_UNKNOWN_FIELD);
     assert_int_equal(
-        int_of(op_house_call(&house, "datasets.get", "{\"name\": \"strict\"}"), "version"), 1);
+        reply_int(op_house_call(&house, "datasets.get", "{\"name\": \"strict\"}"), "version"), 1);
 }
 
 static void if_match_holds_writers_to_the_version_they_saw(void **state)
@@ -174,8 +163,8 @@ static void a_rename_moves_the_name_and_nothing_else(void **state)
                      LH_NOT_FOUND);
     json_t *renamed =
         op_house_call(&house, "datasets.rename", "{\"name\": \"before\", \"to\": \"afterwards\"}");
-    assert_string_equal(text_of(renamed, "name"), "afterwards");
-    assert_string_equal(text_of(renamed, "id"), text_of(old, "id"));
+    assert_string_equal(reply_text(renamed, "name"), "afterwards");
+    assert_string_equal(reply_text(renamed, "id"), reply_text(old, "id"));
     assert_string_equal(op_house_sql(&house, "SELECT id FROM afterwards"), "[[7]]");
     op_house_refuses(&house, "datasets.get", "{\"name\": \"before\"}", LH_NOT_FOUND);
 }
@@ -189,7 +178,7 @@ static void a_dropped_dataset_is_gone_and_its_name_free(void **state)
     op_house_refuses(&house, "datasets.delete", "{\"name\": \"dropped\"}", LH_NOT_FOUND);
     op_house_refuses(&house, "query.sql", "{\"sql\": \"SELECT * FROM dropped\"}", LH_NOT_FOUND);
     json_t *again = op_house_rows(&house, "dropped", "id\n2\n", "create");
-    assert_int_equal(int_of(again, "version"), 1);
+    assert_int_equal(reply_int(again, "version"), 1);
     assert_string_equal(op_house_sql(&house, "SELECT id FROM dropped"), "[[2]]");
 }
 
@@ -203,8 +192,8 @@ static void a_repeated_idempotency_key_changes_nothing_again(void **state)
     house.idempotency_key = lh_lit("once");
     op_house_call(&house, "datasets.update", "{\"name\": \"keyed\", \"owner\": \"a\"}");
     json_t *dataset = op_house_call(&house, "datasets.get", "{\"name\": \"keyed\"}");
-    assert_string_equal(text_of(dataset, "owner"), "b");
-    assert_int_equal(int_of(dataset, "version"), 3);
+    assert_string_equal(reply_text(dataset, "owner"), "b");
+    assert_int_equal(reply_int(dataset, "version"), 3);
 }
 
 int main(void)

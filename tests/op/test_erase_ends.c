@@ -20,12 +20,6 @@
 #define WAITS_MAX 4000 /* of 5 ms */
 #define REWRITINGS 5
 
-static const char *text_of(const json_t *object, const char *member)
-{
-    const char *text = json_string_value(json_object_get(object, member));
-    return text ? text : "";
-}
-
 static int64_t number_of(const json_t *object, const char *member)
 {
     return json_integer_value(json_object_get(object, member));
@@ -50,8 +44,8 @@ static struct asked ask(struct op_house *house, const char *key)
              "\"wait\": false}",
              key);
     const json_t *reply = op_house_call(house, "catalog.erase", args);
-    snprintf(asked.erase_id, sizeof asked.erase_id, "%s", text_of(reply, "erase_id"));
-    snprintf(asked.job_id, sizeof asked.job_id, "%s", text_of(reply, "job_id"));
+    snprintf(asked.erase_id, sizeof asked.erase_id, "%s", reply_text(reply, "erase_id"));
+    snprintf(asked.job_id, sizeof asked.job_id, "%s", reply_text(reply, "job_id"));
     assert_int_equal(house->status, 202);
     return asked;
 }
@@ -68,7 +62,7 @@ static json_t *ended(struct op_house *house, const struct asked *asked)
 {
     for (int i = 0; i < WAITS_MAX; i++) {
         json_t *erasure = call_id(house, "erasures.get", asked->erase_id);
-        const char *state = text_of(erasure, "state");
+        const char *state = reply_text(erasure, "state");
         if (strcmp(state, "waiting") != 0 && strcmp(state, "running") != 0)
             return erasure;
         nanosleep(&(struct timespec){0, 5000000}, NULL);
@@ -88,7 +82,7 @@ static struct asked cancelled(struct op_house *house, const char *key)
     hold(house);
     struct asked asked = ask(house, key);
     call_id(house, "jobs.cancel", asked.job_id);
-    assert_string_equal(text_of(ended(house, &asked), "state"), "failed");
+    assert_string_equal(reply_text(ended(house, &asked), "state"), "failed");
     lake_give_erasing(house->lake);
     return asked;
 }
@@ -103,7 +97,7 @@ static void rows_are_hidden_before_the_request_is_answered(void **state)
     assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM people"), "[[2]]");
     lake_give_erasing(house.lake);
     json_t *receipt = ended(&house, &asked);
-    assert_string_equal(text_of(receipt, "state"), "erased");
+    assert_string_equal(reply_text(receipt, "state"), "erased");
     assert_int_equal(number_of(receipt, "rows"), 1);
     op_house_remove(&house);
 }
@@ -117,15 +111,15 @@ static void a_cancelled_one_stays_so_over_restarts_and_is_resumed_when_somebody_
     for (int i = 0; i < 2; i++) {
         op_house_reopen(&house);
         json_t *erasure = ended(&house, &asked);
-        assert_string_equal(text_of(erasure, "state"), "failed");
-        assert_string_equal(text_of(erasure, "job_id"), asked.job_id);
+        assert_string_equal(reply_text(erasure, "state"), "failed");
+        assert_string_equal(reply_text(erasure, "job_id"), asked.job_id);
         assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM people"), "[[2]]");
         assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM __raw__people"), "[[3]]");
     }
     json_t *receipt = call_id(&house, "erasures.resume", asked.erase_id);
     if (house.status == 202)
         receipt = ended(&house, &asked);
-    assert_string_equal(text_of(receipt, "state"), "erased");
+    assert_string_equal(reply_text(receipt, "state"), "erased");
     assert_int_equal(number_of(receipt, "rows"), 1);
     assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM __raw__people"), "[[2]]");
     op_house_remove(&house);
@@ -144,7 +138,7 @@ static void nothing_is_lifted_while_an_erasure_has_not_ended(void **state)
     op_house_refuses(&house, "datasets.lift", lift, LH_CONFLICT);
     assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM people"), "[[1]]");
     (void)call_id(&house, "erasures.resume", asked.erase_id);
-    assert_string_equal(text_of(ended(&house, &asked), "state"), "erased");
+    assert_string_equal(reply_text(ended(&house, &asked), "state"), "erased");
     const json_t *lifted = op_house_call(&house, "datasets.lift", lift);
     assert_int_equal(house.status, 207);
     assert_int_equal(number_of(lifted, "keys_lifted"), 1); /* the other one */
@@ -173,7 +167,7 @@ static void every_attempt_hides_the_rows_again(void **state)
     struct asked asked = cancelled(&house, "two");
     lift_all_the_same(&house, "two");
     (void)call_id(&house, "erasures.resume", asked.erase_id);
-    assert_string_equal(text_of(ended(&house, &asked), "state"), "erased");
+    assert_string_equal(reply_text(ended(&house, &asked), "state"), "erased");
     assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM people"), "[[2]]");
     assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM __raw__people"), "[[2]]");
     op_house_remove(&house);
@@ -189,10 +183,10 @@ static void a_backup_that_runs_is_waited_for(void **state)
     atomic_fetch_add(&lake_storage(house.lake)->backups, 1);
     struct asked asked = ask(&house, "two");
     nanosleep(&(struct timespec){0, 700000000}, NULL);
-    assert_string_equal(text_of(call_id(&house, "erasures.get", asked.erase_id), "state"),
+    assert_string_equal(reply_text(call_id(&house, "erasures.get", asked.erase_id), "state"),
                         "running");
     atomic_fetch_sub(&lake_storage(house.lake)->backups, 1);
-    assert_string_equal(text_of(ended(&house, &asked), "state"), "erased");
+    assert_string_equal(reply_text(ended(&house, &asked), "state"), "erased");
     op_house_remove(&house);
 }
 
@@ -213,13 +207,13 @@ static void what_holds_the_keys_is_gone_before_it_is_told_as_erased(void **state
     struct asked asked = ask(&house, "two");
     assert_true(shell(&house, "cp _erase/*.request.json kept.json && grep -q two kept.json"));
     lake_give_erasing(house.lake);
-    assert_string_equal(text_of(ended(&house, &asked), "state"), "erased");
+    assert_string_equal(reply_text(ended(&house, &asked), "state"), "erased");
     assert_false(shell(&house, "find . -name '*.plan.json' -o -name '*.request.json' -o -name "
                                "'*.progress.json' | grep -q ."));
     assert_true(shell(&house, "mv kept.json _erase/$(ls _erase | head -c 36).request.json"));
-    assert_string_equal(text_of(ended(&house, &asked), "state"), "failed");
+    assert_string_equal(reply_text(ended(&house, &asked), "state"), "failed");
     (void)call_id(&house, "erasures.resume", asked.erase_id);
-    assert_string_equal(text_of(ended(&house, &asked), "state"), "erased");
+    assert_string_equal(reply_text(ended(&house, &asked), "state"), "erased");
     assert_false(shell(&house, "find . -name '*.request.json' | grep -q ."));
     assert_true(shell(&house, "mkdir -p _trash/01a1fedb-9589-7661-aa07-34da09d0e37e/_erase && echo "
                               "secret > _trash/01a1fedb-9589-7661-aa07-34da09d0e37e/_erase/x"));
@@ -239,7 +233,7 @@ static struct asked halfway(struct op_house *house, const char *key, uint64_t *r
     struct asked asked = ask(house, key);
     for (int i = 0; i < WAITS_MAX; i++) {
         const json_t *erasure = call_id(house, "erasures.get", asked.erase_id);
-        if (strcmp(text_of(erasure, "phase"), "rewriting the journal") == 0)
+        if (strcmp(reply_text(erasure, "phase"), "rewriting the journal") == 0)
             return asked;
         nanosleep(&(struct timespec){0, 5000000}, NULL);
     }
@@ -265,11 +259,11 @@ static void what_a_first_attempt_did_stands_in_the_receipt_of_the_second(void **
     people(&house);
     struct asked asked = halfway(&house, "two", &intent);
     call_id(&house, "jobs.cancel", asked.job_id);
-    assert_string_equal(text_of(ended(&house, &asked), "state"), "failed");
+    assert_string_equal(reply_text(ended(&house, &asked), "state"), "failed");
     go_on(&house, intent);
     (void)call_id(&house, "erasures.resume", asked.erase_id);
     const json_t *receipt = ended(&house, &asked), *dataset = first_dataset(receipt);
-    assert_string_equal(text_of(receipt, "state"), "erased");
+    assert_string_equal(reply_text(receipt, "state"), "erased");
     assert_int_equal(number_of(dataset, "keys"), 1);
     assert_int_equal(number_of(dataset, "rows"), 1);
     assert_true(number_of(dataset, "versions_expired") >= 3); /* two, and the one that hid */
@@ -288,7 +282,7 @@ static void a_dataset_that_is_dropped_meanwhile_is_told_so(void **state)
     op_house_call(&house, "datasets.delete", "{\"name\": \"people\"}");
     go_on(&house, intent);
     const json_t *receipt = ended(&house, &asked), *dataset = first_dataset(receipt);
-    assert_string_equal(text_of(receipt, "state"), "incomplete");
+    assert_string_equal(reply_text(receipt, "state"), "incomplete");
     assert_true(json_is_true(json_object_get(dataset, "is_dropped")));
     assert_int_equal(number_of(dataset, "version_after"), 0);
     assert_int_equal(json_array_size(json_object_get(dataset, "objects_removed")), 0);
@@ -308,7 +302,7 @@ static void rows_that_come_while_the_journal_is_rewritten_are_erased_too(void **
     assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM __raw__people"), "[[4]]");
     go_on(&house, intent);
     const json_t *receipt = ended(&house, &asked);
-    assert_string_equal(text_of(receipt, "state"), "erased");
+    assert_string_equal(reply_text(receipt, "state"), "erased");
     assert_int_equal(json_array_size(json_object_get(first_dataset(receipt), "objects_removed")),
                      2);
     assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM __raw__people"), "[[3]]");
@@ -327,18 +321,18 @@ static void another_request_for_the_same_key_is_not_found_but_named(void **state
     struct asked third = ask(&house, "somebody-two");
     call_id(&house, "jobs.cancel", third.job_id);
     lake_give_erasing(house.lake);
-    assert_string_equal(text_of(ended(&house, &second), "state"), "erased");
+    assert_string_equal(reply_text(ended(&house, &second), "state"), "erased");
     assert_non_null(strstr(lh_arena_cstr(house.arena, house.body), third.erase_id));
-    assert_string_equal(text_of(ended(&house, &first), "state"), "erased");
+    assert_string_equal(reply_text(ended(&house, &first), "state"), "erased");
     (void)call_id(&house, "erasures.resume", third.erase_id);
-    assert_string_equal(text_of(ended(&house, &third), "state"), "erased");
+    assert_string_equal(reply_text(ended(&house, &third), "state"), "erased");
     assert_null(strstr(lh_arena_cstr(house.arena, house.body), "have not ended"));
     op_house_remove(&house);
 }
 
 static bool goes_on(struct op_house *house, const struct asked *asked)
 {
-    const char *state = text_of(call_id(house, "erasures.get", asked->erase_id), "state");
+    const char *state = reply_text(call_id(house, "erasures.get", asked->erase_id), "state");
     return strcmp(state, "waiting") == 0 || strcmp(state, "running") == 0;
 }
 

@@ -25,17 +25,6 @@ static int remove_house(void **state)
     return 0;
 }
 
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
-static int64_t int_of(const json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
-
 static enum lh_code ingest(const char *args, const char *csv)
 {
     return op_house_try_file(&house, "ingest.file", args, "rows.csv", csv, strlen(csv));
@@ -45,11 +34,11 @@ static void a_file_becomes_a_version(void **state)
 {
     (void)state;
     json_t *first = op_house_rows(&house, "grown", "id\n1\n2\n", "create");
-    assert_int_equal(int_of(first, "version"), 1);
-    assert_int_equal(int_of(first, "rows"), 2);
+    assert_int_equal(reply_int(first, "version"), 1);
+    assert_int_equal(reply_int(first, "rows"), 2);
     assert_true(lh_str_equal(house.etag, lh_lit("\"1\"")));
-    assert_int_equal(int_of(op_house_rows(&house, "grown", "id\n3\n", "append"), "version"), 2);
-    assert_int_equal(int_of(op_house_rows(&house, "grown", "id\n9\n", "replace"), "version"), 3);
+    assert_int_equal(reply_int(op_house_rows(&house, "grown", "id\n3\n", "append"), "version"), 2);
+    assert_int_equal(reply_int(op_house_rows(&house, "grown", "id\n9\n", "replace"), "version"), 3);
     assert_string_equal(op_house_sql(&house, "SELECT id FROM grown"), "[[9]]");
 }
 
@@ -97,8 +86,8 @@ static void a_job_can_be_followed_to_its_end(void **state)
     struct lh_str id = lh_str_slice(house.location, 6, house.location.len);
     snprintf(args, sizeof(args), "{\"id\": \"%.*s\", \"wait_ms\": 20000}", LH_ARG(id));
     json_t *job = op_house_call(&house, "jobs.get", args);
-    assert_string_equal(text_of(job, "state"), "succeeded");
-    assert_int_equal(int_of(json_object_get(job, "result"), "rows"), 2);
+    assert_string_equal(reply_text(job, "state"), "succeeded");
+    assert_int_equal(reply_int(json_object_get(job, "result"), "rows"), 2);
     assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM later"), "[[2]]");
     json_t *list = op_house_call(&house, "jobs.list", "{\"dataset\": \"later\"}");
     assert_int_equal(json_array_size(json_object_get(list, "items")), 1);
@@ -120,8 +109,8 @@ static void a_job_that_fails_says_why(void **state)
     struct lh_str id = lh_str_slice(house.location, 6, house.location.len);
     snprintf(args, sizeof(args), "{\"id\": \"%.*s\", \"wait_ms\": 20000}", LH_ARG(id));
     json_t *job = op_house_call(&house, "jobs.get", args);
-    assert_string_equal(text_of(job, "state"), "failed");
-    assert_string_equal(text_of(json_object_get(job, "error"), "code"), "unreadable_file");
+    assert_string_equal(reply_text(job, "state"), "failed");
+    assert_string_equal(reply_text(json_object_get(job, "error"), "code"), "unreadable_file");
     op_house_refuses(&house, "datasets.get", "{\"name\": \"broken\"}", LH_NOT_FOUND);
 }
 

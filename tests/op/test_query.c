@@ -25,20 +25,15 @@ static int remove_house(void **state)
     return 0;
 }
 
-static int64_t int_of(const json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
-
 static void a_statement_answers_with_rows_counts_and_versions(void **state)
 {
     (void)state;
     op_house_rows(&house, "people", "id,name\n1,Ann\n2,Bob\n", "create");
     json_t *reply = op_house_call(
         &house, "query.sql", "{\"sql\": \"SELECT name FROM people ORDER BY id\", \"limit\": 1}");
-    assert_int_equal(int_of(reply, "row_count"), 1);
+    assert_int_equal(reply_int(reply, "row_count"), 1);
     assert_true(json_is_true(json_object_get(reply, "truncated")));
-    assert_int_equal(int_of(json_object_get(reply, "versions"), "people"), 1);
+    assert_int_equal(reply_int(json_object_get(reply, "versions"), "people"), 1);
     assert_true(lh_str_equal(house.content_type, lh_lit("application/json")));
 }
 

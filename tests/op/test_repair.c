@@ -27,11 +27,6 @@ static int remove_house(void **state)
     return 0;
 }
 
-static int64_t int_of(const json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
-
 static json_t *dataset_of(const char *name)
 {
     char args[96];
@@ -81,30 +76,30 @@ static void a_damaged_file_is_set_aside_by_a_commit_and_comes_back_by_an_undo(vo
     json_t *told =
         op_house_call(&house, "datasets.quarantine", "{\"name\": \"hurt\", \"dry_run\": true}");
     assert_int_equal(json_array_size(json_object_get(told, "files")), 1);
-    assert_int_equal(int_of(told, "version"), 2);
+    assert_int_equal(reply_int(told, "version"), 2);
     json_t *done = op_house_call(&house, "datasets.quarantine",
                                  "{\"name\": \"HURT\", \"reason\": \"a bad disk\"}");
     const json_t *file = json_array_get(json_object_get(done, "files"), 0);
     assert_non_null(strstr(path, json_string_value(json_object_get(file, "key"))));
-    assert_int_equal(int_of(file, "rows"), 3);
-    assert_int_equal(int_of(done, "version"), 3);
-    assert_int_equal(int_of(done, "file_count"), 2);
+    assert_int_equal(reply_int(file, "rows"), 3);
+    assert_int_equal(reply_int(done, "version"), 3);
+    assert_int_equal(reply_int(done, "file_count"), 2);
     assert_string_equal(op_house_sql(&house, "SELECT id FROM hurt ORDER BY id"), "[[1],[2]]");
     op_house_refuses(&house, "query.sql", "{\"sql\": \"SELECT * FROM hurt AT (VERSION => 2)\"}",
                      LH_DAMAGED);
-    assert_int_equal(int_of(dataset_of("hurt"), "quarantined_rows"), 3);
+    assert_int_equal(reply_int(dataset_of("hurt"), "quarantined_rows"), 3);
     assert_true(health_names("1 damaged files with 3 rows"));
     done = op_house_call(&house, "datasets.quarantine", "{\"name\": \"hurt\"}");
-    assert_int_equal(int_of(done, "version"), 3); /* nothing more to set aside */
+    assert_int_equal(reply_int(done, "version"), 3); /* nothing more to set aside */
     op_house_refuses(&house, "datasets.undo", "{\"name\": \"hurt\"}", LH_DAMAGED);
 
     flip(path); /* as it was: from a backup */
     op_house_reopen(&house);
-    assert_int_equal(int_of(dataset_of("hurt"), "quarantined_rows"), 3);
+    assert_int_equal(reply_int(dataset_of("hurt"), "quarantined_rows"), 3);
     assert_true(health_names("1 damaged files with 3 rows"));
     op_house_call(&house, "datasets.undo", "{\"name\": \"hurt\"}");
     assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM hurt"), "[[5]]");
-    assert_int_equal(int_of(dataset_of("hurt"), "quarantined_rows"), 0);
+    assert_int_equal(reply_int(dataset_of("hurt"), "quarantined_rows"), 0);
     assert_false(health_names("set aside"));
 }
 
@@ -117,7 +112,7 @@ static void a_dataset_of_which_nothing_is_left_is_not_emptied(void **state)
     snprintf(aside, sizeof aside, "%s.aside", path);
     assert_int_equal(rename(path, aside), 0);
     op_house_refuses(&house, "datasets.quarantine", "{\"name\": \"all\"}", LH_CONFLICT);
-    assert_int_equal(int_of(dataset_of("all"), "version"), 1);
+    assert_int_equal(reply_int(dataset_of("all"), "version"), 1);
     assert_int_equal(rename(aside, path), 0);
     json_t *done = op_house_call(&house, "datasets.quarantine", "{\"name\": \"all\"}");
     assert_int_equal(json_array_size(json_object_get(done, "files")), 0);
@@ -136,7 +131,7 @@ static void replacing_a_dataset_forgets_what_was_set_aside(void **state)
     flip(path);
     op_house_call(&house, "datasets.quarantine", "{\"name\": \"renewed\"}");
     op_house_rows(&house, "renewed", "id\n8\n9\n", "replace");
-    assert_int_equal(int_of(dataset_of("renewed"), "quarantined_rows"), 0);
+    assert_int_equal(reply_int(dataset_of("renewed"), "quarantined_rows"), 0);
     flip(path);
 }
 
@@ -166,19 +161,19 @@ static void row_counts_are_taken_from_the_footers(void **state)
     op_house_rows(&house, "counted", "id\n1\n2\n3\n", "create");
     op_house_rows(&house, "right", "id\n1\n", "create");
     json_t *done = op_house_call(&house, "datasets.resync", "{\"name\": \"counted\"}");
-    assert_int_equal(int_of(done, "version"), 1);
+    assert_int_equal(reply_int(done, "version"), 1);
     miscount("counted", 70);
-    assert_int_equal(int_of(dataset_of("counted"), "row_count"), 70);
+    assert_int_equal(reply_int(dataset_of("counted"), "row_count"), 70);
     json_t *told =
         op_house_call(&house, "datasets.resync", "{\"name\": \"counted\", \"dry_run\": true}");
     assert_int_equal(json_array_size(json_object_get(told, "files")), 1);
-    assert_int_equal(int_of(dataset_of("counted"), "row_count"), 70);
+    assert_int_equal(reply_int(dataset_of("counted"), "row_count"), 70);
     done = op_house_call(&house, "datasets.resync", "{\"name\": \"counted\"}");
     const json_t *file = json_array_get(json_object_get(done, "files"), 0);
-    assert_int_equal(int_of(file, "rows"), 70);
-    assert_int_equal(int_of(file, "found_rows"), 3);
-    assert_int_equal(int_of(done, "row_count"), 3);
-    assert_int_equal(int_of(dataset_of("counted"), "row_count"), 3);
+    assert_int_equal(reply_int(file, "rows"), 70);
+    assert_int_equal(reply_int(file, "found_rows"), 3);
+    assert_int_equal(reply_int(done, "row_count"), 3);
+    assert_int_equal(reply_int(dataset_of("counted"), "row_count"), 3);
     assert_string_equal(op_house_sql(&house, "SELECT sum(id)::INT FROM counted"), "[[6]]");
 
     miscount("counted", 9);
@@ -187,7 +182,7 @@ static void row_counts_are_taken_from_the_footers(void **state)
     assert_int_equal(json_array_size(items), 1);
     assert_string_equal(json_string_value(json_object_get(json_array_get(items, 0), "name")),
                         "counted");
-    assert_int_equal(int_of(json_array_get(items, 0), "row_count"), 3);
+    assert_int_equal(reply_int(json_array_get(items, 0), "row_count"), 3);
     all = op_house_call(&house, "catalog.resync_missing", NULL);
     assert_int_equal(json_array_size(json_object_get(all, "items")), 0);
     op_house_refuses(&house, "datasets.resync", "{\"name\": \"count\"}", LH_NOT_FOUND);

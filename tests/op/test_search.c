@@ -13,21 +13,6 @@
 #include "storage/storage.h"
 #include "support/op_house.h"
 
-static int make(void **state)
-{
-    struct op_house *house = calloc(1, sizeof *house);
-    op_house_make(house);
-    *state = house;
-    return 0;
-}
-
-static int remove_house(void **state)
-{
-    op_house_remove(*state);
-    free(*state);
-    return 0;
-}
-
 static const char tools[] = "id,name,text\n"
                             "1,gimp,image editor for photos and drawings\n"
                             "2,vim,text editor for programmers\n"
@@ -615,7 +600,7 @@ static void a_list_of_indexes_can_be_narrowed(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make, remove_house)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, op_house_set_up, op_house_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_search_by_meaning_finds_the_row_that_says_it),
         TEST(a_build_counts_what_it_left_out),

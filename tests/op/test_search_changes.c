@@ -49,12 +49,6 @@ static json_t *info_of(struct op_house *house, const char *name)
     return op_house_call(house, "vectors.get", args);
 }
 
-static const char *text_of(const json_t *object, const char *member)
-{
-    const char *text = json_string_value(json_object_get(object, member));
-    return text ? text : "";
-}
-
 static json_int_t number_of(const json_t *object, const char *member)
 {
     assert_true(json_is_integer(json_object_get(object, member)));
@@ -82,8 +76,8 @@ static void an_index_gets_another_name_and_answers_under_it_alone(void **state)
     json_t *info = op_house_call(house, "vectors.update",
                                  "{\"name\": \"notes_v1\", \"new_name\": \"Letters\", "
                                  "\"description\": \"of the lake\", \"id_prefix\": \"n-\"}");
-    assert_string_equal(text_of(info, "name"), "Letters");
-    assert_string_equal(text_of(info, "description"), "of the lake");
+    assert_string_equal(reply_text(info, "name"), "Letters");
+    assert_string_equal(reply_text(info, "description"), "of the lake");
     assert_int_equal(number_of(info, "version"), version + 1);
     op_house_refuses(house, "vectors.get", "{\"name\": \"notes_v1\"}", LH_NOT_FOUND);
     assert_int_equal(found(house, "letters", "boat", first), 1);
@@ -94,7 +88,7 @@ static void an_index_gets_another_name_and_answers_under_it_alone(void **state)
                      LH_NOT_FOUND);
     op_house_reopen(house);
     info = info_of(house, "letters");
-    assert_string_equal(text_of(info, "description"), "of the lake");
+    assert_string_equal(reply_text(info, "description"), "of the lake");
     assert_int_equal(found(house, "letters", "boat", first), 1);
     /* Its own name in other letters is no other name. */
     op_house_call(house, "vectors.update", "{\"name\": \"Letters\", \"new_name\": \"letters\"}");
@@ -183,7 +177,7 @@ static void words_are_found_by_the_stems_of_the_language_that_is_said(void **sta
     assert_int_equal(found(house, "notes_v1", "houses", first), 1);
     json_t *info = op_house_call(house, "vectors.update",
                                  "{\"name\": \"notes_v1\", \"language\": \"german\"}");
-    assert_string_equal(text_of(info, "language"), "german");
+    assert_string_equal(reply_text(info, "language"), "german");
     /* Häuser and Haus have one stem in German, and accents are not asked for. */
     assert_int_equal(found(house, "notes_v1", "haus", first), 1);
     assert_string_equal(first, "1");
@@ -233,7 +227,7 @@ static void an_index_follows_its_dataset_as_its_own_policy_says(void **state)
     json_t *info =
         op_house_call(house, "vectors.update",
                       "{\"name\": \"notes_v1\", \"refresh_policy\": {\"kind\": \"on_append\"}}");
-    assert_string_equal(text_of(json_object_get(info, "refresh_policy"), "kind"), "on_append");
+    assert_string_equal(reply_text(json_object_get(info, "refresh_policy"), "kind"), "on_append");
     assert_true(json_is_true(json_object_get(info, "has_own_policy")));
     wait_until_fresh(house, "notes_v1"); /* at once: it lagged */
     append(house, 4);
@@ -246,7 +240,7 @@ static void an_index_follows_its_dataset_as_its_own_policy_says(void **state)
     wait_until_fresh(house, "notes_v1");
     info = op_house_call(house, "vectors.update",
                          "{\"name\": \"notes_v1\", \"refresh_policy\": {\"kind\": \"dataset\"}}");
-    assert_string_equal(text_of(json_object_get(info, "refresh_policy"), "kind"), "manual");
+    assert_string_equal(reply_text(json_object_get(info, "refresh_policy"), "kind"), "manual");
     append(house, 6);
     assert_true(is_stale_after(house, "notes_v1", 150));
 }
@@ -288,7 +282,7 @@ static const json_t *rebuilt(const json_t *list, const char *name)
     size_t i;
     const json_t *item;
     json_array_foreach(json_object_get(list, "items"), i,
-                       item) if (strcmp(text_of(item, "index_name"), name) == 0) return item;
+                       item) if (strcmp(reply_text(item, "index_name"), name) == 0) return item;
     fail_msg("nothing is said of the index '%s'", name);
     return NULL;
 }
@@ -304,11 +298,11 @@ static void one_index_that_cannot_be_made_anew_does_not_keep_the_others_from_it(
     op_house_rows(house, "lost", "id,words\n1,a boat\n", "replace");
     json_t *list = op_house_call(house, "vectors.rebuild", NULL);
     const json_t *item = rebuilt(list, "a_lost");
-    assert_string_equal(text_of(item, "state"), "failed");
-    assert_string_equal(text_of(item, "code"), "conflict");
-    assert_non_null(strstr(text_of(item, "reason"), "'text'"));
+    assert_string_equal(reply_text(item, "state"), "failed");
+    assert_string_equal(reply_text(item, "code"), "conflict");
+    assert_non_null(strstr(reply_text(item, "reason"), "'text'"));
     item = rebuilt(list, "notes_v1");
-    assert_string_equal(text_of(item, "state"), "rebuilt");
+    assert_string_equal(reply_text(item, "state"), "rebuilt");
     assert_int_equal(number_of(json_object_get(item, "result"), "rows"), 2);
     assert_int_equal(number_of(info_of(house, "notes_v1"), "generation"), 2);
     assert_int_equal(found(house, "notes_v1", "boat", first), 1);

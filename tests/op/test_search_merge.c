@@ -31,21 +31,6 @@ static void write_row(struct lh_buf *csv, int id, int revision)
                   words[(id / 6 + revision) % 6], id, revision);
 }
 
-static int make(void **state)
-{
-    struct op_house *house = calloc(1, sizeof *house);
-    op_house_make(house);
-    *state = house;
-    return 0;
-}
-
-static int remove_house(void **state)
-{
-    op_house_remove(*state);
-    free(*state);
-    return 0;
-}
-
 static void ingest(struct op_house *house, struct lh_buf *csv, const char *mode)
 {
     op_house_rows(house, "notes", lh_buf_str(csv).data, mode);
@@ -389,16 +374,17 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(many_refreshes_leave_few_parts_and_every_answer_as_it_was,
-                                        make, remove_house),
-        cmocka_unit_test_setup_teardown(what_is_gone_does_not_come_back_when_parts_become_one, make,
-                                        remove_house),
-        cmocka_unit_test_setup_teardown(the_chunks_of_a_long_text_stay_together, make,
-                                        remove_house),
-        cmocka_unit_test_setup_teardown(given_vectors_are_merged_as_they_are, make, remove_house),
-        cmocka_unit_test_setup_teardown(a_large_part_of_which_little_stands_is_written_anew, make,
-                                        remove_house),
-        cmocka_unit_test_setup_teardown(a_large_part_of_which_nothing_stands_goes, make,
-                                        remove_house),
+                                        op_house_set_up, op_house_tear_down),
+        cmocka_unit_test_setup_teardown(what_is_gone_does_not_come_back_when_parts_become_one,
+                                        op_house_set_up, op_house_tear_down),
+        cmocka_unit_test_setup_teardown(the_chunks_of_a_long_text_stay_together, op_house_set_up,
+                                        op_house_tear_down),
+        cmocka_unit_test_setup_teardown(given_vectors_are_merged_as_they_are, op_house_set_up,
+                                        op_house_tear_down),
+        cmocka_unit_test_setup_teardown(a_large_part_of_which_little_stands_is_written_anew,
+                                        op_house_set_up, op_house_tear_down),
+        cmocka_unit_test_setup_teardown(a_large_part_of_which_nothing_stands_goes, op_house_set_up,
+                                        op_house_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

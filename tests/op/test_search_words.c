@@ -14,21 +14,6 @@
 #include "storage/storage.h"
 #include "support/op_house.h"
 
-static int make(void **state)
-{
-    struct op_house *house = calloc(1, sizeof *house);
-    op_house_make(house);
-    *state = house;
-    return 0;
-}
-
-static int remove_house(void **state)
-{
-    op_house_remove(*state);
-    free(*state);
-    return 0;
-}
-
 static void given(struct op_house *house, const char *rows)
 {
     char csv[4096];
@@ -214,7 +199,7 @@ static void the_file_says_which_version_it_is_of(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make, remove_house)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, op_house_set_up, op_house_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(what_begins_a_word_finds_it_however_far_its_stem_goes),
         TEST(words_are_found_in_any_script_case_and_accents),

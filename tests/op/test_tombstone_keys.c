@@ -29,11 +29,6 @@ static int remove_house(void **state)
     return 0;
 }
 
-static int64_t int_of(const json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
-
 static json_t *tombstone(const char *values)
 {
     char args[1024];
@@ -66,7 +61,7 @@ static int64_t rows_of_type(const char *mode, const char *type, const char *csv)
     if (op_house_try_file(&house, "ingest.file", args, "t.csv", csv, strlen(csv)))
         fail_msg("%s: %s", type, house.err.message);
     json_t *reply = json_loadb(house.body.data, house.body.len, 0, NULL);
-    int64_t suppressed = int_of(reply, "suppressed_rows");
+    int64_t suppressed = reply_int(reply, "suppressed_rows");
     json_decref(reply);
     return suppressed;
 }
@@ -163,10 +158,10 @@ static void a_key_is_lifted_in_the_type_in_which_it_was_made(void **state)
     then_sql("SELECT k FROM t ORDER BY k", "[[7.5],[8.5]]");
     tombstone("[7.5]");
     then_sql("SELECT k FROM t ORDER BY k", "[[8.5]]");
-    assert_int_equal(int_of(lift("[5]"), "rows_restored"), 1);
+    assert_int_equal(reply_int(lift("[5]"), "rows_restored"), 1);
     assert_int_equal(house.status, 200);
     then_sql("SELECT k FROM t ORDER BY k", "[[5.0],[8.5]]");
-    assert_int_equal(int_of(lift("[7.5, 6]"), "rows_restored"), 2);
+    assert_int_equal(reply_int(lift("[7.5, 6]"), "rows_restored"), 2);
     assert_int_equal(house.status, 200);
     then_sql("SELECT k FROM t ORDER BY k", "[[5.0],[6.0],[7.5],[8.5]]");
     op_house_reopen(&house);
@@ -238,7 +233,7 @@ static void long_keys_of_control_characters_neither_fail_nor_come_back(void **st
     }
     then_sql("SELECT k FROM t", "[[\"plain\"]]");
     json_t *reply = op_house_rows(&house, "t", csv, "replace");
-    assert_int_equal(int_of(reply, "suppressed_rows"), LONG_KEYS);
+    assert_int_equal(reply_int(reply, "suppressed_rows"), LONG_KEYS);
     then_sql("SELECT k FROM t", "[[\"plain\"]]");
     free(args);
     free(csv);

@@ -29,11 +29,6 @@ static int remove_house(void **state)
     return 0;
 }
 
-static int64_t int_of(const json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
-
 static json_t *tombstone(const char *dataset, const char *column, const char *values)
 {
     char args[1024];
@@ -77,16 +72,16 @@ static void deleted_rows_are_gone_from_the_next_statement_on(void **state)
     then_sql("SELECT count(*) FROM t", "[[3]]");
     json_t *reply = tombstone("t", "id", "[2]");
     assert_int_equal(house.status, 200);
-    assert_int_equal(int_of(reply, "rows_tombstoned"), 1);
-    assert_int_equal(int_of(reply, "version"), 2);
+    assert_int_equal(reply_int(reply, "rows_tombstoned"), 1);
+    assert_int_equal(reply_int(reply, "version"), 2);
     then_sql("SELECT count(*) FROM t", "[[2]]");
     then_sql("SELECT name FROM t ORDER BY name", "[[\"a\"],[\"c\"]]");
     then_sql("SELECT name FROM t WHERE id = 2", "[]");
     op_house_reopen(&house);
     then_sql("SELECT name FROM t ORDER BY name", "[[\"a\"],[\"c\"]]");
     json_t *dataset = op_house_call(&house, "datasets.get", "{\"name\": \"t\"}");
-    assert_int_equal(int_of(dataset, "row_count"), 2);
-    assert_int_equal(int_of(dataset, "hidden_rows"), 1);
+    assert_int_equal(reply_int(dataset, "row_count"), 2);
+    assert_int_equal(reply_int(dataset, "hidden_rows"), 1);
 }
 
 static void a_tombstone_leaves_rows_with_null_keys(void **state)
@@ -97,7 +92,7 @@ static void a_tombstone_leaves_rows_with_null_keys(void **state)
     then_sql("SELECT name FROM t ORDER BY name", "[[\"b\"],[\"c\"]]");
     json_t *reply = tombstone("t", "id", "[3, null]");
     assert_int_equal(house.status, 207);
-    assert_int_equal(int_of(reply, "failed"), 1);
+    assert_int_equal(reply_int(reply, "failed"), 1);
     then_sql("SELECT name FROM t ORDER BY name", "[[\"b\"]]");
 }
 
@@ -109,7 +104,7 @@ static void it_applies_to_every_version(void **state)
     op_house_rows(&house, "t", "id,name\n2,anew\n4,d\n", "replace");
     then_sql("SELECT count(*) FROM t AT (VERSION => 1)", "[[2]]");
     then_sql("SELECT count(*) FROM t AT (VERSION => 2)", "[[4]]");
-    assert_int_equal(int_of(tombstone("t", "id", "[2]"), "rows_tombstoned"), 1);
+    assert_int_equal(reply_int(tombstone("t", "id", "[2]"), "rows_tombstoned"), 1);
     then_sql("SELECT id FROM t", "[[4]]");
     then_sql("SELECT id FROM t AT (VERSION => 1)", "[[1]]");
     then_sql("SELECT id FROM t AT (VERSION => 2) ORDER BY id", "[[1],[3]]");
@@ -130,8 +125,8 @@ static void a_key_that_only_older_versions_have_is_hidden_there(void **state)
     op_house_rows(&house, "t", "id,name\n4,d\n", "append");
     json_t *reply = tombstone("t", "id", "[1, 9]");
     assert_int_equal(house.status, 207);
-    assert_int_equal(int_of(reply, "keys_tombstoned"), 1);
-    assert_int_equal(int_of(reply, "rows_tombstoned"), 0);
+    assert_int_equal(reply_int(reply, "keys_tombstoned"), 1);
+    assert_int_equal(reply_int(reply, "rows_tombstoned"), 0);
     then_sql("SELECT id FROM t AT (VERSION => 1)", "[[2]]");
     then_sql("SELECT id FROM t ORDER BY id", "[[3],[4]]");
 }
@@ -142,19 +137,19 @@ static void rows_of_a_tombstoned_key_that_come_later_stay_hidden(void **state)
     op_house_rows(&house, "t", "id,name\n1,a\n2,b\n", "create");
     tombstone("t", "id", "[2]");
     json_t *reply = op_house_rows(&house, "t", "id,name\n2,x\n3,c\n2,y\n", "append");
-    assert_int_equal(int_of(reply, "rows"), 3);
-    assert_int_equal(int_of(reply, "suppressed_rows"), 2);
+    assert_int_equal(reply_int(reply, "rows"), 3);
+    assert_int_equal(reply_int(reply, "suppressed_rows"), 2);
     then_sql("SELECT id FROM t ORDER BY id", "[[1],[3]]");
     op_house_reopen(&house);
     reply = op_house_rows(&house, "t", "name,id\nz,2\nw,5\n", "replace");
-    assert_int_equal(int_of(reply, "suppressed_rows"), 1);
+    assert_int_equal(reply_int(reply, "suppressed_rows"), 1);
     then_sql("SELECT id FROM t", "[[5]]");
     op_house_reopen(&house);
     then_sql("SELECT id FROM t", "[[5]]");
-    assert_int_equal(int_of(lift("t", "[2]"), "rows_restored"), 1);
+    assert_int_equal(reply_int(lift("t", "[2]"), "rows_restored"), 1);
     then_sql("SELECT id FROM t ORDER BY id", "[[2],[5]]");
     reply = op_house_rows(&house, "t", "name,id\nq,2\n", "append");
-    assert_int_equal(int_of(reply, "suppressed_rows"), 0);
+    assert_int_equal(reply_int(reply, "suppressed_rows"), 0);
     then_sql("SELECT count(*) FROM t", "[[3]]");
 }
 
@@ -164,7 +159,7 @@ static void files_that_lack_the_key_column_are_left_alone(void **state)
     op_house_rows(&house, "t", "id,name\n1,a\n2,b\n", "create");
     tombstone("t", "id", "[2]");
     json_t *reply = op_house_rows(&house, "t", "name\nx\ny\n", "replace");
-    assert_int_equal(int_of(reply, "suppressed_rows"), 0);
+    assert_int_equal(reply_int(reply, "suppressed_rows"), 0);
     then_sql("SELECT count(*) FROM t", "[[2]]");
     then_sql("SELECT id FROM t AT (VERSION => 1)", "[[1]]");
 }
@@ -229,7 +224,7 @@ static void keys_are_values_of_the_columns_type(void **state)
         snprintf(name, sizeof name, "t%zu", i);
         typed_rows(name, rows[i].type, rows[i].csv);
         json_t *reply = tombstone(name, "k", rows[i].values);
-        if (int_of(reply, "failed") != rows[i].failed)
+        if (reply_int(reply, "failed") != rows[i].failed)
             fail_msg("%s %s: %s", rows[i].type, rows[i].values, house.body.data);
         snprintf(sql, sizeof sql, "SELECT count(*) FROM %s", name);
         snprintf(left, sizeof left, "[[%d]]", rows[i].rows);
@@ -245,7 +240,7 @@ static void each_value_has_its_result_and_failures_make_no_tombstone(void **stat
     op_house_rows(&house, "t", "id\n1\n2\n3\n", "create");
     json_t *reply = tombstone("t", "id", "[1, 9, null, \"x\", 1, \"1\"]");
     assert_int_equal(house.status, 207);
-    assert_int_equal(int_of(reply, "keys_tombstoned"), 1);
+    assert_int_equal(reply_int(reply, "keys_tombstoned"), 1);
     assert_int_equal(json_array_size(json_object_get(reply, "failures")), 3);
     static const char *const expected[] = {"done",       "no_match", "null",
                                            "wrong_type", "already",  "already"};
@@ -261,13 +256,13 @@ static void each_value_has_its_result_and_failures_make_no_tombstone(void **stat
     assert_string_equal(json_string_value(json_object_get(item, "reason")), "asked for");
     /* What failed was not tombstoned: it may come. */
     reply = op_house_rows(&house, "t", "id\n9\n1\n", "append");
-    assert_int_equal(int_of(reply, "suppressed_rows"), 1);
+    assert_int_equal(reply_int(reply, "suppressed_rows"), 1);
     then_sql("SELECT id FROM t ORDER BY id", "[[2],[3],[9]]");
     /* Done again, nothing is to be done. */
     reply = tombstone("t", "id", "[1]");
     assert_int_equal(house.status, 200);
-    assert_int_equal(int_of(reply, "rows_tombstoned"), 0);
-    assert_int_equal(int_of(reply, "version"), 3);
+    assert_int_equal(reply_int(reply, "rows_tombstoned"), 0);
+    assert_int_equal(reply_int(reply, "version"), 3);
 }
 
 static void bad_requests_say_what_is_wrong(void **state)
@@ -333,7 +328,7 @@ static void a_hundred_thousand_keys_go_in_one_call(void **state)
         len += (size_t)sprintf(args + len, ",%d", i);
     sprintf(args + len, "]}");
     json_t *reply = op_house_call(&house, "datasets.tombstone", args);
-    assert_int_equal(int_of(reply, "rows_tombstoned"), COUNT);
+    assert_int_equal(reply_int(reply, "rows_tombstoned"), COUNT);
     then_sql("SELECT id FROM t", "[[0]]");
     sprintf(args + len, ",0]}");
     op_house_refuses(&house, "datasets.tombstone", args, LH_TOO_LARGE);
@@ -353,7 +348,7 @@ static void lifting_the_last_leaves_nothing_behind(void **state)
     then_sql("SELECT count(*) FROM t", "[[0]]");
     json_t *reply = lift("t", "[1, 7]");
     assert_int_equal(house.status, 207);
-    assert_int_equal(int_of(reply, "rows_restored"), 1);
+    assert_int_equal(reply_int(reply, "rows_restored"), 1);
     then_sql("SELECT id FROM t", "[[1]]");
     lift("t", "[2]");
     then_sql("SELECT count(*) FROM t", "[[2]]");
@@ -408,7 +403,7 @@ static void a_repetition_under_its_key_does_nothing_twice(void **state)
     lift("t", "[1]");
     house.idempotency_key = lh_lit("once");
     json_t *second = op_house_call(&house, "datasets.tombstone", args);
-    assert_int_equal(int_of(first, "version"), int_of(second, "version"));
+    assert_int_equal(reply_int(first, "version"), reply_int(second, "version"));
     then_sql("SELECT count(*) FROM t", "[[2]]");
     house.idempotency_key = lh_lit("once");
     op_house_refuses(&house, "datasets.tombstone",
@@ -452,7 +447,7 @@ static void the_same_file_comes_in_again_after_a_tombstone(void **state)
     tombstone("t", "id", "[5]");
     reply = op_house_rows(&house, "t", "id\n5\n6\n", "append");
     assert_false(json_is_true(json_object_get(reply, "deduplicated")));
-    assert_int_equal(int_of(reply, "suppressed_rows"), 1);
+    assert_int_equal(reply_int(reply, "suppressed_rows"), 1);
     then_sql("SELECT id FROM t ORDER BY id", "[[1],[2],[6],[6]]");
     reply = op_house_rows(&house, "t", "id\n5\n6\n", "append"); /* as it is there now */
     assert_true(json_is_true(json_object_get(reply, "deduplicated")));

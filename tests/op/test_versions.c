@@ -27,17 +27,6 @@ static int remove_house(void **state)
     return 0;
 }
 
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
-static int64_t int_of(const json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
-
 static bool says(const char *words)
 {
     return strstr(house.err.message, words) || strstr(house.err.hint, words);
@@ -51,13 +40,13 @@ static void an_undo_is_a_version_of_its_own_and_loses_nothing(void **state)
     op_house_rows(&house, "t", "id,v\n1,a\n", "create");
     op_house_rows(&house, "t", "id,v\n2,b\n", "append");
     json_t *told = op_house_call(&house, "datasets.undo", "{\"name\": \"t\", \"dry_run\": true}");
-    assert_int_equal(int_of(told, "undone_version"), 2);
+    assert_int_equal(reply_int(told, "undone_version"), 2);
     assert_string_equal(op_house_sql(&house, "SELECT id FROM t ORDER BY id"), "[[1],[2]]");
     json_t *done =
         op_house_call(&house, "datasets.undo", "{\"name\": \"T\", \"reason\": \"wrong file\"}");
-    assert_int_equal(int_of(done, "version"), 3);
-    assert_int_equal(int_of(done, "restored_version"), 1);
-    assert_int_equal(int_of(done, "row_count"), 1);
+    assert_int_equal(reply_int(done, "version"), 3);
+    assert_int_equal(reply_int(done, "restored_version"), 1);
+    assert_int_equal(reply_int(done, "row_count"), 1);
     assert_string_equal(json_string_value(json_array_get(json_object_get(done, "actions"), 0)),
                         "append");
     assert_true(lh_str_equal(house.etag, lh_lit("\"3\"")));
@@ -67,9 +56,9 @@ static void an_undo_is_a_version_of_its_own_and_loses_nothing(void **state)
     json_t *versions = op_house_call(&house, "datasets.versions", "{\"name\": \"t\"}");
     json_t *newest = json_array_get(json_object_get(versions, "items"), 0);
     json_t *commit = json_array_get(json_object_get(newest, "commits"), 0);
-    assert_string_equal(text_of(commit, "action"), "undo");
-    assert_string_equal(text_of(commit, "reason"), "wrong file");
-    assert_string_equal(text_of(commit, "actor"), "local-admin");
+    assert_string_equal(reply_text(commit, "action"), "undo");
+    assert_string_equal(reply_text(commit, "reason"), "wrong file");
+    assert_string_equal(reply_text(commit, "actor"), "local-admin");
     op_house_reopen(&house);
     assert_string_equal(op_house_sql(&house, "SELECT id FROM t"), "[[1]]");
     /* The file that was undone is not there any more: it comes in again. */
@@ -105,12 +94,12 @@ static void an_undone_replacement_brings_rows_columns_and_words_back(void **stat
                         "[[1,\"a\"],[2,\"b\"]]");
     op_house_reopen(&house);
     json_t *dataset = op_house_call(&house, "datasets.get", "{\"name\": \"whole\"}");
-    assert_string_equal(text_of(dataset, "description"), "Old.");
+    assert_string_equal(reply_text(dataset, "description"), "Old.");
     assert_int_equal(json_array_size(json_object_get(dataset, "columns")), 2);
     op_house_call(&house, "datasets.update", "{\"name\": \"whole\", \"description\": \"New.\"}");
     op_house_call(&house, "datasets.undo", "{\"name\": \"whole\"}");
     dataset = op_house_call(&house, "datasets.get", "{\"name\": \"whole\"}");
-    assert_string_equal(text_of(dataset, "description"), "Old.");
+    assert_string_equal(reply_text(dataset, "description"), "Old.");
 }
 
 static void a_deletion_is_undone_while_the_files_are_kept(void **state)
@@ -123,7 +112,7 @@ static void a_deletion_is_undone_while_the_files_are_kept(void **state)
     assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM gone"), "[[2]]");
     op_house_call(&house, "datasets.delete", "{\"name\": \"gone\"}");
     op_house_rows(&house, "gone", "other\n1\n", "create");
-    snprintf(args, sizeof args, "{\"name\": \"%s\"}", text_of(done, "dataset_id"));
+    snprintf(args, sizeof args, "{\"name\": \"%s\"}", reply_text(done, "dataset_id"));
     op_house_refuses(&house, "datasets.undo", args, LH_EXISTS);
     op_house_call(&house, "datasets.rename", "{\"name\": \"gone\", \"to\": \"newer\"}");
     op_house_call(&house, "datasets.undo", args);
@@ -173,11 +162,11 @@ static void an_undo_heeds_if_match_and_a_repeated_key(void **state)
     house.if_match = lh_lit("\"2\"");
     house.idempotency_key = lh_lit("undo-1");
     json_t *again = op_house_call(&house, "datasets.undo", "{\"name\": \"heeds\"}");
-    assert_int_equal(int_of(again, "version"), 3);
-    assert_int_equal(int_of(again, "undone_version"), 2);
-    assert_int_equal(int_of(again, "row_count"), 1);
+    assert_int_equal(reply_int(again, "version"), 3);
+    assert_int_equal(reply_int(again, "undone_version"), 2);
+    assert_int_equal(reply_int(again, "row_count"), 1);
     json_t *dataset = op_house_call(&house, "datasets.get", "{\"name\": \"heeds\"}");
-    assert_int_equal(int_of(dataset, "version"), 3);
+    assert_int_equal(reply_int(dataset, "version"), 3);
 }
 
 static void a_damaged_file_does_not_come_back(void **state)
@@ -186,7 +175,7 @@ static void a_damaged_file_does_not_come_back(void **state)
     (void)state;
     op_house_rows(&house, "hurt", "id\n1\n2\n3\n", "create");
     json_t *dataset = op_house_call(&house, "datasets.get", "{\"name\": \"hurt\"}");
-    const char *key = text_of(json_array_get(json_object_get(dataset, "objects"), 0), "key");
+    const char *key = reply_text(json_array_get(json_object_get(dataset, "objects"), 0), "key");
     snprintf(path, sizeof path, "%s/lake/%s", house.folder.path, key);
     op_house_rows(&house, "hurt", "id\n4\n", "replace");
     FILE *file = fopen(path, "r+b");
@@ -296,7 +285,7 @@ static void one_time_is_one_state_of_all_datasets(void **state)
     assert_int_equal(json_integer_value(json_array_get(row, 0)), 1);
     assert_int_equal(json_integer_value(json_array_get(row, 1)), 1);
     json_t *versions = json_object_get(reply, "versions");
-    assert_int_equal(int_of(versions, "left"), 1);
+    assert_int_equal(reply_int(versions, "left"), 1);
     reply = op_house_call(&house, "query.sql",
                           "{\"sql\": \"SELECT (SELECT count(*) FROM \\\"left\\\"), (SELECT "
                           "count(*) FROM \\\"right\\\")\", \"as_of\": {\"right\": 1}}");
@@ -317,9 +306,9 @@ static const char *items_of(const json_t *reply)
 
 static void counts_are(const json_t *reply, int64_t added, int64_t removed, int64_t changed)
 {
-    assert_int_equal(int_of(reply, "added"), added);
-    assert_int_equal(int_of(reply, "removed"), removed);
-    assert_int_equal(int_of(reply, "changed"), changed);
+    assert_int_equal(reply_int(reply, "added"), added);
+    assert_int_equal(reply_int(reply, "removed"), removed);
+    assert_int_equal(reply_int(reply, "changed"), changed);
 }
 
 static void a_difference_by_key_pairs_rows_and_by_row_does_not(void **state)
@@ -329,7 +318,7 @@ static void a_difference_by_key_pairs_rows_and_by_row_does_not(void **state)
     op_house_rows(&house, "d", "id,v\n1,a\n2,B\n4,d\n", "replace");
     json_t *keyed = op_house_call(&house, "datasets.diff", "{\"name\": \"D\", \"key\": \"ID\"}");
     counts_are(keyed, 1, 1, 1);
-    assert_string_equal(text_of(keyed, "key"), "id");
+    assert_string_equal(reply_text(keyed, "key"), "id");
     assert_string_equal(
         items_of(keyed),
         "[{\"after\":{\"id\":2,\"v\":\"B\"},\"before\":{\"id\":2,\"v\":\"b\"},\"change\":"
@@ -397,7 +386,7 @@ static void a_difference_comes_in_pages_that_belong_together(void **state)
         counts_are(reply, 7, 0, 0);
         json_array_foreach(items, i, item)
         {
-            int64_t id = int_of(json_object_get(item, "after"), "id");
+            int64_t id = reply_int(json_object_get(item, "after"), "id");
             assert_int_equal(id, last + 1);
             last = id;
             seen++;
@@ -407,7 +396,7 @@ static void a_difference_comes_in_pages_that_belong_together(void **state)
             break;
         snprintf(args, sizeof args,
                  "{\"name\": \"pages\", \"limit\": 3, \"key\": \"id\", \"after\": \"%s\"}",
-                 text_of(reply, "next"));
+                 reply_text(reply, "next"));
         op_house_rows(&house, "pages", pages == 1 ? "id\n50\n" : "id\n51\n", "append");
     }
     assert_int_equal(seen, 7);

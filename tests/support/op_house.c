@@ -87,6 +87,21 @@ void op_house_reopen(struct op_house *house)
     open_lake(house);
 }
 
+int op_house_set_up(void **state)
+{
+    struct op_house *house = calloc(1, sizeof *house);
+    op_house_make(house);
+    *state = house;
+    return 0;
+}
+
+int op_house_tear_down(void **state)
+{
+    op_house_remove(*state);
+    free(*state);
+    return 0;
+}
+
 /* One write per line, so that tests that run beside each other do not mix theirs. */
 static void note_call(const struct op *op)
 {
@@ -263,6 +278,20 @@ void op_house_refuses(struct op_house *house, const char *name, const char *args
     if (got != code)
         fail_msg("%s %s: %s instead of %s (%s)", name, args ? args : "", lh_error_row(got)->id,
                  lh_error_row(code)->id, got ? house->err.message : "it was done");
+}
+
+int64_t reply_int(const json_t *object, const char *member)
+{
+    const json_t *value = json_object_get(object, member);
+    if (!json_is_integer(value))
+        fail_msg("there is no number '%s'", member);
+    return json_integer_value(value);
+}
+
+const char *reply_text(const json_t *object, const char *member)
+{
+    const char *text = json_string_value(json_object_get(object, member));
+    return text ? text : "";
 }
 
 json_t *op_house_rows(struct op_house *house, const char *dataset, const char *csv,

@@ -39,6 +39,9 @@ void op_house_open(struct op_house *house, struct lh_str path);
 void op_house_close(struct op_house *house); /* verifies */
 void op_house_remove(struct op_house *house);
 void op_house_reopen(struct op_house *house); /* closes and opens the lake again */
+/* For each test a house of its own, which is its state. */
+int op_house_set_up(void **state);
+int op_house_tear_down(void **state);
 
 /* Calls an operation with a JSON object of arguments (NULL = none). */
 enum lh_code op_house_try(struct op_house *house, const char *name, const char *args);
@@ -50,6 +53,10 @@ json_t *op_house_call(struct op_house *house, const char *name, const char *args
 /* Fails the test unless it fails with that code. */
 void op_house_refuses(struct op_house *house, const char *name, const char *args,
                       enum lh_code code);
+
+/* A member of a reply: fails the test unless it is a number; "" unless it is a text. */
+int64_t reply_int(const json_t *object, const char *member);
+const char *reply_text(const json_t *object, const char *member);
 
 json_t *op_house_rows(struct op_house *house, const char *dataset, const char *csv,
                       const char *mode);
