@@ -126,6 +126,9 @@ enum lh_code catalog_changes(struct catalog *catalog, uint64_t sequence, size_t 
 /* Up to which sequence somebody has drained the commits: the manifests of later ones are kept, even
  * when their versions have expired. Never called: nobody drains, and none is kept for it. */
 void catalog_set_drained(struct catalog *catalog, uint64_t sequence);
+/* Before the first commit: somebody has seen commits up to `sequence`. Later ones are numbered
+ * behind it; if some are missing, that is a problem. Returns the highest sequence given so far. */
+uint64_t catalog_expect(struct catalog *catalog, uint64_t sequence);
 
 /* --- writing */
 

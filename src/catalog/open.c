@@ -229,26 +229,43 @@ static void miss_heads(struct catalog *catalog, struct load *load, const struct 
 /* How many sequences a writer may have given to versions that cannot be read now. */
 #define SEQUENCE_LEAP ((uint64_t)1 << 20)
 
-/* Sequences are not given twice: not those of a clean end whose versions vanished, nor those that
- * damaged versions may have, should they be restored. */
-static void settle_sequence(struct catalog *catalog, const struct epoch_note *note)
+static bool has_damage(const struct catalog *catalog)
 {
     bool is_damaged = false;
     for (size_t i = 0; i < catalog->snapshot->item_count && !is_damaged; i++)
         is_damaged = catalog->snapshot->items[i]->damage != NULL;
-    if (note->sequence > catalog->sequence) {
-        struct lh_arena *arena = lh_arena_new(0);
-        if (!is_damaged)
-            catalog_add_problem(
-                catalog, (struct lh_str){0}, (struct lh_str){0},
-                lh_arena_printf(arena,
-                                "Commits are missing: the lake had reached sequence %llu, the "
-                                "newest that is left is %llu.",
-                                (unsigned long long)note->sequence,
-                                (unsigned long long)catalog->sequence));
-        catalog->sequence = note->sequence;
-        lh_arena_free(arena);
-    }
+    return is_damaged;
+}
+
+/* Before anything is committed. Where a dataset is damaged, that is told already. */
+static void reach(struct catalog *catalog, uint64_t sequence, bool is_told)
+{
+    if (sequence <= catalog->sequence)
+        return;
+    struct lh_arena *arena = lh_arena_new(0);
+    if (!is_told)
+        catalog_add_problem(
+            catalog, (struct lh_str){0}, (struct lh_str){0},
+            lh_arena_printf(arena,
+                            "Commits are missing: the lake had reached sequence %llu, the "
+                            "newest that is left is %llu.",
+                            (unsigned long long)sequence, (unsigned long long)catalog->sequence));
+    catalog->sequence = sequence;
+    lh_arena_free(arena);
+}
+
+uint64_t catalog_expect(struct catalog *catalog, uint64_t sequence)
+{
+    reach(catalog, sequence, has_damage(catalog));
+    return catalog->sequence;
+}
+
+/* Sequences are not given twice: not those of a clean end whose versions vanished, nor those that
+ * damaged versions may have, should they be restored. */
+static void settle_sequence(struct catalog *catalog, const struct epoch_note *note)
+{
+    bool is_damaged = has_damage(catalog);
+    reach(catalog, note->sequence, is_damaged);
     if (is_damaged && !note->was_clean)
         catalog->sequence += SEQUENCE_LEAP;
 }

@@ -184,6 +184,8 @@ static void lead(struct journal *journal)
         code = is_stopped ? fail_stopped(&err)
                           : write_group(journal, group, count, &sequence, hash, &err);
     int64_t took_us = lh_clock_monotonic_us() - started_us;
+    if (count && !code)
+        mark_write(journal, sequence, hash);
 
     pthread_mutex_lock(&journal->mutex);
     journal->last_group = count;

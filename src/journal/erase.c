@@ -169,6 +169,7 @@ static enum lh_code take_over(struct erasing *erasing, const char *path, struct 
     journal->waiting_bytes = 0;
     journal->log_since_ms = 0;
     pthread_mutex_unlock(&journal->mutex);
+    mark_write(journal, last->sequence, last->hash);
     if (!code)
         code = journal_new_log(journal, err);
     if (!code)

@@ -15,11 +15,13 @@
 #include "base/uuid.h"
 #include "journal/journal.h"
 #include "storage/log.h"
+#include "storage/mark.h"
 
 #define JOURNAL_FORMAT 1
 #define JOURNAL_LOG_FOLDER JOURNAL_FOLDER "/log"
 #define JOURNAL_SEGMENT_FOLDER JOURNAL_FOLDER "/segments"
 #define JOURNAL_NOTE_KEY JOURNAL_FOLDER "/closed.json"
+#define JOURNAL_MARK_KEY "_heads/journal" /* not in the folder that it is about */
 #define JOURNAL_FRAME_BYTES_MAX ((size_t)1 << 20)
 #define JOURNAL_TAIL_RECORDS_MAX 1000000 /* more wait to become segments: no more are taken */
 #define JOURNAL_TAIL_BYTES_MAX ((int64_t)512 << 20) /* likewise */
@@ -109,16 +111,25 @@ enum lh_code segment_list(struct storage *storage, struct lh_arena *arena,
 struct lh_str log_key(uint64_t first, struct lh_arena *arena);
 struct lh_str segment_key(uint64_t first, uint64_t last, struct lh_arena *arena);
 
-/* Where the journal ended when it was closed cleanly. */
+/* --- head.c: where the journal ended, said elsewhere */
+
 struct journal_note {
     bool is_there;
     uint64_t sequence;
     uint8_t hash[LH_SHA256_BYTES];
 };
-/* One that cannot be read is as none. */
+/* Of a clean end. One that cannot be read is as none. */
 void note_read(struct storage *storage, struct lh_arena *arena, struct journal_note *ret);
 enum lh_code note_write(struct storage *storage, uint64_t sequence,
                         const uint8_t hash[LH_SHA256_BYTES], struct lh_error *err) LH_MUST_USE;
+/* Of any end: written over after every group of records, and never waited for. */
+void mark_read(struct storage *storage, struct lh_arena *arena, struct journal_note *ret);
+struct storage_mark *mark_open(struct journal *journal); /* NULL: it could not be, and was logged */
+/* Its caller leads. */
+void mark_write(struct journal *journal, uint64_t sequence, const uint8_t hash[LH_SHA256_BYTES]);
+/* While opening: what is less now than was noted was taken away. The hole stays where it is: later
+ * records do not take the numbers of those that are gone. */
+void journal_compare_note(struct journal *journal, const struct journal_note *note);
 
 /* --- the journal */
 
@@ -156,7 +167,9 @@ struct journal {
 
     /* The leader's, and whoever else holds has_leader */
     struct storage_log *log;
-    uint64_t log_first; /* the first sequence of the log that is open */
+    struct storage_mark *mark; /* NULL: the end is not noted */
+    bool has_mark_failed;      /* it was logged */
+    uint64_t log_first;        /* the first sequence of the log that is open */
     uint64_t sequence;
     uint8_t hash[LH_SHA256_BYTES];
 

@@ -219,12 +219,19 @@ static enum lh_code open_log(struct opening *opening, const struct journal_file 
     return LH_OK;
 }
 
-/* What came before the logs, from the segments themselves. */
-static enum lh_code ask_segments(struct journal *journal, struct lh_error *err)
+/* What the segments themselves say. */
+struct told {
+    uint64_t events, drained;
+    bool has_hash;
+    uint8_t hash[LH_SHA256_BYTES]; /* of the newest record */
+};
+
+static enum lh_code ask_segments(struct journal *journal, struct told *ret, struct lh_error *err)
 {
     struct lh_buf buf;
     struct engine_cursor *cursor = NULL;
     const struct engine_chunk *chunk = NULL;
+    *ret = (struct told){0};
     if (!journal->segment_count)
         return LH_OK;
     lh_buf_init(&buf, (size_t)64 << 20);
@@ -242,43 +249,37 @@ static enum lh_code ask_segments(struct journal *journal, struct lh_error *err)
         code = engine_cursor_next(cursor, &chunk, err);
     if (!code && chunk) {
         struct lh_str hash = engine_vector_str(&chunk->columns[2], 0);
-        journal->event_count += (uint64_t)((const int64_t *)chunk->columns[0].data)[0];
-        uint64_t drained = (uint64_t)((const int64_t *)chunk->columns[1].data)[0];
-        if (drained > journal->drained)
-            journal->drained = drained;
-        if (journal->sequence == journal->rolled && hash.len == LH_SHA256_BYTES)
-            memcpy(journal->hash, hash.data, LH_SHA256_BYTES);
+        ret->events = (uint64_t)((const int64_t *)chunk->columns[0].data)[0];
+        ret->drained = (uint64_t)((const int64_t *)chunk->columns[1].data)[0];
+        ret->has_hash = hash.len == LH_SHA256_BYTES;
+        if (ret->has_hash)
+            memcpy(ret->hash, hash.data, LH_SHA256_BYTES);
     }
     engine_cursor_close(cursor);
     lh_buf_release(&buf);
     return code;
 }
 
-/* A clean end said where it was: what is less now was taken away. */
-static void compare_note(struct journal *journal, const struct journal_note *note)
+/* What came before the logs, where no log's head says it. */
+static enum lh_code take_segments(struct journal *journal, struct lh_error *err)
 {
-    if (!note->is_there || note->sequence < journal->sequence)
-        return;
-    bool is_same = memcmp(note->hash, journal->hash, LH_SHA256_BYTES) == 0;
-    if (note->sequence == journal->sequence && is_same)
-        return;
-    if (note->sequence > journal->sequence)
-        journal_say_damage(journal, "Records %llu to %llu at the journal's end are missing.",
-                           (unsigned long long)journal->sequence + 1,
-                           (unsigned long long)note->sequence);
-    else
-        journal_say_damage(journal, "The newest record of the journal, %llu, was changed.",
-                           (unsigned long long)note->sequence);
-    /* The hole stays where it is: later records do not take the numbers of those that are gone. */
-    journal->sequence = note->sequence;
-    memcpy(journal->hash, note->hash, LH_SHA256_BYTES);
+    struct told told;
+    enum lh_code code = ask_segments(journal, &told, err);
+    if (code)
+        return code;
+    journal->event_count += told.events;
+    if (told.drained > journal->drained)
+        journal->drained = told.drained;
+    if (journal->sequence == journal->rolled && told.has_hash)
+        memcpy(journal->hash, told.hash, LH_SHA256_BYTES);
+    return LH_OK;
 }
 
 static enum lh_code open_files(struct opening *opening, struct lh_error *err)
 {
     struct journal *journal = opening->journal;
     struct storage *storage = journal->options.storage;
-    struct journal_note note;
+    struct journal_note note, mark;
     enum lh_code code = log_list(storage, opening->arena, &opening->logs, &opening->log_count, err);
     if (!code)
         code =
@@ -295,17 +296,23 @@ static enum lh_code open_files(struct opening *opening, struct lh_error *err)
         code = open_log(opening, &opening->logs[i], i + 1 == opening->log_count, err);
     note_leftover_logs(opening);
     if (!code && !opening->knows_counts)
-        code = ask_segments(journal, err);
+        code = take_segments(journal, err);
     if (code)
         return code;
     note_read(storage, opening->arena, &note);
     journal->noted = note.is_there ? note.sequence : 0;
+    mark_read(storage, opening->arena, &mark);
     uint64_t found = journal->sequence;
-    compare_note(journal, &note);
+    journal_compare_note(journal, &note);
+    journal_compare_note(journal, &mark);
     if (opening->has_log && found == journal->sequence)
-        return storage_log_open(storage, log_key(journal->log_first, opening->arena),
+        code = storage_log_open(storage, log_key(journal->log_first, opening->arena),
                                 opening->good_bytes, &journal->log, err);
-    return journal_new_log(journal, err);
+    else
+        code = journal_new_log(journal, err);
+    if (!code)
+        journal->mark = mark_open(journal);
+    return code;
 }
 
 /* What earlier ends left. That it cannot be moved harms nobody: the next opening tries again. */
@@ -359,6 +366,7 @@ void journal_close(struct journal *journal)
         note_write(journal->options.storage, journal->sequence, journal->hash, &err))
         lh_log_error(LH_LOG_WARN, "journal.close", &err);
     storage_log_close(journal->log);
+    storage_mark_close(journal->mark);
     record_list_release(&journal->tail);
     record_list_release(&journal->intents);
     for (size_t i = 0; i < journal->segment_count; i++)
@@ -406,6 +414,40 @@ uint64_t journal_drained(struct journal *journal, struct lh_arena *arena, struct
     *ret_ids = ids;
     *ret_count = count;
     return drained;
+}
+
+enum lh_code journal_check_drained(struct journal *journal, uint64_t newest, uint64_t *ret,
+                                   struct lh_error *err)
+{
+    struct told told;
+    struct lh_error late = LH_ERROR_NONE;
+    pthread_mutex_lock(&journal->mutex);
+    uint64_t said = journal->drained;
+    pthread_mutex_unlock(&journal->mutex);
+    *ret = said;
+    if (said <= newest)
+        return LH_OK;
+    enum lh_code code = ask_segments(journal, &told, err);
+    if (code)
+        return code;
+    pthread_mutex_lock(&journal->mutex);
+    journal->drained = told.drained;
+    journal->id_count = 0;
+    for (size_t i = 0; i < journal->tail.count; i++)
+        if (journal->tail.items[i]->kind == RECORD_EVENT &&
+            journal->tail.items[i]->event.lake_sequence)
+            note_commit(journal, journal->tail.items[i]);
+    *ret = journal->drained;
+    if (*ret < said)
+        journal_say_damage(journal,
+                           "A log of the journal says that commits up to %llu stand in it; they do "
+                           "up to %llu.",
+                           (unsigned long long)said, (unsigned long long)*ret);
+    pthread_mutex_unlock(&journal->mutex);
+    /* So that the next opening reads another head. */
+    if (*ret < said && journal_roll(journal, true, &late))
+        lh_log_error(LH_LOG_WARN, "journal.drained", &late);
+    return LH_OK;
 }
 
 void journal_stats(struct journal *journal, struct journal_stats *ret)

@@ -138,6 +138,12 @@ void journal_open_intents(struct journal *journal, struct lh_arena *arena,
 uint64_t journal_drained(struct journal *journal, struct lh_arena *arena, struct lh_str **ret_ids,
                          size_t *ret_count);
 
+/* Before anybody drains: `newest` is the highest lake sequence that the catalog has given. A
+ * journal that says more is counted anew, by its records; *ret is how far they go, which may be
+ * more than `newest` still: then the catalog has lost commits. Errors of the engine. */
+enum lh_code journal_check_drained(struct journal *journal, uint64_t newest, uint64_t *ret,
+                                   struct lh_error *err) LH_MUST_USE;
+
 /* Turns the log into a segment if that is due, or (`is_forced`) if it holds a record at all. A log
  * with an announcement that is not settled stays beside its segment until it is. */
 enum lh_code journal_roll(struct journal *journal, bool is_forced,

@@ -1,10 +1,8 @@
-#include "base/json.h"
 #include "journal/internal.h"
 
 #include <stdlib.h>
 
 #define NUMBER_DIGITS 20
-#define NOTE_BYTES_MAX ((size_t)4096)
 
 void record_list_add(struct record_list *list, struct record *record)
 {
@@ -217,43 +215,4 @@ enum lh_code log_read(struct storage *storage, const struct journal_file *file,
     read_records(&reading);
     lh_arena_free(scratch);
     return LH_OK;
-}
-
-/* --- the note of a clean end */
-
-void note_read(struct storage *storage, struct lh_arena *arena, struct journal_note *ret)
-{
-    struct lh_str text = {0};
-    json_t *json = NULL;
-    *ret = (struct journal_note){.is_there = false};
-    if (storage_get(storage, STORAGE_PRIMARY, lh_lit(JOURNAL_NOTE_KEY), NOTE_BYTES_MAX, arena,
-                    &text, NULL) ||
-        lh_json_parse(text, "The note", NOTE_BYTES_MAX, &json, NULL))
-        return;
-    int64_t sequence = json_integer_value(json_object_get(json, "sequence"));
-    if (sequence > 0 &&
-        lh_hex_parse(lh_json_text(json_object_get(json, "hash")), ret->hash, sizeof ret->hash)) {
-        ret->is_there = true;
-        ret->sequence = (uint64_t)sequence;
-    }
-    json_decref(json);
-}
-
-enum lh_code note_write(struct storage *storage, uint64_t sequence,
-                        const uint8_t hash[LH_SHA256_BYTES], struct lh_error *err)
-{
-    struct lh_buf buf;
-    struct lh_json json;
-    char hex[LH_SHA256_HEX_BYTES + 1];
-    lh_hex(hash, LH_SHA256_BYTES, hex);
-    lh_buf_init(&buf, NOTE_BYTES_MAX);
-    lh_json_init(&json, &buf);
-    lh_json_object(&json);
-    lh_json_put_cstr(&json, "hash", hex);
-    lh_json_put_int(&json, "sequence", (int64_t)sequence);
-    lh_json_object_end(&json);
-    enum lh_code code = storage_put_replacing(storage, STORAGE_PRIMARY, lh_lit(JOURNAL_NOTE_KEY),
-                                              lh_buf_str(&buf), err);
-    lh_buf_release(&buf);
-    return code;
 }

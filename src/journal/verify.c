@@ -14,6 +14,8 @@ struct walk {
     int64_t count;
     uint64_t events, drained; /* recounted: heads are outside the chain */
     bool is_whole;            /* all records up to here were seen */
+    struct journal_note mark; /* where it ended last */
+    bool is_marked_other;     /* the record that it names has another hash */
 };
 
 static void say_missing(struct walk *walk, uint64_t from, uint64_t upto)
@@ -28,6 +30,17 @@ static void say_missing(struct walk *walk, uint64_t from, uint64_t upto)
                      (unsigned long long)upto);
 }
 
+/* An erasure that was cut off before the mark changed the hashes, and says so behind it. */
+static void compare_mark(struct walk *walk, const struct record *record)
+{
+    if (!walk->mark.is_there || record->sequence < walk->mark.sequence)
+        return;
+    if (record->sequence == walk->mark.sequence)
+        walk->is_marked_other = memcmp(record->hash, walk->mark.hash, LH_SHA256_BYTES) != 0;
+    else if (lh_str_equal(record->event.action, lh_lit("journal.erase")))
+        walk->is_marked_other = false;
+}
+
 /* Follows the chain by one record. `is_sound`: its bytes are what its hash says. */
 static void follow(struct walk *walk, const struct record *record, bool is_sound)
 {
@@ -38,6 +51,7 @@ static void follow(struct walk *walk, const struct record *record, bool is_sound
         if (record->event.lake_sequence > walk->drained)
             walk->drained = record->event.lake_sequence;
     }
+    compare_mark(walk, record);
     if (!is_sound)
         storage_find(walk->findings, true, walk->key,
                      "Record %llu of the journal is not what was written.",
@@ -183,13 +197,13 @@ static enum lh_code look_at_log(struct walk *walk, struct storage *storage,
     return LH_OK;
 }
 
-static void compare_note(struct walk *walk, struct storage *storage, struct lh_arena *arena)
+static bool compare_note(struct walk *walk, struct storage *storage, struct lh_arena *arena)
 {
     struct journal_note note;
     note_read(storage, arena, &note);
     walk->key = lh_lit(JOURNAL_NOTE_KEY);
     if (!note.is_there)
-        return;
+        return false;
     if (note.sequence >= walk->expected)
         say_missing(walk, walk->expected, note.sequence);
     else if (note.sequence + 1 == walk->expected && walk->knows_previous &&
@@ -197,6 +211,24 @@ static void compare_note(struct walk *walk, struct storage *storage, struct lh_a
         storage_find(walk->findings, true, walk->key,
                      "The journal's newest record, %llu, is not the one that it ended with.",
                      (unsigned long long)note.sequence);
+    return true;
+}
+
+/* What nobody noted cannot be missed. */
+static void judge_end(struct walk *walk, bool has_note)
+{
+    walk->key = lh_lit(JOURNAL_MARK_KEY);
+    if (walk->is_marked_other)
+        storage_find(walk->findings, true, walk->key,
+                     "Record %llu of the journal is not the one that was written.",
+                     (unsigned long long)walk->mark.sequence);
+    if (walk->mark.is_there && walk->mark.sequence >= walk->expected)
+        say_missing(walk, walk->expected, walk->mark.sequence);
+    else if (!walk->mark.is_there && !has_note && walk->expected > 1)
+        storage_find(walk->findings, false, walk->key,
+                     "Nothing says where the journal ended: whether records behind number %llu "
+                     "are missing cannot be told. The next start makes the mark.",
+                     (unsigned long long)walk->expected - 1);
 }
 
 enum lh_code journal_verify(struct storage *storage, const struct journal_verify_options *options,
@@ -211,6 +243,7 @@ enum lh_code journal_verify(struct storage *storage, const struct journal_verify
                         .expected = 1,
                         .knows_previous = true,
                         .is_whole = true};
+    mark_read(storage, arena, &walk.mark);
     enum lh_code code = segment_list(storage, arena, &segments, &segment_count, err);
     if (!code)
         code = log_list(storage, arena, &logs, &log_count, err);
@@ -222,7 +255,7 @@ enum lh_code journal_verify(struct storage *storage, const struct journal_verify
         storage_find(findings, true, lh_lit(JOURNAL_LOG_FOLDER),
                      "There are segments of the journal, and no log that follows them.");
     if (!code)
-        compare_note(&walk, storage, arena);
+        judge_end(&walk, compare_note(&walk, storage, arena));
     if (!code)
         *ret_count = walk.count;
     lh_arena_free(arena);

@@ -71,6 +71,9 @@ void follower_free(struct follower *follower); /* after follower_stop; NULL is f
 
 /* The thread that brings commits into the journal. Everything is borrowed. */
 struct journal;
+/* Before anything is committed: numbers that the journal has seen are not given again. */
+enum lh_code scribe_settle(struct catalog *catalog, struct journal *journal,
+                           struct lh_error *err) LH_MUST_USE;
 struct scribe; /* made by scribe_start, ended by scribe_free */
 enum lh_code scribe_start(struct catalog *catalog, struct journal *journal, struct scribe **ret,
                           struct lh_error *err) LH_MUST_USE;

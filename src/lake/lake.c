@@ -238,6 +238,8 @@ static enum lh_code open_journal(struct lake *lake, struct lh_error *err)
         .epoch = catalog_epoch(lake->catalog),
     };
     enum lh_code code = journal_open(&options, &lake->journal, err);
+    if (!code)
+        code = scribe_settle(lake->catalog, lake->journal, err);
     lake->journal_source = (struct journal_source){lake->journal, &lake->scribe};
     lake->journal_relation = journal_relation(&lake->journal_source);
     lake->relations[0] = &lake->journal_relation;

@@ -368,6 +368,16 @@ static void wake(void *context)
     scribe_wake(context);
 }
 
+/* Whoever is behind what was drained would be skipped. */
+enum lh_code scribe_settle(struct catalog *catalog, struct journal *journal, struct lh_error *err)
+{
+    uint64_t drained = 0;
+    enum lh_code code = journal_check_drained(journal, catalog_expect(catalog, 0), &drained, err);
+    if (!code)
+        (void)catalog_expect(catalog, drained);
+    return code;
+}
+
 enum lh_code scribe_start(struct catalog *catalog, struct journal *journal, struct scribe **ret,
                           struct lh_error *err)
 {

@@ -1,0 +1,136 @@
+#include "support/journal_house.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/engine.h"
+#include "journal/verify.h"
+#include "storage/findings.h"
+#include "storage/storage.h"
+
+#define FILE_BYTES_MAX ((size_t)1 << 20)
+
+void journal_house_open(struct journal_house *house)
+{
+    const struct storage_options storage = {
+        .path = temp_lake_path(&house->folder), .access = STORAGE_WRITE, .create = true};
+    const struct engine_options engine = {.thread_count = 1, .connection_max = 2};
+    if (storage_open(&storage, &house->storage, &house->err) ||
+        engine_open(&engine, &house->engine, &house->err))
+        fail_msg("%s", house->err.message);
+    const struct journal_options options = {
+        .storage = house->storage, .engine = house->engine, .epoch = 7};
+    if (journal_open(&options, &house->journal, &house->err))
+        fail_msg("%s", house->err.message);
+}
+
+void journal_house_close(struct journal_house *house)
+{
+    journal_close(house->journal);
+    engine_close(house->engine);
+    storage_close(house->storage);
+    house->journal = NULL;
+    house->engine = NULL;
+    house->storage = NULL;
+}
+
+int journal_house_set_up(void **state)
+{
+    struct journal_house *house = calloc(1, sizeof *house);
+    temp_lake_make(&house->folder);
+    house->arena = lh_arena_new(0);
+    journal_house_open(house);
+    *state = house;
+    return 0;
+}
+
+int journal_house_tear_down(void **state)
+{
+    struct journal_house *house = *state;
+    journal_house_close(house);
+    lh_arena_free(house->arena);
+    temp_lake_remove(&house->folder);
+    free(house);
+    return 0;
+}
+
+void journal_house_given(struct journal_house *house, int count)
+{
+    for (int i = 0; i < count; i++) {
+        const struct journal_event event = {.action = lh_lit("update"),
+                                            .entity = lh_lit("E-1"),
+                                            .new_value = lh_lit("x"),
+                                            .actor = lh_lit("ann")};
+        if (journal_append(house->journal, &event, 1, false, NULL, NULL, &house->err))
+            fail_msg("%s", house->err.message);
+    }
+}
+
+size_t journal_house_count(struct journal_house *house)
+{
+    const struct journal_filter all = {.since_ms = 0};
+    struct journal_record *records = NULL;
+    bool has_more = false;
+    size_t count = 0;
+    if (journal_list(house->journal, &all, 0, 1000, NULL, house->arena, &records, &count, &has_more,
+                     &house->err))
+        fail_msg("%s", house->err.message);
+    return count;
+}
+
+struct journal_house_found journal_house_verify(struct journal_house *house)
+{
+    struct storage_findings findings = {.arena = house->arena};
+    struct engine *engine = NULL;
+    struct storage *storage = NULL;
+    const struct storage_options options = {.path = temp_lake_path(&house->folder),
+                                            .access = STORAGE_READ};
+    const struct engine_options engine_options = {.thread_count = 1, .connection_max = 1};
+    int64_t count = 0;
+    if (storage_open(&options, &storage, &house->err) ||
+        engine_open(&engine_options, &engine, &house->err))
+        fail_msg("%s", house->err.message);
+    const struct journal_verify_options journal = {.engine = engine};
+    if (journal_verify(storage, &journal, &findings, &count, &house->err))
+        fail_msg("%s", house->err.message);
+    engine_close(engine);
+    storage_close(storage);
+    return (struct journal_house_found){findings.error_count,
+                                        findings.count - findings.error_count};
+}
+
+char *journal_house_read(struct journal_house *house, const char *name, size_t *ret_count)
+{
+    FILE *file = fopen(temp_lake_file(&house->folder, name), "rb");
+    char *bytes = malloc(FILE_BYTES_MAX);
+    assert_non_null(file);
+    assert_non_null(bytes);
+    *ret_count = fread(bytes, 1, FILE_BYTES_MAX, file);
+    fclose(file);
+    return bytes;
+}
+
+void journal_house_write(struct journal_house *house, const char *name, const char *bytes,
+                         size_t count)
+{
+    FILE *file = fopen(temp_lake_file(&house->folder, name), "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, count, file), count);
+    fclose(file);
+}
+
+size_t journal_house_frames(const char *bytes, size_t count, size_t *ret, size_t max)
+{
+    size_t found = 0;
+    for (size_t i = 0; i + 4 <= count && found < max; i++)
+        if (memcmp(bytes + i, "LHJ1", 4) == 0)
+            ret[found++] = i;
+    return found;
+}
