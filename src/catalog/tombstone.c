@@ -7,7 +7,7 @@
 #include "engine/engine.h"
 
 #define RACES_MAX 8
-#define EVENTS_MAX 100 /* of single keys in one commit; more become one event */
+#define EVENTS_MAX 100 /* of single keys in one manifest; more are read where the keys are */
 #define RESULT_BYTES_MAX ((size_t)4096)
 
 /* --- one call */
@@ -420,6 +420,8 @@ static struct lh_str json_text(struct call *call, const struct tombstone_record 
     lh_json_object(&json);
     if (is_event)
         lh_json_put_str(&json, "actor", call->request->actor);
+    if (is_event && record->key_count > EVENTS_MAX && !call->request->is_erasure)
+        lh_json_put_bool(&json, TOMBSTONE_EACH_KEY, true);
     lh_json_put_int(&json, "keys", call->ret->keys);
     if (is_event)
         lh_json_put_str(&json, "row_key_column", record->column);
@@ -445,7 +447,12 @@ static struct lh_str wanted_by(struct call *call)
     return text;
 }
 
-/* One of the dataset, then one of each key, unless they are many. */
+struct lh_str tombstone_entity(struct lh_str dataset, struct lh_str key, struct lh_arena *arena)
+{
+    return lh_arena_printf(arena, "%.*s/%.*s", LH_ARG(dataset), LH_ARG(lh_str_head(key, 4096)));
+}
+
+/* One of the dataset, then one of each key; of many, those come when it is drained. */
 static struct catalog_event *events_of(struct call *call, const struct tombstone_record *record,
                                        size_t *ret_count)
 {
@@ -459,8 +466,7 @@ static struct catalog_event *events_of(struct call *call, const struct tombstone
     struct lh_str who = wanted_by(call);
     for (size_t i = 0; i < count; i++)
         events[i + 1] = (struct catalog_event){
-            .entity = lh_arena_printf(call->arena, "%.*s/%.*s", LH_ARG(call->ret->name),
-                                      LH_ARG(lh_str_head(record->keys[i].text, 4096))),
+            .entity = tombstone_entity(call->ret->name, record->keys[i].text, call->arena),
             .action = action,
             .detail = who,
         };

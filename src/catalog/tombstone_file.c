@@ -236,14 +236,14 @@ void tombstone_content_free(struct tombstone_content *content)
 
 /* --- objects */
 
-static enum lh_code load(struct storage *storage, const struct catalog_object *object,
-                         struct lh_arena *arena, struct tombstone_content **ret,
-                         struct lh_error *err)
+enum lh_code tombstone_load(struct storage *storage, const struct catalog_object *object,
+                            struct lh_arena *scratch, struct tombstone_content **ret,
+                            struct lh_error *err)
 {
     struct lh_str bytes;
     uint8_t sum[LH_SHA256_BYTES];
-    enum lh_code code =
-        storage_get(storage, object->bucket, object->key, TOMBSTONE_BYTES_MAX, arena, &bytes, err);
+    enum lh_code code = storage_get(storage, object->bucket, object->key, TOMBSTONE_BYTES_MAX,
+                                    scratch, &bytes, err);
     if (code == LH_NOT_FOUND || code == LH_INVALID || code == LH_TOO_LARGE)
         return lh_fail(err, LH_DAMAGED, "The tombstones '%.*s' are missing or no ordinary file.",
                        LH_ARG(object->key));
@@ -269,7 +269,7 @@ enum lh_code tombstone_read(struct storage *storage, const struct catalog_object
     enum lh_code code = LH_OK;
     if (!content) {
         struct lh_arena *arena = lh_arena_new(0);
-        code = load(storage, object, arena, &content, err);
+        code = tombstone_load(storage, object, arena, &content, err);
         lh_arena_free(arena);
         if (!code && !atomic_compare_exchange_strong(&node->content, &none, content)) {
             tombstone_content_free(content); /* another thread was first */

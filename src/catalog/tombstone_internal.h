@@ -52,6 +52,10 @@ enum lh_code tombstone_decode(struct lh_str bytes, struct lh_str what,
                               struct tombstone_content **ret, struct lh_error *err) LH_MUST_USE;
 void tombstone_content_free(struct tombstone_content *content); /* NULL is fine */
 
+/* The same of an object that is in no state; end *ret with tombstone_content_free. */
+enum lh_code tombstone_load(struct storage *storage, const struct catalog_object *object,
+                            struct lh_arena *scratch, struct tombstone_content **ret,
+                            struct lh_error *err) LH_MUST_USE;
 /* What an object of a state says; lives as long as the state. */
 enum lh_code tombstone_read(struct storage *storage, const struct catalog_object *object,
                             const struct tombstone_content **ret, struct lh_error *err) LH_MUST_USE;
@@ -63,6 +67,12 @@ enum lh_code tombstone_publish(struct catalog *catalog, struct lh_str dataset_id
 /* Of rows that an upsert replaced: it belongs to versions, where the others belong to keys. */
 bool tombstone_is_of_rows(const struct catalog_object *object);
 struct lh_str tombstone_column(const struct catalog_object *object); /* absent: of rows */
+
+/* Of an own event's detail: each key has an event of its own, which the manifest does not hold
+ * (tombstone_events.c). */
+#define TOMBSTONE_EACH_KEY "each_key"
+/* "people/42": what an event of a key is about. */
+struct lh_str tombstone_entity(struct lh_str dataset, struct lh_str key, struct lh_arena *arena);
 
 /* arrivals.c: writes many small objects as one, when there are. Says the same afterwards; a failure
  * is logged and changes nothing. */

@@ -124,6 +124,11 @@ enum lh_code catalog_tombstone_lift(struct catalog *catalog, struct engine *engi
                                     struct catalog_tombstone_result *ret,
                                     struct lh_error *err) LH_MUST_USE;
 
+/* Of a version whose manifest has no event of each key that it tombstoned or lifted, because they
+ * are many: adds those to its commit's events, in `arena`. For who drains commits. */
+enum lh_code catalog_tombstone_events(struct catalog *catalog, struct catalog_version *version,
+                                      struct lh_arena *arena, struct lh_error *err) LH_MUST_USE;
+
 struct catalog_tombstone_item {
     struct lh_str column;
     struct lh_str value; /* as SQL writes it */

@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "base/secret.h"
-#include "catalog/catalog.h"
+#include "catalog/tombstones.h"
 #include "journal/journal.h"
 #include "lake/internal.h"
 
@@ -164,24 +164,30 @@ static struct lh_str entity_of(struct lh_str entity, struct lh_str name)
     return entity;
 }
 
+/* Of many keys all say the same but the key. */
 static void add_others(struct drained *drained, const struct catalog_version *version,
                        struct lh_str name, const struct catalog_commit_info *commit)
 {
+    struct journal_event like = {
+        .dataset = name,
+        .dataset_id = version->dataset_id,
+        .reason = masked(commit->reason, drained->arena),
+        .request = commit->uuid,
+        .version = version->version,
+        .time_ms = version->time_ms,
+        .lake_sequence = version->sequence,
+    };
     for (size_t i = own_event(commit) != NULL; i < commit->event_count; i++) {
-        struct journal_event event = {
-            .action = commit->events[i].action,
-            .entity = entity_of(commit->events[i].entity, name),
-            .dataset = name,
-            .dataset_id = version->dataset_id,
-            .reason = masked(commit->reason, drained->arena),
-            .detail = commit->events[i].detail,
-            .request = commit->uuid,
-            .version = version->version,
-            .time_ms = version->time_ms,
-            .lake_sequence = version->sequence,
-        };
-        set_actor(&event, commit, drained->arena);
-        add(drained, &event);
+        const struct catalog_event *other = &commit->events[i];
+        bool is_alike = like.detail.data && like.detail.data == other->detail.data;
+        like.action = other->action;
+        like.entity = entity_of(other->entity, name);
+        like.detail = other->detail;
+        if (!is_alike) {
+            like.principal = (struct lh_str){0};
+            set_actor(&like, commit, drained->arena);
+        }
+        add(drained, &like);
     }
 }
 
@@ -213,44 +219,67 @@ static bool is_known(const struct catalog_version *version, const struct lh_str 
 /* --- draining */
 
 /* Each version is an atom, so that what is drained ends at a whole one; its commits come first. */
-static struct journal_atom atom_of(const struct catalog_version *versions, size_t count, size_t at,
-                                   struct lh_arena *arena)
+static enum lh_code atom_of(struct scribe *scribe, const struct catalog_version *versions,
+                            size_t count, size_t at, struct lh_arena *arena,
+                            struct journal_atom *ret, struct lh_error *err)
 {
-    const struct catalog_version *version = &versions[at];
+    struct catalog_version version = versions[at];
     struct drained drained = {.arena = arena};
     struct lh_str name = name_then(versions, count, at);
-    for (size_t i = 0; i < version->commit_count; i++)
-        add_commit(&drained, version, name, &version->commits[i]);
-    for (size_t i = 0; i < version->commit_count; i++)
-        add_others(&drained, version, name, &version->commits[i]);
+    enum lh_code code = catalog_tombstone_events(scribe->catalog, &version, arena, err);
+    if (code)
+        return code;
+    for (size_t i = 0; i < version.commit_count; i++)
+        add_commit(&drained, &version, name, &version.commits[i]);
+    for (size_t i = 0; i < version.commit_count; i++)
+        add_others(&drained, &version, name, &version.commits[i]);
     for (size_t i = 0; i < drained.count; i++)
         journal_event_fit(&drained.items[i]);
-    return (struct journal_atom){drained.items, drained.count};
+    *ret = (struct journal_atom){drained.items, drained.count};
+    return LH_OK;
 }
 
-/* Few at a time when they are large: what goes in at once is bounded. Not vital: on a full disk
- * they wait in their manifests, and the reserve is for those who delete. */
+/* What goes in at once. */
+struct batch {
+    struct lh_arena *arena; /* of the events */
+    struct journal_atom atoms[BATCH];
+    size_t atom_count, event_count;
+};
+
+/* Not vital: on a full disk they wait in their manifests, and the reserve is for those who delete.
+ */
+static enum lh_code append_batch(struct scribe *scribe, struct batch *batch, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    if (batch->atom_count)
+        code = journal_append_atoms(scribe->journal, batch->atoms, batch->atom_count, false, err);
+    batch->atom_count = batch->event_count = 0;
+    lh_arena_clear(batch->arena);
+    return code;
+}
+
+/* Few at a time when they are large: what is in memory, and goes in at once, is bounded. */
 static enum lh_code append_versions(struct scribe *scribe, const struct catalog_version *versions,
                                     size_t count, const struct lh_str *ids, size_t id_count,
-                                    struct lh_arena *arena, struct lh_error *err)
+                                    struct lh_error *err)
 {
-    struct journal_atom *atoms = lh_arena_array(arena, count + 1, sizeof *atoms);
-    size_t atom_count = 0, events = 0;
+    struct batch batch = {.arena = lh_arena_new(0)};
     enum lh_code code = LH_OK;
     for (size_t i = 0; i < count && !code; i++) {
         struct journal_atom atom = {0};
-        if (!is_known(&versions[i], ids, id_count))
-            atom = atom_of(versions, count, i, arena);
-        if (atom_count && events + atom.event_count > EVENTS_AT_ONCE) {
-            code = journal_append_atoms(scribe->journal, atoms, atom_count, false, err);
-            atom_count = events = 0;
+        if (is_known(&versions[i], ids, id_count))
+            continue;
+        code = atom_of(scribe, versions, count, i, batch.arena, &atom, err);
+        if (!code && atom.event_count) {
+            batch.atoms[batch.atom_count++] = atom;
+            batch.event_count += atom.event_count;
         }
-        if (atom.event_count)
-            atoms[atom_count++] = atom;
-        events += atom.event_count;
+        if (!code && batch.event_count > EVENTS_AT_ONCE)
+            code = append_batch(scribe, &batch, err);
     }
-    if (!code && atom_count)
-        code = journal_append_atoms(scribe->journal, atoms, atom_count, false, err);
+    if (!code)
+        code = append_batch(scribe, &batch, err);
+    lh_arena_free(batch.arena);
     return code;
 }
 
@@ -267,7 +296,7 @@ static enum lh_code drain_some(struct scribe *scribe, uint64_t *after, size_t *r
     enum lh_code code =
         catalog_changes(scribe->catalog, *after, BATCH, arena, &versions, &count, err);
     if (!code)
-        code = append_versions(scribe, versions, count, ids, id_count, arena, err);
+        code = append_versions(scribe, versions, count, ids, id_count, err);
     if (!code && count)
         *after = versions[count - 1].sequence;
     if (!code)
