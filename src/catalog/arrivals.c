@@ -57,7 +57,10 @@ static enum lh_code find_rows(struct engine *engine, const struct catalog_arriva
                                     .type = column->type,
                                     .paths = &arrival->path,
                                     .path_count = 1};
-    enum lh_code code = key_list_rows(keys, engine, &files, cancel, arena, note_row, found, err);
+    enum lh_code code =
+        arrival->rows <= (int64_t)keys->count
+            ? key_list_scan(keys, engine, &files, cancel, arena, note_row, found, err)
+            : key_list_rows(keys, engine, &files, cancel, arena, note_row, found, err);
     if (!code && found->is_full)
         code = lh_fail(err, LH_BUSY, "There is no memory for the rows of tombstoned keys.");
     if (found->count)
@@ -108,7 +111,7 @@ enum lh_code catalog_arrivals(struct catalog *catalog, struct engine *engine,
     struct found found = {0};
     enum lh_code code = LH_OK;
     if (dataset && dataset->tombstone_stamp)
-        code = tombstone_keys(catalog->storage, dataset, arena, &keys, err);
+        code = tombstone_keys(catalog, dataset, arena, &keys, err);
     if (!code && keys.count) {
         arrived.through = dataset->version;
         code = find_rows(engine, arrival, &keys, cancel, arena, &found, err);
@@ -192,16 +195,20 @@ enum lh_code catalog_whole_source(struct catalog *catalog, struct engine *engine
 {
     struct catalog_hidden *hidden = NULL;
     struct catalog_source source;
-    bool is_whole = false;
-    enum lh_code code = catalog_hidden_open(catalog, snapshot, dataset, CATALOG_HIDE_ALL, engine,
-                                            cancel, &hidden, err);
+    bool is_whole = false, has_hidden = false;
+    enum lh_code code = LH_OK;
     for (size_t i = 0; !code && source_sha256.len && !is_whole && i < dataset->object_count; i++)
         for (size_t k = 0; !code && !is_whole && k <= dataset->objects[i]->source_count; k++) {
             if (!catalog_object_source(dataset->objects[i], k, &source) ||
                 !lh_str_equal(source.sha256, source_sha256) ||
                 !lh_str_equal(source.options, source_options))
                 continue;
-            code = catalog_source_is_whole(catalog, dataset, hidden, i, k, &is_whole, err);
+            if (!has_hidden) /* most sources are new: then nothing is added up */
+                code = catalog_hidden_open(catalog, snapshot, dataset, CATALOG_HIDE_ALL, engine,
+                                           cancel, &hidden, err);
+            has_hidden = !code;
+            if (!code)
+                code = catalog_source_is_whole(catalog, dataset, hidden, i, k, &is_whole, err);
         }
     if (!code && is_whole)
         *ret = source;

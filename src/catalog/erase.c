@@ -124,7 +124,7 @@ static enum lh_code find_texts(struct erasing *erasing, struct lh_error *err)
     enum lh_code code =
         list_named(storage, erasing->dataset, (struct lh_str){0}, erasing->arena, &named, err);
     if (!code)
-        code = tombstone_keys(storage, erasing->dataset, erasing->arena, &list, err);
+        code = tombstone_keys(erasing->catalog, erasing->dataset, erasing->arena, &list, err);
     erasing->texts =
         lh_arena_array(erasing->arena, count * named.type_count + 1, sizeof *erasing->texts);
     for (size_t t = 0; t < named.type_count && !code; t++) {

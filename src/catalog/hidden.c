@@ -315,8 +315,7 @@ static enum lh_code close_files(struct adding *adding, struct engine *engine,
         open_count += adding->is_open[i];
     if (!open_count)
         return LH_OK;
-    enum lh_code code =
-        tombstone_keys(adding->catalog->storage, adding->now, adding->arena, &keys, err);
+    enum lh_code code = tombstone_keys(adding->catalog, adding->now, adding->arena, &keys, err);
     if (code || !keys.count)
         return code;
     if (!engine)

@@ -154,15 +154,13 @@ struct catalog {
     size_t queue_count;
     size_t last_group;      /* how many shared the last manifest */
     int64_t last_commit_us; /* how long it took to become durable */
-    bool has_leader;
-    bool is_closing;
+    bool has_leader, is_closing;
     enum lh_code stopped; /* LH_OK while commits are taken; LH_UNKNOWN, LH_LOCKED */
 
     struct slot *slots;
     size_t slot_count, slot_capacity;
     uint64_t sequence;
     int64_t time_ms;
-
     pthread_mutex_t snapshot_mutex;
     struct catalog_snapshot *snapshot;
 
@@ -170,6 +168,8 @@ struct catalog {
     struct fulfilled fulfilled;
     struct history history;
     struct hidden_cache hidden;
+    struct kept_keys *kept;  /* kept.c: what is tombstoned */
+    struct past_lists *past; /* tombstone_past.c: versions before something went */
     struct live_states *live;
     struct retention retention;
     _Atomic uint64_t drained; /* manifests of later commits are not retired */

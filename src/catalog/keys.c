@@ -382,6 +382,8 @@ struct hashing {
     const uint8_t *secret;
     const struct lh_str *hashes;
     size_t count;
+    void (*found)(void *context, size_t file, uint64_t row, size_t key);
+    void *context;
 };
 
 static bool find_hash(const struct hashing *hashing, struct lh_str text, size_t *ret)
@@ -419,31 +421,50 @@ static void write_hashing(struct lh_buf *sql, const struct key_files *files)
     lh_buf_append_str(sql, lh_lit(") WHERE v IS NOT NULL"));
 }
 
-enum lh_code keys_find_hashed(struct engine *engine, const struct key_files *files,
-                              const uint8_t *secret, const struct lh_str *hashes, size_t hash_count,
-                              const struct lh_cancel *cancel,
-                              void (*found)(void *context, size_t file, uint64_t row, size_t key),
-                              void *context, struct lh_error *err)
+bool keys_have_values(const struct key_files *files)
 {
-    const struct hashing hashing = {secret, hashes, hash_count};
+    return comparing_of(files->type, files->key_type) != READ_KEYS;
+}
+
+enum lh_code keys_values(struct engine *engine, const struct key_files *files,
+                         const struct lh_cancel *cancel,
+                         void (*each)(void *context, size_t file, uint64_t row, struct lh_str text),
+                         void *context, struct lh_error *err)
+{
     struct engine_cursor *cursor = NULL;
     const struct engine_chunk *chunk = NULL;
     struct lh_buf sql;
-    if (!files->path_count || !hash_count)
-        return LH_OK;
     lh_buf_init(&sql, SQL_BYTES_MAX);
     write_hashing(&sql, files);
     enum lh_code code = lh_buf_check(&sql, "The list of files", err);
     if (!code)
         code = engine_query(engine, lh_buf_str(&sql), NULL, cancel, &cursor, err);
     while (!code && !(code = engine_cursor_next(cursor, &chunk, err)) && chunk)
-        for (size_t row = 0; row < chunk->row_count; row++) {
-            size_t key = 0;
-            if (find_hash(&hashing, engine_vector_str(&chunk->columns[2], row), &key))
-                found(context, (size_t)((const int64_t *)chunk->columns[0].data)[row],
-                      (uint64_t)((const int64_t *)chunk->columns[1].data)[row], key);
-        }
+        for (size_t row = 0; row < chunk->row_count; row++)
+            each(context, (size_t)((const int64_t *)chunk->columns[0].data)[row],
+                 (uint64_t)((const int64_t *)chunk->columns[1].data)[row],
+                 engine_vector_str(&chunk->columns[2], row));
     engine_cursor_close(cursor);
     lh_buf_release(&sql);
     return code;
+}
+
+static void compare_hash(void *context, size_t file, uint64_t row, struct lh_str text)
+{
+    const struct hashing *hashing = context;
+    size_t key = 0;
+    if (find_hash(hashing, text, &key))
+        hashing->found(hashing->context, file, row, key);
+}
+
+enum lh_code keys_find_hashed(struct engine *engine, const struct key_files *files,
+                              const uint8_t *secret, const struct lh_str *hashes, size_t hash_count,
+                              const struct lh_cancel *cancel,
+                              void (*found)(void *context, size_t file, uint64_t row, size_t key),
+                              void *context, struct lh_error *err)
+{
+    struct hashing hashing = {secret, hashes, hash_count, found, context};
+    if (!files->path_count || !hash_count)
+        return LH_OK;
+    return keys_values(engine, files, cancel, compare_hash, &hashing, err);
 }

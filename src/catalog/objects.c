@@ -69,6 +69,15 @@ static const struct catalog_object *object_ref(const struct catalog_object *obje
     return object;
 }
 
+const struct catalog_object *const *objects_hold(const struct catalog_object *const *objects,
+                                                 size_t count)
+{
+    const struct catalog_object **held = lh_allocate(count + 1, sizeof *held);
+    for (size_t i = 0; i < count; i++)
+        held[i] = object_ref(objects[i]);
+    return held;
+}
+
 void objects_unref(const struct catalog_object *const *objects, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "catalog/load.h"
+#include "catalog/tombstone_internal.h"
 
 /* --- problems */
 
@@ -364,6 +365,8 @@ static struct catalog *allocate(struct storage *storage, const struct catalog_op
     catalog->live = live_new();
     trust_init(&catalog->trust);
     hidden_init(&catalog->hidden);
+    catalog->kept = kept_new();
+    catalog->past = past_new();
     fulfilled_init(&catalog->fulfilled, catalog->options.fulfilled_keep_ms);
     catalog->orphan_arena = lh_arena_new(0);
     return catalog;
@@ -386,6 +389,8 @@ static void release(struct catalog *catalog)
     free(catalog->retention.collected);
     trust_release(&catalog->trust);
     hidden_release(&catalog->hidden);
+    kept_free(catalog->kept);
+    past_free(catalog->past);
     fulfilled_release(&catalog->fulfilled);
     lh_arena_free(catalog->orphan_arena);
     free(catalog->slots);

@@ -80,8 +80,7 @@ static enum lh_code find_column(struct call *call, struct lh_error *err)
 {
     const struct catalog_dataset *dataset = call->dataset;
     struct lh_str name = call->request->column;
-    enum lh_code code =
-        tombstone_keys(call->catalog->storage, dataset, call->arena, &call->list, err);
+    enum lh_code code = tombstone_keys(call->catalog, dataset, call->arena, &call->list, err);
     if (code)
         return code;
     if (!name.len)

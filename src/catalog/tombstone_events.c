@@ -82,7 +82,8 @@ static enum lh_code add_lifted(struct naming *naming, int64_t before, struct lh_
     enum lh_code code =
         history_state_at(naming->catalog, naming->version->dataset_id, before, &state, err);
     if (!code)
-        code = tombstone_keys(naming->catalog->storage, &state->view, naming->scratch, &list, err);
+        code = key_list_make(naming->catalog->storage, NULL, state->view.tombstones,
+                             state->view.tombstone_count, naming->scratch, &list, err);
     for (size_t i = 0; !code && i < list.count; i++)
         if (list.items[i].form == TOMBSTONE_VALUE)
             add(naming, list.items[i].text);

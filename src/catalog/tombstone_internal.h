@@ -82,6 +82,8 @@ void tombstone_fold(struct catalog *catalog, struct lh_str dataset_id);
 enum lh_code tombstone_fail_column(const struct catalog_dataset *dataset, struct lh_str column,
                                    struct lh_error *err);
 
+struct past_lists *past_new(void);
+void past_free(struct past_lists *lists);
 /* tombstone_past.c: sets ret_found[i] for keys that an older version has, in files that the newest
  * has not. */
 enum lh_code tombstone_find_past(struct catalog *catalog, struct engine *engine,
@@ -132,7 +134,15 @@ enum lh_code keys_find(struct engine *engine, const struct key_files *files,
                        const struct lh_str *keys, size_t key_count, const struct lh_cancel *cancel,
                        void (*found)(void *context, size_t file, uint64_t row, size_t key),
                        void *context, struct lh_error *err) LH_MUST_USE;
-/* The same for keys of which only keyed hashes are known, ascending: every value of the column is
+/* Calls each(file, row, text) for the values that are one of `key_type`, as a key of it would have
+ * been written. */
+enum lh_code keys_values(struct engine *engine, const struct key_files *files,
+                         const struct lh_cancel *cancel,
+                         void (*each)(void *context, size_t file, uint64_t row, struct lh_str text),
+                         void *context, struct lh_error *err) LH_MUST_USE;
+/* False: keys of that type are compared by what they are in the column's, not by their texts. */
+bool keys_have_values(const struct key_files *files);
+/* keys_find for keys of which only keyed hashes are known, ascending: every value of the column is
  * hashed. */
 enum lh_code keys_find_hashed(struct engine *engine, const struct key_files *files,
                               const uint8_t *secret, const struct lh_str *hashes, size_t hash_count,
@@ -162,11 +172,21 @@ struct key_list { /* tombstoned now, ascending by text */
     struct key_entry *items;
     size_t count;
     struct lh_str column, type;
+    struct lh_str *types; /* in which they were made, each once; NULL: not listed */
+    size_t type_count;
     const uint8_t *secret; /* NULL: no key is hashed */
 };
-enum lh_code tombstone_keys(struct storage *storage, const struct catalog_dataset *dataset,
+/* kept.c: of the dataset's objects, kept from one question to the next; *ret lives as `arena`. */
+enum lh_code tombstone_keys(struct catalog *catalog, const struct catalog_dataset *dataset,
                             struct lh_arena *arena, struct key_list *ret,
                             struct lh_error *err) LH_MUST_USE;
+struct kept_keys *kept_new(void);
+void kept_free(struct kept_keys *keys);
+/* What objects add up to behind what others did (NULL: nothing); texts are theirs. */
+enum lh_code key_list_make(struct storage *storage, const struct key_list *older,
+                           const struct catalog_object *const *objects, size_t object_count,
+                           struct lh_arena *arena, struct key_list *ret,
+                           struct lh_error *err) LH_MUST_USE;
 const struct key_entry *key_list_find(const struct key_list *list, struct lh_str text);
 bool key_list_has_hash(const struct key_list *list, struct lh_str text); /* it was erased */
 /* The types in which its keys were made, each once; of `arena`. */
@@ -175,6 +195,14 @@ struct lh_str *key_list_types(const struct key_list *list, struct lh_arena *aren
 /* keys_find by the keys of the list, each in the type in which it was made; `key` counts items. A
  * row that several keys name is found several times. */
 enum lh_code key_list_rows(const struct key_list *list, struct engine *engine,
+                           const struct key_files *files, const struct lh_cancel *cancel,
+                           struct lh_arena *arena,
+                           void (*found)(void *context, size_t file, uint64_t row, size_t key),
+                           void *context, struct lh_error *err) LH_MUST_USE;
+
+/* The same by the values of the files, each looked up: for files of fewer rows than the list has
+ * keys. */
+enum lh_code key_list_scan(const struct key_list *list, struct engine *engine,
                            const struct key_files *files, const struct lh_cancel *cancel,
                            struct lh_arena *arena,
                            void (*found)(void *context, size_t file, uint64_t row, size_t key),

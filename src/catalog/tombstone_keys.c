@@ -25,12 +25,12 @@ const struct key_entry *key_list_find(const struct key_list *list, struct lh_str
                        : NULL;
 }
 
-bool key_list_has_hash(const struct key_list *list, struct lh_str text)
+static const struct key_entry *find_hash(const struct key_list *list, struct lh_str text)
 {
     char hash[ERASE_HASH_BYTES + 1];
     size_t low = 0, high = list->count;
     if (!list->secret)
-        return false;
+        return NULL;
     erase_hash(list->secret, text, hash);
     while (low < high) { /* values stand before hashes */
         size_t middle = low + (high - low) / 2;
@@ -38,13 +38,18 @@ bool key_list_has_hash(const struct key_list *list, struct lh_str text)
         int order =
             entry->form == TOMBSTONE_HASHED ? lh_str_compare(lh_str_of(hash), entry->text) : 1;
         if (!order)
-            return true;
+            return entry;
         if (order < 0)
             high = middle;
         else
             low = middle + 1;
     }
-    return false;
+    return NULL;
+}
+
+bool key_list_has_hash(const struct key_list *list, struct lh_str text)
+{
+    return find_hash(list, text) != NULL;
 }
 
 static bool names_keys(const struct tombstone_record *record)
@@ -52,16 +57,14 @@ static bool names_keys(const struct tombstone_record *record)
     return record->kind == TOMBSTONE_KEYS || record->kind == TOMBSTONE_LIFTED;
 }
 
-static enum lh_code count_keys(struct storage *storage, const struct catalog_dataset *dataset,
-                               size_t *ret, struct lh_error *err)
+static enum lh_code count_keys(struct storage *storage, const struct catalog_object *const *objects,
+                               size_t object_count, size_t *ret, struct lh_error *err)
 {
     enum lh_code code = LH_OK;
     *ret = 0;
-    for (size_t i = 0; i < dataset->tombstone_count && !code; i++) {
+    for (size_t i = 0; i < object_count && !code; i++) {
         const struct tombstone_content *content = NULL;
-        if (tombstone_is_of_rows(dataset->tombstones[i]))
-            continue;
-        code = tombstone_read(storage, dataset->tombstones[i], &content, err);
+        code = tombstone_read(storage, objects[i], &content, err);
         for (size_t k = 0; !code && k < content->record_count; k++)
             *ret += names_keys(&content->records[k]) ? content->records[k].key_count : 0;
     }
@@ -81,36 +84,69 @@ static void add_record(const struct tombstone_record *record, struct key_list *l
     }
 }
 
-enum lh_code tombstone_keys(struct storage *storage, const struct catalog_dataset *dataset,
-                            struct lh_arena *arena, struct key_list *ret, struct lh_error *err)
+/* Of each key the last record that names it. */
+static void keep_last(struct key_list *list)
 {
-    struct key_list list = {0};
-    size_t count = 0, kept = 0;
-    enum lh_code code = count_keys(storage, dataset, &count, err);
-    list.items = lh_arena_array(arena, count + 1, sizeof *list.items);
-    for (size_t i = 0; i < dataset->tombstone_count && !code && count; i++) {
-        const struct tombstone_content *content = NULL;
-        if (tombstone_is_of_rows(dataset->tombstones[i]))
+    size_t kept = 0;
+    if (list->count)
+        qsort(list->items, list->count, sizeof *list->items, compare_entries);
+    for (size_t i = 0; i < list->count; i++)
+        if (i + 1 == list->count || list->items[i + 1].form != list->items[i].form ||
+            !lh_str_equal(list->items[i + 1].text, list->items[i].text))
+            list->items[kept++] = list->items[i];
+    list->count = kept;
+}
+
+/* What later records say counts; those that lift leave nothing. */
+static void merge(const struct key_list *older, const struct key_list *newer, struct key_list *ret)
+{
+    size_t a = 0, b = 0, older_count = older ? older->count : 0;
+    while (a < older_count || b < newer->count) {
+        int order = a == older_count    ? 1
+                    : b == newer->count ? -1
+                                        : (int)older->items[a].form - (int)newer->items[b].form;
+        if (!order)
+            order = lh_str_compare(older->items[a].text, newer->items[b].text);
+        if (order < 0) {
+            ret->items[ret->count++] = older->items[a++];
             continue;
-        code = tombstone_read(storage, dataset->tombstones[i], &content, err);
+        }
+        a += order == 0;
+        if (newer->items[b].record->kind == TOMBSTONE_KEYS)
+            ret->items[ret->count++] = newer->items[b];
+        b++;
+    }
+}
+
+enum lh_code key_list_make(struct storage *storage, const struct key_list *older,
+                           const struct catalog_object *const *objects, size_t object_count,
+                           struct lh_arena *arena, struct key_list *ret, struct lh_error *err)
+{
+    struct key_list newer = {0}, list = {0};
+    struct lh_arena *scratch = lh_arena_new(0);
+    size_t count = 0;
+    enum lh_code code = count_keys(storage, objects, object_count, &count, err);
+    newer.items = lh_arena_array(scratch, count + 1, sizeof *newer.items);
+    for (size_t i = 0; i < object_count && !code; i++) {
+        const struct tombstone_content *content = NULL;
+        code = tombstone_read(storage, objects[i], &content, err);
         for (size_t k = 0; !code && k < content->record_count; k++)
-            add_record(&content->records[k], &list);
+            add_record(&content->records[k], &newer);
     }
-    if (code)
-        return code;
-    if (list.count)
-        qsort(list.items, list.count, sizeof *list.items, compare_entries);
-    for (size_t i = 0; i < list.count; i++) {
-        bool is_last = i + 1 == list.count || list.items[i + 1].form != list.items[i].form ||
-                       !lh_str_equal(list.items[i + 1].text, list.items[i].text);
-        if (is_last && list.items[i].record->kind == TOMBSTONE_KEYS)
-            list.items[kept++] = list.items[i];
+    if (!code) {
+        keep_last(&newer);
+        count = newer.count + (older ? older->count : 0);
+        list.items = lh_arena_array(arena, count + 1, sizeof *list.items);
+        list.column = newer.column.len || !older ? newer.column : older->column;
+        list.type = newer.type.len || !older ? newer.type : older->type;
+        merge(older, &newer, &list);
+        list.types = key_list_types(&list, arena, &list.type_count);
     }
-    list.count = kept;
-    if (kept && list.items[kept - 1].form == TOMBSTONE_HASHED)
+    if (!code && list.count && list.items[list.count - 1].form == TOMBSTONE_HASHED)
         code = erase_secret(storage, false, arena, &list.secret, err);
     if (!code)
         *ret = list;
+    lh_arena_free(scratch);
     return code;
 }
 
@@ -118,6 +154,10 @@ struct lh_str *key_list_types(const struct key_list *list, struct lh_arena *aren
                               size_t *ret_count)
 {
     size_t count = 0, capacity = 8;
+    if (list->types) {
+        *ret_count = list->type_count;
+        return list->types;
+    }
     struct lh_str *types = lh_arena_array(arena, capacity, sizeof *types);
     for (size_t i = 0; i < list->count; i++) {
         size_t at = count;
@@ -180,6 +220,68 @@ enum lh_code key_list_rows(const struct key_list *list, struct engine *engine,
     return code;
 }
 
+/* --- few rows against many keys */
+
+struct scan {
+    const struct key_list *list;
+    struct lh_str type; /* in which the values are */
+    void (*found)(void *context, size_t file, uint64_t row, size_t key);
+    void *context;
+};
+
+static void look_up(void *context, size_t file, uint64_t row, struct lh_str text)
+{
+    const struct scan *scan = context;
+    const struct key_entry *entry = key_list_find(scan->list, text);
+    const struct key_entry *hashed = find_hash(scan->list, text);
+    if (entry && lh_str_equal(entry->record->type, scan->type))
+        scan->found(scan->context, file, row, (size_t)(entry - scan->list->items));
+    if (hashed && lh_str_equal(hashed->record->type, scan->type))
+        scan->found(scan->context, file, row, (size_t)(hashed - scan->list->items));
+}
+
+/* The keys of one type; `places` are their numbers in the whole list. */
+static struct key_list list_of_type(const struct key_list *list, struct lh_str type,
+                                    struct lh_arena *arena, size_t **ret_places)
+{
+    struct key_list some = *list;
+    some.count = some.type_count = 0;
+    some.types = NULL;
+    some.items = lh_arena_array(arena, list->count + 1, sizeof *some.items);
+    *ret_places = lh_arena_array(arena, list->count + 1, sizeof **ret_places);
+    for (size_t i = 0; i < list->count; i++)
+        if (lh_str_equal(list->items[i].record->type, type)) {
+            (*ret_places)[some.count] = i;
+            some.items[some.count++] = list->items[i];
+        }
+    return some;
+}
+
+enum lh_code key_list_scan(const struct key_list *list, struct engine *engine,
+                           const struct key_files *files, const struct lh_cancel *cancel,
+                           struct lh_arena *arena,
+                           void (*found)(void *context, size_t file, uint64_t row, size_t key),
+                           void *context, struct lh_error *err)
+{
+    size_t type_count = 0;
+    const struct lh_str *types = key_list_types(list, arena, &type_count);
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < type_count && !code; i++) {
+        struct key_files typed = *files;
+        struct scan scan = {list, types[i], found, context};
+        typed.key_type = types[i];
+        if (keys_have_values(&typed)) {
+            code = keys_values(engine, &typed, cancel, look_up, &scan, err);
+            continue;
+        }
+        size_t *places = NULL;
+        const struct key_list some = list_of_type(list, types[i], arena, &places);
+        struct renumbering to = {found, context, places};
+        code = key_list_rows(&some, engine, files, cancel, arena, renumber, &to, err);
+    }
+    return code;
+}
+
 struct lh_str tombstone_stored(const struct catalog_dataset *dataset, struct lh_str fingerprint,
                                struct lh_str column)
 {
@@ -203,7 +305,7 @@ enum lh_code catalog_tombstone_list(struct catalog *catalog, const struct catalo
 {
     struct key_list list;
     size_t count = 0;
-    enum lh_code code = tombstone_keys(catalog->storage, dataset, arena, &list, err);
+    enum lh_code code = tombstone_keys(catalog, dataset, arena, &list, err);
     if (code)
         return code;
     struct catalog_tombstone_item *items =
@@ -231,7 +333,7 @@ enum lh_code catalog_tombstone_count(struct catalog *catalog, const struct catal
 {
     struct lh_arena *arena = lh_arena_new(0);
     struct key_list keys = {0};
-    enum lh_code code = tombstone_keys(catalog->storage, dataset, arena, &keys, err);
+    enum lh_code code = tombstone_keys(catalog, dataset, arena, &keys, err);
     if (!code)
         *ret = keys.count;
     lh_arena_free(arena);

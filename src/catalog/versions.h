@@ -24,6 +24,9 @@ bool objects_have_twins(const struct catalog_object *const *objects, size_t coun
 /* Files of rows that were not taken: of index 0 to source_count; absent ones are none. */
 struct lh_str object_rejects(const struct catalog_object *object, size_t index);
 void objects_unref(const struct catalog_object *const *objects, size_t count);
+/* A list of the same objects, for objects_unref. */
+const struct catalog_object *const *objects_hold(const struct catalog_object *const *objects,
+                                                 size_t count);
 
 /* --- state.c: one version in memory */
 

@@ -239,6 +239,64 @@ static void long_keys_of_control_characters_neither_fail_nor_come_back(void **st
     free(csv);
 }
 
+/* Few rows are looked up among the keys, many are joined with them: both find the same. */
+static void few_rows_and_many_find_the_same_keys(void **state)
+{
+    static const struct {
+        const char *type, *keys, *as_it_comes, *other;
+    } rows[] = {
+        {"INTEGER", "[7, 8, 9]", "7", "70"},
+        {"HUGEINT", "[\"170141183460469231731687303715884105727\", 8, 9]",
+         "170141183460469231731687303715884105727", "5"},
+        {"DOUBLE", "[0, 1.5, \"NaN\"]", "-0.0", "1.25"},
+        {"FLOAT", "[0.1, 1.5, 2]", "0.1", "0.3"},
+        {"DECIMAL(9,2)", "[\"1.50\", 2, 3]", "1.5", "1.51"},
+        {"BOOLEAN", "[true]", "true", "false"},
+        {"DATE", "[\"2024-02-29\", \"2024-03-01\", \"2024-03-02\"]", "2024-02-29", "2024-02-28"},
+        {"TIMESTAMP", "[\"2024-02-29 10:00:00\", \"2024-03-01\", \"2024-03-02\"]",
+         "2024-02-29T10:00:00.000", "2024-02-29 10:00:00.001"},
+        {"TIMESTAMP WITH TIME ZONE", "[\"2024-02-29 10:00:00+00\", \"2024-03-01 00:00:00+00\"]",
+         "2024-02-29 11:00:00+01", "2024-02-29 10:00:00+01"},
+        {"UUID", "[\"6f9619ff-8b86-d011-b42d-00c04fc964ff\"]",
+         "6F9619FF-8B86-D011-B42D-00C04FC964FF", "6f9619ff-8b86-d011-b42d-00c04fc964fe"},
+        {"VARCHAR", "[\"\u00e4\", \"B\", \"c\"]", "\xc3\xa4", "b"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char csv[512];
+        size_t len = 0;
+        if (i)
+            op_house_call(&house, "datasets.delete", "{\"name\": \"t\"}");
+        snprintf(csv, sizeof csv, "k,n\n%s,1\n%s,2\n", rows[i].as_it_comes, rows[i].other);
+        rows_of_type("create", rows[i].type, csv);
+        for (int k = 0; k < 3; k++) { /* every key names a row */
+            json_t *keys = json_loads(rows[i].keys, 0, NULL);
+            const json_t *key = json_array_get(keys, (size_t)k);
+            char *text = key ? json_dumps(key, JSON_ENCODE_ANY) : NULL;
+            if (key && k) {
+                snprintf(csv, sizeof csv, "k,n\n%.*s,3\n",
+                         (int)strcspn(text + (*text == '"'), "\""), text + (*text == '"'));
+                rows_of_type("append", rows[i].type, csv);
+            }
+            free(text);
+            json_decref(keys);
+        }
+        tombstone(rows[i].keys);
+        snprintf(csv, sizeof csv, "k,n\n%s,10\n", rows[i].as_it_comes);
+        if (rows_of_type("append", rows[i].type, csv) != 1)
+            fail_msg("%s: a row by itself is not found", rows[i].type);
+        snprintf(csv, sizeof csv, "k,n\n%s,11\n", rows[i].other);
+        if (rows_of_type("append", rows[i].type, csv) != 0)
+            fail_msg("%s: another row is found", rows[i].type);
+        len = (size_t)snprintf(csv, sizeof csv, "k,n\n");
+        for (int n = 0; n < 4; n++)
+            len += (size_t)snprintf(csv + len, sizeof csv - len, "%s,%d\n", rows[i].other, 20 + n);
+        snprintf(csv + len, sizeof csv - len, "%s,30\n", rows[i].as_it_comes);
+        if (rows_of_type("append", rows[i].type, csv) != 1)
+            fail_msg("%s: a row among many is not found", rows[i].type);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +306,7 @@ int main(void)
         cmocka_unit_test(a_key_is_lifted_in_the_type_in_which_it_was_made),
         cmocka_unit_test(a_key_that_is_listed_in_two_types_is_lifted_in_both),
         cmocka_unit_test(who_makes_a_dataset_anew_that_was_dropped_with_tombstones_is_told),
+        cmocka_unit_test(few_rows_and_many_find_the_same_keys),
         cmocka_unit_test(long_keys_of_control_characters_neither_fail_nor_come_back),
     };
     struct CMUnitTest each[sizeof tests / sizeof tests[0]];
