@@ -147,7 +147,8 @@ enum catalog_action {
     CATALOG_LIFT,       /* `tombstones`, or `tombstones_removed` when none is left */
     CATALOG_FOLD,       /* `tombstones` that say what the `tombstones_removed` said */
     CATALOG_QUARANTINE, /* `removed`, `set`: see catalog/repair.h */
-    CATALOG_RESYNC      /* the `removed` anew, with other row counts */
+    CATALOG_RESYNC,     /* the `removed` anew, with other row counts */
+    CATALOG_MOVE        /* `moves`: see catalog/move.h; of a dropped dataset, too */
 };
 
 struct catalog_change {
@@ -172,8 +173,10 @@ struct catalog_change {
                                  others: not checked */
     bool once; /* APPEND: LH_RACE if a live object came from the same source, options and all */
     bool cascade;
-    int64_t retain_from; /* EXPIRE: the oldest version that stays readable */
-    bool checkpoint;     /* one is written behind it, whether it is due or not */
+    int64_t retain_from;               /* EXPIRE: the oldest version that stays readable */
+    const struct catalog_moved *moves; /* MOVE: copied, verified and durable */
+    size_t move_count;
+    bool checkpoint; /* one is written behind it, whether it is due or not */
     struct lh_str actor;
     struct lh_str reason;
     struct lh_str job_id;          /* a second change with the same one is not made: the first */

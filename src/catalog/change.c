@@ -111,6 +111,7 @@ static enum lh_code check_shape(const struct catalog_change *change, struct lh_e
         [CATALOG_FOLD] = {false, false, false, false, true},
         [CATALOG_QUARANTINE] = {false, false, true, true, false},
         [CATALOG_RESYNC] = {false, true, true, false, false},
+        [CATALOG_MOVE] = {false, false, false, false, false},
     };
     if ((unsigned)change->action >= sizeof rows / sizeof rows[0])
         return lh_fail(err, LH_INVALID, "There is no such change of a dataset.");
@@ -134,6 +135,8 @@ static enum lh_code check_shape(const struct catalog_change *change, struct lh_e
         return lh_fail(err, LH_PRECONDITION, "A dataset that is yet to be made has no version.");
     if (change->action == CATALOG_TOMBSTONE && !change->tombstone_count)
         return lh_fail(err, LH_INVALID, "There is nothing to tombstone.");
+    if ((change->action == CATALOG_MOVE) != (change->move_count > 0))
+        return lh_fail(err, LH_INVALID, "A move says what is moved, and nothing else does.");
     return rows[change->action].takes_name ? catalog_check_name(change->name, err) : LH_OK;
 }
 
@@ -166,7 +169,7 @@ static enum lh_code check_present(const struct dataset_state *state,
                                   const struct catalog_change *change, struct lh_error *err)
 {
     if (!state || (state->view.is_deleted && change->action != CATALOG_EXPIRE &&
-                   change->action != CATALOG_UNDO))
+                   change->action != CATALOG_UNDO && change->action != CATALOG_MOVE))
         return lh_fail(err, LH_NOT_FOUND, "The dataset was dropped, or never existed.");
     if (state->damage)
         return state_fail_damaged(state, err);
@@ -247,6 +250,47 @@ static int compare_live(const void *a, const void *b)
 {
     const struct catalog_object *const *x = a, *const *y = b;
     return lh_str_compare((*x)->key, (*y)->key);
+}
+
+/* A file that comes anew under its own key is where it was: it may have been moved meanwhile. */
+static enum lh_code check_places(const struct dataset_state *state,
+                                 const struct catalog_change *change, struct lh_error *err)
+{
+    for (size_t i = 0; change->action == CATALOG_RESYNC && i < change->object_count; i++)
+        for (size_t k = 0; k < state->view.object_count; k++)
+            if (lh_str_equal(state->view.objects[k]->key, change->objects[i].key) &&
+                !lh_str_equal(state->view.objects[k]->bucket, change->objects[i].bucket))
+                return lh_fail(err, LH_RACE,
+                               "Files of dataset '%.*s' were moved to another bucket meanwhile.",
+                               LH_ARG(state->view.name));
+    return LH_OK;
+}
+
+/* What was copied is what there was up to some version of the dataset. */
+static enum lh_code check_moves(const struct dataset_state *state,
+                                const struct catalog_change *change, struct lh_error *err)
+{
+    for (size_t i = 0; i < change->move_count; i++) {
+        const struct catalog_moved *moved = &change->moves[i];
+        if (!moved->from.len || !moved->to.len || lh_str_equal(moved->from, moved->to) ||
+            moved->through < 1 || moved->through > state->view.version)
+            return lh_fail(err, LH_INVALID, "Dataset '%.*s' cannot be moved from '%.*s' to '%.*s'.",
+                           LH_ARG(state->view.name), LH_ARG(moved->from), LH_ARG(moved->to));
+    }
+    return LH_OK;
+}
+
+static void add_moves(const struct catalog_change *change, struct lh_arena *arena,
+                      struct manifest *manifest)
+{
+    struct catalog_moved *moves = lh_arena_array(arena, change->move_count + 1, sizeof *moves);
+    for (size_t i = 0; i < change->move_count; i++) {
+        moves[i] = change->moves[i];
+        moves[i].version = manifest->version;
+        moves[i].time_ms = manifest->time_ms;
+    }
+    manifest->moves = moves;
+    manifest->move_count = change->move_count;
 }
 
 /* What goes must still be there; *ret_rows is how many rows go with it. */
@@ -430,7 +474,7 @@ static void add_commit(const struct dataset_state *state, const struct catalog_c
         [CATALOG_EXPIRE] = "expire",   [CATALOG_UNDO] = "undo",
         [CATALOG_LIFT] = "lift",       [CATALOG_TOMBSTONE] = "tombstone",
         [CATALOG_FOLD] = "fold",       [CATALOG_QUARANTINE] = "quarantine",
-        [CATALOG_RESYNC] = "resync"};
+        [CATALOG_RESYNC] = "resync",   [CATALOG_MOVE] = "move"};
     struct catalog_commit_info *commits =
         lh_arena_array(arena, manifest->commit_count + 1, sizeof *commits);
     for (size_t i = 0; i < manifest->commit_count; i++)
@@ -503,6 +547,10 @@ enum lh_code change_merge(const struct catalog_snapshot *snapshot,
     if (!code)
         code = check_files(state, change, manifest, err);
     if (!code)
+        code = check_places(state, change, err);
+    if (!code)
+        code = check_moves(state, change, err);
+    if (!code)
         code = check_removed(state, change, arena, &rows, err);
     if (!code)
         code = check_rewrite(state, change, rows, err);
@@ -520,6 +568,8 @@ enum lh_code change_merge(const struct catalog_snapshot *snapshot,
         manifest->set_bits |= CATALOG_SET_QUARANTINED; /* to none: those files went with the rest */
     if (change->object_count)
         add_objects(change, schema, arena, manifest);
+    if (change->move_count)
+        add_moves(change, arena, manifest);
     if (change->tombstone_count || change->tombstone_removed_count)
         add_tombstones(change, arena, manifest);
     /* Readers that still hold a dropped dataset hold a state of before. */

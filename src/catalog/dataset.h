@@ -98,6 +98,15 @@ struct catalog_schema {
     size_t column_count;
 };
 
+/* Files that were copied to another bucket: from the commit of the move on, every file of `from`
+ * that a version up to `through` brought is found in `to`, under the same key, in every version. */
+struct catalog_moved {
+    struct lh_str from, to;
+    int64_t through;
+    int64_t version; /* of the move; filled by the catalog, as the time */
+    int64_t time_ms;
+};
+
 struct catalog_lineage {
     struct lh_str source_system; /* "file", "postgresql", … */
     struct lh_str source_file;   /* a file's name or a redacted DSN */
@@ -146,6 +155,10 @@ struct catalog_dataset {
     int64_t quarantined_rows;  /* in them */
     int64_t row_count;         /* of the objects, hidden rows too */
     int64_t byte_count;
+    const struct catalog_moved *moves; /* that older versions need to be read; oldest first */
+    size_t move_count;
+    int64_t moved_version; /* its files are where the move of that version, the newest that is told,
+                              put them; 0 = none: the same version may be elsewhere later */
 };
 
 /* Members of it that a change sets. */

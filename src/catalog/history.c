@@ -5,13 +5,16 @@
 
 /* --- old versions, a few of them kept in memory */
 
-static struct dataset_state *recall(struct history *history, struct lh_str id, int64_t version)
+/* One that does not know of the newest move would be looked for where its files are no more. */
+static struct dataset_state *recall(struct history *history, struct lh_str id, int64_t version,
+                                    int64_t settled)
 {
     struct dataset_state *found = NULL;
     pthread_mutex_lock(&history->mutex);
     for (size_t i = 0; i < HISTORY_KEPT && !found; i++) {
         struct dataset_state *state = history->items[i];
-        if (state && state->view.version == version && lh_str_equal(state->view.id, id)) {
+        if (state && state->view.version == version && state->view.moved_version == settled &&
+            lh_str_equal(state->view.id, id)) {
             history->used_at[i] = ++history->clock;
             found = state_ref(state);
         }
@@ -54,40 +57,67 @@ static enum lh_code fail_expired(const struct catalog_dataset *now, struct lh_er
                          (long long)now->retained_version);
 }
 
-/* The snapshot that a reader pinned may be older than the expiry. */
-static enum lh_code check_retained(struct catalog *catalog, struct lh_str id, int64_t version,
-                                   struct lh_error *err)
+/* The dataset as it is now, with a reference; NULL: there is none, or it is damaged. */
+static struct dataset_state *present(struct catalog *catalog, struct lh_str id)
 {
-    enum lh_code code = LH_OK;
     struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
     size_t place = snapshot_find_id(snapshot, id);
-    if (place != SIZE_MAX && version < snapshot->items[place]->view.retained_version)
-        code = fail_expired(&snapshot->items[place]->view, err);
+    struct dataset_state *now =
+        place == SIZE_MAX || snapshot->items[place]->damage ? NULL : snapshot->items[place];
+    if (now)
+        state_ref(now);
     catalog_snapshot_unref(snapshot);
+    return now;
+}
+
+/* The snapshot that a reader pinned may be older than the expiry, or than a move. */
+static enum lh_code check_retained(struct catalog *catalog, struct lh_str id, int64_t version,
+                                   int64_t settled, bool *ret_moved, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    struct dataset_state *now = present(catalog, id);
+    if (now && version < now->view.retained_version)
+        code = fail_expired(&now->view, err);
+    *ret_moved = now && state_moved(&now->view) != settled;
+    state_unref(now);
     return code;
 }
 
-/* Listed first, then compared with what has expired by now: whoever collects commits the expiry
- * first, then looks at the list, so one of the two sees the other. */
-enum lh_code history_state_at(struct catalog *catalog, struct lh_str id, int64_t version,
-                              struct dataset_state **ret, struct lh_error *err)
+/* *ret stays NULL if files of the dataset were moved meanwhile. */
+static enum lh_code read_state(struct catalog *catalog, struct lh_str id, int64_t version,
+                               struct dataset_state **ret, struct lh_error *err)
 {
     struct chain_head head = {0};
-    *ret = recall(&catalog->history, id, version);
-    if (*ret)
-        return LH_OK;
-    enum lh_code code = chain_replay(catalog->storage, id, version, &head, err);
-    if (code)
+    bool has_moved = false;
+    struct dataset_state *now = present(catalog, id);
+    *ret = recall(&catalog->history, id, version, now ? state_moved(&now->view) : 0);
+    enum lh_code code = *ret ? LH_OK : chain_replay(catalog->storage, id, version, &head, err);
+    if (!code && now && head.state)
+        state_settle(head.state, &now->view);
+    state_unref(now);
+    if (code || *ret)
         return code;
     live_add(catalog->live, head.state);
-    code = check_retained(catalog, id, version, err);
-    if (code) {
+    code = check_retained(catalog, id, version, head.state->view.moved_version, &has_moved, err);
+    if (code || has_moved) {
         state_unref(head.state);
         return code;
     }
     remember(&catalog->history, head.state);
     *ret = head.state;
     return LH_OK;
+}
+
+/* Listed first, then compared with what has expired and moved by now: whoever collects commits
+ * first, then looks at the list, so one of the two sees the other. */
+enum lh_code history_state_at(struct catalog *catalog, struct lh_str id, int64_t version,
+                              struct dataset_state **ret, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    *ret = NULL;
+    while (!code && !*ret)
+        code = read_state(catalog, id, version, ret, err);
+    return code;
 }
 
 /* --- when was what */
@@ -198,7 +228,8 @@ static enum lh_code find_version(struct catalog *catalog, const struct catalog_s
         return LH_OK;
     }
     enum lh_code code = LH_NOT_FOUND;
-    if (version >= 1 && check_retained(catalog, item->view.id, version, err))
+    bool has_moved = false;
+    if (version >= 1 && check_retained(catalog, item->view.id, version, 0, &has_moved, err))
         return LH_NOT_FOUND;
     if (version >= 1 && version <= item->view.version)
         code = history_state_at(catalog, item->view.id, version, ret, err);

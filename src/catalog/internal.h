@@ -19,6 +19,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "catalog/collecting.h"
 #include "catalog/versions.h"
 
 #define CATALOG_EPOCH_FOLDER "_catalog/epochs"
@@ -123,12 +124,6 @@ struct hidden_cache { /* hidden.c: what was added up lately */
 };
 void hidden_init(struct hidden_cache *cache);
 void hidden_release(struct hidden_cache *cache);
-
-struct retention {
-    pthread_mutex_t mutex;
-    int64_t *collected; /* by place: nothing is left to collect below that version */
-    size_t count;
-};
 
 struct problem {
     struct problem *next;

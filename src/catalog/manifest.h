@@ -10,6 +10,7 @@
 #define MANIFEST_FORMAT 1
 #define MANIFEST_REWRITES "rewrites"     /* the feature of data files with sources, or a place */
 #define MANIFEST_TOMBSTONES "tombstones" /* the feature of files that add some */
+#define MANIFEST_MOVES "moves"           /* the feature of files that were copied elsewhere */
 #define MANIFEST_BYTES_MAX ((size_t)256 * 1024 * 1024)
 
 /* Beside the bits of enum catalog_set_bit. */
@@ -57,6 +58,8 @@ struct manifest {
     struct lh_str_list removed; /* keys */
     struct manifest_objects tombstones_added;
     struct lh_str_list tombstones_removed;
+    const struct catalog_moved *moves; /* of a change: its own, with its version and time */
+    size_t move_count;
     int64_t row_count, object_count, byte_count; /* after the change */
     const struct catalog_commit_info *commits;
     size_t commit_count;

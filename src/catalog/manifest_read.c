@@ -340,6 +340,30 @@ static void get_commits(struct reader *reader, const json_t *root, struct manife
     manifest->commits = commits;
 }
 
+static void get_moves(struct reader *reader, const json_t *root, struct manifest *manifest)
+{
+    const json_t *list = get_list(reader, root, "moves", &manifest->move_count);
+    if (!manifest->move_count)
+        return;
+    struct catalog_moved *moves =
+        lh_arena_array(reader->arena, manifest->move_count, sizeof *moves);
+    bool is_checkpoint = manifest->is_checkpoint;
+    for (size_t i = 0; i < manifest->move_count; i++) {
+        const json_t *item = json_array_get(list, i);
+        moves[i] = (struct catalog_moved){
+            .from = get_text(reader, item, "from", true),
+            .to = get_text(reader, item, "to", true),
+            .through = get_int(reader, item, "through", 1),
+            .version = is_checkpoint ? get_int(reader, item, "version", 1) : manifest->version,
+            .time_ms =
+                is_checkpoint ? get_int(reader, item, "time_ms", INT64_MIN) : manifest->time_ms,
+        };
+        if (moves[i].through >= moves[i].version || moves[i].version > manifest->version)
+            mark(reader, "moves");
+    }
+    manifest->moves = moves;
+}
+
 static void get_manifest(struct reader *reader, const json_t *root, struct manifest *manifest)
 {
     static const char *const kinds[] = {"change", "checkpoint", NULL};
@@ -357,6 +381,7 @@ static void get_manifest(struct reader *reader, const json_t *root, struct manif
     manifest->removed = get_texts(reader, root, "objects_removed");
     manifest->tombstones_added = get_objects(reader, root, "tombstones_added");
     manifest->tombstones_removed = get_texts(reader, root, "tombstones_removed");
+    get_moves(reader, root, manifest);
     manifest->row_count = get_int(reader, root, "row_count", 0);
     manifest->object_count = get_int(reader, root, "object_count", 0);
     manifest->byte_count = get_int(reader, root, "byte_count", 0);
@@ -396,6 +421,7 @@ static enum lh_code check_format(struct reader *reader, const json_t *root, stru
     }
     for (size_t i = 0; i < manifest->features.count && !reader->wrong; i++) {
         if (lh_str_equal(manifest->features.items[i], lh_lit(MANIFEST_TOMBSTONES)) ||
+            lh_str_equal(manifest->features.items[i], lh_lit(MANIFEST_MOVES)) ||
             lh_str_equal(manifest->features.items[i], lh_lit(MANIFEST_REWRITES)))
             continue;
         lh_fail(err, LH_FORMAT, "%.*s needs the feature '%.*s', which this release does not have.",

@@ -261,6 +261,28 @@ static void put_commits(struct lh_json *json, const struct manifest *manifest)
     lh_json_array_end(json);
 }
 
+/* A change's own have its version and time, whatever that becomes when it is published anew. */
+static void put_moves(struct lh_json *json, const struct manifest *manifest)
+{
+    if (!manifest->move_count)
+        return;
+    lh_json_key(json, "moves");
+    lh_json_array(json);
+    for (size_t i = 0; i < manifest->move_count; i++) {
+        const struct catalog_moved *moved = &manifest->moves[i];
+        lh_json_object(json);
+        lh_json_put_str(json, "from", moved->from);
+        lh_json_put_int(json, "through", moved->through);
+        if (manifest->is_checkpoint)
+            lh_json_put_int(json, "time_ms", moved->time_ms);
+        lh_json_put_str(json, "to", moved->to);
+        if (manifest->is_checkpoint)
+            lh_json_put_int(json, "version", moved->version);
+        lh_json_object_end(json);
+    }
+    lh_json_array_end(json);
+}
+
 static bool needs_rewrites(struct manifest_objects objects)
 {
     for (size_t i = 0; i < objects.count; i++)
@@ -278,6 +300,7 @@ static void put_features(struct lh_json *json, const struct manifest *manifest)
     } rows[] = {
         {lh_lit(MANIFEST_REWRITES), needs_rewrites(manifest->added)},
         {lh_lit(MANIFEST_TOMBSTONES), manifest->tombstones_added.count > 0},
+        {lh_lit(MANIFEST_MOVES), manifest->move_count > 0},
     };
     lh_json_key(json, "features");
     lh_json_array(json);
@@ -307,6 +330,7 @@ static void put_manifest(struct lh_json *json, const struct manifest *manifest)
     put_features(json, manifest);
     lh_json_put_int(json, "format", MANIFEST_FORMAT);
     lh_json_put_cstr(json, "kind", manifest->is_checkpoint ? "checkpoint" : "change");
+    put_moves(json, manifest);
     lh_json_put_int(json, "object_count", manifest->object_count);
     put_objects(json, "objects_added", manifest->added);
     if (manifest->removed.count)

@@ -4,8 +4,8 @@
 
 #include "catalog/internal.h"
 
-struct file_sum {
-    struct lh_str bucket, key;
+struct file_sum { /* a key has the same bytes wherever it is moved */
+    struct lh_str key;
     uint8_t sha256[LH_SHA256_BYTES];
 };
 
@@ -89,16 +89,13 @@ static void add_sum(struct catalog_moment *moment, const struct catalog_object *
         moment->sum_capacity = capacity;
     }
     struct file_sum *sum = &moment->sums[moment->sum_count++];
-    sum->bucket = lh_arena_str(moment->arena, object->bucket);
     sum->key = lh_arena_str(moment->arena, object->key);
     memcpy(sum->sha256, object->sha256, sizeof sum->sha256);
 }
 
 static int compare_sums(const void *a, const void *b)
 {
-    const struct file_sum *x = a, *y = b;
-    int order = lh_str_compare(x->key, y->key);
-    return order ? order : lh_str_compare(x->bucket, y->bucket);
+    return lh_str_compare(((const struct file_sum *)a)->key, ((const struct file_sum *)b)->key);
 }
 
 /* A manifest that cannot be read says nothing of its files: they are copied as they are, and so is
@@ -133,10 +130,10 @@ static void read_sums(struct catalog_moment *moment)
     moment->has_sums = true;
 }
 
-bool catalog_moment_sum(struct catalog_moment *moment, struct lh_str bucket, struct lh_str key,
+bool catalog_moment_sum(struct catalog_moment *moment, struct lh_str key,
                         uint8_t ret[LH_SHA256_BYTES])
 {
-    const struct file_sum wanted = {.bucket = bucket, .key = key};
+    const struct file_sum wanted = {.key = key};
     if (!moment->has_sums)
         read_sums(moment);
     const struct file_sum *found =

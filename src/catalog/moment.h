@@ -23,9 +23,9 @@ enum lh_code catalog_moment_take(struct catalog *catalog, struct lh_arena *arena
 uint64_t catalog_moment_sequence(const struct catalog_moment *moment);
 /* False for manifests and data files that came later. True for what is none of the catalog's. */
 bool catalog_moment_has(const struct catalog_moment *moment, struct lh_str key);
-/* The checksum that a kept version says a data file has; false: none says so. Reads all manifests
- * at the first call. */
-bool catalog_moment_sum(struct catalog_moment *moment, struct lh_str bucket, struct lh_str key,
+/* The checksum that a kept version says a data file has, in whatever bucket; false: none says so.
+ * Reads all manifests at the first call. */
+bool catalog_moment_sum(struct catalog_moment *moment, struct lh_str key,
                         uint8_t ret[LH_SHA256_BYTES]);
 void catalog_moment_release(struct catalog_moment *moment); /* NULL is fine */
 

@@ -78,15 +78,19 @@ const struct catalog_object *const *objects_hold(const struct catalog_object *co
     return held;
 }
 
+static void object_unref(const struct catalog_object *object)
+{
+    struct object_node *node = (struct object_node *)(uintptr_t)object;
+    if (atomic_fetch_sub_explicit(&node->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    tombstone_content_free(atomic_load(&node->content));
+    free(node);
+}
+
 void objects_unref(const struct catalog_object *const *objects, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        struct object_node *node = (struct object_node *)(uintptr_t)objects[i];
-        if (atomic_fetch_sub_explicit(&node->refs, 1, memory_order_acq_rel) > 1)
-            continue;
-        tombstone_content_free(atomic_load(&node->content));
-        free(node);
-    }
+    for (size_t i = 0; i < count; i++)
+        object_unref(objects[i]);
     free((void *)(uintptr_t)objects);
 }
 
@@ -172,4 +176,31 @@ const struct catalog_object **objects_change(const struct catalog_object *const 
         return list;
     objects_unref(list, count);
     return NULL;
+}
+
+/* --- files that were copied to another bucket */
+
+struct lh_str object_place(const struct catalog_object *object, int64_t version,
+                           const struct catalog_moved *moves, size_t move_count)
+{
+    struct lh_str bucket = object->bucket;
+    for (size_t i = 0; i < move_count; i++)
+        if (moves[i].version > version && object->added_version <= moves[i].through &&
+            lh_str_equal(moves[i].from, bucket))
+            bucket = moves[i].to;
+    return bucket;
+}
+
+void objects_settle(const struct catalog_object **objects, size_t count, int64_t version,
+                    const struct catalog_moved *moves, size_t move_count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct catalog_object moved = *objects[i];
+        moved.bucket = object_place(objects[i], version, moves, move_count);
+        if (lh_str_equal(moved.bucket, objects[i]->bucket))
+            continue;
+        const struct catalog_object *fresh = object_new(&moved);
+        object_unref(objects[i]);
+        objects[i] = fresh;
+    }
 }

@@ -303,6 +303,13 @@ static enum lh_code republish(struct catalog *catalog, size_t place, struct lh_e
         manifest.epoch = fresh.epoch;
         manifest.time_ms = fresh.time_ms;
         manifest.added.items = added;
+        struct catalog_moved *moves = lh_arena_array(arena, old.move_count + 1, sizeof *moves);
+        for (size_t i = 0; i < old.move_count; i++) {
+            moves[i] = old.moves[i];
+            moves[i].version = fresh.version;
+            moves[i].time_ms = fresh.time_ms;
+        }
+        manifest.moves = moves;
         code = publish_version(catalog, place, parent.state, &manifest, err);
     }
     state_unref(parent.state);

@@ -5,103 +5,38 @@
 #include "base/cancel.h"
 #include "base/clock.h"
 #include "catalog/erase.h"
+#include "catalog/file_set.h"
 #include "catalog/tombstone_internal.h"
 
-/* --- sets of files */
-
-struct file_name {
-    struct lh_str bucket, key;
-    int64_t bytes; /* 0: of rows that were not taken */
-};
-struct file_set {
-    struct lh_arena *arena;
-    struct file_name *items;
-    size_t count, capacity;
-};
-
-static int compare_files(const void *a, const void *b)
-{
-    const struct file_name *x = a, *y = b;
-    int order = lh_str_compare(x->bucket, y->bucket);
-    return order ? order : lh_str_compare(x->key, y->key);
-}
-
-static void add_file(struct file_set *set, struct lh_str bucket, struct lh_str key, int64_t bytes)
-{
-    if (set->count == set->capacity) {
-        size_t capacity = set->capacity ? set->capacity * 2 : 64;
-        struct file_name *items = lh_arena_array(set->arena, capacity, sizeof *items);
-        if (set->count)
-            memcpy(items, set->items, set->count * sizeof *items);
-        set->items = items;
-        set->capacity = capacity;
-    }
-    set->items[set->count++] =
-        (struct file_name){lh_arena_str(set->arena, bucket), lh_arena_str(set->arena, key), bytes};
-}
-
-static void add_object(struct file_set *set, const struct catalog_object *object)
-{
-    add_file(set, object->bucket, object->key, object->bytes);
-    for (size_t i = 0; i <= object->source_count; i++)
-        if (object_rejects(object, i).len)
-            add_file(set, STORAGE_PRIMARY, object_rejects(object, i), 0);
-}
-
-static void add_manifest(struct file_set *set, const struct manifest *manifest)
-{
-    for (size_t i = 0; i < manifest->added.count; i++)
-        add_object(set, &manifest->added.items[i]);
-    for (size_t i = 0; i < manifest->tombstones_added.count; i++)
-        add_object(set, &manifest->tombstones_added.items[i]);
-}
-
-static void add_view(void *context, const struct catalog_dataset *view)
-{
-    struct file_set *set = context;
-    for (size_t i = 0; i < view->object_count; i++)
-        add_object(set, view->objects[i]);
-    for (size_t i = 0; i < view->tombstone_count; i++)
-        add_object(set, view->tombstones[i]);
-}
-
-static void sort_set(struct file_set *set)
-{
-    size_t kept = 0;
-    if (set->count)
-        qsort(set->items, set->count, sizeof *set->items, compare_files);
-    for (size_t i = 0; i < set->count; i++)
-        if (!kept || compare_files(&set->items[kept - 1], &set->items[i]) != 0)
-            set->items[kept++] = set->items[i];
-    set->count = kept;
-}
-
-/* Both sorted: what of `set` is not in `other`. */
-static void subtract(struct file_set *set, const struct file_set *other)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < set->count; i++)
-        if (!other->count || !bsearch(&set->items[i], other->items, other->count,
-                                      sizeof *other->items, compare_files))
-            set->items[kept++] = set->items[i];
-    set->count = kept;
-}
+#define LEFT_MS ((int64_t)2 * 3600 * 1000) /* after that no trash holds what was moved away */
 
 /* --- one dataset on disk */
 
 struct keeping {
     struct catalog *catalog;
+    const struct catalog_dataset *now;
     struct lh_str id;
     struct lh_arena *arena;
     struct chain_file *files;
     size_t file_count;
+    struct file_set *places; /* filled while manifests are read, unless NULL: buckets (their key is
+                                "") that moves led from or to */
 };
 
-static enum lh_code look(struct catalog *catalog, struct lh_str id, struct lh_arena *arena,
-                         struct keeping *ret, struct lh_error *err)
+static enum lh_code look(struct catalog *catalog, const struct catalog_dataset *now,
+                         struct lh_arena *arena, struct keeping *ret, struct lh_error *err)
 {
-    *ret = (struct keeping){.catalog = catalog, .id = id, .arena = arena};
-    return chain_list(catalog->storage, id, arena, &ret->files, &ret->file_count, err);
+    *ret = (struct keeping){.catalog = catalog, .now = now, .id = now->id, .arena = arena};
+    return chain_list(catalog->storage, now->id, arena, &ret->files, &ret->file_count, err);
+}
+
+static void add_places(const struct keeping *keeping, const struct catalog_moved *moves,
+                       size_t count)
+{
+    for (size_t i = 0; i < count && keeping->places; i++) {
+        file_set_add(keeping->places, moves[i].from, lh_lit(""), 0);
+        file_set_add(keeping->places, moves[i].to, lh_lit(""), 0);
+    }
 }
 
 static enum lh_code add_version(const struct keeping *keeping, int64_t version,
@@ -109,8 +44,11 @@ static enum lh_code add_version(const struct keeping *keeping, int64_t version,
 {
     struct chain_head head = {0};
     enum lh_code code = chain_replay(keeping->catalog->storage, keeping->id, version, &head, err);
-    if (!code)
-        add_view(set, &head.state->view);
+    if (!code) {
+        state_settle(head.state, keeping->now);
+        file_set_add_view(set, &head.state->view);
+        add_places(keeping, head.state->view.moves, head.state->view.move_count);
+    }
     state_unref(head.state);
     return code;
 }
@@ -129,8 +67,10 @@ static enum lh_code add_between(const struct keeping *keeping, int64_t low, int6
             continue;
         lh_arena_clear(scratch);
         code = chain_read(keeping->catalog->storage, keeping->id, file, scratch, &manifest, err);
-        if (!code)
-            add_manifest(set, &manifest);
+        if (!code) {
+            file_set_add_manifest(set, &manifest, keeping->now);
+            add_places(keeping, manifest.moves, manifest.move_count);
+        }
     }
     lh_arena_free(scratch);
     return code;
@@ -241,9 +181,9 @@ static enum lh_code plan_dataset(const struct keeping *keeping, const struct cat
         code = add_retained(keeping, retain_from, &kept, err);
     if (!code && !view->is_deleted)
         code = find_floor(keeping, retain_from, &floor, err);
-    sort_set(&plan->freed);
-    sort_set(&kept);
-    subtract(&plan->freed, &kept);
+    file_set_sort(&plan->freed);
+    file_set_sort(&kept);
+    file_set_subtract(&plan->freed, &kept);
     if (!code && (plan->freed.count || count_versions(keeping, 0, floor) || view->is_deleted)) {
         plan->retain_from = retain_from;
         plan->version_count = (int64_t)count_versions(keeping, oldest, retain_from);
@@ -297,11 +237,11 @@ static enum lh_code trash_manifests(const struct keeping *keeping, int64_t floor
     *ret_all = is_drained(keeping, floor);
     for (size_t i = 0; i < keeping->file_count && *ret_all; i++)
         if (keeping->files[i].version < floor)
-            add_file(&set, STORAGE_PRIMARY,
-                     manifest_key(keeping->id, keeping->files[i].version,
-                                  keeping->files[i].is_checkpoint, keeping->arena),
-                     0);
-    sort_set(&set);
+            file_set_add(&set, STORAGE_PRIMARY,
+                         manifest_key(keeping->id, keeping->files[i].version,
+                                      keeping->files[i].is_checkpoint, keeping->arena),
+                         0);
+    file_set_sort(&set);
     return trash_files(keeping->catalog, &set, ret_moved, err);
 }
 
@@ -313,57 +253,129 @@ static enum lh_code retire_manifests(const struct keeping *keeping, int64_t reta
     return code ? code : trash_manifests(keeping, floor, ret_all, ret_moved, err);
 }
 
-/* The expiry has been committed and is seen: nobody begins to read what is below it, and whoever
- * does so already is listed. Data goes first, the manifests that name it last, so that a kill in
- * between loses track of nothing. */
+/* Copies that a move which runs has made: nothing names them yet. */
+static bool is_being_made(const struct catalog *catalog, struct lh_str id, struct lh_str bucket)
+{
+    for (const struct moving *at = catalog->retention.moving; at; at = at->next)
+        if (lh_str_equal(at->dataset_id, id) && lh_str_equal(at->to, bucket))
+            return true;
+    return false;
+}
+
+/* What is kept, and what goes, may also lie wherever the dataset ever was: a copy that was left
+ * when it moved on, or that was made by a move which came to nothing. */
+static void spread(const struct file_set *places, const struct file_set *kept,
+                   struct file_set *gone)
+{
+    size_t own = gone->count;
+    for (size_t k = 0; k < places->count; k++) {
+        for (size_t i = 0; i < own; i++)
+            file_set_add(gone, places->items[k].bucket, gone->items[i].key, gone->items[i].bytes);
+        for (size_t i = 0; i < kept->count; i++)
+            file_set_add(gone, places->items[k].bucket, kept->items[i].key, kept->items[i].bytes);
+    }
+}
+
+struct collection {
+    struct file_set gone, kept, held, places;
+    struct keeping keeping;
+    int64_t retained;
+};
+
+/* What no version that is left names, as far as it may lie anywhere. */
+static enum lh_code find_gone(struct collection *found, struct lh_error *err)
+{
+    struct keeping *keeping = &found->keeping;
+    enum lh_code code = add_between(keeping, 0, found->retained - 1, true, &found->gone, err);
+    if (!code)
+        code = add_retained(keeping, found->retained, &found->kept, err);
+    file_set_sort(&found->gone);
+    file_set_sort(&found->kept);
+    file_set_sort(&found->places);
+    if (!code && found->places.count) {
+        spread(&found->places, &found->kept, &found->gone);
+        file_set_sort(&found->gone);
+    }
+    file_set_subtract(&found->gone, &found->kept);
+    return code;
+}
+
+/* What must stay all the same, for now: readers have it, or it is being made. */
+static void spare(struct catalog *catalog, struct collection *found)
+{
+    struct file_set *gone = &found->gone;
+    struct lh_str id = found->keeping.id;
+    size_t kept = 0;
+    live_visit(catalog->live, id, found->places.count ? INT64_MAX : found->retained,
+               file_set_add_view, &found->held);
+    file_set_sort(&found->held);
+    file_set_subtract(gone, &found->held);
+    for (size_t i = 0; i < gone->count; i++)
+        if (!is_being_made(catalog, id, gone->items[i].bucket))
+            gone->items[kept++] = gone->items[i];
+    gone->count = kept;
+}
+
+/* The expiry, or the move, has been committed and is seen: nobody begins to read what is below it,
+ * and whoever does so already is listed. Data goes first, the manifests that name it last, so that
+ * a kill in between loses track of nothing. `bucket`: one more where copies may lie; absent = none.
+ */
 static enum lh_code collect_dataset(struct catalog *catalog, const struct catalog_dataset *view,
-                                    bool *ret_all, size_t *ret_moved, struct lh_error *err)
+                                    struct lh_str bucket, bool *ret_all, size_t *ret_moved,
+                                    struct lh_error *err)
 {
     struct lh_arena *arena = lh_arena_new(0);
-    struct file_set gone = {.arena = arena}, kept = {.arena = arena}, held = {.arena = arena};
-    struct keeping keeping;
-    enum lh_code code = look(catalog, view->id, arena, &keeping, err);
-    history_forget(&catalog->history, view->id, view->retained_version);
+    struct collection found = {.gone.arena = arena,
+                               .kept.arena = arena,
+                               .held.arena = arena,
+                               .places.arena = arena,
+                               .retained = view->retained_version ? view->retained_version : 1};
+    enum lh_code code = look(catalog, view, arena, &found.keeping, err);
+    int64_t moved = state_moved(view);
+    history_forget(&catalog->history, view->id,
+                   view->retained_version > moved ? view->retained_version : moved);
+    found.keeping.places = &found.places;
+    if (bucket.len)
+        file_set_add(&found.places, bucket, lh_lit(""), 0);
+    add_places(&found.keeping, view->moves, view->move_count);
     if (!code)
-        code = add_between(&keeping, 0, view->retained_version - 1, true, &gone, err);
-    if (!code)
-        code = add_retained(&keeping, view->retained_version, &kept, err);
+        code = find_gone(&found, err);
     if (!code) {
-        live_visit(catalog->live, view->id, view->retained_version, add_view, &held);
-        sort_set(&gone);
-        sort_set(&kept);
-        sort_set(&held);
-        subtract(&gone, &kept);
-        size_t expired = gone.count;
-        subtract(&gone, &held);
-        *ret_all = gone.count == expired;
-        code = trash_files(catalog, &gone, ret_moved, err);
+        size_t expired = found.gone.count;
+        spare(catalog, &found);
+        *ret_all = found.gone.count == expired;
+        code = trash_files(catalog, &found.gone, ret_moved, err);
     }
-    if (!code && *ret_all)
-        code = retire_manifests(&keeping, view->retained_version, ret_all, ret_moved, err);
+    if (!code && *ret_all && view->retained_version)
+        code = retire_manifests(&found.keeping, view->retained_version, ret_all, ret_moved, err);
     lh_arena_free(arena);
     return code;
 }
 
 /* Under the retention's mutex. */
-static bool is_collected(const struct catalog *catalog, size_t place, int64_t retained)
+static bool is_collected(const struct catalog *catalog, size_t place,
+                         const struct catalog_dataset *view)
 {
-    return place < catalog->retention.count && catalog->retention.collected[place] == retained;
+    const struct retention *retention = &catalog->retention;
+    return place < retention->count &&
+           retention->collected[place].retained == view->retained_version &&
+           retention->collected[place].moved == state_moved(view);
 }
 
-static void note_collected(struct catalog *catalog, size_t place, int64_t retained)
+static void note_collected(struct catalog *catalog, size_t place,
+                           const struct catalog_dataset *view)
 {
     struct retention *retention = &catalog->retention;
     if (place >= retention->count) {
         size_t count = place + 64;
-        int64_t *collected = lh_allocate(count, sizeof *collected);
+        struct collected *collected = lh_allocate(count, sizeof *collected);
         if (retention->count)
             memcpy(collected, retention->collected, retention->count * sizeof *collected);
         free(retention->collected);
         retention->collected = collected;
         retention->count = count;
     }
-    retention->collected[place] = retained;
+    retention->collected[place] = (struct collected){view->retained_version, state_moved(view)};
 }
 
 static enum lh_code collect_place(struct catalog *catalog, const struct catalog_snapshot *snapshot,
@@ -371,12 +383,13 @@ static enum lh_code collect_place(struct catalog *catalog, const struct catalog_
 {
     const struct dataset_state *state = snapshot->items[place];
     bool is_all = false;
-    if (state->damage || !state->view.retained_version ||
-        is_collected(catalog, place, state->view.retained_version))
+    if (state->damage || (!state->view.retained_version && !state->view.move_count) ||
+        is_collected(catalog, place, &state->view))
         return LH_OK;
-    enum lh_code code = collect_dataset(catalog, &state->view, &is_all, ret_moved, err);
+    enum lh_code code =
+        collect_dataset(catalog, &state->view, (struct lh_str){0}, &is_all, ret_moved, err);
     if (!code && is_all)
-        note_collected(catalog, place, state->view.retained_version);
+        note_collected(catalog, place, &state->view);
     return code;
 }
 
@@ -392,6 +405,55 @@ enum lh_code catalog_collect(struct catalog *catalog, size_t *ret_moved, struct 
     pthread_mutex_unlock(&catalog->retention.mutex);
     if (!code)
         *ret_moved = moved;
+    return code;
+}
+
+/* --- moves */
+
+enum lh_code retention_begin_move(struct catalog *catalog, struct moving *moving,
+                                  struct lh_str name, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    pthread_mutex_lock(&catalog->retention.mutex);
+    for (const struct moving *at = catalog->retention.moving; at && !code; at = at->next)
+        if (lh_str_equal(at->dataset_id, moving->dataset_id)) {
+            lh_fail(err, LH_CONFLICT, "Dataset '%.*s' is being moved to the bucket '%.*s' already.",
+                    LH_ARG(name), LH_ARG(at->to));
+            code = lh_error_hint(err, "Wait for that move, or cancel its job.");
+        }
+    if (!code) {
+        moving->next = catalog->retention.moving;
+        catalog->retention.moving = moving;
+    }
+    pthread_mutex_unlock(&catalog->retention.mutex);
+    return code;
+}
+
+void retention_end_move(struct catalog *catalog, struct moving *moving)
+{
+    pthread_mutex_lock(&catalog->retention.mutex);
+    struct moving **at = &catalog->retention.moving;
+    while (*at && *at != moving)
+        at = &(*at)->next;
+    if (*at)
+        *at = moving->next;
+    pthread_mutex_unlock(&catalog->retention.mutex);
+}
+
+enum lh_code retention_tidy(struct catalog *catalog, struct lh_str dataset_id, struct lh_str bucket,
+                            struct lh_error *err)
+{
+    bool is_all = false;
+    size_t moved = 0;
+    enum lh_code code = LH_OK;
+    pthread_mutex_lock(&catalog->retention.mutex);
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
+    size_t place = snapshot_find_id(snapshot, dataset_id);
+    if (place != SIZE_MAX && !snapshot->items[place]->damage)
+        code =
+            collect_dataset(catalog, &snapshot->items[place]->view, bucket, &is_all, &moved, err);
+    catalog_snapshot_unref(snapshot);
+    pthread_mutex_unlock(&catalog->retention.mutex);
     return code;
 }
 
@@ -430,7 +492,7 @@ static enum lh_code expire_place(struct catalog *catalog, const struct catalog_s
     struct keeping keeping;
     struct plan plan = {0};
     bool is_done = options->is_dry_run;
-    enum lh_code code = look(catalog, view->id, scratch, &keeping, err);
+    enum lh_code code = look(catalog, view, scratch, &keeping, err);
     if (!code)
         code = plan_dataset(&keeping, view, cutoff_ms, &plan, err);
     if (!code && plan.retain_from && !options->is_dry_run)
@@ -509,9 +571,9 @@ static bool uses_bucket(struct catalog *catalog, const struct dataset_state *sta
     struct lh_arena *arena = lh_arena_new(0);
     struct file_set set = {.arena = arena};
     struct keeping keeping;
-    bool is_unknown = state->damage || look(catalog, view->id, arena, &keeping, NULL) ||
+    bool is_unknown = state->damage || look(catalog, view, arena, &keeping, NULL) ||
                       add_retained(&keeping, oldest, &set, NULL);
-    live_visit(catalog->live, view->id, INT64_MAX, add_view, &set);
+    live_visit(catalog->live, view->id, INT64_MAX, file_set_add_view, &set);
     bool uses = is_unknown || has_bucket(&set, bucket);
     lh_arena_free(arena);
     return uses;
@@ -548,6 +610,31 @@ static bool is_elsewhere(const struct file_set *set, struct lh_str *ret_bucket)
     return false;
 }
 
+/* A bucket that the dataset left may still hold its files, or its trash may. */
+static enum lh_code check_left(struct catalog *catalog, const struct catalog_dataset *dataset,
+                               const struct file_set *set, struct lh_error *err)
+{
+    struct storage_info info;
+    for (size_t i = 0; i < dataset->move_count; i++) {
+        const struct catalog_moved *moved = &dataset->moves[i];
+        if (lh_str_equal(moved->from, STORAGE_PRIMARY))
+            continue;
+        bool is_left = lh_clock_unix_ms() - moved->time_ms < LEFT_MS;
+        for (size_t k = 0; k < set->count && !is_left; k++)
+            is_left = storage_info(catalog->storage, moved->from, set->items[k].key, &info, NULL) ==
+                      LH_OK;
+        if (!is_left)
+            continue;
+        lh_fail(err, LH_CONFLICT,
+                "Files of dataset '%.*s' were in the bucket '%.*s' a short time ago: its trash may "
+                "still hold rows.",
+                LH_ARG(dataset->name), LH_ARG(moved->from));
+        return lh_error_hint(err, "Nothing was changed. It is emptied within two hours: erase "
+                                  "then. Tombstones hide rows at once.");
+    }
+    return LH_OK;
+}
+
 enum lh_code catalog_erase_check(struct catalog *catalog, const struct catalog_dataset *dataset,
                                  struct lh_str column, struct lh_error *err)
 {
@@ -570,7 +657,7 @@ enum lh_code catalog_erase_check(struct catalog *catalog, const struct catalog_d
             !lh_str_equal_nocase(tombstone_column(dataset->tombstones[i]), column))
             code = tombstone_fail_column(dataset, column, err);
     if (!code)
-        code = look(catalog, dataset->id, arena, &keeping, err);
+        code = look(catalog, dataset, arena, &keeping, err);
     if (!code)
         code = add_retained(&keeping, oldest, &set, err);
     if (!code && is_elsewhere(&set, &bucket)) {
@@ -578,8 +665,12 @@ enum lh_code catalog_erase_check(struct catalog *catalog, const struct catalog_d
                 "Dataset '%.*s' has files in the bucket '%.*s': rows are erased from the bucket "
                 "'primary' only.",
                 LH_ARG(dataset->name), LH_ARG(bucket));
-        code = lh_error_hint(err, "Nothing was changed. Tombstones hide rows wherever they are.");
+        code =
+            lh_error_hint(err, "Nothing was changed. Tombstones hide rows wherever they are; POST "
+                               "/catalog/datasets/{name}/move brings the files to primary.");
     }
+    if (!code)
+        code = check_left(catalog, dataset, &set, err);
     lh_arena_free(arena);
     return code;
 }
@@ -637,13 +728,13 @@ static enum lh_code remove_past(struct catalog *catalog, struct lh_str dataset_i
     const struct catalog_dataset *dataset = NULL;
     enum lh_code code = catalog_find_id(snapshot, dataset_id, &dataset, err);
     if (!code)
-        code = look(catalog, dataset_id, arena, &keeping, err);
+        code = look(catalog, dataset, arena, &keeping, err);
     if (!code)
         ret->version_count = (int64_t)count_versions(&keeping, 0, floor);
     if (!code)
-        code = collect_dataset(catalog, dataset, &is_all, &moved, err);
+        code = collect_dataset(catalog, dataset, (struct lh_str){0}, &is_all, &moved, err);
     if (!code && is_all)
-        code = look(catalog, dataset_id, arena, &keeping, err);
+        code = look(catalog, dataset, arena, &keeping, err);
     if (!code && is_all)
         code = remove_manifests(&keeping, dataset->version, floor, &is_all, &moved, err);
     if (!code) {

@@ -27,6 +27,56 @@ static void shared_unref(struct shared_arena *shared)
     free(shared);
 }
 
+/* --- where files were moved */
+
+/* An expiry forgets the moves that no version which is left needs to be read by; not young ones:
+ * what they left behind may still lie in a trash, which erasures must know. */
+#define MOVES_KEPT_MS ((int64_t)2 * 3600 * 1000)
+
+static bool is_forgotten(const struct catalog_moved *moved, const struct manifest *manifest)
+{
+    return (manifest->set_bits & MANIFEST_SET_RETAINED) && !manifest->is_checkpoint &&
+           moved->version <= manifest->set.retained_version &&
+           manifest->time_ms - moved->time_ms >= MOVES_KEPT_MS;
+}
+
+static size_t count_forgotten(const struct dataset_state *parent, const struct manifest *manifest)
+{
+    size_t count = 0;
+    for (size_t i = 0; parent && i < parent->view.move_count; i++)
+        count += is_forgotten(&parent->view.moves[i], manifest);
+    return count;
+}
+
+/* Those of the parent that are still told, then the manifest's own; texts stay where they are. */
+static void merge_moves(const struct dataset_state *parent, const struct manifest *manifest,
+                        struct lh_arena *arena, struct catalog_dataset *ret)
+{
+    size_t old_count = parent ? parent->view.move_count : 0, count = 0;
+    struct catalog_moved *moves =
+        lh_arena_array(arena, old_count + manifest->move_count + 1, sizeof *moves);
+    for (size_t i = 0; i < old_count; i++)
+        if (!is_forgotten(&parent->view.moves[i], manifest))
+            moves[count++] = parent->view.moves[i];
+    for (size_t i = 0; i < manifest->move_count; i++)
+        moves[count++] = manifest->moves[i];
+    ret->moves = moves;
+    ret->move_count = count;
+}
+
+int64_t state_moved(const struct catalog_dataset *view)
+{
+    return view->move_count ? view->moves[view->move_count - 1].version : 0;
+}
+
+void state_settle(struct dataset_state *state, const struct catalog_dataset *now)
+{
+    struct catalog_dataset *view = &state->view;
+    objects_settle((const struct catalog_object **)(uintptr_t)view->objects, view->object_count,
+                   view->version, now->moves, now->move_count);
+    state->view.moved_version = state_moved(now);
+}
+
 /* --- texts and columns after a change */
 
 #define TEXT_BITS                                                                                  \
@@ -55,6 +105,14 @@ static void copy_text_members(struct lh_arena *arena, const struct catalog_datas
     to->lineage.timestamp_ms = from->lineage.timestamp_ms;
     to->refresh.kind = from->refresh.kind;
     to->refresh.schedule = lh_arena_str(arena, from->refresh.schedule);
+    struct catalog_moved *moves = lh_arena_array(arena, from->move_count + 1, sizeof *moves);
+    for (size_t i = 0; i < from->move_count; i++) {
+        moves[i] = from->moves[i];
+        moves[i].from = lh_arena_str(arena, from->moves[i].from);
+        moves[i].to = lh_arena_str(arena, from->moves[i].to);
+    }
+    to->moves = moves;
+    to->move_count = from->move_count;
 }
 
 static void set_text_members(uint32_t bits, const struct catalog_dataset *set,
@@ -299,16 +357,22 @@ enum lh_code state_apply(struct dataset_state *parent, const struct manifest *ma
     if (!parent || changes_content(manifest))
         view->content_version = manifest->version;
     set_numbers(manifest->set_bits, &manifest->set, view);
-    if (!parent || (manifest->set_bits & TEXT_BITS)) {
+    if (!parent || (manifest->set_bits & TEXT_BITS) || manifest->move_count ||
+        count_forgotten(parent, manifest)) {
         struct catalog_dataset merged = *view;
         merged.id = manifest->dataset_id;
         set_text_members(manifest->set_bits, &manifest->set, &merged);
         state->texts = shared_new();
+        merge_moves(parent, manifest, state->texts->arena, &merged);
         copy_text_members(state->texts->arena, &merged, view);
     } else {
         state->texts = shared_ref(parent->texts);
     }
     set_columns(state, parent, manifest);
+    if (parent) /* a checkpoint says where its files are itself */
+        objects_settle((const struct catalog_object **)(uintptr_t)view->objects, view->object_count,
+                       parent->view.version, manifest->moves, manifest->move_count);
+    state->view.moved_version = state_moved(view);
     *ret = state;
     return LH_OK;
 }
@@ -350,6 +414,8 @@ void state_to_checkpoint(const struct dataset_state *state, struct lh_arena *are
         .set = *view,
         .added = flat_objects(view->objects, view->object_count, arena),
         .tombstones_added = flat_objects(view->tombstones, view->tombstone_count, arena),
+        .moves = view->moves,
+        .move_count = view->move_count,
         .row_count = view->row_count,
         .object_count = (int64_t)view->object_count,
         .byte_count = view->byte_count,

@@ -56,12 +56,13 @@ static enum lh_code find_dataset(struct undoing *undoing, struct lh_error *err)
 /* --- which version */
 
 /* It changed nothing that anybody reads: versions expired, tombstones or files were written
- * together. */
+ * together, or files were moved. */
 static bool is_upkeep(const struct manifest *manifest)
 {
     return manifest->commit_count == 1 &&
            (lh_str_equal(manifest->commits[0].action, lh_lit("expire")) ||
             lh_str_equal(manifest->commits[0].action, lh_lit("fold")) ||
+            lh_str_equal(manifest->commits[0].action, lh_lit("move")) ||
             lh_str_equal(manifest->commits[0].action, lh_lit("rewrite")));
 }
 

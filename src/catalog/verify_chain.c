@@ -19,9 +19,10 @@ struct chain {
     bool *is_checkpoint;
     int64_t *parents;
     size_t count;
-    bool is_broken;   /* what comes above cannot be replayed */
-    int64_t retained; /* the oldest version that must be whole; 0 = the first */
-    int64_t lowest;   /* version of the lowest file */
+    bool is_broken;               /* what comes above cannot be replayed */
+    int64_t retained;             /* the oldest version that must be whole; 0 = the first */
+    struct dataset_state *newest; /* says where files were moved; NULL: it cannot be replayed */
+    int64_t lowest;               /* version of the lowest file */
     uint64_t last_sequence, last_epoch;
 };
 
@@ -66,12 +67,18 @@ static void add_text(struct verify *verify, struct text_node **list, size_t *cou
     ++*count;
 }
 
-static void add_objects(struct verify *verify, struct manifest_objects objects)
+/* Of files that `version` names: each is where the moves after that put it. */
+static void add_objects(struct chain *chain, struct manifest_objects objects, int64_t version)
 {
+    struct verify *verify = chain->verify;
     for (size_t i = 0; i < objects.count; i++) {
         const struct catalog_object *object = &objects.items[i];
         struct object_record *record = lh_arena_alloc(verify->arena, sizeof *record);
-        record->object.bucket = lh_arena_str(verify->arena, object->bucket);
+        struct lh_str bucket = object->bucket;
+        if (chain->newest)
+            bucket = object_place(object, version, chain->newest->view.moves,
+                                  chain->newest->view.move_count);
+        record->object.bucket = lh_arena_str(verify->arena, bucket);
         record->object.key = lh_arena_str(verify->arena, object->key);
         record->object.bytes = object->bytes;
         record->object.rows = object->rows;
@@ -91,9 +98,9 @@ static void add_state(struct chain *chain, const struct dataset_state *state)
 {
     const struct catalog_dataset *view = &state->view;
     for (size_t i = 0; i < view->object_count; i++)
-        add_objects(chain->verify, (struct manifest_objects){view->objects[i], 1});
+        add_objects(chain, (struct manifest_objects){view->objects[i], 1}, view->version);
     for (size_t i = 0; i < view->tombstone_count; i++)
-        add_objects(chain->verify, (struct manifest_objects){view->tombstones[i], 1});
+        add_objects(chain, (struct manifest_objects){view->tombstones[i], 1}, INT64_MAX);
 }
 
 static void add_sequence(struct chain *chain, const struct manifest *manifest, struct lh_str key)
@@ -157,8 +164,8 @@ static void check_change(struct chain *chain, const struct manifest *manifest, s
     verify->report.versions++;
     add_sequence(chain, manifest, key);
     if (manifest->version > chain->retained) {
-        add_objects(verify, manifest->added);
-        add_objects(verify, manifest->tombstones_added);
+        add_objects(chain, manifest->added, manifest->version);
+        add_objects(chain, manifest->tombstones_added, INT64_MAX); /* always in primary */
     }
     bool is_retired =
         manifest->version <= chain->retained && manifest->checkpoint.version < chain->lowest;
@@ -335,7 +342,7 @@ static void find_retained(struct chain *chain, int64_t newest)
     struct chain_head head = {0};
     if (newest && !chain_replay(chain->verify->storage, chain->id, newest, &head, NULL))
         chain->retained = head.state->view.retained_version;
-    state_unref(head.state);
+    chain->newest = head.state;
 }
 
 enum lh_code verify_dataset(struct verify *verify, struct lh_str id, struct lh_error *err)
@@ -371,6 +378,7 @@ enum lh_code verify_dataset(struct verify *verify, struct lh_str id, struct lh_e
 out:
     for (size_t i = 0; i < STATES_KEPT; i++)
         state_unref(chain.states[i]);
+    state_unref(chain.newest);
     lh_arena_free(arena);
     lh_arena_free(chain.arena);
     return code;

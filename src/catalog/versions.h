@@ -23,6 +23,12 @@ bool objects_have_twins(const struct catalog_object *const *objects, size_t coun
                         struct manifest_objects added);
 /* Files of rows that were not taken: of index 0 to source_count; absent ones are none. */
 struct lh_str object_rejects(const struct catalog_object *object, size_t index);
+/* Where a file that a manifest or state of `version` names is now. */
+struct lh_str object_place(const struct catalog_object *object, int64_t version,
+                           const struct catalog_moved *moves, size_t move_count);
+/* Exchanges those that moved for others which say where they are; the list is the caller's own. */
+void objects_settle(const struct catalog_object **objects, size_t count, int64_t version,
+                    const struct catalog_moved *moves, size_t move_count);
 void objects_unref(const struct catalog_object *const *objects, size_t count);
 /* A list of the same objects, for objects_unref. */
 const struct catalog_object *const *objects_hold(const struct catalog_object *const *objects,
@@ -54,6 +60,11 @@ struct dataset_state {
  * does not fit. Counts of the manifest are not looked at. */
 enum lh_code state_apply(struct dataset_state *parent, const struct manifest *manifest,
                          struct dataset_state **ret, struct lh_error *err) LH_MUST_USE;
+/* Makes an old version say where its files are by now, as the dataset's present tells; nobody else
+ * may have it yet. */
+void state_settle(struct dataset_state *state, const struct catalog_dataset *now);
+/* The version of the newest move of a dataset that is still told; 0: none. */
+int64_t state_moved(const struct catalog_dataset *view);
 /* Copies the members that `bits` name; texts stay where they are. */
 void state_set_members(uint32_t bits, const struct catalog_dataset *set,
                        struct catalog_dataset *to);

@@ -9,6 +9,7 @@
 #include "jobs/jobs.h"
 #include "lake/erasing_internal.h"
 #include "lake/lake.h"
+#include "lake/moving.h"
 #include "storage/findings.h"
 #include "storage/scrub.h"
 
@@ -60,6 +61,8 @@ static enum lh_code find_datasets(struct lake *lake, const struct lake_erase_req
         if (!code)
             code = catalog_erase_check(lake_catalog(lake), dataset, request->column, err);
         if (!code)
+            code = lake_move_check_erase(lake, dataset->name, arena, err);
+        if (!code)
             ids[count++] = lh_arena_str(arena, dataset->id);
     }
     for (size_t i = 0; i < all && !code && !request->dataset.len; i++) {
@@ -67,6 +70,8 @@ static enum lh_code find_datasets(struct lake *lake, const struct lake_erase_req
         if (!catalog_dataset_column(dataset, request->column))
             continue;
         code = catalog_erase_check(lake_catalog(lake), dataset, request->column, err);
+        if (!code)
+            code = lake_move_check_erase(lake, dataset->name, arena, err);
         ids[count++] = lh_arena_str(arena, dataset->id);
     }
     catalog_snapshot_unref(snapshot);
@@ -373,17 +378,15 @@ enum lh_code lake_erase_resume(struct lake *lake, struct lh_str id, struct lh_ar
 
 /* --- what others must not do meanwhile */
 
-enum lh_code lake_erase_check_lift(struct lake *lake, struct lh_str dataset, struct lh_error *err)
+/* *ret: the erasure of rows of the dataset that has not ended; absent: there is none. */
+static enum lh_code find_running(struct lake *lake, struct lh_str dataset_id,
+                                 struct lh_arena *arena, struct lh_str *ret, struct lh_error *err)
 {
-    struct lh_arena *arena = lh_arena_new(0);
-    struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(lake));
-    const struct catalog_dataset *found = NULL;
     struct lh_str *ids = NULL;
     size_t count = 0;
-    enum lh_code code = catalog_find(snapshot, dataset, &found, err);
-    if (!code)
-        code = list_ids(lake_storage(lake), arena, &ids, &count, err);
-    for (size_t i = 0; i < count && !code; i++) {
+    *ret = (struct lh_str){0};
+    enum lh_code code = list_ids(lake_storage(lake), arena, &ids, &count, err);
+    for (size_t i = 0; i < count && !code && !ret->len; i++) {
         struct erase_request request;
         struct lh_error why = LH_ERROR_NONE;
         code = erase_read(lake_storage(lake), ids[i], "request", &erase_request_fields, arena,
@@ -392,19 +395,47 @@ enum lh_code lake_erase_check_lift(struct lake *lake, struct lh_str dataset, str
             *err = why;
         bool is_of_it = false;
         for (size_t k = 0; !code && k < request.dataset_ids.count; k++)
-            is_of_it |= lh_str_equal(request.dataset_ids.items[k], found->id);
-        is_of_it = is_of_it && !is_incomplete(lake_storage(lake), ids[i], arena);
-        if (is_of_it) {
-            code = lh_fail(err, LH_CONFLICT, "Rows of '%.*s' are being erased: nothing is lifted.",
-                           LH_ARG(found->name));
-            lh_error_hint(err,
-                          "GET /catalog/erase/%.*s says how it stands; lift when it has ended.",
-                          LH_ARG(ids[i]));
-        } else if (code == LH_NOT_FOUND) { /* it has ended */
+            is_of_it |= lh_str_equal(request.dataset_ids.items[k], dataset_id);
+        if (is_of_it && !is_incomplete(lake_storage(lake), ids[i], arena))
+            *ret = ids[i];
+        if (code == LH_NOT_FOUND) /* it has ended */
             code = LH_OK;
-        }
+    }
+    return code;
+}
+
+enum lh_code lake_erase_check_lift(struct lake *lake, struct lh_str dataset, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(lake));
+    const struct catalog_dataset *found = NULL;
+    struct lh_str running = {0};
+    enum lh_code code = catalog_find(snapshot, dataset, &found, err);
+    if (!code)
+        code = find_running(lake, found->id, arena, &running, err);
+    if (!code && running.len) {
+        code = lh_fail(err, LH_CONFLICT, "Rows of '%.*s' are being erased: nothing is lifted.",
+                       LH_ARG(found->name));
+        lh_error_hint(err, "GET /catalog/erase/%.*s says how it stands; lift when it has ended.",
+                      LH_ARG(running));
     }
     catalog_snapshot_unref(snapshot);
+    lh_arena_free(arena);
+    return code;
+}
+
+enum lh_code lake_erase_check_move(struct lake *lake, struct lh_str dataset_id,
+                                   struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_str running = {0};
+    enum lh_code code = find_running(lake, dataset_id, arena, &running, err);
+    if (!code && running.len) {
+        code = lh_fail(err, LH_CONFLICT,
+                       "Rows of the dataset are being erased: its files stay where they are.");
+        lh_error_hint(err, "GET /catalog/erase/%.*s says how it stands; move when it has ended.",
+                      LH_ARG(running));
+    }
     lh_arena_free(arena);
     return code;
 }

@@ -123,6 +123,11 @@ enum lh_code lake_erase_list(struct lake *lake, struct lh_str after, size_t limi
 enum lh_code lake_erase_check_lift(struct lake *lake, struct lh_str dataset,
                                    struct lh_error *err) LH_MUST_USE;
 
+/* LH_CONFLICT: likewise; its files stay where the erasure looks for them. One that is not there, or
+ * was dropped, is fine. */
+enum lh_code lake_erase_check_move(struct lake *lake, struct lh_str dataset_id,
+                                   struct lh_error *err) LH_MUST_USE;
+
 /* The kind of job; `context` is the lake. */
 enum lh_code lake_erase_job(void *context, struct job *job, struct lh_error *err) LH_MUST_USE;
 /* After jobs_start: those that an earlier process left without a job go on. */

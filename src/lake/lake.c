@@ -16,6 +16,7 @@
 #include "journal/journal.h"
 #include "lake/erasing.h"
 #include "lake/internal.h"
+#include "lake/moving.h"
 #include "query/compact.h"
 #include "query/query.h"
 #include "query/relations.h"
@@ -54,7 +55,7 @@ struct lake {
     struct failures *failures;
     struct repeats *repeats;
     atomic_flag is_erasing; /* one erasure at a time */
-    struct job_kind kinds[5];
+    struct job_kind kinds[6];
     int64_t opened_ms;
     int64_t opened_us;
     int64_t recovery_ms;
@@ -225,6 +226,7 @@ static enum lh_code open_work(struct lake *lake, struct lh_error *err)
         {SEARCH_INDEX_JOB_KIND, changes_index_job, lake, changes_find_index, lake, false},
         {SEARCH_REFRESH_JOB_KIND, changes_refresh_job, lake, changes_find_refresh, lake, false},
         {LAKE_ERASE_JOB_KIND, lake_erase_job, lake, NULL, NULL, true},
+        {LAKE_MOVE_JOB_KIND, lake_move_job, lake, lake_move_effect, lake, true},
     };
     memcpy(lake->kinds, kinds, sizeof(kinds));
     return jobs_start(lake->jobs, lake->kinds, sizeof(lake->kinds) / sizeof(lake->kinds[0]), err);

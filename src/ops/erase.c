@@ -1,5 +1,7 @@
 #include "lake/erasing.h"
 
+#include <stdio.h>
+
 #include "jobs/jobs.h"
 #include "lake/lake.h"
 #include "ops/internal.h"
@@ -47,15 +49,13 @@ static const struct lh_field accepted_rows[] = {
 static const struct lh_fields accepted_fields =
     LH_FIELDS_OF(struct accepted, "CatalogEraseAccepted", accepted_rows);
 
-static enum lh_code fail_as(const struct job_error *error, struct lh_str id, struct lh_error *err)
+static enum lh_code fail_as(const struct job_info *info, struct lh_str id, struct lh_error *err)
 {
-    enum lh_code code = LH_INTERNAL;
-    for (int i = 1; error && i < LH_CODE_COUNT; i++)
-        if (lh_str_equal(lh_str_of(lh_error_row((enum lh_code)i)->id), error->code))
-            code = (enum lh_code)i;
-    lh_fail(err, code, "The erasure '%.*s' stopped: %.*s", LH_ARG(id),
-            LH_ARG(error ? error->message : lh_lit("it was cancelled.")));
-    return lh_error_hint(err, HIDDEN_HINT, LH_ARG(id));
+    char what[LH_UUID_TEXT_BYTES + 32];
+    (void)snprintf(what, sizeof what, "The erasure '%.*s'", LH_ARG(lh_str_head(id, 36)));
+    enum lh_code code = op_fail_as_job(info, what, err);
+    lh_error_hint(err, HIDDEN_HINT, LH_ARG(id));
+    return code;
 }
 
 static enum lh_code answer(struct op_call *call, struct lh_str id, struct lh_str job, bool wait,
@@ -73,7 +73,7 @@ static enum lh_code answer(struct op_call *call, struct lh_str id, struct lh_str
         jobs_wait(lake_jobs(call->lake), job, call->cancel, call->arena, &info, err);
     op_has_waited();
     if (!code && info.state != JOB_SUCCEEDED)
-        return fail_as(info.error, id, err);
+        return fail_as(&info, id, err);
     if (!code)
         code = lake_erase_get(call->lake, id, call->arena, &erasure, err);
     return code ? code : op_reply_record(reply, &erasure, err);

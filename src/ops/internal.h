@@ -55,6 +55,9 @@ enum lh_code op_run_statement(struct op_call *call, const struct op_statement *s
  * says afterwards that it has. */
 bool op_may_wait(struct lake *lake);
 void op_has_waited(void);
+struct job_info;
+/* Why a job did not succeed, as the failure of who waited for it; `what` names the work. */
+enum lh_code op_fail_as_job(const struct job_info *info, const char *what, struct lh_error *err);
 extern const struct lh_fields op_query_result_fields; /* what JSON rows look like */
 
 extern const struct op op_system_home;
@@ -72,6 +75,8 @@ extern const struct op op_datasets_versions;
 extern const struct op op_datasets_update;
 extern const struct op op_datasets_rename;
 extern const struct op op_datasets_delete;
+extern const struct op op_datasets_move;
+extern const struct op op_catalog_migrate_buckets;
 extern const struct op op_datasets_undo;
 extern const struct op op_datasets_quarantine;
 extern const struct op op_datasets_resync;

@@ -85,6 +85,20 @@ void op_has_waited(void)
     atomic_fetch_sub(&waiting, 1);
 }
 
+enum lh_code op_fail_as_job(const struct job_info *info, const char *what, struct lh_error *err)
+{
+    const struct job_error *error = info->error;
+    enum lh_code code = LH_INTERNAL;
+    for (int i = 1; error && i < LH_CODE_COUNT; i++)
+        if (lh_str_equal(lh_str_of(lh_error_row((enum lh_code)i)->id), error->code))
+            code = (enum lh_code)i;
+    lh_fail(err, code, "%s stopped: %.*s", what,
+            LH_ARG(error ? error->message : lh_lit("it was cancelled.")));
+    if (error && error->hint.len)
+        lh_error_hint(err, "%.*s", LH_ARG(error->hint));
+    return code;
+}
+
 static enum lh_code run_get(struct op_call *call, const void *raw, struct op_reply *reply,
                             struct lh_error *err)
 {

@@ -17,6 +17,8 @@ const struct op *const op_table[] = {
     &op_datasets_update,
     &op_datasets_rename,
     &op_datasets_delete,
+    &op_datasets_move,
+    &op_catalog_migrate_buckets,
     &op_catalog_expire,
     &op_catalog_erase,
     &op_erasures_list,

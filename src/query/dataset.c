@@ -64,9 +64,10 @@ static uint64_t stamp(void *context, const struct query_scope *scope, struct lh_
         return UINT64_MAX;
     if (code || !dataset || dataset->is_deleted)
         return 0;
-    /* A tombstone of today counts for all versions. */
+    /* A tombstone of today counts for all versions, and so does a move of their files. */
     uint64_t hidden = catalog_hidden_stamp(scope->snapshot, dataset);
-    uint64_t stamp = mix(hidden ^ mix(dataset->sequence));
+    uint64_t place = mix((uint64_t)dataset->moved_version);
+    uint64_t stamp = mix(hidden ^ mix(dataset->sequence ^ place));
     return stamp && stamp != UINT64_MAX ? stamp : dataset->sequence << 1 | 1;
 }
 

@@ -96,6 +96,14 @@ enum lh_code storage_bucket_hold(struct storage *storage, struct lh_str name,
                                  struct lh_error *err) LH_MUST_USE;
 void storage_bucket_let_go(struct storage *storage, struct lh_str name);
 
+/* An object into another bucket, under the same key, durably; where it was it stays. It has the
+ * `expected` bytes there: a copy that is there already is read, and taken if it has them. What its
+ * bucket cannot give the rescue bucket may. LH_DAMAGED: neither has these bytes; LH_FULL, LH_IO;
+ * the codes of `cancel`, which may be NULL. */
+enum lh_code storage_copy(struct storage *storage, struct lh_str from, struct lh_str to,
+                          struct lh_str key, const struct storage_sum *expected,
+                          const struct lh_cancel *cancel, struct lh_error *err) LH_MUST_USE;
+
 /* Its objects are read through the cache; an unknown one is not. */
 bool storage_is_remote(struct storage *storage, struct lh_str name);
 
