@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { mutations } from '../crash/mutations.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const tracked = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { cwd: root, encoding: 'utf8' })
@@ -144,4 +145,11 @@ test('no registry address and no path of a machine is committed', () => {
   assert.deepEqual(offences(texts, (name, text) =>
     matches(text, /"resolved": *"https?:|registry\.npmjs|deb\.debian\.org|pypi\.org|\/(?:home|Users)\/[a-z]+\//g)
       .map(({ match, line }) => `line ${line}: ${match[0]}`)), []);
+});
+
+test('every step of the write path that mutants delete is there to be deleted', () => {
+  const missing = mutations.flatMap(([name, edits]) =>
+    edits.filter(([file, from]) => !read(file).includes(from)).map(([file]) => `${name}: its line is no longer in ${file}`));
+  assert.deepEqual(missing, []);
+  assert.ok(mutations.length >= 14);
 });
