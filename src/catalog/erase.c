@@ -15,22 +15,12 @@ struct erasing {
     struct lh_str actor;
     const struct lh_cancel *cancel;
     struct lh_arena *arena;
-    const uint8_t *secret;
     struct lh_str *texts; /* keys that become hashes, ascending */
     size_t text_count;
+    struct lh_str *sealed; /* hashes of those that only could not be seen any more, ascending */
+    size_t sealed_count;
     int64_t key_count; /* of the values: hashes afterwards, or already */
 };
-
-static int compare_texts(const void *a, const void *b)
-{
-    return lh_str_compare(*(const struct lh_str *)a, *(const struct lh_str *)b);
-}
-
-static bool is_erased(const struct erasing *erasing, struct lh_str text)
-{
-    return erasing->text_count && bsearch(&text, erasing->texts, erasing->text_count,
-                                          sizeof *erasing->texts, compare_texts);
-}
 
 /* What all records of the dataset name, whether it is still tombstoned or was lifted since. */
 struct named {
@@ -85,7 +75,7 @@ static enum lh_code list_named(struct storage *storage, const struct catalog_dat
         }
     }
     if (!code && ret->text_count)
-        qsort(ret->texts, ret->text_count, sizeof *ret->texts, compare_texts);
+        qsort(ret->texts, ret->text_count, sizeof *ret->texts, compare_str);
     return code;
 }
 
@@ -125,8 +115,9 @@ static enum lh_code find_texts(struct erasing *erasing, struct lh_error *err)
         list_named(storage, erasing->dataset, (struct lh_str){0}, erasing->arena, &named, err);
     if (!code)
         code = tombstone_keys(erasing->catalog, erasing->dataset, erasing->arena, &list, err);
-    erasing->texts =
-        lh_arena_array(erasing->arena, count * named.type_count + 1, sizeof *erasing->texts);
+    size_t most = count * named.type_count + 1;
+    erasing->texts = lh_arena_array(erasing->arena, most, sizeof *erasing->texts);
+    erasing->sealed = lh_arena_array(erasing->arena, most, sizeof *erasing->sealed);
     for (size_t t = 0; t < named.type_count && !code; t++) {
         struct typed_key *keys = NULL;
         code = keys_type(erasing->engine, erasing->values, named.types[t], erasing->cancel,
@@ -135,16 +126,21 @@ static enum lh_code find_texts(struct erasing *erasing, struct lh_error *err)
             bool is_key = keys[i].outcome == CATALOG_KEY_DONE;
             bool is_text = is_key && named.text_count &&
                            bsearch(&keys[i].text, named.texts, named.text_count,
-                                   sizeof *named.texts, compare_texts);
+                                   sizeof *named.texts, compare_str);
             if (is_text)
                 erasing->texts[erasing->text_count++] = keys[i].text;
-            is_hash[i] |= is_text || (is_key && key_list_has_hash(&list, keys[i].text));
+            const struct key_entry *hash = is_key ? key_list_find_hash(&list, keys[i].text) : NULL;
+            if (hash && hash->form == TOMBSTONE_SEALED)
+                erasing->sealed[erasing->sealed_count++] = hash->text;
+            is_hash[i] |= is_text || hash;
         }
     }
     for (size_t i = 0; i < count; i++)
         erasing->key_count += is_hash[i];
     if (erasing->text_count)
-        qsort(erasing->texts, erasing->text_count, sizeof *erasing->texts, compare_texts);
+        qsort(erasing->texts, erasing->text_count, sizeof *erasing->texts, compare_str);
+    if (erasing->sealed_count)
+        qsort(erasing->sealed, erasing->sealed_count, sizeof *erasing->sealed, compare_str);
     return code;
 }
 
@@ -185,103 +181,22 @@ struct lh_str_list catalog_erase_dropped(struct catalog *catalog, struct lh_aren
     return (struct lh_str_list){ids, count};
 }
 
-static struct lh_str hash_of(const struct erasing *erasing, struct lh_str text)
-{
-    char hash[ERASE_HASH_BYTES + 1];
-    erase_hash(erasing->secret, text, hash);
-    return lh_arena_str(erasing->arena, lh_str_of(hash));
-}
-
-/* Wherever a record names one of the keys, its hash stands afterwards; a reason that holds one is
- * left out. */
-static void rewrite_record(const struct erasing *erasing, const struct tombstone_record *from,
-                           int64_t version, struct tombstone_record *ret)
-{
-    struct tombstone_key *keys = lh_arena_array(erasing->arena, from->key_count + 1, sizeof *keys);
-    *ret = *from;
-    ret->keys = keys;
-    if (!ret->version)
-        ret->version = version;
-    for (size_t i = 0; i < from->key_count; i++) {
-        size_t at = 0;
-        keys[i] = from->keys[i];
-        if (keys[i].form != TOMBSTONE_VALUE || !is_erased(erasing, keys[i].text))
-            continue;
-        if (lh_str_find(ret->reason, keys[i].text, &at))
-            ret->reason = lh_lit("");
-        if (lh_str_find(ret->actor, keys[i].text, &at))
-            ret->actor = lh_lit("");
-        keys[i] = (struct tombstone_key){TOMBSTONE_HASHED, hash_of(erasing, keys[i].text)};
-    }
-}
-
-static enum lh_code rewrite_records(struct erasing *erasing, struct tombstone_record **ret,
-                                    size_t *ret_count, struct lh_str **ret_removed,
-                                    size_t *ret_removed_count, struct lh_error *err)
-{
-    const struct catalog_dataset *dataset = erasing->dataset;
-    struct tombstone_record *records = NULL;
-    struct lh_str *removed =
-        lh_arena_array(erasing->arena, dataset->tombstone_count + 1, sizeof *removed);
-    size_t count = 0, removed_count = 0;
-    enum lh_code code = LH_OK;
-    for (int pass = 0; pass < 2 && !code; pass++) {
-        if (pass)
-            records = lh_arena_array(erasing->arena, count + 1, sizeof *records);
-        count = removed_count = 0;
-        for (size_t i = 0; i < dataset->tombstone_count && !code; i++) {
-            const struct catalog_object *object = dataset->tombstones[i];
-            const struct tombstone_content *content = NULL;
-            if (tombstone_is_of_rows(object))
-                continue;
-            removed[removed_count++] = object->key;
-            code = tombstone_read(erasing->catalog->storage, object, &content, err);
-            for (size_t k = 0; !code && k < content->record_count; k++, count++)
-                if (pass)
-                    rewrite_record(erasing, &content->records[k], object->added_version,
-                                   &records[count]);
-        }
-    }
-    *ret = records;
-    *ret_count = count;
-    *ret_removed = removed;
-    *ret_removed_count = removed_count;
-    return code;
-}
-
 static enum lh_code commit_hashes(struct erasing *erasing, int64_t *ret_version,
                                   struct lh_error *err)
 {
-    struct catalog *catalog = erasing->catalog;
-    struct tombstone_record *records = NULL;
-    struct lh_str *removed = NULL;
-    size_t record_count = 0, removed_count = 0;
-    struct catalog_object object = {0};
-    struct catalog_commit_result done = {0};
-    enum lh_code code = erase_secret(catalog->storage, true, erasing->arena, &erasing->secret, err);
-    if (!code)
-        code = rewrite_records(erasing, &records, &record_count, &removed, &removed_count, err);
-    if (!code)
-        code = tombstone_publish(catalog, erasing->dataset->id, records, record_count,
-                                 erasing->arena, &object, err);
-    const struct catalog_change change = {
-        .action = CATALOG_FOLD,
-        .dataset_id = erasing->dataset->id,
-        .tombstones = &object,
-        .tombstone_count = 1,
-        .tombstones_removed = removed,
-        .tombstone_removed_count = removed_count,
-        .tombstone_stamp = erasing->dataset->tombstone_stamp,
+    struct rehash rehash = {
+        .catalog = erasing->catalog,
+        .dataset = erasing->dataset,
+        .texts = erasing->texts,
+        .text_count = erasing->text_count,
+        .sealed = erasing->sealed,
+        .sealed_count = erasing->sealed_count,
+        .form = TOMBSTONE_HASHED,
         .actor = erasing->actor,
         .reason = lh_lit("The keys of erased rows are kept as hashes only."),
+        .arena = erasing->arena,
     };
-    if (!code)
-        code = catalog_commit(catalog, &change, erasing->arena, &done, err);
-    if (code && code != LH_UNKNOWN && code != LH_LOCKED && object.key.len)
-        (void)!storage_trash(catalog->storage, STORAGE_PRIMARY, &object.key, 1, NULL);
-    if (!code)
-        *ret_version = done.version;
-    return code;
+    return tombstone_rehash(&rehash, ret_version, err);
 }
 
 enum lh_code catalog_erase_keys(struct catalog *catalog, struct engine *engine,
@@ -304,7 +219,7 @@ enum lh_code catalog_erase_keys(struct catalog *catalog, struct engine *engine,
             version = erasing.dataset->version;
         if (!code)
             code = find_texts(&erasing, err);
-        if (!code && erasing.text_count)
+        if (!code && (erasing.text_count || erasing.sealed_count))
             code = commit_hashes(&erasing, &version, err);
         if (!code) {
             *ret_keys = erasing.key_count;

@@ -16,6 +16,8 @@
 
 #include "catalog/catalog.h"
 
+struct engine;
+
 struct catalog_expire_options {
     struct lh_str dataset; /* a name, live or dropped; absent = all datasets */
     int64_t older_than_ms; /* how long ago a version must have been replaced */
@@ -39,6 +41,12 @@ struct catalog_expiry {
 enum lh_code catalog_expire(struct catalog *catalog, const struct catalog_expire_options *options,
                             struct lh_arena *arena, struct catalog_expiry **ret, size_t *ret_count,
                             struct lh_error *err) LH_MUST_USE;
+
+/* After them: their datasets' keys of which no row is left become hashes (catalog_seal_tombstones).
+ * Failures are logged; the next expiry tries again. */
+void catalog_seal_expired(struct catalog *catalog, struct engine *engine,
+                          const struct catalog_expiry *items, size_t count,
+                          const struct lh_cancel *cancel);
 
 /* Moves to the trash what expired and nobody holds any more; what an earlier session left too. */
 enum lh_code catalog_collect(struct catalog *catalog, size_t *ret_moved,

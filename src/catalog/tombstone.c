@@ -128,6 +128,15 @@ static enum lh_code fail_types(const struct call *call, struct lh_error *err)
     return lh_error_hint(err, "Give values as the column has them; NULL names no row.");
 }
 
+/* What a lift of the key would end: a key that was erased is not lifted. */
+static const struct key_entry *liftable(const struct call *call, struct lh_str text)
+{
+    const struct key_entry *entry = key_list_find(&call->list, text);
+    if (!entry)
+        entry = key_list_find_hash(&call->list, text);
+    return entry && entry->form != TOMBSTONE_HASHED ? entry : NULL;
+}
+
 /* Each value as the column's type writes it. To be lifted, a value is read in every type in which
  * keys were made: it may name several of them. */
 static enum lh_code read_values(struct call *call, struct text_place **ret, size_t *ret_kept,
@@ -149,12 +158,12 @@ static enum lh_code read_values(struct call *call, struct text_place **ret, size
         for (size_t i = 0; i < count && !code; i++) {
             bool is_typed = keys[i].outcome == CATALOG_KEY_DONE;
             const struct key_entry *entry =
-                is_typed ? key_list_find(&call->list, keys[i].text) : NULL;
+                is_typed && call->is_lift ? liftable(call, keys[i].text) : NULL;
             bool is_kept = is_typed && (!call->is_lift ||
                                         (entry && lh_str_equal(entry->record->type, types[t])));
             is_any |= is_typed;
             if (call->is_lift && is_typed && !is_kept)
-                keys[i].outcome = key_list_has_hash(&call->list, keys[i].text)
+                keys[i].outcome = !entry && key_list_find_hash(&call->list, keys[i].text)
                                       ? CATALOG_KEY_ERASED
                                       : CATALOG_KEY_NO_MATCH;
             if (!t)
@@ -187,8 +196,9 @@ static enum lh_code type_values(struct call *call, struct lh_error *err)
     call->text_count = 0;
     for (size_t i = 0; i < kept; i++) {
         struct catalog_key_result *value = &call->ret->values[places[i].value];
-        bool is_there = key_list_find(&call->list, places[i].text) ||
-                        (!call->is_lift && key_list_has_hash(&call->list, places[i].text));
+        bool is_there = call->is_lift ? liftable(call, places[i].text) != NULL
+                                      : key_list_find(&call->list, places[i].text) ||
+                                            key_list_find_hash(&call->list, places[i].text);
         bool is_again = i && lh_str_equal(places[i].text, places[i - 1].text);
         if (is_there != call->is_lift)
             value->outcome = call->is_lift ? CATALOG_KEY_NO_MATCH : CATALOG_KEY_ALREADY;
@@ -267,10 +277,10 @@ static enum lh_code look_through(struct call *call, struct lh_str schema, bool *
     if (!call->is_lift)
         return keys_find(call->engine, &files, call->texts, call->text_count, call->cancel,
                          place_row, &placing, err);
-    struct key_list lifted = {.count = call->text_count};
+    struct key_list lifted = {.count = call->text_count, .secret = call->list.secret};
     lifted.items = lh_arena_array(call->arena, call->text_count + 1, sizeof *lifted.items);
     for (size_t i = 0; i < call->text_count; i++)
-        lifted.items[i] = *key_list_find(&call->list, call->texts[i]);
+        lifted.items[i] = *liftable(call, call->texts[i]);
     return key_list_rows(&lifted, call->engine, &files, call->cancel, call->arena, place_row,
                          &placing, err);
 }
@@ -375,6 +385,14 @@ static void settle(struct call *call)
 
 /* --- the commit */
 
+/* As it is listed already, if it is: a sealed one stays a hash. */
+static struct tombstone_key key_of(const struct call *call, struct lh_str text)
+{
+    const struct key_entry *entry = call->is_lift ? liftable(call, text) : NULL;
+    return entry ? (struct tombstone_key){entry->form, entry->text}
+                 : (struct tombstone_key){TOMBSTONE_VALUE, text};
+}
+
 static void fill_record(const struct call *call, struct tombstone_record *ret)
 {
     struct tombstone_key *keys = lh_arena_array(call->arena, call->text_count + 1, sizeof *keys);
@@ -395,7 +413,7 @@ static void fill_record(const struct call *call, struct tombstone_record *ret)
     };
     for (size_t i = 0; i < call->text_count; i++)
         if (call->rows_of[i] >= 0 || call->is_lift)
-            keys[ret->key_count++] = (struct tombstone_key){TOMBSTONE_VALUE, call->texts[i]};
+            keys[ret->key_count++] = key_of(call, call->texts[i]);
     for (size_t i = 0; i < call->found_count; i++) {
         bool is_first = !i || call->found[i].file != call->found[i - 1].file;
         if (!is_first && call->found[i].row == call->found[i - 1].row)
@@ -409,6 +427,15 @@ static void fill_record(const struct call *call, struct tombstone_record *ret)
     }
 }
 
+/* Of many keys the events come when the version is drained; from a hash none could be made. */
+static bool leaves_keys(const struct call *call, const struct tombstone_record *record)
+{
+    bool is_any = false;
+    for (size_t i = 0; i < record->key_count && !is_any; i++)
+        is_any = record->keys[i].form != TOMBSTONE_VALUE;
+    return record->key_count > EVENTS_MAX && !is_any && !call->request->is_erasure;
+}
+
 static struct lh_str json_text(struct call *call, const struct tombstone_record *record,
                                bool is_event)
 {
@@ -419,7 +446,7 @@ static struct lh_str json_text(struct call *call, const struct tombstone_record 
     lh_json_object(&json);
     if (is_event)
         lh_json_put_str(&json, "actor", call->request->actor);
-    if (is_event && record->key_count > EVENTS_MAX && !call->request->is_erasure)
+    if (is_event && leaves_keys(call, record))
         lh_json_put_bool(&json, TOMBSTONE_EACH_KEY, true);
     lh_json_put_int(&json, "keys", call->ret->keys);
     if (is_event)
@@ -451,25 +478,25 @@ struct lh_str tombstone_entity(struct lh_str dataset, struct lh_str key, struct 
     return lh_arena_printf(arena, "%.*s/%.*s", LH_ARG(dataset), LH_ARG(lh_str_head(key, 4096)));
 }
 
-/* One of the dataset, then one of each key; of many, those come when it is drained. */
+/* One of the dataset, then one of each key. */
 static struct catalog_event *events_of(struct call *call, const struct tombstone_record *record,
                                        size_t *ret_count)
 {
-    size_t count = record->key_count <= EVENTS_MAX ? record->key_count : 0;
-    if (call->request->is_erasure)
-        count = 0;
+    bool is_each = !leaves_keys(call, record) && !call->request->is_erasure;
     struct lh_str action = call->is_lift ? lh_lit("lift") : lh_lit("tombstone");
-    struct catalog_event *events = lh_arena_array(call->arena, count + 1, sizeof *events);
+    struct catalog_event *events =
+        lh_arena_array(call->arena, (is_each ? call->text_count : 0) + 1, sizeof *events);
     events[0] = (struct catalog_event){
         .entity = call->ret->name, .action = action, .detail = json_text(call, record, true)};
     struct lh_str who = wanted_by(call);
-    for (size_t i = 0; i < count; i++)
-        events[i + 1] = (struct catalog_event){
-            .entity = tombstone_entity(call->ret->name, record->keys[i].text, call->arena),
-            .action = action,
-            .detail = who,
-        };
-    *ret_count = count + 1;
+    *ret_count = 1;
+    for (size_t i = 0; is_each && i < call->text_count; i++)
+        if (call->rows_of[i] >= 0 || call->is_lift)
+            events[(*ret_count)++] = (struct catalog_event){
+                .entity = tombstone_entity(call->ret->name, call->texts[i], call->arena),
+                .action = action,
+                .detail = who,
+            };
     return events;
 }
 

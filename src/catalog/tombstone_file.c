@@ -61,7 +61,7 @@ static bool has_hashes(const struct tombstone_record *records, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < records[i].key_count; k++)
-            if (records[i].keys[k].form == TOMBSTONE_HASHED)
+            if (records[i].keys[k].form != TOMBSTONE_VALUE)
                 return true;
     return false;
 }
@@ -150,9 +150,9 @@ static void get_keys(struct reader *reader, struct tombstone_record *ret, bool *
     struct tombstone_key *keys = lh_arena_array(reader->arena, count + 1, sizeof *keys);
     for (size_t i = 0; i < count && !reader->is_wrong; i++) {
         uint64_t form = get_number(reader);
-        if (form > TOMBSTONE_HASHED)
+        if (form > TOMBSTONE_SEALED)
             *ret_is_newer = true;
-        keys[i].form = (enum tombstone_form)(form & 1);
+        keys[i].form = (enum tombstone_form)(form & 3);
         keys[i].text = get_text(reader);
     }
     ret->keys = keys;
@@ -279,6 +279,22 @@ enum lh_code tombstone_read(struct storage *storage, const struct catalog_object
     if (!code)
         *ret = content;
     return code;
+}
+
+int64_t tombstone_version(const struct catalog_dataset *dataset,
+                          const struct tombstone_record *record)
+{
+    if (record->version)
+        return record->version;
+    for (size_t i = 0; i < dataset->tombstone_count; i++) {
+        const struct object_node *node =
+            (const struct object_node *)(const void *)dataset->tombstones[i];
+        const struct tombstone_content *content = atomic_load(&node->content);
+        if (content && record >= content->records &&
+            record < content->records + content->record_count)
+            return dataset->tombstones[i]->added_version;
+    }
+    return dataset->version;
 }
 
 static int64_t count_rows(const struct tombstone_record *records, size_t count)

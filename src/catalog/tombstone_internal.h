@@ -18,11 +18,15 @@ enum tombstone_kind {
     TOMBSTONE_ARRIVED = 3, /* rows of tombstoned keys in files that came with this commit */
     TOMBSTONE_REPLACED = 4 /* rows that others took the place of */
 };
-enum tombstone_form { TOMBSTONE_VALUE = 0, TOMBSTONE_HASHED = 1 };
+enum tombstone_form {
+    TOMBSTONE_VALUE = 0,
+    TOMBSTONE_HASHED = 1, /* of a key whose rows were erased: nobody lifts it */
+    TOMBSTONE_SEALED = 2  /* of one whose rows are gone from every version: it can be lifted */
+};
 
 struct tombstone_key {
     enum tombstone_form form;
-    struct lh_str text; /* the value as SQL writes it */
+    struct lh_str text; /* the value as SQL writes it, or its keyed hash */
 };
 struct tombstone_file {
     struct lh_str key;    /* of the data file */
@@ -56,6 +60,9 @@ void tombstone_content_free(struct tombstone_content *content); /* NULL is fine 
 enum lh_code tombstone_load(struct storage *storage, const struct catalog_object *object,
                             struct lh_arena *scratch, struct tombstone_content **ret,
                             struct lh_error *err) LH_MUST_USE;
+/* The version that brought a record of one of the dataset's objects. */
+int64_t tombstone_version(const struct catalog_dataset *dataset,
+                          const struct tombstone_record *record);
 /* What an object of a state says; lives as long as the state. */
 enum lh_code tombstone_read(struct storage *storage, const struct catalog_object *object,
                             const struct tombstone_content **ret, struct lh_error *err) LH_MUST_USE;
@@ -84,6 +91,9 @@ enum lh_code tombstone_fail_column(const struct catalog_dataset *dataset, struct
 
 struct past_lists *past_new(void);
 void past_free(struct past_lists *lists);
+/* At which version the dataset's keys were last looked for in all files; 0: it is not known. */
+int64_t past_sealed(struct past_lists *lists, struct lh_str dataset_id);
+void past_set_sealed(struct past_lists *lists, struct lh_str dataset_id, int64_t version);
 /* tombstone_past.c: sets ret_found[i] for keys that an older version has, in files that the newest
  * has not. */
 enum lh_code tombstone_find_past(struct catalog *catalog, struct engine *engine,
@@ -160,6 +170,25 @@ enum lh_code erase_secret(struct storage *storage, bool create, struct lh_arena 
 #define ERASE_HASH_BYTES LH_SHA256_HEX_BYTES
 void erase_hash(const uint8_t *secret, struct lh_str text, char ret[ERASE_HASH_BYTES + 1]);
 
+/* --- rehash.c: keys become hashes in all records of a dataset */
+
+struct rehash {
+    struct catalog *catalog;
+    const struct catalog_dataset *dataset;
+    struct lh_str *texts; /* ascending: keys that get the form */
+    size_t text_count;
+    struct lh_str *sealed; /* ascending: hashes of sealed keys that get it */
+    size_t sealed_count;
+    enum tombstone_form form;
+    struct lh_str actor, reason;
+    struct lh_arena *arena;
+    const uint8_t *secret; /* filled */
+};
+/* Commits the records written anew, with the keys' hashes. LH_RACE: tombstones changed. */
+enum lh_code tombstone_rehash(struct rehash *rehash, int64_t *ret_version,
+                              struct lh_error *err) LH_MUST_USE;
+int compare_str(const void *a, const void *b); /* of struct lh_str, for sorting */
+
 /* --- tombstone_keys.c: what the records of a dataset add up to */
 
 struct key_entry {
@@ -188,7 +217,8 @@ enum lh_code key_list_make(struct storage *storage, const struct key_list *older
                            struct lh_arena *arena, struct key_list *ret,
                            struct lh_error *err) LH_MUST_USE;
 const struct key_entry *key_list_find(const struct key_list *list, struct lh_str text);
-bool key_list_has_hash(const struct key_list *list, struct lh_str text); /* it was erased */
+/* Of a key of which only the hash is kept: NULL if there is none. */
+const struct key_entry *key_list_find_hash(const struct key_list *list, struct lh_str text);
 /* The types in which its keys were made, each once; of `arena`. */
 struct lh_str *key_list_types(const struct key_list *list, struct lh_arena *arena,
                               size_t *ret_count);

@@ -25,18 +25,16 @@ const struct key_entry *key_list_find(const struct key_list *list, struct lh_str
                        : NULL;
 }
 
-static const struct key_entry *find_hash(const struct key_list *list, struct lh_str text)
+static const struct key_entry *find_form(const struct key_list *list, enum tombstone_form form,
+                                         struct lh_str hash)
 {
-    char hash[ERASE_HASH_BYTES + 1];
     size_t low = 0, high = list->count;
-    if (!list->secret)
-        return NULL;
-    erase_hash(list->secret, text, hash);
-    while (low < high) { /* values stand before hashes */
+    while (low < high) { /* values stand before hashes, and those before sealed ones */
         size_t middle = low + (high - low) / 2;
         const struct key_entry *entry = &list->items[middle];
-        int order =
-            entry->form == TOMBSTONE_HASHED ? lh_str_compare(lh_str_of(hash), entry->text) : 1;
+        int order = (int)form - (int)entry->form;
+        if (!order)
+            order = lh_str_compare(hash, entry->text);
         if (!order)
             return entry;
         if (order < 0)
@@ -47,9 +45,14 @@ static const struct key_entry *find_hash(const struct key_list *list, struct lh_
     return NULL;
 }
 
-bool key_list_has_hash(const struct key_list *list, struct lh_str text)
+const struct key_entry *key_list_find_hash(const struct key_list *list, struct lh_str text)
 {
-    return find_hash(list, text) != NULL;
+    char hash[ERASE_HASH_BYTES + 1];
+    if (!list->secret)
+        return NULL;
+    erase_hash(list->secret, text, hash);
+    const struct key_entry *erased = find_form(list, TOMBSTONE_HASHED, lh_str_of(hash));
+    return erased ? erased : find_form(list, TOMBSTONE_SEALED, lh_str_of(hash));
 }
 
 static bool names_keys(const struct tombstone_record *record)
@@ -142,7 +145,7 @@ enum lh_code key_list_make(struct storage *storage, const struct key_list *older
         merge(older, &newer, &list);
         list.types = key_list_types(&list, arena, &list.type_count);
     }
-    if (!code && list.count && list.items[list.count - 1].form == TOMBSTONE_HASHED)
+    if (!code && list.count && list.items[list.count - 1].form != TOMBSTONE_VALUE)
         code = erase_secret(storage, false, arena, &list.secret, err);
     if (!code)
         *ret = list;
@@ -177,6 +180,10 @@ struct lh_str *key_list_types(const struct key_list *list, struct lh_arena *aren
     return types;
 }
 
+struct placed {
+    struct lh_str text;
+    size_t place;
+};
 struct renumbering {
     void (*found)(void *context, size_t file, uint64_t row, size_t key);
     void *context;
@@ -199,23 +206,27 @@ enum lh_code key_list_rows(const struct key_list *list, struct engine *engine,
     const struct lh_str *types = key_list_types(list, arena, &type_count);
     struct lh_str *texts = lh_arena_array(arena, list->count + 1, sizeof *texts);
     size_t *places = lh_arena_array(arena, list->count + 1, sizeof *places);
+    struct placed *placed = lh_arena_array(arena, list->count + 1, sizeof *placed);
     struct renumbering to = {found, context, places};
     enum lh_code code = LH_OK;
     for (size_t i = 0; i < 2 * type_count && !code; i++) {
-        enum tombstone_form form = i % 2 ? TOMBSTONE_HASHED : TOMBSTONE_VALUE;
+        bool is_hash = i % 2;
         struct key_files typed = *files;
         size_t count = 0;
         typed.key_type = types[i / 2];
         for (size_t k = 0; k < list->count; k++)
-            if (list->items[k].form == form &&
-                lh_str_equal(list->items[k].record->type, typed.key_type)) {
-                texts[count] = list->items[k].text;
-                places[count++] = k;
-            }
-        code = form == TOMBSTONE_VALUE
-                   ? keys_find(engine, &typed, texts, count, cancel, renumber, &to, err)
-                   : keys_find_hashed(engine, &typed, list->secret, texts, count, cancel, renumber,
-                                      &to, err);
+            if ((list->items[k].form != TOMBSTONE_VALUE) == is_hash &&
+                lh_str_equal(list->items[k].record->type, typed.key_type))
+                placed[count++] = (struct placed){list->items[k].text, k};
+        if (is_hash && count)
+            qsort(placed, count, sizeof *placed, compare_str); /* by their first member */
+        for (size_t k = 0; k < count; k++) {
+            texts[k] = placed[k].text;
+            places[k] = placed[k].place;
+        }
+        code = !is_hash ? keys_find(engine, &typed, texts, count, cancel, renumber, &to, err)
+                        : keys_find_hashed(engine, &typed, list->secret, texts, count, cancel,
+                                           renumber, &to, err);
     }
     return code;
 }
@@ -233,7 +244,7 @@ static void look_up(void *context, size_t file, uint64_t row, struct lh_str text
 {
     const struct scan *scan = context;
     const struct key_entry *entry = key_list_find(scan->list, text);
-    const struct key_entry *hashed = find_hash(scan->list, text);
+    const struct key_entry *hashed = key_list_find_hash(scan->list, text);
     if (entry && lh_str_equal(entry->record->type, scan->type))
         scan->found(scan->context, file, row, (size_t)(entry - scan->list->items));
     if (hashed && lh_str_equal(hashed->record->type, scan->type))

@@ -21,6 +21,7 @@ struct past_list {
     int64_t top;      /* the newest version that was walked over; 0: unused */
     int64_t *befores; /* descending */
     size_t count, capacity;
+    int64_t sealed_at; /* version at which keys were last looked for everywhere; 0: never */
     uint64_t used_at;
 };
 struct past_lists {
@@ -101,6 +102,8 @@ static void remember(struct past_lists *lists, struct lh_str id, int64_t top,
 {
     pthread_mutex_lock(&lists->mutex);
     struct past_list *kept = list_of(lists, id);
+    if (!is_of(kept, id))
+        kept->sealed_at = 0;
     if (!is_of(kept, id) || kept->top < top) {
         kept->count = 0;
         append(fresh, 0, kept);
@@ -108,6 +111,24 @@ static void remember(struct past_lists *lists, struct lh_str id, int64_t top,
         memcpy(kept->dataset_id, id.data, sizeof kept->dataset_id);
     }
     kept->used_at = ++lists->clock;
+    pthread_mutex_unlock(&lists->mutex);
+}
+
+int64_t past_sealed(struct past_lists *lists, struct lh_str id)
+{
+    pthread_mutex_lock(&lists->mutex);
+    const struct past_list *kept = list_of(lists, id);
+    int64_t version = is_of(kept, id) ? kept->sealed_at : 0;
+    pthread_mutex_unlock(&lists->mutex);
+    return version;
+}
+
+void past_set_sealed(struct past_lists *lists, struct lh_str id, int64_t version)
+{
+    pthread_mutex_lock(&lists->mutex);
+    struct past_list *kept = list_of(lists, id);
+    if (is_of(kept, id)) /* else it is looked for once more */
+        kept->sealed_at = version;
     pthread_mutex_unlock(&lists->mutex);
 }
 

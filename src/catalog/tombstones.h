@@ -151,6 +151,13 @@ enum lh_code catalog_tombstones_differ(struct catalog *catalog,
                                        const struct catalog_dataset *dataset, int64_t version,
                                        bool *ret, struct lh_error *err) LH_MUST_USE;
 
+/* Keys of which no version that is kept has a row any more stay as keyed hashes only: they go on
+ * suppressing, are listed no more, and can be lifted. For after versions have expired; costs
+ * nothing where none can be, else the key column is read. *ret_keys is how many it did. */
+enum lh_code catalog_seal_tombstones(struct catalog *catalog, struct engine *engine,
+                                     struct lh_str dataset_id, const struct lh_cancel *cancel,
+                                     int64_t *ret_keys, struct lh_error *err) LH_MUST_USE;
+
 /* --- rows that come */
 
 /* A file that is about to be committed into a dataset. */

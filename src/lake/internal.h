@@ -43,6 +43,7 @@ void compacting_free(struct compacting *compacting); /* NULL is fine */
  */
 struct keeper_options {
     struct catalog *catalog;
+    struct engine *engine; /* looks for the rows of keys */
     struct objects *objects;
     struct storage *storage;
     struct search *search;

@@ -23,6 +23,7 @@
 
 struct keeper {
     struct catalog *catalog;
+    struct engine *engine;
     struct objects *objects;
     struct storage *storage;
     struct search *search;
@@ -104,6 +105,8 @@ static void expire(struct keeper *keeper)
                "Dataset '%.*s': versions before %lld expired, with %lld files of %lld bytes.",
                LH_ARG(items[i].name), (long long)items[i].retained_version,
                (long long)items[i].object_count, (long long)items[i].byte_count);
+    if (!code)
+        catalog_seal_expired(keeper->catalog, keeper->engine, items, count, &keeper->cancel);
     if (code && code != LH_STOPPING)
         lh_log_error(LH_LOG_WARN, "lake.expire", &err);
     lh_arena_free(arena);
@@ -149,6 +152,7 @@ enum lh_code keeper_start(const struct keeper_options *options, struct keeper **
     if (!keeper)
         return lh_fail(err, LH_BUSY, "There is no memory for the keeper.");
     keeper->catalog = options->catalog;
+    keeper->engine = options->engine;
     keeper->objects = options->objects;
     keeper->storage = options->storage;
     keeper->search = options->search;

@@ -274,6 +274,7 @@ static enum lh_code start_keeper(struct lake *lake, struct lh_error *err)
         return code;
     const struct keeper_options options = {
         .catalog = lake->catalog,
+        .engine = lake->engine,
         .objects = lake->objects,
         .storage = lake->storage,
         .search = lake->search,

@@ -65,6 +65,9 @@ static enum lh_code run_expire(struct op_call *call, const void *raw, struct op_
         lh_log_error(LH_LOG_WARN, "lake.journal", &late);
     enum lh_code code =
         catalog_expire(lake_catalog(call->lake), &options, call->arena, &items, &count, err);
+    if (!code && !args->dry_run)
+        catalog_seal_expired(lake_catalog(call->lake), lake_engine(call->lake), items, count,
+                             call->cancel);
     return code ? code : op_reply_list(reply, items, count, (struct lh_str){0}, err);
 }
 
@@ -82,7 +85,9 @@ const struct op op_catalog_expire = {
         "The server does this by itself, once an hour, for versions that were replaced longer ago "
         "than catalog.version_retention_s. Expired versions cannot be read again. Their files go "
         "to the trash, from which they are removed an hour later; what a running statement reads "
-        "stays until it ends. Datasets where nothing is gained are left alone.",
+        "stays until it ends. Datasets where nothing is gained are left alone. Tombstoned keys of "
+        "which no version that is left has a row stay as keyed hashes only: they go on hiding rows "
+        "that come, and can be lifted, but are listed no more.",
     .http = {OP_POST, "/catalog/expire"},
     .effect = OP_WRITE,
     .permission = "catalog.write",

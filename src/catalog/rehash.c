@@ -1,0 +1,117 @@
+/* The list of tombstones written anew, with hashes in the place of some keys: what they suppress
+ * stays suppressed, and who reads the list does not learn them. */
+#include <stdlib.h>
+
+#include "catalog/tombstone_internal.h"
+
+int compare_str(const void *a, const void *b)
+{
+    return lh_str_compare(*(const struct lh_str *)a, *(const struct lh_str *)b);
+}
+
+static bool is_in(const struct lh_str *texts, size_t count, struct lh_str text)
+{
+    return count && bsearch(&text, texts, count, sizeof *texts, compare_str);
+}
+
+static struct lh_str hash_of(const struct rehash *rehash, struct lh_str text)
+{
+    char hash[ERASE_HASH_BYTES + 1];
+    erase_hash(rehash->secret, text, hash);
+    return lh_arena_str(rehash->arena, lh_str_of(hash));
+}
+
+/* Wherever a record names one of the keys, its hash stands afterwards; a reason that holds one is
+ * left out. */
+static void rewrite_record(const struct rehash *rehash, const struct tombstone_record *from,
+                           int64_t version, struct tombstone_record *ret)
+{
+    struct tombstone_key *keys = lh_arena_array(rehash->arena, from->key_count + 1, sizeof *keys);
+    *ret = *from;
+    ret->keys = keys;
+    if (!ret->version)
+        ret->version = version;
+    for (size_t i = 0; i < from->key_count; i++) {
+        size_t at = 0;
+        keys[i] = from->keys[i];
+        if (keys[i].form == TOMBSTONE_SEALED &&
+            is_in(rehash->sealed, rehash->sealed_count, keys[i].text))
+            keys[i].form = rehash->form;
+        if (keys[i].form != TOMBSTONE_VALUE ||
+            !is_in(rehash->texts, rehash->text_count, keys[i].text))
+            continue;
+        if (lh_str_find(ret->reason, keys[i].text, &at))
+            ret->reason = lh_lit("");
+        if (lh_str_find(ret->actor, keys[i].text, &at))
+            ret->actor = lh_lit("");
+        keys[i] = (struct tombstone_key){rehash->form, hash_of(rehash, keys[i].text)};
+    }
+}
+
+static enum lh_code rewrite_records(struct rehash *rehash, struct tombstone_record **ret,
+                                    size_t *ret_count, struct lh_str **ret_removed,
+                                    size_t *ret_removed_count, struct lh_error *err)
+{
+    const struct catalog_dataset *dataset = rehash->dataset;
+    struct tombstone_record *records = NULL;
+    struct lh_str *removed =
+        lh_arena_array(rehash->arena, dataset->tombstone_count + 1, sizeof *removed);
+    size_t count = 0, removed_count = 0;
+    enum lh_code code = LH_OK;
+    for (int pass = 0; pass < 2 && !code; pass++) {
+        if (pass)
+            records = lh_arena_array(rehash->arena, count + 1, sizeof *records);
+        count = removed_count = 0;
+        for (size_t i = 0; i < dataset->tombstone_count && !code; i++) {
+            const struct catalog_object *object = dataset->tombstones[i];
+            const struct tombstone_content *content = NULL;
+            if (tombstone_is_of_rows(object))
+                continue;
+            removed[removed_count++] = object->key;
+            code = tombstone_read(rehash->catalog->storage, object, &content, err);
+            for (size_t k = 0; !code && k < content->record_count; k++, count++)
+                if (pass)
+                    rewrite_record(rehash, &content->records[k], object->added_version,
+                                   &records[count]);
+        }
+    }
+    *ret = records;
+    *ret_count = count;
+    *ret_removed = removed;
+    *ret_removed_count = removed_count;
+    return code;
+}
+
+enum lh_code tombstone_rehash(struct rehash *rehash, int64_t *ret_version, struct lh_error *err)
+{
+    struct catalog *catalog = rehash->catalog;
+    struct tombstone_record *records = NULL;
+    struct lh_str *removed = NULL;
+    size_t record_count = 0, removed_count = 0;
+    struct catalog_object object = {0};
+    struct catalog_commit_result done = {0};
+    enum lh_code code = erase_secret(catalog->storage, true, rehash->arena, &rehash->secret, err);
+    if (!code)
+        code = rewrite_records(rehash, &records, &record_count, &removed, &removed_count, err);
+    if (!code)
+        code = tombstone_publish(catalog, rehash->dataset->id, records, record_count, rehash->arena,
+                                 &object, err);
+    const struct catalog_change change = {
+        .action = CATALOG_FOLD,
+        .dataset_id = rehash->dataset->id,
+        .tombstones = &object,
+        .tombstone_count = 1,
+        .tombstones_removed = removed,
+        .tombstone_removed_count = removed_count,
+        .tombstone_stamp = rehash->dataset->tombstone_stamp,
+        .actor = rehash->actor,
+        .reason = rehash->reason,
+    };
+    if (!code)
+        code = catalog_commit(catalog, &change, rehash->arena, &done, err);
+    if (code && code != LH_UNKNOWN && code != LH_LOCKED && object.key.len)
+        (void)!storage_trash(catalog->storage, STORAGE_PRIMARY, &object.key, 1, NULL);
+    if (!code)
+        *ret_version = done.version;
+    return code;
+}
