@@ -8,7 +8,9 @@
 #include "lake/lake.h"
 #include "query/saved.h"
 #include "search/search.h"
+#include "storage/buckets.h"
 #include "storage/objects.h"
+#include "storage/storage.h"
 
 enum lh_code lake_change_begin(struct lake *lake, const struct journal_event *event, bool is_vital,
                                struct lake_change *ret, struct lh_error *err)
@@ -120,15 +122,38 @@ static bool was_index_deleted(struct lake *lake, const struct journal_event *eve
            (!code && !lh_str_equal(info.id, detail_text(detail, "index_id")));
 }
 
+static bool was_bucket_made(struct lake *lake, const struct journal_event *event,
+                            const json_t *detail, struct lh_arena *arena)
+{
+    (void)detail;
+    (void)arena;
+    return storage_has_bucket(lake_storage(lake), event->entity);
+}
+
+static bool was_bucket_removed(struct lake *lake, const struct journal_event *event,
+                               const json_t *detail, struct lh_arena *arena)
+{
+    return !was_bucket_made(lake, event, detail, arena);
+}
+
+static bool was_bucket_adopted(struct lake *lake, const struct journal_event *event,
+                               const json_t *detail, struct lh_arena *arena)
+{
+    return was_bucket_made(lake, event, detail, arena) &&
+           !storage_bucket_is_inherited(lake_storage(lake), event->entity);
+}
+
 static const struct {
     const char *action;
     bool (*was_made)(struct lake *lake, const struct journal_event *event, const json_t *detail,
                      struct lh_arena *arena);
 } actions[] = {
-    {"key.create", was_key_created},     {"key.revoke", was_key_revoked},
-    {"query.save", was_query_saved},     {"query.delete", was_query_deleted},
-    {"object.put", was_object_put},      {"object.delete", was_object_deleted},
-    {"index.update", was_index_changed}, {"index.delete", was_index_deleted},
+    {"key.create", was_key_created},      {"key.revoke", was_key_revoked},
+    {"query.save", was_query_saved},      {"query.delete", was_query_deleted},
+    {"object.put", was_object_put},       {"object.delete", was_object_deleted},
+    {"index.update", was_index_changed},  {"index.delete", was_index_deleted},
+    {"bucket.create", was_bucket_made},   {"bucket.delete", was_bucket_removed},
+    {"bucket.adopt", was_bucket_adopted},
 };
 
 static bool was_made(struct lake *lake, const struct journal_event *event, struct lh_arena *arena)

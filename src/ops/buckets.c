@@ -2,10 +2,13 @@
 #include "storage/buckets.h"
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "catalog/retention.h"
+#include "lake/changes.h"
 #include "lake/lake.h"
 #include "ops/internal.h"
 #include "storage/objects.h"
+#include "storage/storage.h"
 
 struct bucket_view {
     struct lh_str name;
@@ -119,6 +122,49 @@ const struct op op_buckets_list = {
 
 /* --- POST /storage/buckets */
 
+/* Where it is, but nothing of who may read there. */
+static struct journal_event event_of(struct op_call *call, const char *action, struct lh_str bucket,
+                                     const struct storage_bucket_options *options)
+{
+    struct journal_event event = op_event(call, action, bucket);
+    struct lh_buf buf;
+    struct lh_json json;
+    if (!options)
+        return event;
+    lh_buf_init(&buf, 16384);
+    lh_json_init(&json, &buf);
+    lh_json_object(&json);
+    lh_json_put_cstr(&json, "backend", options->backend == STORAGE_S3 ? "s3" : "local");
+    if (options->root.len)
+        lh_json_put_str(&json, "root", options->root);
+    if (options->endpoint.len)
+        lh_json_put_str(&json, "endpoint", options->endpoint);
+    if (options->bucket.len)
+        lh_json_put_str(&json, "bucket", options->bucket);
+    if (options->prefix.len)
+        lh_json_put_str(&json, "prefix", options->prefix);
+    lh_json_object_end(&json);
+    event.detail = lh_arena_str(call->arena, lh_buf_str(&buf));
+    lh_buf_release(&buf);
+    return event;
+}
+
+/* A name that is taken is told before anything is announced. */
+static enum lh_code add_bucket(struct op_call *call, const struct storage_bucket_options *options,
+                               struct lh_error *err)
+{
+    const struct journal_event event = event_of(call, "bucket.create", options->name, options);
+    struct lake_change change = {0};
+    enum lh_code code = LH_OK;
+    if (!storage_has_bucket(lake_storage(call->lake), options->name))
+        code = lake_change_begin(call->lake, &event, false, &change, err);
+    if (code)
+        return code;
+    code = storage_bucket_add(lake_storage(call->lake), options, err);
+    lake_change_end(call->lake, &change, code, &event);
+    return code;
+}
+
 static enum lh_code run_create(struct op_call *call, const void *raw, struct op_reply *reply,
                                struct lh_error *err)
 {
@@ -126,7 +172,7 @@ static enum lh_code run_create(struct op_call *call, const void *raw, struct op_
     const struct storage_bucket_info info = {.options = *options,
                                              .is_remote = options->backend == STORAGE_S3};
     struct bucket_view view;
-    enum lh_code code = storage_bucket_add(lake_storage(call->lake), options, err);
+    enum lh_code code = add_bucket(call, options, err);
     if (code)
         return code;
     view_of(call, &info, &view);
@@ -219,9 +265,18 @@ static enum lh_code run_delete(struct op_call *call, const void *raw, struct op_
                                struct lh_error *err)
 {
     const struct delete_args *args = raw;
+    const struct journal_event event = event_of(call, "bucket.delete", args->bucket, NULL);
+    struct storage *storage = lake_storage(call->lake);
+    struct lake_change change = {0};
     (void)reply;
-    return storage_bucket_remove(lake_storage(call->lake), args->bucket, check_empty, call->lake,
-                                 err);
+    enum lh_code code = storage_bucket_check(storage, args->bucket, err);
+    if (!code)
+        code = lake_change_begin(call->lake, &event, true, &change, err);
+    if (code)
+        return code;
+    code = storage_bucket_remove(storage, args->bucket, check_empty, call->lake, err);
+    lake_change_end(call->lake, &change, code, &event);
+    return code;
 }
 
 const struct op op_buckets_delete = {
@@ -244,8 +299,18 @@ static enum lh_code run_adopt(struct op_call *call, const void *raw, struct op_r
                               struct lh_error *err)
 {
     const struct delete_args *args = raw;
+    const struct journal_event event = event_of(call, "bucket.adopt", args->bucket, NULL);
+    struct storage *storage = lake_storage(call->lake);
+    struct lake_change change = {0};
     (void)reply;
-    return storage_bucket_adopt(lake_storage(call->lake), args->bucket, err);
+    enum lh_code code = LH_OK;
+    if (storage_bucket_is_inherited(storage, args->bucket))
+        code = lake_change_begin(call->lake, &event, false, &change, err);
+    if (code)
+        return code;
+    code = storage_bucket_adopt(storage, args->bucket, err);
+    lake_change_end(call->lake, &change, code, &event);
+    return code;
 }
 
 const struct op op_buckets_adopt = {

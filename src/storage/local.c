@@ -13,7 +13,10 @@ struct place {
     struct folder_set *folders;
     struct folder_set own; /* what `folders` is if it is not the data folder's */
     bool is_home;
+    _Atomic int64_t seen_us; /* when the folder was last found under its name */
 };
+
+#define SEEN_US ((int64_t)1000000) /* that is believed for so long */
 
 static struct lh_dir *dir_of(const struct storage_bucket *bucket)
 {
@@ -209,10 +212,37 @@ static enum lh_code probe(struct storage_bucket *bucket, const struct lh_cancel 
     return code;
 }
 
+/* What is open may have been moved or unmounted: the engine opens files by their names, and what
+ * is put there would be found by nobody. The mark tells whether it is the same folder. */
+static enum lh_code check_there(struct storage_bucket *bucket, struct lh_error *err)
+{
+    struct place *place = bucket->state;
+    int64_t now_us = lh_clock_monotonic_us();
+    struct lh_file_info known, found;
+    struct lh_dir *dir = NULL;
+    if (place->is_home || (place->seen_us && now_us - place->seen_us < SEEN_US))
+        return LH_OK;
+    enum lh_code code = lh_file_info(place->dir, BUCKET_FILE, &known, err);
+    if (!code)
+        code = lh_dir_open(lh_dir_path(place->dir), false, &dir, err);
+    if (!code)
+        code = lh_file_info(dir, BUCKET_FILE, &found, err);
+    lh_dir_close(dir);
+    if (code == LH_NOT_FOUND || (!code && known.inode != found.inode)) {
+        lh_fail(err, LH_IO, "The folder of the bucket '%.*s' is not there.", LH_ARG(bucket->name));
+        return lh_error_hint(err, "Is its disk mounted? It is looked for again and again.");
+    }
+    if (!code)
+        place->seen_us = now_us;
+    return code;
+}
+
 static enum lh_code prepare(struct storage_bucket *bucket, const char *key, struct lh_error *err)
 {
     struct place *place = bucket->state;
-    return folders_ensure(place->dir, place->folders, key_folder(lh_str_of(key)), err);
+    enum lh_code code = check_there(bucket, err);
+    return code ? code
+                : folders_ensure(place->dir, place->folders, key_folder(lh_str_of(key)), err);
 }
 
 /* --- a staged file of the data folder comes to another one: the same name in its own staging */
@@ -377,7 +407,9 @@ static enum lh_code info(struct storage_bucket *bucket, const char *key, struct 
                          struct lh_error *err)
 {
     struct lh_file_info found;
-    enum lh_code code = lh_file_info(dir_of(bucket), key, &found, err);
+    enum lh_code code = check_there(bucket, err);
+    if (!code)
+        code = lh_file_info(dir_of(bucket), key, &found, err);
     if (code)
         return code;
     if (found.is_folder)

@@ -1,3 +1,4 @@
+#include "storage/failures.h"
 #include "storage/internal.h"
 
 #include <stdlib.h>
@@ -198,13 +199,30 @@ enum lh_code storage_get(struct storage *storage, struct lh_str bucket_name, str
     return code ? code : bucket->backend->get(bucket, text.text, bytes_max, arena, ret, err);
 }
 
+/* Whoever reads a file looks at it first, so this is where a place that went away shows. Stores
+ * note their failures themselves. */
+static enum lh_code tell(struct storage *storage, const struct storage_bucket *bucket,
+                         struct lh_str key, enum lh_code code, const struct lh_error *own,
+                         struct lh_error *err)
+{
+    if (code == LH_IO && bucket != &storage->primary && !bucket->backend->is_remote)
+        storage_failure_note(storage, bucket->name, key, "look", own);
+    if (code && err)
+        *err = *own;
+    return code;
+}
+
 enum lh_code storage_info(struct storage *storage, struct lh_str bucket_name, struct lh_str key,
                           struct storage_info *ret, struct lh_error *err)
 {
     struct storage_bucket *bucket = NULL;
+    struct lh_error own = LH_ERROR_NONE;
     struct key_text text;
     enum lh_code code = locate(storage, bucket_name, key, &bucket, &text, err);
-    return code ? code : bucket->backend->info(bucket, text.text, ret, err);
+    if (code)
+        return code;
+    code = bucket->backend->info(bucket, text.text, ret, &own);
+    return tell(storage, bucket, key, code, &own, err);
 }
 
 enum lh_code storage_sum(struct storage *storage, struct lh_str bucket_name, struct lh_str key,
@@ -232,8 +250,12 @@ enum lh_code storage_object_path(struct storage *storage, struct lh_str bucket_n
 {
     struct storage_bucket *bucket = NULL;
     struct key_text text;
+    struct lh_error own = LH_ERROR_NONE;
     enum lh_code code = locate(storage, bucket_name, key, &bucket, &text, err);
-    return code ? code : bucket->backend->path(bucket, text.text, arena, ret, err);
+    if (code)
+        return code;
+    code = bucket->backend->path(bucket, text.text, arena, ret, &own);
+    return tell(storage, bucket, key, code, &own, err);
 }
 
 enum lh_code storage_list(struct storage *storage, struct lh_str bucket_name, struct lh_str folder,

@@ -6,7 +6,9 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "catalog/retention.h"
 #include "support/op_house.h"
 
 #define MOVE "{\"name\": \"people\", \"to\": \"%s\", \"wait\": true}"
@@ -58,6 +60,19 @@ static int parquet_files(struct op_house *house, const char *folder)
     assert_int_equal(fscanf(pipe, "%d", &count), 1);
     pclose(pipe);
     return count;
+}
+
+/* Somebody in the background may still hold what was before: then it goes when they have ended. */
+static void is_emptied(struct op_house *house, const char *folder)
+{
+    struct lh_error err = LH_ERROR_NONE;
+    size_t moved = 0;
+    for (int i = 0; i < 100 && parquet_files(house, folder) > 0; i++) {
+        if (catalog_collect(lake_catalog(house->lake), &moved, &err))
+            fail_msg("%s", err.message);
+        usleep(50000);
+    }
+    assert_int_equal(parquet_files(house, folder), 0);
 }
 
 static void answers_as_before(struct op_house *house)
@@ -114,7 +129,7 @@ static void what_comes_later_follows_and_goes_on_as_ever(void **state)
     move(house, "primary");
     assert_int_equal(files_in(house, "primary"), 1);
     answers_as_before(house);
-    assert_int_equal(parquet_files(house, "far"), 0);
+    is_emptied(house, "far");
     op_house_call(house, "buckets.delete", "{\"bucket\": \"far\"}");
     answers_as_before(house);
 }
@@ -141,6 +156,45 @@ static void the_journal_tells_of_moves(void **state)
                                      "SELECT count(*) FROM journal WHERE action = 'dataset.move' "
                                      "AND entity LIKE '%people%'"),
                         "[[1]]");
+}
+
+static void the_journal_tells_which_buckets_came_and_went(void **state)
+{
+    struct op_house *house = *state;
+    make_bucket(house, "far");
+    op_house_call(house, "buckets.delete", "{\"bucket\": \"far\"}");
+    op_house_refuses(house, "buckets.delete", "{\"bucket\": \"far\"}", LH_NOT_FOUND);
+    make_bucket(house, "near");
+    make_people(house);
+    move(house, "near");
+    op_house_refuses(house, "buckets.delete", "{\"bucket\": \"near\"}", LH_CONFLICT);
+    assert_string_equal(
+        op_house_sql(house, "SELECT action, entity FROM journal WHERE action LIKE 'bucket.%' "
+                            "ORDER BY sequence"),
+        "[[\"bucket.create\",\"far\"],[\"bucket.delete\",\"far\"],[\"bucket.create\",\"near\"]]");
+}
+
+/* Its folder goes while nobody looks: what is asked for then is told, and kept. */
+static void a_bucket_that_disappears_is_among_the_errors(void **state)
+{
+    struct op_house *house = *state;
+    char away[4300], here[4300];
+    make_bucket(house, "far");
+    make_people(house);
+    move(house, "far");
+    snprintf(here, sizeof here, "%s/far", house->folder.path);
+    snprintf(away, sizeof away, "%s/away", house->folder.path);
+    assert_int_equal(rename(here, away), 0);
+    usleep(1100000); /* so long it is believed to be where it was */
+    assert_int_not_equal(op_house_try(house, "query.sql", "{\"sql\": \"SELECT * FROM people\"}"),
+                         LH_OK);
+    assert_non_null(strstr(house->err.message, "'far' is not there"));
+    op_house_call(house, "failures.flush", NULL);
+    json_t *items =
+        json_object_get(op_house_call(house, "failures.list", "{\"bucket\": \"far\"}"), "items");
+    assert_true(json_array_size(items) > 0);
+    assert_int_equal(rename(away, here), 0);
+    answers_as_before(house);
 }
 
 static void what_makes_no_sense_is_refused(void **state)
@@ -221,7 +275,7 @@ static void a_whole_bucket_is_emptied_and_that_may_be_repeated(void **state)
     assert_int_equal(reply_int(done, "moved"), 3);
     assert_int_equal(reply_int(done, "failed"), 0);
     assert_int_equal(json_array_size(json_object_get(done, "datasets")), 3);
-    assert_int_equal(parquet_files(house, "data"), 0);
+    is_emptied(house, "data");
     answers_as_before(house);
     op_house_call(house, "datasets.undo", "{\"name\": \"gone\"}");
     assert_string_equal(op_house_sql(house, "SELECT * FROM gone"), "[[8]]");
@@ -258,6 +312,8 @@ int main(void)
         TEST(what_comes_later_follows_and_goes_on_as_ever),
         TEST(an_undo_passes_a_move),
         TEST(the_journal_tells_of_moves),
+        TEST(the_journal_tells_which_buckets_came_and_went),
+        TEST(a_bucket_that_disappears_is_among_the_errors),
         TEST(what_makes_no_sense_is_refused),
         TEST(rows_are_not_erased_while_a_trash_elsewhere_may_hold_them),
         TEST(rows_are_not_erased_after_a_move_that_came_to_nothing),
