@@ -127,6 +127,7 @@ static enum lh_code write_group(struct journal *journal, struct append_request *
         group[i]->first_sequence = sequence + 1;
         for (size_t k = 0; k < group[i]->count; k++) {
             struct record *record = group[i]->records[k];
+            record->before = (uint32_t)(sequence - journal->sequence);
             record->sequence = ++sequence;
             record->epoch = journal->options.epoch;
             memcpy(record->previous, hash, sizeof hash);

@@ -17,7 +17,7 @@
 #include "storage/log.h"
 #include "storage/mark.h"
 
-#define JOURNAL_FORMAT 1
+#define JOURNAL_FORMAT 2
 #define JOURNAL_LOG_FOLDER JOURNAL_FOLDER "/log"
 #define JOURNAL_SEGMENT_FOLDER JOURNAL_FOLDER "/segments"
 #define JOURNAL_NOTE_KEY JOURNAL_FOLDER "/closed.json"
@@ -37,7 +37,8 @@ struct record {
     uint64_t epoch;
     uint64_t intent; /* the one that this settles; 0 = none */
     enum record_kind kind;
-    bool has_more; /* the next record belongs to the same atom */
+    bool has_more;   /* the next record belongs to the same atom */
+    uint32_t before; /* records that were written to the log together with it, before it */
     uint8_t previous[LH_SHA256_BYTES];
     uint8_t hash[LH_SHA256_BYTES];
     struct journal_event event; /* texts behind the struct, in the same piece of memory */

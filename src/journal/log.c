@@ -165,6 +165,25 @@ static void take(struct reading *reading, struct record *record, size_t bytes)
     }
 }
 
+/* At a place where the next record should begin: whether all that is whole behind it was written
+ * together with what is missing there. One write may reach the disk in any order, and a power cut
+ * may leave its end without its beginning: then none of it was acknowledged. A record of a later
+ * write proves that what is missing was durable. */
+static bool is_torn_write(const struct reading *reading)
+{
+    struct reading rest = *reading;
+    struct record *record = NULL;
+    size_t bytes = 0;
+    bool is_torn = true;
+    while (is_torn && find_frame(&rest, &record, &bytes)) {
+        is_torn = record->sequence > reading->expected &&
+                  record->sequence - record->before <= reading->expected;
+        rest.at += bytes;
+        record_unref(record);
+    }
+    return is_torn;
+}
+
 static void read_records(struct reading *reading)
 {
     struct log_content *content = reading->content;
@@ -173,6 +192,14 @@ static void read_records(struct reading *reading)
         size_t bytes = 0, at = reading->at;
         if (!find_frame(reading, &record, &bytes))
             break;
+        if (reading->at != at && record->sequence > reading->expected) {
+            struct reading here = *reading;
+            here.at = at;
+            if (is_torn_write(&here)) {
+                record_unref(record);
+                break;
+            }
+        }
         if (reading->at != at)
             note_damage(reading); /* something whole stands behind what is not */
         take(reading, record, bytes);

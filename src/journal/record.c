@@ -8,13 +8,15 @@
  *
  *    0 magic "LHJ1"       4 bytes of the frame   8 sequence      16 epoch
  *   24 lake sequence     32 version             40 time (ms)     48 intent
- *   56 kind (1)          57 flags (1)           58 texts (2)     60 zero
+ *   56 kind (1)          57 flags (1)           58 texts (2)     60 of its write before it (4)
  *   64 hash of the record before (32)           96 texts: length (4; all ones = absent), bytes
  *      at the end: CRC-32C of all before it
  *
- * The record's hash is the SHA-256 of the frame without its checksum. */
+ * The record's hash is the SHA-256 of the frame without its checksum, with zeros at 60: what stands
+ * there is of the log alone. */
 #define FRAME_MAGIC "LHJ1"
 #define HEAD_MAGIC "LHJH"
+#define FRAME_BEFORE 60
 #define FRAME_FIXED 96
 #define FRAME_LEAST (FRAME_FIXED + 4 * JOURNAL_TEXT_COUNT + 4)
 #define FLAG_MORE 1
@@ -194,10 +196,22 @@ static void encode(struct record *record, struct lh_buf *buf)
     put(fixed + 56, (uint64_t)record->kind, 1);
     put(fixed + 57, record->has_more ? FLAG_MORE : 0, 1);
     put(fixed + 58, JOURNAL_TEXT_COUNT, 2);
+    put(fixed + FRAME_BEFORE, record->before, 4);
     memcpy(fixed + 64, record->previous, sizeof record->previous);
     lh_buf_append(buf, fixed, sizeof fixed);
     for (size_t i = 0; i < JOURNAL_TEXT_COUNT; i++)
         append_text(buf, *texts[i]);
+}
+
+static void hash_frame(const char *frame, size_t len, uint8_t ret[LH_SHA256_BYTES])
+{
+    static const char zeros[4];
+    struct lh_sha256 *sum = lh_sha256_new();
+    lh_sha256_add(sum, frame, FRAME_BEFORE);
+    lh_sha256_add(sum, zeros, sizeof zeros);
+    lh_sha256_add(sum, frame + FRAME_BEFORE + 4, len - FRAME_BEFORE - 4);
+    lh_sha256_finish(sum, ret);
+    lh_sha256_free(sum);
 }
 
 void record_encode(struct record *record, struct lh_buf *buf)
@@ -206,7 +220,7 @@ void record_encode(struct record *record, struct lh_buf *buf)
     encode(record, buf);
     if (buf->is_over)
         return;
-    lh_sha256_of((struct lh_str){buf->data + from, buf->len - from}, record->hash);
+    hash_frame(buf->data + from, buf->len - from, record->hash);
     append_number(buf, lh_crc32c(0, buf->data + from, buf->len - from), 4);
 }
 
@@ -215,7 +229,7 @@ void record_sum(struct record *record)
     struct lh_buf buf;
     lh_buf_init(&buf, JOURNAL_FRAME_BYTES_MAX);
     encode(record, &buf);
-    lh_sha256_of(lh_buf_str(&buf), record->hash);
+    hash_frame(buf.data, buf.len, record->hash);
     lh_buf_release(&buf);
 }
 
@@ -251,6 +265,7 @@ enum lh_code record_decode(struct lh_str bytes, struct record **ret, size_t *ret
     uint64_t kind = get(bytes.data + 56, 1), flags = get(bytes.data + 57, 1);
     if (kind < RECORD_EVENT || kind > RECORD_VOID || flags > FLAG_MORE ||
         get(bytes.data + 58, 2) != JOURNAL_TEXT_COUNT ||
+        get(bytes.data + FRAME_BEFORE, 4) >= get(bytes.data + 8, 8) ||
         !read_texts((struct lh_str){bytes.data + FRAME_FIXED, len - FRAME_FIXED - 4}, &event))
         return LH_DAMAGED;
     event.lake_sequence = get(bytes.data + 24, 8);
@@ -265,8 +280,9 @@ enum lh_code record_decode(struct lh_str bytes, struct record **ret, size_t *ret
     record->intent = get(bytes.data + 48, 8);
     record->kind = (enum record_kind)kind;
     record->has_more = flags & FLAG_MORE;
+    record->before = (uint32_t)get(bytes.data + FRAME_BEFORE, 4);
     memcpy(record->previous, bytes.data + 64, sizeof record->previous);
-    lh_sha256_of((struct lh_str){bytes.data, len - 4}, record->hash);
+    hash_frame(bytes.data, len - 4, record->hash);
     *ret = record;
     *ret_bytes = len;
     return LH_OK;

@@ -57,6 +57,50 @@ static void records_that_were_cut_off_are_missed_after_a_kill_too(void **state)
     journal_house_open(house);
 }
 
+static void given_one_write(struct journal_house *house, size_t count)
+{
+    const struct journal_event events[3] = {
+        {.action = lh_lit("a"), .entity = lh_lit("e")},
+        {.action = lh_lit("b"), .entity = lh_lit("e")},
+        {.action = lh_lit("c"), .entity = lh_lit("e")},
+    };
+    assert_int_equal(journal_append(house->journal, events, count, false, NULL, NULL, &house->err),
+                     LH_OK);
+}
+
+/* The sectors of a write reach the disk in any order. */
+static void
+the_end_of_a_write_without_its_beginning_is_torn_but_not_before_a_later_write(void **state)
+{
+    struct journal_house *house = *state;
+    size_t at[8], count = 0;
+    journal_house_given(house, 1);
+    given_one_write(house, 3);
+    given_a_kill(house);
+    assert_int_equal(remove(temp_lake_file(&house->folder, MARK)), 0); /* it was on its way, too */
+    char *bytes = journal_house_read(house, LOG, &count);
+    assert_int_equal(journal_house_frames(bytes, count, at, 8), 4);
+    memset(bytes + at[1], 0, 40);
+    memset(bytes + at[2] + 10, 0, 20);
+    journal_house_write(house, LOG, bytes, count);
+    free(bytes);
+    assert_int_equal(journal_house_verify(house).errors, 0);
+    journal_house_open(house);
+    assert_false(is_damaged(house));
+    assert_int_equal(journal_house_count(house), 1);
+    given_one_write(house, 3);
+    given_one_write(house, 1);
+    given_a_kill(house);
+    bytes = journal_house_read(house, LOG, &count);
+    assert_int_equal(journal_house_frames(bytes, count, at, 8), 5);
+    memset(bytes + at[1], 0, 40);
+    journal_house_write(house, LOG, bytes, count);
+    free(bytes);
+    assert_true(journal_house_verify(house).errors > 0);
+    journal_house_open(house);
+    assert_true(is_damaged(house));
+}
+
 static void an_older_copy_that_was_written_on_is_noticed(void **state)
 {
     struct journal_house *house = *state;
@@ -237,6 +281,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(records_that_were_cut_off_are_missed_after_a_kill_too),
+        TEST(the_end_of_a_write_without_its_beginning_is_torn_but_not_before_a_later_write),
         TEST(an_older_copy_that_was_written_on_is_noticed),
         TEST(a_journal_that_vanished_is_missed),
         TEST(what_cannot_be_proved_is_said),

@@ -600,13 +600,13 @@ static void a_log_of_a_newer_format_is_not_touched(void **state)
     size_t count = read_log(house, &bytes);
     assert_true(count > 100);
     assert_true(temp_lake_has(&house->folder, name));
-    bytes[8] = 2;
+    bytes[8] = 3;
     size_t head = (size_t)(unsigned char)bytes[4];
     uint32_t crc = lh_crc32c(0, bytes, head - 4);
     for (size_t i = 0; i < 4; i++)
         bytes[head - 4 + i] = (char)(unsigned char)(crc >> (8 * i));
     write_log(house, bytes, count);
-    bytes[8] = 1;
+    bytes[8] = 1; /* of earlier releases: read as well */
     const struct storage_options storage = {.path = temp_lake_path(&house->folder),
                                             .access = STORAGE_WRITE};
     const struct engine_options engine = {.thread_count = 1, .connection_max = 2};
