@@ -15,7 +15,7 @@
 #include "base/fault.h"
 #include "support/fault_ways.h"
 #include "support/killed_child.h"
-#include "support/op_house.h"
+#include "support/lived_steps.h"
 
 #ifdef LH_FAULTS
 
@@ -25,13 +25,7 @@
 
 /* --- the life of a child */
 
-struct step {
-    const char *op;
-    const char *args;
-    const char *csv;   /* NULL: no file */
-    const char *after; /* the lake, once the step is done */
-};
-static const struct step steps[] = {
+static const struct lived_step steps[] = {
     {"ingest.file", "{\"dataset\": \"fresh\", \"mode\": \"create\"}", "id\n1\n2\n", "fresh 2 3"},
     {"ingest.file", "{\"dataset\": \"fresh\", \"mode\": \"append\"}", "id\n3\n4\n5\n",
      "fresh 5 15"},
@@ -67,67 +61,13 @@ static const struct step steps[] = {
 };
 #define STEP_COUNT (sizeof(steps) / sizeof(steps[0]))
 
-static int live(const char *folder, bool only_open)
-{
-    struct op_house house = {0};
-    op_house_open(&house, lh_str_of(folder));
-    for (size_t i = 0; i < STEP_COUNT && !only_open; i++) {
-        const struct step *step = &steps[i];
-        enum lh_code code = step->csv ? op_house_try_file(&house, step->op, step->args, "f.csv",
-                                                          step->csv, strlen(step->csv))
-                                      : op_house_try(&house, step->op, step->args);
-        if (code)
-            fprintf(stderr, "%s: %s %s\n", step->op, house.err.message, house.err.hint);
-        if (code || !killed_child_acknowledge())
-            return 1;
-    }
-    lake_close(house.lake);
-    lh_arena_free(house.arena);
-    return killed_child_end();
-}
-
 /* --- the parent */
-
-/* What the lake holds, in the words of the steps. */
-static const char *state_of(struct op_house *house)
-{
-    static char state[256];
-    char sql[128];
-    state[0] = '\0';
-    const json_t *items = json_object_get(op_house_call(house, "datasets.list", NULL), "items");
-    for (size_t i = 0; i < json_array_size(items); i++) {
-        const json_t *item = json_array_get(items, i);
-        const char *name = json_string_value(json_object_get(item, "name"));
-        const char *description = json_string_value(json_object_get(item, "description"));
-        long long count = 0;
-        long long sum = 0;
-        snprintf(sql, sizeof(sql), "SELECT count(*), sum(id)::INT FROM %s", name);
-        assert_int_equal(sscanf(op_house_sql(house, sql), "[[%lld,%lld]]", &count, &sum), 2);
-        size_t len = strlen(state);
-        snprintf(state + len, sizeof(state) - len, "%s%s %lld %lld%s%s", len ? " " : "", name,
-                 count, sum, description ? " " : "", description ? description : "");
-    }
-    items = json_object_get(op_house_call(house, "keys.list", NULL), "items");
-    for (size_t i = 0; i < json_array_size(items); i++)
-        strcat(state, " k");
-    items =
-        json_object_get(op_house_call(house, "objects.list", "{\"bucket\": \"primary\"}"), "items");
-    for (size_t i = 0; i < json_array_size(items); i++) {
-        const char *key = json_string_value(json_object_get(json_array_get(items, i), "key"));
-        char args[128];
-        snprintf(args, sizeof(args), "{\"bucket\": \"primary\", \"key\": \"%s\"}", key);
-        op_house_call(house, "objects.get", args);
-        size_t len = strlen(state);
-        snprintf(state + len, sizeof(state) - len, " %s=%.*s", key, LH_ARG(house->body));
-    }
-    return state;
-}
 
 static void check_lake(const char *folder, const char *plan, size_t acknowledged)
 {
     struct op_house house = {0};
     op_house_open(&house, lh_str_of(folder));
-    const char *found = state_of(&house);
+    const char *found = lived_state(&house, 0);
     const char *told = acknowledged ? steps[acknowledged - 1].after : "";
     const char *next = acknowledged < STEP_COUNT ? steps[acknowledged].after : told;
     if (strcmp(found, told) != 0 && strcmp(found, next) != 0)
@@ -221,7 +161,7 @@ static void a_kill_during_recovery_loses_nothing(void **state)
 int main(int argc, char **argv)
 {
     if (argc == 3)
-        return live(argv[2], strcmp(argv[1], "--open") == 0);
+        return lived_steps_live(argv[2], steps, strcmp(argv[1], "--open") == 0 ? 0 : STEP_COUNT);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_kill_at_any_point_loses_nothing),
         cmocka_unit_test(a_kill_during_recovery_loses_nothing),

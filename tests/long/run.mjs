@@ -1,0 +1,243 @@
+#!/usr/bin/env node
+// The long runs: what SAFETY asks of storage, in figures that add up over many runs.
+//
+//   node tests/long/run.mjs                       every line, ten minutes each at most
+//   node tests/long/run.mjs --only power,flips --seconds 60
+//   node tests/long/run.mjs --seconds 60,kills=600,fuzz=0
+//   node tests/long/run.mjs --table               only what was reached so far
+//
+// A run is noted in build/long/runs.jsonl: line, figure, seed, seconds, when, and a sum over the code
+// under test (src/ and the engine). What earlier runs reached counts as long as that sum is the same.
+// A line that is reached is not run again. What fails is noted with its seed, and stays in the table
+// until the code changes; --forget-failures drops it.
+//   --no-build         the programs are there and of this code
+//   --program-dir DIR  where the test programs are (build/debug/tests)
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+const notes = join(root, 'build/long/runs.jsonl');
+const chunkSeconds = 90; // of one run of a line that is drawn: what is lost when it is stopped
+
+const sumOf = (output, ...patterns) => patterns.reduce((sum, pattern) =>
+  sum + [...output.matchAll(pattern)].reduce((part, match) => part + Number(match[1]), 0), 0);
+
+// --- the lines. `sum`: what is drawn adds up, run by run, at first `first` at a time. `parts`: each
+// part is a whole that counts once, with the best it reached. `goal`: of the sum, or of the least
+// part with `least`.
+
+const test = (options, name) => ({ command: [join(options.programs, name)], env: {} });
+const node = (...args) => ({ command: ['node', '--test', '--test-reporter=tap', ...args], env: {} });
+const whole = { LAKEHOUSE_LONG: '1' };
+
+const killed = (output) => sumOf(output, /(\d+) kills \(every/g, /killed at (\d+) of/g, /were killed (\d+) times/g, /killed (\d+) times at/g);
+const failed = (output) => sumOf(output, /(\d+) points struck/g, / failed (\d+) times, each told/g, /; (\d+) sessions told/g);
+
+const lines = [
+  { name: 'kills', what: 'SIGKILL at random points', goal: 20000, build: 'release', first: 60,
+    run: (options, count, seed) => ({ ...node('tests/crash/kills.test.mjs'), env: { LAKEHOUSE_KILLS: count, LAKEHOUSE_SEED: seed % 2 ** 31, LAKEHOUSE_PROGRAM: join(root, 'build/lakehouse') } }),
+    read: (output) => sumOf(output, /figure: (\d+) kills, /g) },
+  { name: 'points', what: 'SIGKILL at every fault point', goal: 1500, build: 'debug',
+    parts: ['fault.kill', 'fault.kill_erase', 'fault.kill_jobs', 'fault.kill_merge', 'fault.journal', 'fault.join', 'fault.undo', 'fault.backup'],
+    run: (options, part) => ({ ...test(options, part), env: whole }), read: killed },
+  { name: 'power', what: 'states after power cuts', goal: 100000, build: 'debug', first: 200,
+    run: (options, count, seed) => ({ ...test(options, 'crash.power'), env: { LAKEHOUSE_POWER_STATES: count, LAKEHOUSE_SEED: seed } }),
+    read: (output) => sumOf(output, /power cuts: (\d+) states/g, /in recoveries: (\d+) states/g) },
+  { name: 'calls', what: 'failed calls', goal: 3000, build: 'debug',
+    parts: ['fault.ingest', 'fault.catalog', 'fault.compact', 'fault.objects', 'fault.tombstones', 'fault.search', 'fault.undo', 'fault.join', 'fault.jobs', 'fault.backup'],
+    run: (options, part) => ({ ...test(options, part), env: whole }), read: failed },
+  { name: 'memory', what: 'scenarios, each allocation failed', goal: 60, build: 'debug', parts: Array.from({ length: 10 }, (_, at) => `life ${at}`),
+    run: (options, part) => ({ ...test(options, 'crash.memory'), env: { ...whole, LAKEHOUSE_LIFE: part.slice(5) } }),
+    read: (output) => sumOf(output, /without memory: (\d+) scenarios/g) },
+  { name: 'flips', what: 'flipped bits', goal: 10000, build: 'debug', first: 300,
+    run: (options, count, seed) => ({ ...test(options, 'crash.flips'), env: { LAKEHOUSE_FLIPS: count, LAKEHOUSE_SEED: seed } }),
+    read: (output) => sumOf(output, /flipped bits: (\d+) in/g) },
+  { name: 'race', what: 'commits of 64 racing writers', goal: 64000, build: 'debug', first: 1280,
+    run: (options, count) => ({ ...test(options, 'crash.race'), env: { LAKEHOUSE_COMMITS: Math.ceil(count / 64) } }),
+    read: (output) => sumOf(output, /racing writers: (\d+) commits/g) },
+  { name: 'fuzz', what: 'executions of each fuzz target', goal: 100e6, least: true, first: 5, unit: 'seconds',
+    parts: readdirSync(join(root, 'tests/fuzz')).filter((name) => /^fuzz_.*\.c$/.test(name)).map((name) => name.slice(5, -2)),
+    run: (options, part, count) => ({ command: ['tests/fuzz/run', String(count), part], env: {} }),
+    read: (output) => sumOf(output, /figure: fuzz \w+: (\d+) executions/g) },
+  { name: 'mutants', what: 'deleted steps that turn the suite red', goal: 14, parts: ['all'],
+    run: () => ({ command: ['node', 'tests/crash/mutants.mjs'], env: {} }),
+    read: (output) => sumOf(output, /figure: (\d+) of \d+ changes/g) },
+];
+
+// --- what was reached
+
+function filesBelow(folder) {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) =>
+    (entry.isDirectory() ? filesBelow(`${folder}/${entry.name}`) : [`${folder}/${entry.name}`]));
+}
+
+function codeSum() {
+  const hash = createHash('sha256');
+  for (const name of [...filesBelow('src'), 'deps/engine.lock'].sort()) {
+    const bytes = readFileSync(join(root, name));
+    hash.update(`${name} ${bytes.length}\n`).update(bytes);
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+const code = codeSum();
+
+function readNotes() {
+  if (!existsSync(notes)) return [];
+  // A line that was cut off by a kill is no note.
+  return readFileSync(notes, 'utf8').split('\n').flatMap((text) => {
+    try { return [JSON.parse(text)]; } catch { return []; }
+  });
+}
+
+function note(entry) {
+  mkdirSync(dirname(notes), { recursive: true });
+  const isCut = existsSync(notes) && !readFileSync(notes, 'utf8').endsWith('\n');
+  appendFileSync(notes, `${isCut ? '\n' : ''}${JSON.stringify({ code, when: new Date().toISOString(), ...entry })}\n`);
+}
+
+function reached(line) {
+  const runs = readNotes().filter((run) => run.code === code && run.line === line.name);
+  const good = runs.filter((run) => !run.failed);
+  const parts = new Map((line.parts ?? []).map((part) => [part, 0]));
+  for (const run of good) {
+    if (!parts.has(run.part)) continue;
+    parts.set(run.part, line.least ? parts.get(run.part) + run.figure : Math.max(parts.get(run.part), run.figure));
+  }
+  const sum = [...parts.values()].reduce((total, each) => total + each, 0);
+  const figure = !line.parts ? good.reduce((total, run) => total + run.figure, 0) : line.least ? Math.min(...parts.values()) : sum;
+  return { figure, parts, runs, failures: runs.filter((run) => run.failed),
+    seconds: Math.round(runs.reduce((total, run) => total + run.seconds, 0)), last: runs.at(-1) };
+}
+
+// --- running
+
+function runOnce(line, part, options, count) {
+  const seed = Math.floor(Math.random() * 2 ** 31);
+  const { command, env } = line.parts ? line.run(options, part, count) : line.run(options, count, seed);
+  const from = performance.now();
+  const done = spawnSync('nice', command, { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 28,
+    env: { ...process.env, ...Object.fromEntries(Object.entries(env).map(([key, value]) => [key, String(value)])) } });
+  const seconds = (performance.now() - from) / 1000;
+  const output = `${done.stdout}${done.stderr}`.replace(/^# /gm, '');
+  const figure = line.read(output);
+  const entry = { line: line.name, part, figure, seed, seconds: Math.round(seconds * 10) / 10 };
+  if (done.status !== 0 || !figure) {
+    const log = join(root, 'build/long', `${line.name}-${seed}.log`);
+    mkdirSync(dirname(log), { recursive: true });
+    writeFileSync(log, output);
+    note({ ...entry, failed: true });
+    console.log(`FAILED: ${line.name}${part ? ` ${part}` : ''}, seed ${seed}, status ${done.status ?? done.signal}: build/long/${line.name}-${seed}.log\n${output.slice(-3000)}`);
+    return null;
+  }
+  note(entry);
+  return { figure, seconds };
+}
+
+// What is drawn: as many at a time as fit into a chunk and into what is left.
+function runDrawn(line, options, budget) {
+  const from = performance.now();
+  const left = () => budget - (performance.now() - from) / 1000;
+  let count = line.first;
+  while (reached(line).figure < line.goal && left() > 0) {
+    const done = runOnce(line, undefined, options, count);
+    if (!done) return;
+    const seconds = Math.min(chunkSeconds, left());
+    count = Math.max(line.first, Math.min(Math.floor((done.figure / done.seconds) * seconds), line.goal - reached(line).figure, count * 8));
+    if (count * (done.seconds / done.figure) > left() * 1.5) return;
+  }
+}
+
+function runParts(line, options, budget) {
+  const from = performance.now();
+  const left = () => budget - (performance.now() - from) / 1000;
+  const state = reached(line);
+  // Those that have reached least come first.
+  const parts = [...line.parts].sort((a, b) => state.parts.get(a) - state.parts.get(b))
+    .filter((part) => (line.least ? state.parts.get(part) < line.goal : state.parts.get(part) === 0));
+  for (const part of parts) {
+    if (left() <= 0) return;
+    runOnce(line, part, options, line.least ? Math.max(line.first, Math.floor(budget / line.parts.length)) : undefined);
+  }
+}
+
+function build(preset) {
+  for (const args of [['--preset', preset, '--log-level=WARNING'], ['--build', '--preset', preset]]) {
+    const done = spawnSync('cmake', args, { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 28 });
+    if (done.status !== 0) throw new Error(`${preset} does not build:\n${`${done.stdout}${done.stderr}`.slice(-4000)}`);
+  }
+}
+
+// --- the table
+
+function table() {
+  const rows = [['line', 'goal', 'reached', 'runs', 'failed', 'last seed', 'seconds', 'when']];
+  for (const line of lines) {
+    const state = reached(line);
+    rows.push([`${line.name}: ${line.what}`, line.goal, state.figure, state.runs.length, state.failures.length || '',
+      state.last?.seed ?? '', state.seconds, state.last?.when.slice(0, 16).replace('T', ' ') ?? 'never']);
+  }
+  const text = rows.map((row) => row.map((cell) => (typeof cell === 'number' ? cell.toLocaleString('en') : String(cell))));
+  const widths = text[0].map((_, at) => Math.max(...text.map((row) => row[at].length)));
+  console.log(`Code ${code}`);
+  for (const row of text) console.log(row.map((cell, at) => (at ? cell.padStart(widths[at]) : cell.padEnd(widths[at]))).join('  '));
+  for (const line of lines) {
+    const state = reached(line);
+    console.log(`figure: long ${line.name}: ${state.figure} of ${line.goal} in ${state.seconds} s`);
+    for (const failure of state.failures) console.log(`failed: ${line.name}${failure.part ? ` ${failure.part}` : ''}, seed ${failure.seed}, ${failure.when}: build/long/${line.name}-${failure.seed}.log`);
+  }
+}
+
+// --- what is asked for
+
+function readOptions(args) {
+  const options = { only: lines.map((line) => line.name), seconds: new Map(), usual: 600, programs: join(root, 'build/debug/tests') };
+  const known = (name) => {
+    if (!options.all.includes(name)) throw new Error(`There is no line '${name}'; there are ${options.all.join(', ')}.`);
+    return name;
+  };
+  options.all = [...options.only];
+  for (let at = 0; at < args.length; at += 1) {
+    const value = () => args[at += 1] ?? '';
+    switch (args[at]) {
+      case '--only': options.only = value().split(',').map(known); break;
+      case '--seconds':
+        for (const part of value().split(',')) {
+          const [, name, seconds] = part.match(/^(?:(\w+)=)?(\d+)$/) ?? [];
+          if (seconds === undefined) throw new Error(`--seconds takes N or line=N, not '${part}'.`);
+          if (name) options.seconds.set(known(name), Number(seconds));
+          else options.usual = Number(seconds);
+        }
+        break;
+      case '--table': options.only = []; break;
+      case '--no-build': options.noBuild = true; break;
+      case '--forget-failures': options.forget = true; break;
+      case '--program-dir': options.programs = value(); break;
+      default: throw new Error(`Unknown option '${args[at]}'.`);
+    }
+  }
+  return options;
+}
+
+function forgetFailures() {
+  const kept = readNotes().filter((run) => !(run.failed && run.code === code));
+  if (existsSync(notes)) writeFileSync(notes, kept.map((run) => `${JSON.stringify(run)}\n`).join(''));
+}
+
+let options;
+try {
+  options = readOptions(process.argv.slice(2));
+} catch (error) {
+  console.error(error.message);
+  process.exit(2);
+}
+if (options.forget) forgetFailures();
+const budgetOf = (line) => options.seconds.get(line.name) ?? options.usual;
+const wanted = lines.filter((line) => options.only.includes(line.name) && budgetOf(line) > 0 && reached(line).figure < line.goal);
+if (!options.noBuild) [...new Set(wanted.flatMap((line) => line.build ?? []))].forEach(build);
+for (const line of wanted) (line.parts ? runParts : runDrawn)(line, options, budgetOf(line));
+table();
+process.exit(lines.some((line) => reached(line).failures.length) ? 1 : 0);
