@@ -57,7 +57,7 @@ static void block_free(struct block *block)
     free(block);
 }
 
-static void die_without_memory(void)
+void lh_die_without_memory(void)
 {
     fputs("lakehouse: out of memory\n", stderr);
     abort();
@@ -67,7 +67,7 @@ void *lh_allocate(size_t count, size_t size)
 {
     void *memory = calloc(count ? count : 1, size);
     if (!memory)
-        die_without_memory();
+        lh_die_without_memory();
     return memory;
 }
 
@@ -76,7 +76,7 @@ static struct lh_arena *arena_new(size_t budget_bytes, size_t first_bytes)
     struct lh_arena *arena = calloc(1, sizeof *arena);
     struct block *block = block_new(first_bytes);
     if (!arena || !block)
-        die_without_memory();
+        lh_die_without_memory();
     arena->budget = budget_bytes;
     arena->blocks = arena->first = block;
     count(&live_arenas, 1);
@@ -170,7 +170,7 @@ void *lh_arena_alloc(struct lh_arena *arena, size_t size)
 {
     void *piece = take(arena, size);
     if (!piece)
-        die_without_memory();
+        lh_die_without_memory();
     return piece;
 }
 
@@ -178,7 +178,7 @@ void *lh_arena_array(struct lh_arena *arena, size_t count, size_t item_size)
 {
     size_t size;
     if (__builtin_mul_overflow(count, item_size, &size))
-        die_without_memory();
+        lh_die_without_memory();
     return lh_arena_alloc(arena, size);
 }
 

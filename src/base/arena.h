@@ -43,6 +43,9 @@ const char *lh_arena_cstr(struct lh_arena *arena, struct lh_str str);
 /* Runs cleanup(object) when the arena ends or is cleared, last added first. */
 void lh_arena_defer(struct lh_arena *arena, void (*cleanup)(void *object), void *object);
 
+/* Ends the process, saying why: for who needs a small piece and got none. */
+_Noreturn void lh_die_without_memory(void);
+
 /* Zeroed memory with a life of its own, ended by free(). Never NULL: for small fixed things. */
 void *lh_allocate(size_t count, size_t size) LH_MUST_USE;
 

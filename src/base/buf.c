@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/arena.h"
+
 #define CAPACITY_LEAST 256
 
 void lh_buf_init(struct lh_buf *buf, size_t max)
@@ -36,6 +38,8 @@ static bool grow(struct lh_buf *buf, size_t needed)
     if (capacity > buf->max + 1)
         capacity = buf->max + 1;
     char *data = realloc(buf->data, capacity);
+    if (!data && capacity <= LH_ARENA_SMALL_BYTES)
+        lh_die_without_memory();
     if (!data) {
         buf->is_over = buf->is_out_of_memory = true;
         return false;

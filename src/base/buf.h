@@ -1,8 +1,9 @@
 /* A growing byte buffer that states its maximum at birth.
  *
  * Appends never fail one by one: past the maximum (or without memory) the buffer turns `is_over`,
- * drops what comes after, and lh_buf_check says so once, at the end. Not thread-safe. Does not
- * block.
+ * drops what comes after, and lh_buf_check says so once, at the end. Without memory for a small one
+ * (LH_ARENA_SMALL_BYTES) the process ends, as with arenas: the many short texts that cannot reach
+ * their maximum need no check, and none is ever stored in part. Not thread-safe. Does not block.
  */
 #ifndef LAKEHOUSE_BASE_BUF_H
 #define LAKEHOUSE_BASE_BUF_H

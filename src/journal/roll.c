@@ -49,8 +49,10 @@ enum lh_code journal_new_log(struct journal *journal, struct lh_error *err)
         pthread_mutex_unlock(&journal->mutex);
         lh_buf_clear(&buf);
         log_head_encode(&head, &buf);
-        code = storage_put_vital(storage, STORAGE_PRIMARY, log_key(head.first_sequence, arena),
-                                 lh_buf_str(&buf), err);
+        code = lh_buf_check(&buf, "The head of the journal's log", err);
+        if (!code)
+            code = storage_put_vital(storage, STORAGE_PRIMARY, log_key(head.first_sequence, arena),
+                                     lh_buf_str(&buf), err);
     }
     if (!code) {
         code = storage_log_open(storage, log_key(journal->sequence + 1, arena), (int64_t)buf.len,
