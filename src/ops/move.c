@@ -109,12 +109,12 @@ static enum lh_code run_move(struct op_call *call, const void *raw, struct op_re
 }
 
 static const struct op_example move_examples[] = {
-    {"What would be moved?", "{\"name\": \"calls\", \"to\": \"archive\", \"dry_run\": true}",
+    {"What would be moved?", "{\"to\": \"archive\", \"dry_run\": true}",
      "{\"dry_run\": true, \"to\": \"archive\", \"moved\": 1, \"failed\": 0, \"files\": 64, "
      "\"bytes\": 5120000, \"datasets\": [{\"dataset\": \"calls\", \"dataset_id\": "
      "\"019a3c5e-7d20-7b6e-9a51-3f0c2b8d4e61\", \"version\": 65, \"files\": 64, \"bytes\": "
-     "5120000, \"files_left\": 0}], \"elapsed_ms\": 3}"},
-    {"Move it", "{\"name\": \"calls\", \"to\": \"archive\"}", NULL},
+     "5120000, \"files_left\": 0}], \"objects_left\": [], \"elapsed_ms\": 3}"},
+    {"Move it", "{\"to\": \"archive\"}", NULL},
 };
 const struct op op_datasets_move = {
     .name = "datasets.move",
