@@ -690,9 +690,10 @@ static enum lh_code expire_all(struct catalog *catalog, struct lh_str dataset_id
                                     .reason = reason};
     struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
     enum lh_code code = catalog_find_id(snapshot, dataset_id, &dataset, err);
-    int64_t version = code ? 0 : dataset->version, floor = 0;
+    int64_t version = code ? 0 : dataset->version, floor = version;
     catalog_snapshot_unref(snapshot);
-    for (int i = 0; i < 3 && !code; i++) {
+    /* Of one that has a single version nothing was erased, and nothing is older. */
+    for (int i = 0; i < 3 && !code && version > 1; i++) {
         change.retain_from = version;
         code = catalog_commit(catalog, &change, arena, &done, err);
         version = done.version;
@@ -757,8 +758,10 @@ enum lh_code catalog_erase_past(struct catalog *catalog, struct lh_str dataset_i
     *ret = (struct catalog_erased_past){0};
     if (!*floor)
         code = expire_all(catalog, dataset_id, actor, reason, arena, floor, err);
-    if (!code)
+    if (!code && *floor > 1)
         code = remove_past(catalog, dataset_id, *floor, ret, err);
+    else if (!code)
+        *ret = (struct catalog_erased_past){.retained_version = *floor, .is_all = true};
     lh_arena_free(arena);
     return code;
 }

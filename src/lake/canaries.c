@@ -258,7 +258,8 @@ void canaries_search(const struct canaries *canaries, struct lh_str bytes, size_
             const struct text *text = &canaries->texts[form->index];
             if (form->len > bytes.len - at || memcmp(bytes.data + at, form->data, form->len) != 0)
                 continue;
-            if (!text->is_key || is_word(bytes, at, form->len))
+            bool is_anywhere = !text->is_key && text->len >= CANARY_WORD_BYTES;
+            if (is_anywhere || is_word(bytes, at, form->len))
                 found(context, form->index, at, form->len);
         }
     }

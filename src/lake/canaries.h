@@ -2,7 +2,8 @@
  *
  * A text of at least CANARY_BYTES_MIN bytes is searched for as it is, as JSON writes it, and with
  * its quotes doubled, as SQL and CSV write them. Texts
- * that stand for a key count only where they are a word of their own: CAND-7 is not in CAND-70.
+ * that stand for a key, and short ones, count only where they are a word of their own: CAND-7 is
+ * not in CAND-70.
  *
  * Threads: one adds; once sealed, any may search. Nothing blocks.
  */
@@ -12,6 +13,7 @@
 #include "base/arena.h"
 
 #define CANARY_BYTES_MIN 6
+#define CANARY_WORD_BYTES 12 /* a shorter one counts only as a word */
 #define CANARY_BYTES_MAX 4096 /* of a longer text the beginning is searched for */
 
 struct canaries; /* made by canaries_new, ended by canaries_free, which wipes it */

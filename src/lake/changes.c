@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "jobs/jobs.h"
+#include "lake/erasing.h"
 #include "lake/internal.h"
 #include "lake/lake.h"
 #include "query/saved.h"
@@ -143,6 +144,15 @@ static bool was_bucket_adopted(struct lake *lake, const struct journal_event *ev
            !storage_bucket_is_inherited(lake_storage(lake), event->entity);
 }
 
+static bool was_erasure_given_up(struct lake *lake, const struct journal_event *event,
+                                 const json_t *detail, struct lh_arena *arena)
+{
+    struct lake_erasure erasure;
+    (void)detail;
+    return lake_erase_get(lake, event->entity, arena, &erasure, NULL) == LH_OK &&
+           erasure.state == LAKE_ERASE_GIVEN_UP;
+}
+
 static const struct {
     const char *action;
     bool (*was_made)(struct lake *lake, const struct journal_event *event, const json_t *detail,
@@ -153,7 +163,7 @@ static const struct {
     {"object.put", was_object_put},       {"object.delete", was_object_deleted},
     {"index.update", was_index_changed},  {"index.delete", was_index_deleted},
     {"bucket.create", was_bucket_made},   {"bucket.delete", was_bucket_removed},
-    {"bucket.adopt", was_bucket_adopted},
+    {"bucket.adopt", was_bucket_adopted}, {"erase.give_up", was_erasure_given_up},
 };
 
 static bool was_made(struct lake *lake, const struct journal_event *event, struct lh_arena *arena)

@@ -13,12 +13,14 @@
 #include "query/compact.h"
 #include "storage/scrub.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <time.h>
 
 #define TEXTS_MAX ((size_t)200000)
 #define TEXT_BYTES_MAX ((size_t)256)
 #define TEXT_BYTES_MIN ((size_t)12) /* of a row's text, to be known by it */
+#define TELLING_BYTES_MIN ((size_t)8)
 #define WAIT_NS 100000000
 #define WAITS_MAX 600
 #define SCANS_MAX 2 /* what is found once is looked for again */
@@ -61,15 +63,23 @@ struct gathering {
     bool is_loose;
 };
 
-static void gather(void *context, struct lh_str text)
+/* A short one that is a name or a word of a language may be anybody's; what is made of letters and
+ * digits, or is an address, is as good as a key. Packed files have shorter ones by chance. */
+static bool is_telling(struct lh_str text)
 {
-    struct gathering *gathering = context;
-    size_t before = canaries_count(gathering->set);
-    text = lh_str_head(text, TEXT_BYTES_MAX);
-    if (text.len < TEXT_BYTES_MIN || !lh_str_is_utf8(text, NULL)) {
-        gathering->short_count++;
-        return;
+    bool has_digit = false, has_letter = false, has_at = false;
+    for (size_t i = 0; i < text.len; i++) {
+        has_digit |= isdigit((unsigned char)text.data[i]) != 0;
+        has_letter |= isalpha((unsigned char)text.data[i]) != 0;
+        has_at |= text.data[i] == '@';
     }
+    return text.len >= TEXT_BYTES_MIN ||
+           (text.len >= TELLING_BYTES_MIN && has_letter && (has_digit || has_at));
+}
+
+static void gather_piece(struct gathering *gathering, struct lh_str text)
+{
+    size_t before = canaries_count(gathering->set);
     if (before == TEXTS_MAX) {
         gathering->left_out++;
         return;
@@ -77,6 +87,24 @@ static void gather(void *context, struct lh_str text)
     (void)canaries_add(gathering->set, text, false);
     if (canaries_count(gathering->set) > before)
         gathering->texts[gathering->count++] = lh_arena_str(gathering->arena, text);
+}
+
+/* A long one is known by its beginning, and by its end. */
+static void gather(void *context, struct lh_str text)
+{
+    struct gathering *gathering = context;
+    struct lh_str head = lh_str_head(text, TEXT_BYTES_MAX);
+    size_t from = text.len - head.len > TEXT_BYTES_MAX ? text.len - TEXT_BYTES_MAX : head.len;
+    while (from < text.len && ((unsigned char)text.data[from] & 0xC0) == 0x80)
+        from++; /* not in the middle of a letter */
+    struct lh_str tail = lh_str_slice(text, from, text.len);
+    if (!lh_str_is_utf8(head, NULL) || !is_telling(head)) {
+        gathering->short_count++;
+        return;
+    }
+    gather_piece(gathering, head);
+    if (tail.len >= TEXT_BYTES_MIN && lh_str_is_utf8(tail, NULL))
+        gather_piece(gathering, tail);
 }
 
 static struct erase_rows rows_of(const struct erase_run *run, const struct catalog_dataset *dataset)

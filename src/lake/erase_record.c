@@ -80,14 +80,16 @@ static const struct lh_field finding_rows[] = {
 static const struct lh_fields finding_fields =
     LH_FIELDS_OF(struct lake_erase_finding, "EraseFinding", finding_rows);
 
-static const char *const state_names[] = {"waiting", "running",    "failed",
-                                          "erased",  "incomplete", NULL};
+static const char *const state_names[] = {"waiting",    "running",  "failed", "erased",
+                                          "incomplete", "given_up", NULL};
 static const struct lh_field erasure_rows[] = {
     LH_STR(struct lake_erasure, erase_id, .required = true, .doc = "Its id."),
     LH_CHOICE(struct lake_erasure, state, .choices = state_names, .required = true,
               .doc =
                   "failed: the rows are hidden, and it can be resumed; incomplete: all was done, "
-                  "and something of the rows was found all the same; resume looks again."),
+                  "and something of the rows was found all the same; resume looks again; given_up: "
+                  "one of "
+                  "these, and nobody goes on."),
     LH_STR(struct lake_erasure, dataset, .doc = "Absent: every one that had the column."),
     LH_STR(struct lake_erasure, row_key_column, .required = true, .doc = "The key column."),
     LH_INT(struct lake_erasure, keys, .required = true, .doc = "Keys that were asked for."),
@@ -98,7 +100,7 @@ static const struct lh_field erasure_rows[] = {
     LH_TIME(struct lake_erasure, ended_at, .doc = "When it had ended."),
     LH_STR(struct lake_erasure, job_id, .doc = "Of the job that does it."),
     LH_STR(struct lake_erasure, phase, .doc = "What a running one does."),
-    LH_STR(struct lake_erasure, problem, .doc = "Why it failed."),
+    LH_STR(struct lake_erasure, problem, .doc = "Why it failed, or who gave it up."),
     LH_INT(struct lake_erasure, rows, .doc = "Rows that could be seen until then."),
     LH_LIST(struct lake_erasure, datasets, .fields = &dataset_fields, .doc = "What went of each."),
     LH_LIST(struct lake_erasure, indexes, .fields = &index_fields,

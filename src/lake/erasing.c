@@ -305,7 +305,7 @@ static enum lh_code get_receipt(struct lake *lake, struct lh_str id, struct lh_a
     if (is_running) {
         ret->state = LAKE_ERASE_RUNNING;
         ret->phase = lh_lit("ending");
-    } else if (ret->state != LAKE_ERASE_INCOMPLETE &&
+    } else if (ret->state != LAKE_ERASE_INCOMPLETE && ret->state != LAKE_ERASE_GIVEN_UP &&
                !erase_read(lake_storage(lake), id, "request", &erase_request_fields, arena,
                            &request, NULL)) {
         ret->state = LAKE_ERASE_FAILED;

@@ -70,7 +70,8 @@ enum lake_erase_state {
     LAKE_ERASE_RUNNING,
     LAKE_ERASE_FAILED, /* hidden, and can be gone on with */
     LAKE_ERASE_ERASED,
-    LAKE_ERASE_INCOMPLETE /* all steps were done, and something was found: can be, too */
+    LAKE_ERASE_INCOMPLETE, /* all steps were done, and something was found: can be, too */
+    LAKE_ERASE_GIVEN_UP    /* one of the two, and nobody goes on */
 };
 struct lake_erasure {
     struct lh_str erase_id;
@@ -111,6 +112,12 @@ enum lh_code lake_erase_begin(struct lake *lake, const struct lake_erase_request
  * LH_CONFLICT: it waits, runs or has ended. */
 enum lh_code lake_erase_resume(struct lake *lake, struct lh_str id, struct lh_arena *arena,
                                struct lh_str *ret_job, struct lh_error *err) LH_MUST_USE;
+/* Ends one that failed or is incomplete without going on: what it did stays done, rows that are
+ * hidden stay so, what it looked for is forgotten, and its receipt (*ret) says all that.
+ * LH_CONFLICT: it is none of these, or an erasure is at work. */
+enum lh_code lake_erase_give_up(struct lake *lake, struct lh_str id, struct lh_str by,
+                                struct lh_arena *arena, struct lake_erasure *ret,
+                                struct lh_error *err) LH_MUST_USE;
 enum lh_code lake_erase_get(struct lake *lake, struct lh_str id, struct lh_arena *arena,
                             struct lake_erasure *ret, struct lh_error *err) LH_MUST_USE;
 /* Newest first, those older than the id `after` (absent = from the newest). */

@@ -176,7 +176,7 @@ const struct op op_erasures_resume = {
     .run = run_resume,
 };
 
-/* --- GET /catalog/erase, GET /catalog/erase/{id} */
+/* --- DELETE /catalog/erase/{id} */
 
 struct get_args {
     struct lh_str id;
@@ -184,6 +184,44 @@ struct get_args {
 static const struct lh_field get_rows[] = {ID_ROW(struct get_args)};
 static const struct lh_fields get_fields =
     LH_FIELDS_OF(struct get_args, "ErasuresGetArgs", get_rows);
+
+static enum lh_code run_give_up(struct op_call *call, const void *raw, struct op_reply *reply,
+                                struct lh_error *err)
+{
+    const struct get_args *args = raw;
+    const struct journal_event event = op_event(call, "erase.give_up", args->id);
+    struct lake_change change;
+    struct lake_erasure erasure;
+    enum lh_code code = lake_erase_get(call->lake, args->id, call->arena, &erasure, err);
+    if (!code)
+        code = lake_change_begin(call->lake, &event, true, &change, err);
+    if (code)
+        return code;
+    code =
+        lake_erase_give_up(call->lake, args->id, call->principal->id, call->arena, &erasure, err);
+    lake_change_end(call->lake, &change, code, &event);
+    return code ? code : op_reply_record(reply, &erasure, err);
+}
+
+const struct op op_erasures_give_up = {
+    .name = "erasures.give_up",
+    .summary = "End an erasure that failed or is incomplete, without going on.",
+    .description =
+        "What it did stays done: rows that are hidden stay hidden, hashes stay hashes, rewritten "
+        "files are not brought back. What it looked for, which is kept until then, is forgotten: "
+        "nobody can look for it again. Its receipt stays, with what was found and who gave it up; "
+        "the same keys may be asked for anew, and tombstones that name no erased key be lifted.",
+    .http = {OP_DELETE, "/catalog/erase/{id}"},
+    .effect = OP_WRITE,
+    .permission = "catalog.write",
+    .fields = &get_fields,
+    .kind = OP_RECORD,
+    .result = &lake_erasure_fields,
+    .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_DAMAGED, LH_UNKNOWN, LH_FULL),
+    .run = run_give_up,
+};
+
+/* --- GET /catalog/erase, GET /catalog/erase/{id} */
 
 static enum lh_code run_get(struct op_call *call, const void *raw, struct op_reply *reply,
                             struct lh_error *err)

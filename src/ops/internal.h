@@ -90,6 +90,7 @@ extern const struct op op_catalog_erase;
 extern const struct op op_erasures_list;
 extern const struct op op_erasures_get;
 extern const struct op op_erasures_resume;
+extern const struct op op_erasures_give_up;
 extern const struct op op_journal_recent;
 extern const struct op op_journal_history;
 extern const struct op op_journal_event;

@@ -24,6 +24,7 @@ const struct op *const op_table[] = {
     &op_erasures_list,
     &op_erasures_get,
     &op_erasures_resume,
+    &op_erasures_give_up,
     &op_ingest_file,
     &op_system_backup,
     &op_datasets_undo,

@@ -119,7 +119,8 @@ struct lift_view {
 static const struct lh_field lifted_rows[] = {
     LH_STR(struct lift_view, dataset, .required = true, .doc = "Its name."),
     LH_INT(struct lift_view, version, .required = true, .doc = "That it has now."),
-    LH_STR(struct lift_view, row_key_column, .required = true, .doc = "The key column."),
+    LH_STR(struct lift_view, row_key_column,
+           .doc = "The key column; absent: nothing is tombstoned."),
     LH_INT(struct lift_view, keys_lifted, .required = true, .doc = "Keys, each once."),
     LH_INT(struct lift_view, rows_restored, .required = true, .doc = "Rows that are seen again."),
     LH_INT(struct lift_view, failed, .required = true, .doc = "Values that failed."),

@@ -363,6 +363,116 @@ static void the_journal_is_read_by_sql_while_it_is_rewritten(void **state)
     op_house_remove(&house);
 }
 
+static void told(struct op_house *house, const char *entity, const char *reason)
+{
+    char args[1024];
+    snprintf(args, sizeof args,
+             "{\"entity_id\": \"%s\", \"action\": \"called\", \"reason\": \"about %s\"}", entity,
+             reason);
+    op_house_call(house, "journal.event", args);
+}
+
+/* A number of theirs, an address, and the end of a long text, each told in a line of somebody
+ * else's; a word of the language stays. */
+static void short_marks_and_the_ends_of_long_texts_are_looked_for(void **state)
+{
+    static const char *const gone[] = {"AB-12345", "jo@ex.io", "the-last-words-of-it"};
+    struct op_house house;
+    char csv[1024], text[600], sql[128];
+    (void)state;
+    op_house_make(&house);
+    memset(text, 'x', 500);
+    snprintf(text + 500, sizeof text - 500, " %s", gone[2]);
+    snprintf(csv, sizeof csv,
+             "id,code,mail,word,text\nsomebody-two,%s,%s,inactive,%s\nthree,CD-9,b@c.de,new,y\n",
+             gone[0], gone[1], text);
+    op_house_rows(&house, "people", csv, "create");
+    told(&house, "call-0", gone[0]);
+    told(&house, "call-1", gone[1]);
+    told(&house, "call-2", text + strlen(text) - 300);
+    told(&house, "call-3", "inactive");
+    struct asked asked = ask(&house, "somebody-two");
+    assert_string_equal(reply_text(ended(&house, &asked), "state"), "erased");
+    for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++) {
+        snprintf(sql, sizeof sql, "SELECT count(*) FROM journal WHERE reason LIKE '%%%s%%'",
+                 gone[i]);
+        assert_string_equal(op_house_sql(&house, sql), "[[0]]");
+    }
+    assert_string_equal(op_house_sql(&house, "SELECT reason FROM journal WHERE entity = 'call-3'"),
+                        "[[\"about inactive\"]]");
+    op_house_remove(&house);
+}
+
+/* One with a single version has nothing older that could expire. */
+static void a_dataset_that_has_none_of_the_keys_does_not_keep_others_from_it(void **state)
+{
+    struct op_house house;
+    (void)state;
+    people(&house);
+    op_house_rows(&house, "others", "id,text\nfour,fourth\n", "create");
+    json_t *receipt = op_house_call(&house, "catalog.erase",
+                                    "{\"row_key_column\": \"id\", \"row_key_values\": "
+                                    "[\"two\"], \"wait\": true}");
+    assert_string_equal(reply_text(receipt, "state"), "erased");
+    assert_int_equal(json_array_size(json_object_get(receipt, "datasets")), 2);
+    assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM others"), "[[1]]");
+    op_house_remove(&house);
+}
+
+static bool is_kept(struct op_house *house, const struct asked *asked, const char *what)
+{
+    char name[160];
+    snprintf(name, sizeof name, "lake/_erase/%s.%s.json", asked->erase_id, what);
+    return temp_lake_has(&house->folder, name);
+}
+
+static void one_that_is_incomplete_can_be_given_up(void **state)
+{
+    struct op_house house;
+    char args[128];
+    (void)state;
+    op_house_make(&house);
+    op_house_rows(&house, "people", "id,text\nsomebody-two,first\nthree,knows somebody-two well\n",
+                  "create");
+    struct asked asked = ask(&house, "somebody-two");
+    assert_string_equal(reply_text(ended(&house, &asked), "state"), "incomplete");
+    assert_true(is_kept(&house, &asked, "request") && is_kept(&house, &asked, "plan"));
+    snprintf(args, sizeof args, "{\"id\": \"%s\"}", asked.erase_id);
+    hold(&house);
+    op_house_refuses(&house, "erasures.give_up", args, LH_CONFLICT);
+    lake_give_erasing(house.lake);
+    json_t *receipt = call_id(&house, "erasures.give_up", asked.erase_id);
+    assert_string_equal(reply_text(receipt, "state"), "given_up");
+    assert_true(json_array_size(json_object_get(receipt, "found")) > 0);
+    assert_false(is_kept(&house, &asked, "request") || is_kept(&house, &asked, "plan") ||
+                 is_kept(&house, &asked, "progress"));
+    op_house_refuses(&house, "erasures.give_up", args, LH_CONFLICT);
+    op_house_refuses(&house, "erasures.resume", args, LH_CONFLICT);
+    op_house_reopen(&house);
+    assert_string_equal(reply_text(ended(&house, &asked), "state"), "given_up");
+    assert_string_equal(op_house_sql(&house, "SELECT entity FROM journal WHERE action = "
+                                             "'erase.give_up'"),
+                        lh_arena_printf(house.arena, "[[\"%s\"]]", asked.erase_id).data);
+    struct asked again = ask(&house, "somebody-two"); /* nothing stands in its way */
+    assert_string_equal(reply_text(ended(&house, &again), "state"), "incomplete");
+    op_house_remove(&house);
+}
+
+static void one_that_was_cancelled_can_be_given_up_and_its_tombstone_be_lifted(void **state)
+{
+    struct op_house house;
+    (void)state;
+    people(&house);
+    struct asked asked = cancelled(&house, "two");
+    json_t *receipt = call_id(&house, "erasures.give_up", asked.erase_id);
+    assert_string_equal(reply_text(receipt, "state"), "given_up");
+    assert_int_equal(number_of(receipt, "rows"), 1);
+    assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM people"), "[[2]]");
+    op_house_call(&house, "datasets.lift", "{\"name\": \"people\", \"row_key_values\": [\"two\"]}");
+    assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM people"), "[[3]]");
+    op_house_remove(&house);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +487,10 @@ int main(void)
         cmocka_unit_test(rows_that_come_while_the_journal_is_rewritten_are_erased_too),
         cmocka_unit_test(another_request_for_the_same_key_is_not_found_but_named),
         cmocka_unit_test(the_journal_is_read_by_sql_while_it_is_rewritten),
+        cmocka_unit_test(short_marks_and_the_ends_of_long_texts_are_looked_for),
+        cmocka_unit_test(a_dataset_that_has_none_of_the_keys_does_not_keep_others_from_it),
+        cmocka_unit_test(one_that_is_incomplete_can_be_given_up),
+        cmocka_unit_test(one_that_was_cancelled_can_be_given_up_and_its_tombstone_be_lifted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
