@@ -283,11 +283,12 @@ static enum lh_code commit(struct move_run *run, const struct move_plan *plan, s
         .dataset_id = plan->id,
         .actor = options->actor,
         .reason = options->reason,
-        .job_id = run->result.file_count ? (struct lh_str){0} : options->job_id,
         .result = detail,
         .events = &event,
         .event_count = 1,
     };
+    if (!run->result.file_count)
+        change.job_id = options->job_id;
     change.move_count = list_moves(run, plan, arena, &moves);
     change.moves = moves;
     enum lh_code code = catalog_commit(run->catalog, &change, arena, &result, err);

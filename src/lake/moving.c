@@ -468,7 +468,7 @@ enum lh_code lake_move_begin(struct lake *lake, const struct lake_move_request *
                              const struct lh_cancel *cancel, struct lh_arena *arena,
                              struct lh_str *ret_job, struct lh_error *err)
 {
-    struct lake_move_result plan;
+    struct lake_move_result plan = {0};
     struct move_args args;
     struct lh_uuid id;
     enum lh_code code = fill_args(lake, request, arena, &args, err);

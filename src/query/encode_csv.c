@@ -28,10 +28,11 @@ static bool needs_quotes(struct lh_str text)
  * their wide forms. */
 static bool is_formula(struct lh_str text)
 {
+    static const char first[] = {'=', '+', '-', '@', '\t', '\r', '\n'};
     static const struct lh_str wide[] = {LH_LIT("＝"), LH_LIT("＋"), LH_LIT("－"), LH_LIT("＠")};
     while (text.len && text.data[0] == ' ')
         text = lh_str_slice(text, 1, text.len);
-    if (text.len && memchr("=+-@\t\r\n", text.data[0], 7))
+    if (text.len && memchr(first, text.data[0], sizeof first))
         return true;
     for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
         if (lh_str_starts_with(text, wide[i]))

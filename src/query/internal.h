@@ -161,7 +161,7 @@ enum lh_code query_fail_at(struct lh_error *err, enum lh_code code, int64_t posi
 /* --- explain.c ---------------------------------------------------------------------------------*/
 
 /* A plan (FORMAT json) of the engine as text, without files and functions that read them. */
-enum lh_code query_plan_text(struct lh_str json, struct lh_buf *buf,
+enum lh_code query_plan_text(struct lh_str text, struct lh_buf *buf,
                              struct lh_error *err) LH_MUST_USE;
 
 #endif

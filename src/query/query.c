@@ -1,4 +1,5 @@
 /* Statements from request to last row, and the engine that opens them. */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "query/internal.h"
@@ -418,6 +419,7 @@ static enum lh_code open_once(struct query_engine *engine, const struct query_pr
     struct query *query = NULL;
     struct lh_error own = LH_ERROR_NONE; /* err may be NULL, and messages are rewritten */
     enum lh_code code = prepare(engine, principal, request, cancel, &query, &own);
+    assert(code || query);
     if (code)
         query_place_line(request->sql, &own);
     if (!code && query->plan->kind != QUERY_PLAN_ROWS) {
@@ -459,6 +461,7 @@ enum lh_code query_explain(struct query_engine *engine, const struct query_princ
     struct lh_buf plan;
     lh_buf_init(&plan, (size_t)1 << 20);
     enum lh_code code = prepare(engine, principal, request, cancel, &query, &own);
+    assert(code || query);
     if (code)
         query_place_line(request->sql, &own);
     if (!code)
@@ -480,6 +483,7 @@ enum lh_code query_parameters(struct query_engine *engine, const struct query_pr
     struct query *query = NULL;
     struct lh_error own = LH_ERROR_NONE;
     enum lh_code code = prepare(engine, principal, request, cancel, &query, &own);
+    assert(code || query);
     if (!code && !query->connection)
         code = engine_acquire(engine->engine, query->plan->splice.text, &query->cancel,
                               &query->connection, &own);
@@ -543,6 +547,7 @@ enum lh_code query_next(struct query *query, const struct engine_chunk **ret, st
     size_t taken = count_rows(query, chunk ? chunk->row_count : 0);
     if (taken == 0)
         return LH_OK;
+    assert(chunk); /* none has no rows */
     if (taken < chunk->row_count) {
         query->cut = *chunk;
         query->cut.row_count = taken;
@@ -562,6 +567,7 @@ enum lh_code query_next_block(struct query *query, struct lh_str *ret, struct lh
     if (engine_cursor_next_block(query->cursor, &block, &own))
         return fail_next(query, &own, err);
     size_t taken = count_rows(query, block ? block->row_count : 0);
+    assert(block || !taken); /* none has no rows */
     if (taken > 0)
         *ret = lh_str_slice(lh_buf_str(&block->bytes), 0, block->ends[taken - 1]);
     return LH_OK;

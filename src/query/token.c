@@ -65,15 +65,11 @@ static size_t quoted_end(struct lh_str sql, size_t at, bool has_escapes)
 {
     char quote = sql.data[at++];
     while (at < sql.len) {
-        if (has_escapes && sql.data[at] == '\\') {
-            at += 2;
-        } else if (sql.data[at] != quote) {
-            at++;
-        } else if (peek(sql, at + 1) == quote) {
-            at += 2;
-        } else {
+        bool is_quote = sql.data[at] == quote;
+        bool is_pair = is_quote ? peek(sql, at + 1) == quote : has_escapes && sql.data[at] == '\\';
+        if (is_quote && !is_pair)
             return at + 1;
-        }
+        at += is_pair ? 2 : 1;
     }
     return sql.len;
 }

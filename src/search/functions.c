@@ -3,6 +3,7 @@
  *   bind: the index's id column gives the first column its name and type, so that USING works
  *   start: the search is made, at the dataset's version of that moment
  *   next: its hits, best first */
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -240,6 +241,7 @@ static void write_id(const struct call *call, struct lh_str id, struct engine_wr
         write_uuid(&wide, id);
     else if (data)
         write_wide(&wide, id);
+    assert(data || call->id_storage == ENGINE_TEXT);
     switch (call->id_storage) {
     case ENGINE_INT8:
     case ENGINE_UINT8:

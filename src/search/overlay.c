@@ -225,7 +225,7 @@ enum lh_code index_fits_dataset(const struct index_manifest *manifest,
     if (missing.len)
         lh_fail(err, LH_CONFLICT, "The dataset '%.*s' has no column '%.*s' any more.",
                 LH_ARG(dataset->name), LH_ARG(missing));
-    else if (!lh_str_equal(id->type, manifest->id_type))
+    else if (id && !lh_str_equal(id->type, manifest->id_type))
         lh_fail(err, LH_CONFLICT, "The column '%.*s' of '%.*s' was %.*s and is %.*s now.",
                 LH_ARG(id->name), LH_ARG(dataset->name), LH_ARG(manifest->id_type),
                 LH_ARG(id->type));

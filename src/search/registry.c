@@ -2,6 +2,7 @@
  * the next one exclusively. */
 #include "search/internal.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -188,6 +189,7 @@ enum lh_code index_create(struct search *search, struct index_manifest *manifest
         *link = index->next;
         pthread_mutex_unlock(&search->lock);
         index_unref(index);
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the list's reference, then the caller's */
         index_unref(index);
         return code;
     }
@@ -418,6 +420,7 @@ enum lh_code search_drop(struct search *search, struct lh_str name, int64_t vers
         code = check_version(index, version, err);
         if (!code)
             code = index_remove(index, err);
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): one reference is ours */
         index_end(index);
     }
     index_unref(index);
@@ -491,6 +494,7 @@ static void open_one(struct search *search, struct lh_str id)
     struct lh_error err = LH_ERROR_NONE;
     int64_t lowest = 0;
     enum lh_code code = index_read_newest(search->options.storage, id, arena, &head, &lowest, &err);
+    assert(code || head);
     /* Found is not yet durable: the process before may have died before its last sync. */
     if (!code)
         code = storage_sync_folder(search->options.storage, STORAGE_PRIMARY,

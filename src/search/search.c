@@ -1,4 +1,5 @@
 /* A search from request to answer: pin, filter, legs, fusion, hits. */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -327,6 +328,7 @@ static enum lh_code lay_out(struct asking *asking, struct lh_error *err)
         if (!mute)
             return lh_fail(err, LH_BUSY, "There is no memory for the filter.");
         uint64_t *hidden = mute + words + 1;
+        assert(!words || layer->allowed);
         for (size_t w = 0; w < words; w++) {
             mute[w] = layer->mute[w] | ~layer->allowed[w];
             hidden[w] = layer->hidden[w] | ~layer->allowed[w];
@@ -386,9 +388,10 @@ static void mark_words(struct asking *asking, const struct fused *fused, struct 
 
 static size_t candidates(const struct search_ask *ask)
 {
+    const size_t least = 20, limit = (size_t)SEARCH_K_MAX * 2;
     size_t most = (size_t)ask->k * 5;
-    most = most > 20 ? most : 20;
-    return most < SEARCH_K_MAX * 2 ? most : SEARCH_K_MAX * 2;
+    most = most > least ? most : least;
+    return most < limit ? most : limit;
 }
 
 static enum lh_code find(struct asking *asking, struct search_answer *answer, struct lh_error *err)

@@ -174,7 +174,7 @@ static enum lh_code read_hits(struct asking *asking, struct reader *reader,
 static bool write_match(const struct asking *asking, struct terms *terms, struct lh_buf *match)
 {
     const struct index_manifest *manifest = asking->pin.overlay->view->manifest;
-    lh_buf_init(match, SEARCH_QUERY_BYTES_MAX * 4);
+    lh_buf_init(match, (size_t)SEARCH_QUERY_BYTES_MAX * 4);
     terms_cut(asking->ask->query, manifest->language, terms);
     if (terms->count)
         terms_write(terms, match);

@@ -1,6 +1,7 @@
 /* Words and their stems: what unicode61 cuts, each as its stem in the index's language, without
  * accents. The word itself stands beside its stem, for beginnings*: nobody knows where a stem ends.
  */
+#include <assert.h>
 #include <libstemmer.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +133,7 @@ enum lh_code words_register(sqlite3 *db, struct lh_error *err)
     fts5_api *api = NULL;
     fts5_tokenizer rows = {tokenizer_new, tokenizer_free, tokenize};
     enum lh_code code = find_api(db, &api, err);
+    assert(code || api);
     if (!code && (api->xCreateTokenizer(api, WORDS_TOKENIZER, api, &rows, NULL) != SQLITE_OK ||
                   api->xCreateFunction(api, "evidence", NULL, words_weigh, NULL) != SQLITE_OK))
         code = lh_fail(err, LH_BUSY, "There is no memory for the keyword leg.");

@@ -72,7 +72,8 @@ static bool is_store_name(struct lh_str name)
 
 static bool is_endpoint(struct lh_str endpoint)
 {
-    struct lh_str rest = endpoint;
+    static const char marks[] = {'.', '-', ':', '[', ']'};
+    struct lh_str rest;
     if (lh_str_starts_with(endpoint, lh_lit("https://")))
         rest = lh_str_slice(endpoint, 8, endpoint.len);
     else if (lh_str_starts_with(endpoint, lh_lit("http://")))
@@ -81,7 +82,7 @@ static bool is_endpoint(struct lh_str endpoint)
         return false;
     bool is_fine = rest.len > 0;
     for (size_t i = 0; i < rest.len && is_fine; i++)
-        is_fine = isalnum((unsigned char)rest.data[i]) || memchr(".-:[]", rest.data[i], 5);
+        is_fine = isalnum((unsigned char)rest.data[i]) || memchr(marks, rest.data[i], sizeof marks);
     return is_fine;
 }
 

@@ -1,5 +1,6 @@
 #include "storage/buckets.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -335,6 +336,7 @@ enum lh_code storage_bucket_remove(struct storage *storage, struct lh_str name,
     pthread_mutex_lock(&storage->buckets_mutex);
     struct storage_bucket *bucket = look_up(storage, name);
     code = bucket ? check_may_leave(storage, bucket, err) : fail_unknown(storage, name, err);
+    assert(code || bucket);
     if (!code)
         bucket->is_leaving = true;
     pthread_mutex_unlock(&storage->buckets_mutex);

@@ -457,6 +457,7 @@ enum lh_code storage_pin(struct storage *storage, struct lh_str bucket_name, str
         free(made);
         return code;
     }
+    assert(made->entry);
     if (made->entry->rescue[0])
         storage_rescue_note(bucket->name, lh_str_of(made->entry->rescue));
     *ret = made;
@@ -490,6 +491,7 @@ enum lh_code cache_open_file(struct storage_bucket *bucket, const char *key, int
         return code;
     code = lh_file_open(bucket->storage->dir, file_of(entry->name).text, false, ret_fd, err);
     pthread_mutex_lock(&cache->mutex);
+    assert(entry);
     unpin(cache, entry); /* who has it open keeps it */
     pthread_mutex_unlock(&cache->mutex);
     return code;

@@ -125,10 +125,8 @@ enum lh_code s3_read(struct s3 *s3, const struct s3_reading *reading, int64_t *r
             s3_answer_release(&answer);
             if (code || is_done)
                 break;
-        } else if (progress.code) {
-            break; /* the taker's own failure */
-        } else if (code != LH_IO && code != LH_TIMEOUT) {
-            break;
+        } else if (progress.code || (code != LH_IO && code != LH_TIMEOUT)) {
+            break; /* the taker's own failure, or one that another try does not mend */
         }
         failures = progress.has_moved ? 1 : failures + 1;
         if (failures >= FAILURES_MAX || !s3_rest(failures, reading->cancel)) {

