@@ -19,6 +19,7 @@ enum lh_code op_write_errors_page(struct lh_buf *buf, struct lh_error *err) LH_M
 const char *op_method_name(enum op_method method);      /* "GET" */
 const char *op_type_name(const struct lh_field *field); /* "integer" */
 void op_put_limits(struct lh_buf *buf, const struct lh_field *field);
+void op_put_choices(struct lh_buf *buf, const struct lh_field *field); /* nothing: any value */
 const char *op_group_doc(struct lh_str group); /* what a group is about; NULL = not said */
 
 /* A row's path as documents show it: "{*key}" is "{key}", for they have no word for the rest. */

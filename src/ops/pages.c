@@ -73,6 +73,14 @@ void op_put_limits(struct lh_buf *buf, const struct lh_field *field)
                       (long long)field->min, (long long)field->max);
 }
 
+void op_put_choices(struct lh_buf *buf, const struct lh_field *field)
+{
+    if (field->type != LH_FIELD_CHOICE)
+        return;
+    for (size_t i = 0; field->choices[i]; i++)
+        lh_buf_printf(buf, "%s`%s`", i ? ", " : "one of ", field->choices[i]);
+}
+
 /* A row each; the members of an object follow it, by their path: `options.delimiter`. */
 static void put_rows(struct lh_buf *buf, const struct lh_fields *fields, const char *within)
 {
@@ -81,7 +89,11 @@ static void put_rows(struct lh_buf *buf, const struct lh_fields *fields, const c
         char path[128];
         snprintf(path, sizeof(path), "%s%s.", within, field->name);
         lh_buf_printf(buf, "| `%s%s` | %s | ", within, field->name, op_type_name(field));
+        size_t before = buf->len;
         op_put_limits(buf, field);
+        if (field->type == LH_FIELD_CHOICE && buf->len > before)
+            lh_buf_append_str(buf, lh_lit("; "));
+        op_put_choices(buf, field);
         lh_buf_append_str(buf, lh_lit(" | "));
         put_cell(buf, lh_str_of(field->doc ? field->doc : ""));
         lh_buf_append_str(buf, lh_lit(" |\n"));

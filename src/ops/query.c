@@ -34,7 +34,12 @@ static const struct lh_field result_rows[] = {
     LH_INT(struct query_result, row_count, .doc = "Rows in this reply."),
     LH_BOOL(struct query_result, truncated, .doc = "The limit was reached and there are more."),
     LH_DOUBLE(struct query_result, elapsed_ms, .doc = "From the statement's start to its end."),
-    LH_INT_MAP(struct query_result, versions, .doc = "The version of every dataset that was read."),
+    LH_INT_MAP(struct query_result, versions,
+               .doc =
+                   "The version of every dataset that was read, by its name of today. One that was "
+                   "read at several versions stands with the newest under its name, with the "
+                   "others as name@version. What a search function asked does not stand "
+                   "here."),
     LH_JSON(struct query_result, error,
             .doc = "Only when the statement failed after the first rows had left: a problem with "
                    "code and detail. The rows before it are not the whole answer."),
@@ -135,6 +140,10 @@ static const struct op_example sql_examples[] = {
      .request = "{\"sql\": \"SELECT name FROM people WHERE id = $1\", \"parameters\": [7]}"},
     {.summary = "The past",
      .request = "{\"sql\": \"SELECT count(*) FROM people\", \"as_of\": {\"people\": 1}}"},
+    {.summary = "Search inside SQL, of an index whose id column is `package`",
+     .request = "{\"sql\": \"SELECT package, s.score, p.section FROM "
+                "hybrid_search('packages_v1', 'edit photos', k := 5) s JOIN packages p "
+                "USING (package) ORDER BY s.score DESC\"}"},
 };
 
 const struct op op_query_sql = {
@@ -143,7 +152,18 @@ const struct op op_query_sql = {
     .summary = "Run one SQL statement over everything the caller may see.",
     .description =
         "Rows come as they are made, with flat memory. An error after the first byte ends JSON "
-        "with a member `error`. Hanging up stops the statement.",
+        "with a member `error`. Hanging up stops the statement. `FROM name AT (VERSION => n)` "
+        "reads "
+        "an older version; an alias stands before AT. Search is a table in SQL: "
+        "vector_search('index', 'words', k := 10) by meaning (or vector := [...] instead of the "
+        "words), text_search('index', 'words', k := 10) by words, hybrid_search('index', 'words', "
+        "k := 10) by both; all take sql_filter := 'expression', too, and per_chunk := true. Their "
+        "columns: the id, under the name and with the type of the dataset's id column, as it "
+        "stands there (without the index's id prefix), so that JOIN dataset USING (that column) "
+        "works; score DOUBLE, higher is better; text VARCHAR, of the chunk that was found; chunk "
+        "INTEGER, its place in the row, from 0. An id column of one of these names keeps it, and "
+        "the other is search_score, search_text or search_chunk. They answer for the newest "
+        "version, whatever `as_of` says.",
     .http = {OP_POST, "/query/sql"},
     .effect = OP_READ,
     .takes_bucket = true,

@@ -125,6 +125,9 @@ static void put_rows(struct lh_buf *buf, const struct lh_fields *fields, const c
         struct lh_buf limits;
         lh_buf_init(&limits, 1024);
         op_put_limits(&limits, field);
+        if (field->type == LH_FIELD_CHOICE && limits.len)
+            lh_buf_append_str(&limits, lh_lit("; "));
+        op_put_choices(&limits, field);
         lh_buf_printf(buf, "<tr><td><code>%s%s</code><br>%s", within, field->name,
                       op_type_name(field));
         lh_buf_append_str(buf, lh_lit("</td><td>"));

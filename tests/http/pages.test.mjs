@@ -39,6 +39,22 @@ test('the reference shows every operation and fetches nothing', async () => {
   assert.doesNotMatch(text, /<script/);
 });
 
+test('the reference shows what may be chosen, and search as a table with the columns that it has', async () => {
+  const { text } = await lake.send('GET', '/docs');
+  assert.match(text, /<code>mode<\/code><br>choice<\/td><td>`auto`; one of `auto`, `create`, `append`, `replace`, `upsert`<\/td>/);
+  assert.match(text, /<code>state<\/code><br>choice<\/td><td>one of `queued`, /);
+  await lake.ingest('calls', 'call_id,note,score\n7,a loose cable,1\n8,a quiet day,2\n');
+  await lake.post('/vectors/index', { index_name: 'calls_v1', dataset: 'calls', id_column: 'call_id', text_columns: ['note'], id_prefix: 'c-' });
+  const wanted = ['call_id', 'score', 'text', 'chunk'];
+  for (const name of ['vector_search', 'text_search', 'hybrid_search']) {
+    assert.ok(text.includes(`${name}(`), name);
+    const described = await lake.rows(`DESCRIBE SELECT * FROM ${name}('calls_v1', 'cable', k := 1)`);
+    assert.deepEqual(described.map((row) => row.slice(0, 2)), [['call_id', 'BIGINT'], ['score', 'DOUBLE'], ['text', 'VARCHAR'], ['chunk', 'INTEGER']]);
+    assert.deepEqual(await lake.rows(`SELECT call_id FROM ${name}('calls_v1', 'cable', k := 1, sql_filter := 'score < 5', per_chunk := true)`), [[7]]);
+  }
+  for (const column of wanted.slice(1)) assert.match(text, new RegExp(`${column} (DOUBLE|VARCHAR|INTEGER)`), column);
+});
+
 // Reads server-sent events until the stream ends.
 async function events(path, { signal } = {}) {
   const response = await fetch(server.url + path, { signal });
