@@ -143,6 +143,28 @@ void jobs_forget_old(struct jobs *jobs)
     }
 }
 
+enum lh_code jobs_forget(struct jobs *jobs, struct lh_str id, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    pthread_mutex_lock(&jobs->lock);
+    struct job *job = jobs_find(jobs, id);
+    if (!job)
+        code = lh_fail(err, LH_NOT_FOUND, "There is no job '%.*s'.", LH_ARG(lh_str_head(id, 64)));
+    else if (job->state < JOB_SUCCEEDED || job->is_awaited)
+        code = lh_fail(err, LH_CONFLICT, "The job '%.*s' has not ended.", LH_ARG(id));
+    if (!code) {
+        unlink_job(jobs, job);
+        jobs->ended_kept--;
+        job->next_queued = NULL;
+    }
+    pthread_mutex_unlock(&jobs->lock);
+    if (code)
+        return code;
+    record_remove(jobs, job);
+    jobs_free_job(job);
+    return LH_OK;
+}
+
 static void free_all(struct jobs *jobs)
 {
     for (struct job *job = jobs->newest; job;) {

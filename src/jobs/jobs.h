@@ -203,6 +203,10 @@ enum lh_code jobs_list(struct jobs *jobs, const struct jobs_filter *filter, stru
  * that was never begun goes on as if it had not been uttered. */
 enum lh_code jobs_cancel(struct jobs *jobs, struct lh_str id, struct lh_error *err) LH_MUST_USE;
 
+/* Removes the record of a job that has ended, before its time: somebody must find nothing of it.
+ * LH_NOT_FOUND; LH_CONFLICT: it has not ended, or somebody waits for its end. */
+enum lh_code jobs_forget(struct jobs *jobs, struct lh_str id, struct lh_error *err) LH_MUST_USE;
+
 /* Waits until the job has ended, or is left to the next process (then it is told as queued).
  * LH_NOT_FOUND; the codes of `cancel` (the job goes on). */
 enum lh_code jobs_wait(struct jobs *jobs, struct lh_str id, const struct lh_cancel *cancel,

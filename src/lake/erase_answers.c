@@ -1,8 +1,9 @@
-/* Small records besides those of the rows: old versions of saved queries, and answers.
+/* Small records besides those of the rows: old versions of saved queries, jobs, and answers.
  *
  * Kept answers to requests with an Idempotency-Key: one in which something of the rows stands goes;
  * of one in which a key may stand that is too short to be known, only the body does, for a
  * repetition must not be taken for a new request. */
+#include "jobs/jobs.h"
 #include "lake/erasing_internal.h"
 #include "lake/internal.h"
 #include "lake/repeats.h"
@@ -91,6 +92,34 @@ enum lh_code erase_old_queries(struct storage *storage, const struct canaries *c
         if (!code && count_hits(canaries, text))
             code = storage_trash(storage, STORAGE_PRIMARY, &files[i].key, 1, err);
     }
+    lh_arena_free(arena);
+    return code;
+}
+
+enum lh_code erase_jobs(struct storage *storage, struct jobs *jobs, const struct canaries *canaries,
+                        struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_arena *scratch = lh_arena_new(0);
+    struct storage_entry *files = NULL;
+    size_t count = 0;
+    enum lh_code code =
+        storage_list(storage, STORAGE_PRIMARY, lh_lit("_jobs"), arena, &files, &count, err);
+    for (size_t i = 0; i < count && !code; i++) {
+        struct lh_str text = {0};
+        lh_arena_clear(scratch);
+        if (files[i].is_special || files[i].is_folder ||
+            !lh_str_ends_with(files[i].name, lh_lit(".json")))
+            continue;
+        code = storage_get(storage, STORAGE_PRIMARY, files[i].key, ANSWER_BYTES_MAX, scratch, &text,
+                           err);
+        /* One that has not ended is found by the scan. */
+        if (!code && count_hits(canaries, text))
+            (void)!jobs_forget(jobs, lh_str_head(files[i].name, LH_UUID_TEXT_BYTES), NULL);
+        if (code == LH_NOT_FOUND)
+            code = LH_OK;
+    }
+    lh_arena_free(scratch);
     lh_arena_free(arena);
     return code;
 }

@@ -503,6 +503,8 @@ static enum lh_code remove_leftovers(struct erase_run *run, struct lh_error *err
     if (!code)
         code = erase_old_queries(lake_storage(run->lake), run->canaries, err);
     if (!code)
+        code = erase_jobs(lake_storage(run->lake), lake_jobs(run->lake), run->canaries, err);
+    if (!code)
         code = empty_trash(run, folders, sizeof folders / sizeof folders[0], err);
     return code;
 }

@@ -147,6 +147,10 @@ enum lh_code erase_answers(const struct erase_answers *of, struct lh_error *err)
  * the rows stands in them. */
 enum lh_code erase_old_queries(struct storage *storage, const struct canaries *canaries,
                                struct lh_error *err) LH_MUST_USE;
+/* Forgets jobs that have ended and in whose records something of the rows stands. */
+struct jobs;
+enum lh_code erase_jobs(struct storage *storage, struct jobs *jobs, const struct canaries *canaries,
+                        struct lh_error *err) LH_MUST_USE;
 /* A key of any length, or a text of the rows. */
 bool erase_holds(const struct canaries *canaries, const struct erase_keys *keys,
                  struct lh_str text);

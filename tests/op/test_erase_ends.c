@@ -419,6 +419,36 @@ static void a_dataset_that_has_none_of_the_keys_does_not_keep_others_from_it(voi
     op_house_remove(&house);
 }
 
+/* Their records say what was asked for, and why they failed. */
+static void jobs_that_name_a_key_are_forgotten(void **state)
+{
+    static const char args[] = "{\"dataset\": \"people\", \"mode\": \"append\", \"wait\": false, "
+                               "\"reason\": \"somebody-two wrote\"}";
+    static const char csv[] = "id,text\nsomebody-two,second\nthree,third\n";
+    struct op_house house;
+    char id[64];
+    (void)state;
+    people(&house);
+    assert_int_equal(op_house_try_file(&house, "ingest.file", args, "t.csv", csv, sizeof csv - 1),
+                     LH_OK);
+    json_t *reply = json_loadb(house.body.data, house.body.len, 0, NULL);
+    snprintf(id, sizeof id, "%s", reply_text(reply, "job_id"));
+    json_decref(reply);
+    for (int i = 0; i < WAITS_MAX; i++) {
+        if (strcmp(reply_text(call_id(&house, "jobs.get", id), "state"), "succeeded") == 0)
+            break;
+        nanosleep(&(struct timespec){0, 5000000}, NULL);
+    }
+    struct asked asked = ask(&house, "somebody-two");
+    assert_string_equal(reply_text(ended(&house, &asked), "state"), "erased");
+    char get[128];
+    snprintf(get, sizeof get, "{\"id\": \"%s\"}", id);
+    op_house_refuses(&house, "jobs.get", get, LH_NOT_FOUND);
+    op_house_reopen(&house);
+    op_house_refuses(&house, "jobs.get", get, LH_NOT_FOUND);
+    op_house_remove(&house);
+}
+
 static bool is_kept(struct op_house *house, const struct asked *asked, const char *what)
 {
     char name[160];
@@ -489,6 +519,7 @@ int main(void)
         cmocka_unit_test(the_journal_is_read_by_sql_while_it_is_rewritten),
         cmocka_unit_test(short_marks_and_the_ends_of_long_texts_are_looked_for),
         cmocka_unit_test(a_dataset_that_has_none_of_the_keys_does_not_keep_others_from_it),
+        cmocka_unit_test(jobs_that_name_a_key_are_forgotten),
         cmocka_unit_test(one_that_is_incomplete_can_be_given_up),
         cmocka_unit_test(one_that_was_cancelled_can_be_given_up_and_its_tombstone_be_lifted),
     };
