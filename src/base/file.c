@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -445,6 +446,23 @@ enum lh_code lh_file_remove(struct lh_dir *dir, const char *path, struct lh_erro
     if (error_number && error_number != ENOENT)
         return lh_fail_path(err, error_number, path, "removed");
     return LH_OK;
+}
+
+enum lh_code lh_file_map(int fd, size_t bytes, void **ret, struct lh_error *err)
+{
+    void *memory = MAP_FAILED;
+    if (!LH_FAULT("file.map"))
+        memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    if (memory == MAP_FAILED)
+        return lh_fail_errno(err, errno, "A file could not be mapped into memory");
+    *ret = memory;
+    return LH_OK;
+}
+
+void lh_file_unmap(void *memory, size_t bytes)
+{
+    if (memory)
+        munmap(memory, bytes);
 }
 
 enum lh_code lh_file_lock(int fd, struct lh_error *err)

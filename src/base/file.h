@@ -1,13 +1,13 @@
 /* File calls: the only place that talks to the file system. Loops over short writes and EINTR,
  * opens with O_CLOEXEC, creates with 0600 (files) and 0700 (folders), checks close.
  *
- * Everything below a struct lh_dir is resolved with openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
- * RESOLVE_NO_MAGICLINKS): a path that leaves the folder is LH_INVALID, whatever it contains. Each
- * call that the durable write path uses has a fault point (file.create, file.open, file.write,
- * file.read, file.sync, file.close, file.publish, file.replace, file.remove, file.info, file.lock,
- * file.private, file.resize, file.nameless, dir.make, dir.sync, dir.list). All calls block; any
- * thread may call. Messages name `path` as given (relative), never the folder's own place.
- */
+ * Everything below a struct lh_dir is resolved with openat2(RESOLVE_BENEATH |
+ * RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS): a path that leaves the folder is LH_INVALID,
+ * whatever it contains. Each call that the durable write path uses has a fault point
+ * (file.create, file.open, file.write, file.read, file.sync, file.close, file.publish,
+ * file.replace, file.remove, file.info, file.lock, file.private, file.resize, file.map,
+ * file.nameless, dir.make, dir.sync, dir.list). All calls block; any thread may call. Messages
+ * name `path` as given (relative), never the folder's own place. */
 #ifndef LAKEHOUSE_BASE_FILE_H
 #define LAKEHOUSE_BASE_FILE_H
 
@@ -77,6 +77,11 @@ enum lh_code lh_file_write_at(int fd, const void *bytes, size_t count, int64_t o
 /* Reads up to `count` at `offset`; *ret_count is less only at the end of the file. */
 enum lh_code lh_file_read_at(int fd, void *bytes, size_t count, int64_t offset, size_t *ret_count,
                              struct lh_error *err) LH_MUST_USE;
+/* Maps the first `bytes` (at least 1) of a file that nobody cuts as long as it is mapped. What is
+ * written to the memory does not reach the file. The caller ends it with lh_file_unmap; the
+ * descriptor may be closed before. */
+enum lh_code lh_file_map(int fd, size_t bytes, void **ret, struct lh_error *err) LH_MUST_USE;
+void lh_file_unmap(void *memory, size_t bytes); /* NULL is fine */
 /* The file is `bytes` long afterwards: cut, or longer with room that is taken now, not when it is
  * written to. LH_FULL: there is not so much; the file may then be longer than it was. */
 enum lh_code lh_file_resize(int fd, int64_t bytes, struct lh_error *err) LH_MUST_USE;
