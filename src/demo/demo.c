@@ -87,6 +87,27 @@ static const char *given_key(void)
     return key && *key ? key : NULL;
 }
 
+/* A path as a shell takes it. */
+static struct lh_str quoted(struct lh_arena *arena, struct lh_str path)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                "/._-+:@%,";
+    size_t len = 0, safe = 0;
+    char *text = lh_arena_alloc(arena, path.len * 4 + 3);
+    text[len++] = '\'';
+    for (size_t i = 0; i < path.len; i++) {
+        safe += path.data[i] && strchr(plain, path.data[i]);
+        if (path.data[i] == '\'') {
+            memcpy(text + len, "'\\''", 4);
+            len += 4;
+        } else {
+            text[len++] = path.data[i];
+        }
+    }
+    text[len++] = '\'';
+    return path.len && safe == path.len ? path : (struct lh_str){text, len};
+}
+
 /* With authentication the key is named by its file: what is printed may be kept or shown around. */
 static void print_addresses(const struct demo *demo, const struct settings *settings)
 {
@@ -95,7 +116,7 @@ static void print_addresses(const struct demo *demo, const struct settings *sett
     printf("The lake is open at %.*s\n", LH_ARG(url));
     if (demo->key.data && !given_key())
         printf("  first         " KEY_VARIABLE "=$(cat %.*s/admin.key)\n",
-               LH_ARG(settings_root(settings)));
+               LH_ARG(quoted(demo->arena, settings_root(settings))));
     printf("  ask it        curl %s--json '{\"sql\": \"SELECT count(*) FROM packages\"}' "
            "%.*s/query/sql\n",
            key, LH_ARG(url));
@@ -103,7 +124,20 @@ static void print_addresses(const struct demo *demo, const struct settings *sett
            LH_ARG(url));
     printf("  look around   %.*s/catalog/datasets   /health   /metrics   /openapi.json\n",
            LH_ARG(url));
-    printf("  or            build/lakehouse sql \"FROM packages LIMIT 3\"   (--help lists all)\n");
+    printf(
+        "  or            build/lakehouse sql \"FROM packages LIMIT 3\" --data %.*s   (--help lists "
+        "all)\n",
+        LH_ARG(quoted(demo->arena, settings->server.data)));
+}
+
+/* Nothing serves the lake afterwards, so no address is told. */
+static void print_rest(const struct demo *demo, const struct settings *settings)
+{
+    struct lh_str data = quoted(demo->arena, settings->server.data);
+    printf("The tour is over; the lake stays in %.*s\n", LH_ARG(data));
+    printf("  ask it        build/lakehouse sql \"FROM packages LIMIT 3\" --data %.*s\n",
+           LH_ARG(data));
+    printf("  serve it      build/lakehouse serve --data %.*s\n", LH_ARG(data));
 }
 
 /* The demo is a caller like any other: where keys are asked for, it needs one that may write. */
@@ -124,13 +158,16 @@ static enum lh_code find_key(struct demo *demo, const struct settings *settings,
     return lh_error_hint(err, "Put an administrator's key into " KEY_VARIABLE ".");
 }
 
-static enum lh_code visit(struct demo *demo, const struct settings *settings, struct lh_error *err)
+static enum lh_code visit(struct demo *demo, const struct demo_options *options,
+                          struct lh_error *err)
 {
     enum lh_code code = demo_load_sample(demo, err);
     if (!code)
         code = demo_tour(demo, err);
-    if (!code)
-        print_addresses(demo, settings);
+    if (!code && options->is_tour_only)
+        print_rest(demo, options->settings);
+    else if (!code)
+        print_addresses(demo, options->settings);
     return code;
 }
 
@@ -171,10 +208,11 @@ enum lh_code demo_run(const struct demo_options *options, struct lh_error *err)
            LH_ARG(options->settings->server.data),
            demo.key.data ? "callers need keys" : "no authentication: this machine only");
     lh_log_set_level(LH_LOG_WARN); /* the tour is for people; requests are logged after it */
-    code = visit(&demo, options->settings, err);
-    lh_log_set_level((enum lh_log_level)options->settings->log.level);
-    if (!code && !options->is_tour_only)
+    code = visit(&demo, options, err);
+    if (!code && !options->is_tour_only) {
+        lh_log_set_level((enum lh_log_level)options->settings->log.level);
         serve_on(&ending);
+    }
 out:
     http_client_free(demo.client);
     gateway_stop(gateway, GRACE_MS);

@@ -1,10 +1,11 @@
 // What the server tells of itself: what went wrong, and where its memory is.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '../support/client.mjs';
-import { run, startServer, temporaryFolder } from '../support/server.mjs';
+import { program, run, startServer, temporaryFolder } from '../support/server.mjs';
 
 let server;
 let lake;
@@ -118,7 +119,7 @@ test('the command line tells both', async () => {
 test('the demo has a key where the lake asks for one, and does not show it', async (context) => {
   const folder = temporaryFolder('demo');
   context.after(folder.remove);
-  const data = join(folder.path, 'data');
+  const data = join(folder.path, "it's data");
   mkdirSync(data);
   mkdirSync(join(folder.path, 'bin'));
   writeFileSync(join(data, 'lakehouse.toml'), '[auth]\nenabled = true\n');
@@ -129,8 +130,28 @@ test('the demo has a key where the lake asks for one, and does not show it', asy
   const { code, out, err } = await run(['demo', '--exit', '--data', data, '--listen', '127.0.0.1:0'], { env });
   assert.equal(code, 0, `${out}${err}`);
   assert.match(out, /callers need keys/);
-  assert.match(out, /LAKEHOUSE_KEY=\$\(cat /);
   assert.doesNotMatch(out + err, /lh_[0-9a-f]{16}_/);
+  assert.doesNotMatch(out, /is open at/, 'an address that nobody serves any more was told');
+  assert.doesNotMatch(err, /http\.request/, 'the log of requests was mixed with the tour');
+  const told = out.match(/build\/lakehouse (sql .*)$/m)[1];
+  const asked = execFileSync('sh', ['-c', `'${program}' ${told}`], { encoding: 'utf8' });
+  assert.match(asked, /3 rows/, told);
+  const child = spawn(program, ['demo', '--data', data, '--listen', '127.0.0.1:0'], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'ignore'] });
+  context.after(() => child.kill('SIGKILL'));
+  let shown = '';
+  await new Promise((resolve, reject) => {
+    child.stdout.on('data', (text) => { shown += text; if (shown.includes('Ctrl-C')) resolve(); });
+    child.on('close', () => reject(new Error(shown)));
+  });
+  assert.match(shown, /LAKEHOUSE_KEY=\$\(cat /);
+  assert.doesNotMatch(shown, /lh_[0-9a-f]{16}_/);
+  const [, address, words] = shown.match(/is open at (\S+)[\s\S]*build\/lakehouse (sql .*?)   /);
+  assert.match(address, /^http:/);
+  assert.match(execFileSync('sh', ['-c', `'${program}' ${words}`], { encoding: 'utf8' }), /3 rows/, words);
+  child.removeAllListeners('close');
+  const ended = new Promise((resolve) => child.on('close', resolve));
+  child.kill('SIGTERM');
+  assert.equal(await ended, 0);
   const wrong = await run(['demo', '--exit', '--data', data, '--listen', '127.0.0.1:0'], { env: { ...env, LAKEHOUSE_KEY: 'lh_nonsense' } });
   assert.equal(wrong.code, 1);
 });
