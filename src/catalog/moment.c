@@ -145,6 +145,37 @@ bool catalog_moment_sum(struct catalog_moment *moment, struct lh_str key,
     return found;
 }
 
+enum lh_code catalog_moment_elsewhere(struct catalog_moment *moment, struct lh_arena *arena,
+                                      struct catalog_placed **ret, size_t *ret_count,
+                                      struct lh_error *err)
+{
+    struct catalog_placed *all = NULL;
+    size_t count = 0, capacity = 0;
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < moment->snapshot->item_count && !code; i++) {
+        struct catalog_placed *found = NULL;
+        size_t found_count = 0;
+        if (moment->snapshot->items[i]->damage)
+            continue;
+        code = move_list_elsewhere(moment->catalog, moment->snapshot->items[i], arena, &found,
+                                   &found_count, err);
+        if (code || !found_count)
+            continue;
+        if (count + found_count > capacity) {
+            capacity = 2 * (count + found_count);
+            struct catalog_placed *grown = lh_arena_array(arena, capacity, sizeof *grown);
+            if (count)
+                memcpy(grown, all, count * sizeof *grown);
+            all = grown;
+        }
+        memcpy(all + count, found, found_count * sizeof *found);
+        count += found_count;
+    }
+    *ret = all;
+    *ret_count = count;
+    return code;
+}
+
 void catalog_moment_release(struct catalog_moment *moment)
 {
     if (!moment)

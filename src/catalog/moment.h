@@ -27,6 +27,16 @@ bool catalog_moment_has(const struct catalog_moment *moment, struct lh_str key);
  * Reads all manifests at the first call. */
 bool catalog_moment_sum(struct catalog_moment *moment, struct lh_str key,
                         uint8_t ret[LH_SHA256_BYTES]);
+struct catalog_placed { /* a data file in another bucket than primary */
+    struct lh_str bucket, key;
+    int64_t bytes;
+    uint8_t sha256[LH_SHA256_BYTES];
+};
+/* Those that versions which can be read have at that moment; of damaged datasets nothing is known.
+ * Reads manifests. What expires meanwhile may be missing when it is looked for. */
+enum lh_code catalog_moment_elsewhere(struct catalog_moment *moment, struct lh_arena *arena,
+                                      struct catalog_placed **ret, size_t *ret_count,
+                                      struct lh_error *err) LH_MUST_USE;
 void catalog_moment_release(struct catalog_moment *moment); /* NULL is fine */
 
 #endif

@@ -10,6 +10,7 @@
 struct wishes {
     struct lh_str from;
     struct lh_str number;
+    struct lh_str buckets; /* "name=/folder,name=/folder" */
     bool is_check;
     bool is_primary_only;
     bool is_json;
@@ -24,13 +25,35 @@ static enum lh_code read_number(struct lh_str text, int64_t *ret, struct lh_erro
     return LH_OK;
 }
 
+/* A folder's name may hold anything but a comma. */
+static enum lh_code read_places(struct lh_str text, struct lh_arena *arena,
+                                struct storage_restore_options *ret, struct lh_error *err)
+{
+    struct storage_restore_place *places =
+        lh_arena_array(arena, STORAGE_RESTORE_PLACES_MAX, sizeof *places);
+    size_t count = 0;
+    for (struct lh_str rest = text; rest.len; count++) {
+        struct lh_str folder = lh_str_cut(&rest, ','), bucket = lh_str_cut(&folder, '=');
+        if (!bucket.len || !folder.len || count == STORAGE_RESTORE_PLACES_MAX) {
+            lh_fail(err, LH_INVALID, "--buckets wants a folder for each bucket, not '%.*s'.",
+                    LH_ARG(lh_str_head(text, 200)));
+            return lh_error_hint(err, "--buckets archive=/mnt/archive,photos=/mnt/photos");
+        }
+        places[count] = (struct storage_restore_place){bucket, folder};
+    }
+    ret->places = places;
+    ret->place_count = count;
+    return LH_OK;
+}
+
 static void tell(const struct storage_restore_result *result, const struct lake_report *report,
                  struct lh_str target, bool is_json)
 {
     char made[LH_TIME_TEXT_BYTES + 1];
     lh_time_format(result->made_ms, made);
     if (result->left_out.len)
-        fprintf(stderr, "Not in the backup: what lay in %.*s.\n", LH_ARG(result->left_out));
+        fprintf(stderr, "%s: what lay in %.*s.\n",
+                target.len ? "Not restored" : "Not in the backup", LH_ARG(result->left_out));
     if (is_json)
         printf("{\"number\":%lld,\"sequence\":%llu,\"made\":\"%s\",\"lake\":\"%s\",\"files\":%lld,"
                "\"bytes\":%lld,\"is_restored\":%s,\"errors\":%lld,"
@@ -64,6 +87,8 @@ static enum lh_code restore(const struct wishes *wishes, const struct settings *
         return lh_error_hint(err, "Name its folder: lakehouse restore --from DIR --data DIR");
     }
     enum lh_code code = read_number(wishes->number, &options.number, err);
+    if (!code)
+        code = read_places(wishes->buckets, arena, &options, err);
     if (!wishes->is_check)
         options.target = target;
     if (!code)
@@ -93,6 +118,7 @@ static int run(const struct cli_command *command, int word_count, char *const *w
         {"--primary-only", &wishes.is_primary_only, NULL},
         {"--from", NULL, &wishes.from},
         {"--number", NULL, &wishes.number},
+        {"--buckets", NULL, &wishes.buckets},
     };
     struct lh_arena *arena = lh_arena_new(0);
     struct lh_error err = LH_ERROR_NONE;
@@ -114,16 +140,16 @@ out:
 const struct cli_command cli_restore = {
     .name = "restore",
     .summary = "Bring a backup back into an empty folder, or check it.",
-    .usage =
-        "lakehouse restore --from DIR [--number N] [--data DIR] [--check]\n"
-        "                  [--primary-only] [--json]\n"
-        "  --from    the folder that `lakehouse backup` wrote to\n"
-        "  --number  which backup; the newest unless it is named\n"
-        "  --data    where the lake is to be: an empty folder, or none yet\n"
-        "  --check   read and compare the whole backup, restore nothing\n"
-        "  --primary-only  restore it although the backup leaves out buckets that were in use\n"
-        "  --json    tell what was done as one JSON object\n"
-        "The whole backup is compared before anything is written. One that was cut off is\n"
-        "continued by the same command. Ends with 0 if the restored lake is sound.\n",
+    .usage = "lakehouse restore --from DIR [--number N] [--data DIR] [--check]\n"
+             "                  [--buckets NAME=FOLDER,…] [--primary-only] [--json]\n"
+             "  --from    the folder that `lakehouse backup` wrote to\n"
+             "  --number  which backup; the newest unless it is named\n"
+             "  --data    where the lake is to be: an empty folder, or none yet\n"
+             "  --check   read and compare the whole backup, restore nothing\n"
+             "  --buckets where the files of other buckets are to be: an empty folder for each\n"
+             "  --primary-only  restore it without other buckets, or although it leaves some out\n"
+             "  --json    tell what was done as one JSON object\n"
+             "The whole backup is compared before anything is written. One that was cut off is\n"
+             "continued by the same command. Ends with 0 if the restored lake is sound.\n",
     .run = run,
 };

@@ -16,8 +16,7 @@ static const struct lh_field backup_rows[] = {
            .doc = "The backup's folder on the machine of the lake: an absolute path outside it."),
     LH_BOOL(struct backup_args, recheck,
             .doc = "Read what earlier backups copied, and mend what is damaged of it."),
-    LH_BOOL(struct backup_args, primary_only,
-            .doc = "Although other buckets hold something, which is not copied."),
+    LH_BOOL(struct backup_args, primary_only, .doc = "Leave out what other buckets hold."),
 };
 static const struct lh_fields backup_fields =
     LH_FIELDS_OF(struct backup_args, "SystemBackupArgs", backup_rows);
@@ -84,6 +83,24 @@ static bool wants(void *context, struct lh_str bucket, struct lh_str key)
     return catalog_moment_has(((struct source *)context)->moment, key);
 }
 
+static enum lh_code elsewhere(void *context, struct lh_arena *arena,
+                              const struct storage_placed **ret, size_t *ret_count,
+                              struct lh_error *err)
+{
+    struct catalog_placed *files = NULL;
+    enum lh_code code =
+        catalog_moment_elsewhere(((struct source *)context)->moment, arena, &files, ret_count, err);
+    if (code)
+        return code;
+    struct storage_placed *placed = lh_arena_array(arena, *ret_count + 1, sizeof *placed);
+    for (size_t i = 0; i < *ret_count; i++) {
+        placed[i] = (struct storage_placed){files[i].bucket, files[i].key, files[i].bytes, {0}};
+        memcpy(placed[i].sha256, files[i].sha256, sizeof placed[i].sha256);
+    }
+    *ret = placed;
+    return LH_OK;
+}
+
 static bool sum_of(void *context, struct lh_str bucket, struct lh_str key,
                    uint8_t ret[LH_SHA256_BYTES])
 {
@@ -102,7 +119,7 @@ static enum lh_code run_backup(struct op_call *call, const void *raw, struct op_
         .is_primary_only = args->primary_only,
         .is_rechecked = args->recheck,
         .arena = call->arena,
-        .source = {&source, hold, wants, sum_of},
+        .source = {&source, hold, wants, sum_of, elsewhere},
         .cancel = call->cancel,
     };
     enum lh_code code = storage_backup(lake_storage(call->lake), &options, &result, err);
@@ -141,8 +158,10 @@ const struct op op_system_backup = {
         "backup is there once this answers; one that was cut off leaves the earlier ones as they "
         "were, and what it had copied serves the next. `lakehouse restore` brings it back. The "
         "files of keys are in it hashed, secrets and settings are not. "
-        "Other buckets than primary are not copied: while one holds anything the answer is 409, "
-        "unless `primary_only` says that copies of it are somebody else's affair.",
+        "The data of datasets in other buckets, and objects there, are in it, too; a bucket that "
+        "does "
+        "not answer is 409, unless `primary_only` leaves all of them out. Objects in other buckets "
+        "are as they are a little later, each whole.",
     .http = {OP_POST, "/system/backup"},
     .effect = OP_WRITE,
     .permission = "system.backup",

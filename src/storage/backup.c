@@ -104,6 +104,8 @@ static enum lh_code look(struct backing *backing, struct lh_error *err)
 
 static bool is_known(struct backing *backing, struct backup_file *file)
 {
+    if (file->is_summed)
+        return backup_store_has(&backing->store, file->sha256, file->bytes);
     const struct backup_file *old = backup_list_find(&backing->before, file->bucket, file->key);
     if (!old || !file->changed_ns || old->changed_ns != file->changed_ns ||
         old->inode != file->inode || old->bytes != file->bytes ||
@@ -181,11 +183,18 @@ static enum lh_code copy(struct backing *backing, struct backup_file *file, bool
                                  .is_mending = is_mending,
                                  .cancel = backing->options->cancel};
     enum lh_code code = LH_OK;
-    if (!file->held.data)
+    if (!file->held.data && !lh_str_equal(file->bucket, STORAGE_PRIMARY))
+        code = backup_others_open(backing->storage, &backing->store, file, input.cancel, &input.fd,
+                                  err);
+    else if (!file->held.data)
         code = open_file(backing, file, &input.fd, err);
-    if (!code && source->sum_of &&
-        source->sum_of(source->context, file->bucket, file->key, expected))
+    if (file->is_summed) {
+        memcpy(expected, file->sha256, sizeof expected);
         input.expected = expected;
+    } else if (!code && source->sum_of &&
+               source->sum_of(source->context, file->bucket, file->key, expected)) {
+        input.expected = expected;
+    }
     if (!code)
         code = backup_store_put(&backing->store, &input, file->sha256, err);
     lh_file_abandon(input.fd);
@@ -216,17 +225,13 @@ static enum lh_code take(struct backing *backing, struct backup_file *file, stru
 
 /* Asked before anything is copied, and again after the moment: what was put into a bucket and
  * committed between is seen then. */
-static enum lh_code check_others(struct backing *backing, struct lh_error *err)
+static enum lh_code look_at_others(struct backing *backing, struct lh_error *err)
 {
     struct backup_list *now = &backing->now;
+    if (!backing->options->is_primary_only)
+        return backup_others_check(backing->storage, err);
     backup_places_in_use(backing->storage, now->arena, &now->left_out, &now->left_out_count);
-    if (!now->left_out_count || backing->options->is_primary_only)
-        return LH_OK;
-    struct lh_str names = backup_names_text(now->left_out, now->left_out_count, now->arena);
-    lh_fail(err, LH_CONFLICT,
-            "A backup copies the bucket 'primary' only, and there is data in %.*s.", LH_ARG(names));
-    return lh_error_hint(err, "With `primary_only` it is made without them: keep copies of those "
-                              "places yourself.");
+    return LH_OK;
 }
 
 /* Lists that cannot be read are passed over: they are told when they are asked for. */
@@ -257,7 +262,7 @@ static enum lh_code back_up(struct backing *backing, struct lh_error *err)
     struct storage *storage = backing->storage;
     enum lh_code code = backup_place_check(storage, backing->options->path, err);
     if (!code) /* before a folder is made */
-        code = check_others(backing, err);
+        code = look_at_others(backing, err);
     if (!code)
         code = backup_store_open(backing->options->path, &storage->id, &backing->store, err);
     if (!code) /* links followed */
@@ -273,7 +278,10 @@ static enum lh_code back_up(struct backing *backing, struct lh_error *err)
     backing->result.held_us = lh_clock_monotonic_us() - started_us;
     pthread_rwlock_unlock(&storage->gate);
     if (!code)
-        code = check_others(backing, err);
+        code = look_at_others(backing, err);
+    if (!code && !backing->options->is_primary_only)
+        code = backup_others_add(storage, &backing->options->source, backing->options->cancel,
+                                 &backing->now, err);
     for (size_t i = 0; i < backing->now.count && !code; i++)
         code = take(backing, &backing->now.items[i], err);
     backing->now.lake = storage->id;

@@ -11,6 +11,9 @@
  * reads and compares everything before it writes, into an empty folder, which becomes a lake by its
  * last step; one that was killed is continued. Format: docs/formats/backup.md.
  *
+ * What other buckets hold is copied after the moment: data files never change, objects of people
+ * are as they were when they were read, each whole.
+ *
  * Threads: any; one backup or restore of a folder at a time (a lock). Everything blocks. Knows
  * nothing of datasets: the caller says which files count and what they must sum up to.
  */
@@ -24,6 +27,12 @@
 struct storage_document { /* a file of the backup that the data folder does not have */
     struct lh_str key;
     struct lh_str bytes;
+};
+
+struct storage_placed { /* a file of another bucket than primary, with what it must be */
+    struct lh_str bucket, key;
+    int64_t bytes;
+    uint8_t sha256[LH_SHA256_BYTES];
 };
 
 /* What the owner of the lake says about the moment; all of it but `context` may be NULL. */
@@ -40,11 +49,16 @@ struct storage_backup_source {
     /* What a file must sum up to; false: that is not known. Called when others write again. */
     bool (*sum_of)(void *context, struct lh_str bucket, struct lh_str key,
                    uint8_t ret[LH_SHA256_BYTES]);
+    /* The files of the moment in other buckets, beside objects of people. Called when others write
+     * again; what it gives lives in the arena. */
+    enum lh_code (*elsewhere)(void *context, struct lh_arena *arena,
+                              const struct storage_placed **ret, size_t *ret_count,
+                              struct lh_error *err);
 };
 
 struct storage_backup_options {
     struct lh_str path;   /* of the backup: an absolute path, outside the data folder */
-    bool is_primary_only; /* although other buckets hold something: the list names them */
+    bool is_primary_only; /* leave out what other buckets hold: the list names them */
     bool is_rechecked;    /* read what earlier backups copied, and mend what is damaged of it */
     struct storage_backup_source source;
     struct lh_arena *arena;         /* of the result's texts; NULL: they are not told */
@@ -63,16 +77,24 @@ struct storage_backup_result {
     size_t left_out_count;
 };
 /* LH_CONFLICT: the folder is another lake's backup, something else, or inside the lake or
- * a bucket of it; or other buckets hold something, and it is not `is_primary_only`. LH_LOCKED:
+ * a bucket of it; or a bucket does not answer, and it is not `is_primary_only`. LH_BUSY: a file of
+ * another bucket went meanwhile. LH_LOCKED:
  * another backup runs there. LH_DAMAGED names a file of the lake that is not what it must be:
  * nothing was added. LH_FORMAT: the backup is of a newer release. */
 enum lh_code storage_backup(struct storage *storage, const struct storage_backup_options *options,
                             struct storage_backup_result *ret, struct lh_error *err) LH_MUST_USE;
 
+#define STORAGE_RESTORE_PLACES_MAX 64
+struct storage_restore_place { /* where a bucket's files come: a local bucket from then on */
+    struct lh_str bucket;
+    struct lh_str folder; /* absolute, empty or none yet; not in nor around the target */
+};
 struct storage_restore_options {
-    struct lh_str path;     /* of the backup */
-    int64_t number;         /* which; 0 = the newest */
-    bool is_primary_only;   /* although the backup leaves buckets out */
+    struct lh_str path;   /* of the backup */
+    int64_t number;       /* which; 0 = the newest */
+    bool is_primary_only; /* without other buckets, whether the backup has them or not */
+    const struct storage_restore_place *places; /* of each bucket that the backup has files of */
+    size_t place_count;
     struct lh_str target;   /* an empty folder, or none yet; absent: only check the backup */
     struct lh_arena *arena; /* of the result's texts; NULL: they are not told */
     const struct lh_cancel *cancel;
@@ -87,8 +109,9 @@ struct storage_restore_result {
     char lake[LH_UUID_TEXT_BYTES + 1];
 };
 /* LH_NOT_FOUND: no backup there, or none of that number. LH_DAMAGED names what of the backup is
- * missing or is not what was copied; the target was not touched. LH_CONFLICT: the target is not
- * empty, or buckets are not in the backup and it is not `is_primary_only`. LH_FORMAT. */
+ * missing or is not what was copied; the target was not touched. LH_CONFLICT: the target or a place
+ * is not empty, or buckets have no place or are not in the backup and it is not `is_primary_only`.
+ * LH_INVALID: a place is no absolute path, or in or around the target. LH_FORMAT. */
 enum lh_code storage_restore(const struct storage_restore_options *options,
                              struct storage_restore_result *ret, struct lh_error *err) LH_MUST_USE;
 

@@ -20,6 +20,7 @@ struct backup_file {
     uint64_t inode;     /* of the copied file; with the time it tells that it is still that one */
     int64_t changed_ns; /* 0: never the same */
     uint8_t sha256[LH_SHA256_BYTES];
+    bool is_summed;     /* the sum is what it must be: it need not be read if the backup has that */
     struct lh_str held; /* read already; absent: to be copied */
 };
 
@@ -91,10 +92,45 @@ enum lh_code backup_store_put(struct backup_store *store, const struct backup_in
 /* backup_places.c. LH_INVALID: no absolute path; LH_CONFLICT: inside the lake or a bucket of it. */
 enum lh_code backup_place_check(struct storage *storage, struct lh_str path,
                                 struct lh_error *err) LH_MUST_USE;
+/* backup_others.c: the files of other buckets, added to the list. LH_CONFLICT: one does not answer.
+ */
+enum lh_code backup_others_check(struct storage *storage, struct lh_error *err) LH_MUST_USE;
+enum lh_code backup_others_add(struct storage *storage, const struct storage_backup_source *source,
+                               const struct lh_cancel *cancel, struct backup_list *list,
+                               struct lh_error *err) LH_MUST_USE;
+/* One of them as an open file; what comes from a store is in `_new` of the backup first. */
+enum lh_code backup_others_open(struct storage *storage, struct backup_store *store,
+                                const struct backup_file *file, const struct lh_cancel *cancel,
+                                int *ret_fd, struct lh_error *err) LH_MUST_USE;
+
 /* The buckets beside primary that hold anything, or do not answer. */
 void backup_places_in_use(struct storage *storage, struct lh_arena *arena, struct lh_str **ret,
                           size_t *ret_count);
 struct lh_str backup_names_text(const struct lh_str *names, size_t count, struct lh_arena *arena);
+
+/* --- restore_places.c: folders that other buckets are restored into */
+
+struct restore_place {
+    const struct storage_restore_place *place;
+    struct lh_dir *dir;
+};
+struct restore_places {
+    struct restore_place items[STORAGE_RESTORE_PLACES_MAX];
+    size_t count;
+};
+/* The place of each bucket that the list, which is sorted, has files of. LH_CONFLICT: one has none,
+ * unless all are left out; LH_INVALID. Touches nothing. */
+enum lh_code restore_places_find(struct restore_places *places,
+                                 const struct storage_restore_options *options,
+                                 const struct backup_list *list, struct lh_error *err) LH_MUST_USE;
+/* LH_CONFLICT: one is not empty, and not of the restore that the marker names. */
+enum lh_code restore_places_open(struct restore_places *places, struct lh_str marker,
+                                 bool is_complete, struct lh_error *err) LH_MUST_USE;
+/* They and their records in the target become those of the lake with that id. */
+enum lh_code restore_places_claim(struct restore_places *places, struct lh_dir *target,
+                                  const struct lh_uuid *id, struct lh_error *err) LH_MUST_USE;
+enum lh_code restore_places_end(struct restore_places *places, struct lh_error *err) LH_MUST_USE;
+void restore_places_release(struct restore_places *places);
 
 /* Copies exactly `bytes` bytes and sums them; the output may be -1. LH_DAMAGED: there are fewer. */
 enum lh_code backup_copy(int from, int to, int64_t bytes, struct lh_str shown,

@@ -107,16 +107,29 @@ static enum lh_code make_folders(struct backup_store *store, struct lh_error *er
     return code ? code : lh_dir_sync(store->dir, "", err);
 }
 
+/* Whether it is a backup already. */
+static enum lh_code look(struct backup_store *store, bool *ret_is_there, struct lh_error *err)
+{
+    struct lh_file_info info;
+    struct lh_error own = LH_ERROR_NONE;
+    enum lh_code code = lh_file_info(store->dir, BACKUP_FILE, &info, &own);
+    *ret_is_there = !code;
+    if (code && code != LH_NOT_FOUND && err)
+        *err = own;
+    return code == LH_NOT_FOUND ? LH_OK : code;
+}
+
 static enum lh_code open_for_writing(struct backup_store *store, const struct lh_uuid *lake,
                                      struct lh_error *err)
 {
-    struct lh_file_info info;
-    bool is_there = lh_file_info(store->dir, BACKUP_FILE, &info, NULL) == LH_OK;
-    enum lh_code code = is_there ? LH_OK : check_unused(store, err);
+    bool is_there = false;
+    enum lh_code code = look(store, &is_there, err);
+    if (!code && !is_there)
+        code = check_unused(store, err);
     if (!code)
         code = lock(store, err);
     if (!code) /* again: another may have made it while we waited for nothing */
-        is_there = lh_file_info(store->dir, BACKUP_FILE, &info, NULL) == LH_OK;
+        code = look(store, &is_there, err);
     if (!code && is_there)
         code = read_identity(store, err);
     if (!code && is_there && memcmp(store->lake.text, lake->text, LH_UUID_TEXT_BYTES) != 0) {

@@ -155,27 +155,36 @@ struct lh_str bucket_record_key(struct lh_str name, struct lh_arena *arena)
     return lh_arena_printf(arena, BUCKETS_FOLDER "/%.*s.json", LH_ARG(name));
 }
 
-enum lh_code bucket_record_write(struct storage *storage,
-                                 const struct storage_bucket_options *options, struct lh_error *err)
+enum lh_code bucket_record_text(struct lh_str lake, const struct storage_bucket_options *options,
+                                struct lh_arena *arena, struct lh_str *ret, struct lh_error *err)
 {
-    struct lh_arena *arena = lh_arena_new(0);
     struct lh_buf buf;
     struct lh_json json;
     lh_buf_init(&buf, RECORD_BYTES_MAX);
     lh_json_init(&json, &buf);
     lh_json_object(&json);
     lh_json_put_int(&json, "format", RECORD_FORMAT);
-    lh_json_put_str(&json, "lake", storage_id(storage));
+    lh_json_put_str(&json, "lake", lake);
     lh_json_key(&json, "bucket");
     lh_fields_write(&storage_bucket_fields, options, &json);
     lh_json_object_end(&json);
     lh_buf_append_str(&buf, lh_lit("\n"));
     enum lh_code code = lh_buf_check(&buf, "The record of the bucket", err);
     if (!code)
-        code =
-            storage_put_replacing(storage, STORAGE_PRIMARY, bucket_record_key(options->name, arena),
-                                  lh_buf_str(&buf), err);
+        *ret = lh_arena_str(arena, lh_buf_str(&buf));
     lh_buf_release(&buf);
+    return code;
+}
+
+enum lh_code bucket_record_write(struct storage *storage,
+                                 const struct storage_bucket_options *options, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_str text = {0};
+    enum lh_code code = bucket_record_text(storage_id(storage), options, arena, &text, err);
+    if (!code)
+        code = storage_put_replacing(storage, STORAGE_PRIMARY,
+                                     bucket_record_key(options->name, arena), text, err);
     lh_arena_free(arena);
     return code;
 }
@@ -229,10 +238,14 @@ enum lh_code bucket_record_read(struct storage *storage, struct lh_str name, str
 
 /* --- the mark in its own place */
 
+struct lh_str bucket_mark_text_of(struct lh_str lake, struct lh_arena *arena)
+{
+    return lh_arena_printf(arena, "{\"format\":1,\"lake\":\"%.*s\"}\n", LH_ARG(lake));
+}
+
 struct lh_str bucket_mark_text(const struct storage_bucket *bucket, struct lh_arena *arena)
 {
-    return lh_arena_printf(arena, "{\"format\":1,\"lake\":\"%.*s\"}\n",
-                           LH_ARG(storage_id(bucket->storage)));
+    return bucket_mark_text_of(storage_id(bucket->storage), arena);
 }
 
 static bool is_ancestor(const struct storage *storage, struct lh_str lake)

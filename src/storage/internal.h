@@ -166,12 +166,16 @@ void bucket_options_copy(const struct storage_bucket_options *from, struct lh_ar
 bool bucket_is_same_place(const struct storage_bucket_options *a,
                           const struct storage_bucket_options *b);
 struct lh_str bucket_record_key(struct lh_str name, struct lh_arena *arena);
+enum lh_code bucket_record_text(struct lh_str lake, const struct storage_bucket_options *options,
+                                struct lh_arena *arena, struct lh_str *ret,
+                                struct lh_error *err) LH_MUST_USE;
 enum lh_code bucket_record_write(struct storage *storage,
                                  const struct storage_bucket_options *options,
                                  struct lh_error *err) LH_MUST_USE;
 enum lh_code bucket_record_read(struct storage *storage, struct lh_str name, struct lh_arena *arena,
                                 struct storage_bucket_options *ret, bool *ret_is_inherited,
                                 struct lh_error *err) LH_MUST_USE;
+struct lh_str bucket_mark_text_of(struct lh_str lake, struct lh_arena *arena);
 struct lh_str bucket_mark_text(const struct storage_bucket *bucket, struct lh_arena *arena);
 /* LH_CONFLICT: another lake's. */
 enum lh_code bucket_mark_check(const struct storage_bucket *bucket, struct lh_str text,

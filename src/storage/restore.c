@@ -13,6 +13,9 @@ struct restoring {
     struct backup_store store;
     struct backup_list list;
     struct lh_dir *target;
+    struct restore_places places;
+    struct lh_dir *at; /* where the files of the bucket at hand go */
+    struct lh_uuid id; /* of the lake that it becomes */
     int marker_fd;
     bool is_continued;
     bool is_complete; /* only the marker was left */
@@ -172,7 +175,7 @@ static bool is_there(struct restoring *restoring, const char *path, const struct
     uint8_t found[LH_SHA256_BYTES];
     int64_t bytes = 0;
     int fd = -1;
-    if (!restoring->is_continued || lh_file_open(restoring->target, path, false, &fd, NULL))
+    if (!restoring->is_continued || lh_file_open(restoring->at, path, false, &fd, NULL))
         return false;
     bool is_it = !lh_sha256_of_file(fd, restoring->options->cancel, found, &bytes, NULL) &&
                  bytes == file->bytes && memcmp(found, file->sha256, sizeof found) == 0;
@@ -190,9 +193,9 @@ static enum lh_code write_file(struct restoring *restoring, const char *path,
     backup_object_path(file->sha256, object);
     enum lh_code code = lh_file_open(restoring->store.dir, object, false, &from, err);
     if (!code && restoring->is_continued)
-        code = lh_file_remove(restoring->target, path, err);
+        code = lh_file_remove(restoring->at, path, err);
     if (!code)
-        code = lh_file_create(restoring->target, path, &to, err);
+        code = lh_file_create(restoring->at, path, &to, err);
     if (!code)
         code =
             backup_copy(from, to, file->bytes, file->key, restoring->options->cancel, found, err);
@@ -222,7 +225,7 @@ static enum lh_code sync_folders(struct restoring *restoring, struct lh_str from
             break;
         memcpy(text.text, folder.data, folder.len);
         text.text[folder.len] = '\0';
-        code = lh_dir_sync(restoring->target, text.text, err);
+        code = lh_dir_sync(restoring->at, text.text, err);
     }
     return code;
 }
@@ -238,25 +241,49 @@ static enum lh_code restore_one(struct restoring *restoring, const struct backup
     memcpy(folder.text, parent.data, parent.len);
     folder.text[parent.len] = '\0';
     if (!code && parent.len)
-        code = lh_dir_make(restoring->target, folder.text, NULL, err);
+        code = lh_dir_make(restoring->at, folder.text, NULL, err);
     if (!code && !is_there(restoring, key.text, file))
         code = write_file(restoring, key.text, file, err);
     return code;
 }
 
+/* The folder of a bucket; NULL: it is left out. */
+static struct lh_dir *dir_of(const struct restoring *restoring, struct lh_str bucket)
+{
+    if (lh_str_equal(bucket, STORAGE_PRIMARY))
+        return restoring->target;
+    for (size_t i = 0; i < restoring->places.count; i++)
+        if (lh_str_equal(restoring->places.items[i].place->bucket, bucket))
+            return restoring->places.items[i].dir;
+    return NULL;
+}
+
+static enum lh_code end_bucket(struct restoring *restoring, struct lh_str last,
+                               struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    if (restoring->at && last.len)
+        code = sync_folders(restoring, last, (struct lh_str){0}, err);
+    if (!code && restoring->at)
+        code = lh_dir_sync(restoring->at, "", err);
+    return code;
+}
+
+/* In the order of buckets and keys. */
 static enum lh_code restore_files(struct restoring *restoring, struct lh_error *err)
 {
     const struct backup_list *list = &restoring->list;
-    struct lh_str last = {0};
+    struct lh_str last = {0}, bucket = {0};
     enum lh_code code = LH_OK;
     for (size_t i = 0; i < list->count && !code; i++) {
         const struct backup_file *file = &list->items[i];
-        if (!lh_str_equal(file->bucket, STORAGE_PRIMARY))
-            code = lh_fail(err, LH_FORMAT,
-                           "The backup holds files of the bucket '%.*s', which "
-                           "this release cannot restore.",
-                           LH_ARG(file->bucket));
-        if (code || lh_str_equal(file->key, lh_lit(LAKE_FILE)))
+        if (!lh_str_equal(file->bucket, bucket)) {
+            code = end_bucket(restoring, last, err);
+            bucket = file->bucket;
+            last = (struct lh_str){0};
+            restoring->at = dir_of(restoring, bucket);
+        }
+        if (code || !restoring->at || lh_str_equal(file->key, lh_lit(LAKE_FILE)))
             continue;
         if (last.len)
             code = sync_folders(restoring, last, file->key, err);
@@ -264,9 +291,7 @@ static enum lh_code restore_files(struct restoring *restoring, struct lh_error *
             code = restore_one(restoring, file, err);
         last = file->key;
     }
-    if (!code && last.len)
-        code = sync_folders(restoring, last, (struct lh_str){0}, err);
-    return code ? code : lh_dir_sync(restoring->target, "", err);
+    return code ? code : end_bucket(restoring, last, err);
 }
 
 /* A lake of its own that knows whose it was: places that only one may write to are not its. */
@@ -274,7 +299,6 @@ static enum lh_code identity_text(struct restoring *restoring, const struct back
                                   struct lh_arena *arena, struct lh_buf *buf, struct lh_error *err)
 {
     char object[BACKUP_OBJECT_BYTES], time[LH_TIME_TEXT_BYTES + 1];
-    struct lh_uuid id = lh_uuid_new();
     struct lh_str text = {0};
     struct lh_json json;
     json_t *root = NULL;
@@ -290,7 +314,7 @@ static enum lh_code identity_text(struct restoring *restoring, const struct back
     }
     lh_time_format(lh_clock_unix_ms(), time);
     if (!code && (json_array_append(ancestors, json_object_get(root, "id")) ||
-                  json_object_set_new(root, "id", json_string(id.text)) ||
+                  json_object_set_new(root, "id", json_string(restoring->id.text)) ||
                   json_object_set_new(root, "restored", json_string(time))))
         code = lh_fail(err, LH_BUSY, "There is no memory for the lake's identity.");
     if (!code) {
@@ -333,7 +357,9 @@ static enum lh_code finish(struct restoring *restoring, struct lh_error *err)
         backup_list_find(&restoring->list, STORAGE_PRIMARY, lh_lit(LAKE_FILE));
     enum lh_code code = LH_OK;
     if (!restoring->is_complete) {
-        code = lh_file_remove(restoring->target, RESTORING_LAKE_FILE, err);
+        code = restore_places_claim(&restoring->places, restoring->target, &restoring->id, err);
+        if (!code)
+            code = lh_file_remove(restoring->target, RESTORING_LAKE_FILE, err);
         if (!code)
             code = write_identity(restoring, identity, err);
         if (!code)
@@ -342,8 +368,20 @@ static enum lh_code finish(struct restoring *restoring, struct lh_error *err)
             code = lh_dir_sync(restoring->target, "", err);
     }
     if (!code)
+        code = restore_places_end(&restoring->places, err);
+    if (!code)
         code = lh_file_remove(restoring->target, RESTORING_FILE, err);
     return code ? code : lh_dir_sync(restoring->target, "", err);
+}
+
+/* Their markers say the same as the target's, so that a continued one knows them. */
+static enum lh_code open_places(struct restoring *restoring, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    enum lh_code code = restore_places_open(&restoring->places, marker_text(restoring, arena),
+                                            restoring->is_complete, err);
+    lh_arena_free(arena);
+    return code;
 }
 
 static enum lh_code restore(struct restoring *restoring, struct lh_error *err)
@@ -355,24 +393,49 @@ static enum lh_code restore(struct restoring *restoring, struct lh_error *err)
         code = check_objects(restoring, err);
     if (code || !restoring->options->target.len)
         return code;
+    backup_list_sort(&restoring->list);
     code = check_left_out(restoring, err);
+    if (!code)
+        code = restore_places_find(&restoring->places, restoring->options, &restoring->list, err);
     if (code)
         return code;
-    backup_list_sort(&restoring->list);
     code = lh_dir_open(restoring->options->target, true, &restoring->target, err);
     if (!code)
         code = check_empty(restoring, err);
     if (!code && !restoring->is_complete)
         code = write_marker(restoring, err);
+    if (!code)
+        code = open_places(restoring, err);
     if (!code && !restoring->is_complete)
         code = restore_files(restoring, err);
     return code ? code : finish(restoring, err);
 }
 
+/* What the backup lacks, and what of it was not wanted. */
+static struct lh_str left_out_text(const struct restoring *restoring, struct lh_arena *arena)
+{
+    const struct backup_list *list = &restoring->list;
+    struct lh_str *names =
+        lh_arena_array(arena, list->left_out_count + STORAGE_BUCKETS_MAX, sizeof *names);
+    struct lh_str last = STORAGE_PRIMARY;
+    size_t count = 0;
+    for (size_t i = 0; i < list->left_out_count; i++)
+        names[count++] = list->left_out[i];
+    for (size_t i = 0; i < list->count && restoring->options->is_primary_only; i++) {
+        struct lh_str bucket = list->items[i].bucket;
+        if (lh_str_equal(bucket, last) || lh_str_equal(bucket, STORAGE_PRIMARY) ||
+            count == list->left_out_count + STORAGE_BUCKETS_MAX)
+            continue;
+        names[count++] = last = bucket;
+    }
+    return backup_names_text(names, count, arena);
+}
+
 enum lh_code storage_restore(const struct storage_restore_options *options,
                              struct storage_restore_result *ret, struct lh_error *err)
 {
-    struct restoring restoring = {.options = options, .store = {.lock_fd = -1}, .marker_fd = -1};
+    struct restoring restoring = {
+        .options = options, .store = {.lock_fd = -1}, .id = lh_uuid_new(), .marker_fd = -1};
     backup_list_init(&restoring.list);
     enum lh_code code = restore(&restoring, err);
     if (!code) {
@@ -383,11 +446,11 @@ enum lh_code storage_restore(const struct storage_restore_options *options,
         for (size_t i = 0; i < restoring.list.count; i++)
             ret->byte_count += restoring.list.items[i].bytes;
         if (options->arena)
-            ret->left_out = backup_names_text(restoring.list.left_out,
-                                              restoring.list.left_out_count, options->arena);
+            ret->left_out = left_out_text(&restoring, options->arena);
         memcpy(ret->lake, restoring.list.lake.text, sizeof ret->lake);
     }
     lh_file_abandon(restoring.marker_fd);
+    restore_places_release(&restoring.places);
     lh_dir_close(restoring.target);
     backup_store_close(&restoring.store);
     backup_list_release(&restoring.list);

@@ -31,8 +31,10 @@ static void prepare(struct backed_lake *backed)
 {
     struct lh_error err;
     backed_lake_make(backed);
+    backed_lake_spread(backed);
     must(backed_lake_backup(backed, false, NULL, &err), "before", "the first backup", &err);
     catalog_lake_create(&backed->lake, "new", 5);
+    backed_lake_spread(backed);
 }
 
 /* The newest backup is this one, and a restore of it is the lake. */
@@ -97,13 +99,13 @@ static struct fault_outcome restore(const char *plan, unsigned at)
 static void a_call_of_a_backup_that_fails_leaves_the_earlier_one(void **state)
 {
     (void)state;
-    fault_ways_run("backup", back_up, 60, 3);
+    fault_ways_run("backup", back_up, 60, 5);
 }
 
 static void a_call_of_a_restore_that_fails_leaves_it_to_be_continued(void **state)
 {
     (void)state;
-    fault_ways_run("restore", restore, 60, 3);
+    fault_ways_run("restore", restore, 60, 5);
 }
 
 /* --- kills */
@@ -141,8 +143,10 @@ static void make_in(struct temp_lake *folder, struct backed_lake *backed)
     snprintf(backed->target.path, sizeof(backed->target.path), "%s", folder->path);
     catalog_lake_open(&backed->lake);
     catalog_lake_create(&backed->lake, "old", 3);
+    backed_lake_spread(backed);
     must(backed_lake_backup(backed, false, NULL, &err), "before", "the first backup", &err);
     catalog_lake_create(&backed->lake, "new", 5);
+    backed_lake_spread(backed);
     catalog_lake_close(&backed->lake);
 }
 

@@ -9,6 +9,8 @@
 #include <stdio.h>
 
 #include "catalog/moment.h"
+#include "catalog/move.h"
+#include "storage/buckets.h"
 
 struct source {
     struct catalog *catalog;
@@ -38,6 +40,24 @@ static bool wants(void *context, struct lh_str bucket, struct lh_str key)
     return catalog_moment_has(((struct source *)context)->moment, key);
 }
 
+static enum lh_code elsewhere(void *context, struct lh_arena *arena,
+                              const struct storage_placed **ret, size_t *ret_count,
+                              struct lh_error *err)
+{
+    struct catalog_placed *files = NULL;
+    enum lh_code code =
+        catalog_moment_elsewhere(((struct source *)context)->moment, arena, &files, ret_count, err);
+    if (code)
+        return code;
+    struct storage_placed *placed = lh_arena_array(arena, *ret_count + 1, sizeof *placed);
+    for (size_t i = 0; i < *ret_count; i++) {
+        placed[i] = (struct storage_placed){files[i].bucket, files[i].key, files[i].bytes, {0}};
+        memcpy(placed[i].sha256, files[i].sha256, sizeof placed[i].sha256);
+    }
+    *ret = placed;
+    return LH_OK;
+}
+
 static bool sum_of(void *context, struct lh_str bucket, struct lh_str key,
                    uint8_t ret[LH_SHA256_BYTES])
 {
@@ -55,6 +75,31 @@ void backed_lake_make(struct backed_lake *backed)
     catalog_lake_create(&backed->lake, "old", 3);
 }
 
+void backed_lake_spread(struct backed_lake *backed)
+{
+    char root[4200];
+    struct catalog_lake *lake = &backed->lake;
+    struct lh_error err = LH_ERROR_NONE;
+    const struct catalog_dataset *far = NULL;
+    struct catalog_move moved;
+    snprintf(root, sizeof(root), "%s/o", backed->backup.path);
+    const struct storage_bucket_options options = {.name = lh_lit("other"),
+                                                   .root = lh_str_of(root)};
+    if (!storage_has_bucket(lake->storage, options.name) &&
+        storage_bucket_add(lake->storage, &options, &err))
+        fail_msg("%s", err.message);
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake->catalog);
+    bool is_new = catalog_find(snapshot, lh_lit("far"), &far, NULL) != LH_OK;
+    struct lh_str id =
+        is_new ? catalog_lake_create(lake, "far", 2) : lh_arena_str(lake->arena, far->id);
+    catalog_snapshot_unref(snapshot);
+    if (!is_new)
+        catalog_lake_append(lake, id, 1);
+    const struct catalog_move_options move = {.dataset_id = id, .to = options.name};
+    if (catalog_move(lake->catalog, &move, lake->arena, &moved, &err))
+        fail_msg("%s", err.message);
+}
+
 void backed_lake_remove(struct backed_lake *backed)
 {
     catalog_lake_remove(&backed->lake);
@@ -70,7 +115,7 @@ enum lh_code backed_lake_backup(struct backed_lake *backed, bool is_rechecked,
     const struct storage_backup_options options = {
         .path = lh_str_of(backed_lake_file(backed, "")),
         .is_rechecked = is_rechecked,
-        .source = {&source, hold, wants, sum_of},
+        .source = {&source, hold, wants, sum_of, elsewhere},
     };
     enum lh_code code = storage_backup(backed->lake.storage, &options, ret ? ret : &result, err);
     catalog_moment_release(source.moment);
@@ -80,13 +125,17 @@ enum lh_code backed_lake_backup(struct backed_lake *backed, bool is_rechecked,
 enum lh_code backed_lake_restore(struct backed_lake *backed, int64_t number, bool is_check,
                                  struct lh_error *err)
 {
-    char target[4200];
+    char target[4200], other[4200];
     struct storage_restore_result result;
     snprintf(target, sizeof(target), "%s/r", backed->target.path);
+    snprintf(other, sizeof(other), "%s/ro", backed->target.path);
+    const struct storage_restore_place place = {lh_lit("other"), lh_str_of(other)};
     const struct storage_restore_options options = {
         .path = lh_str_of(backed_lake_file(backed, "")),
         .number = number,
         .target = is_check ? (struct lh_str){0} : lh_str_of(target),
+        .places = &place,
+        .place_count = 1,
     };
     return storage_restore(&options, &result, err);
 }
@@ -107,6 +156,8 @@ void backed_lake_look(struct backed_lake *backed, int64_t *ret_old, int64_t *ret
     lh_arena_free(restored.arena);
     assert_int_equal(lh_dir_open(temp_lake_path(&backed->target), false, &dir, NULL), LH_OK);
     assert_int_equal(lh_dir_remove_tree(dir, "r", NULL), LH_OK);
+    enum lh_code removed = lh_dir_remove_tree(dir, "ro", NULL);
+    assert_true(removed == LH_OK || removed == LH_NOT_FOUND);
     lh_dir_close(dir);
 }
 

@@ -15,6 +15,9 @@ struct backed_lake {
 /* The lake has a dataset "old" with 3 rows, and is open. */
 void backed_lake_make(struct backed_lake *backed);
 void backed_lake_remove(struct backed_lake *backed);
+/* The lake gets a bucket "other" in a folder beside the backup, and a dataset "far" with a file in
+ * it: one more each time. Restored, it lies beside the target. */
+void backed_lake_spread(struct backed_lake *backed);
 
 enum lh_code backed_lake_backup(struct backed_lake *backed, bool is_rechecked,
                                 struct storage_backup_result *ret, struct lh_error *err);
