@@ -46,6 +46,26 @@ static void limit_memory(struct lake *lake)
     lh_arena_free(arena);
 }
 
+#define LEAVE_S 5 /* for what ends as soon as it is told to */
+
+/* What the engine computes in one piece cannot be stopped, and may take minutes. */
+static void leave(int signal)
+{
+    static const char words[] = "A statement did not stop in time: the process ends as after a "
+                                "kill. What was acknowledged is durable.\n";
+    (void)signal;
+    (void)!write(STDERR_FILENO, words, sizeof words - 1);
+    _exit(CLI_FAILED);
+}
+
+/* The process ends a little after so many milliseconds; 0: not any more. */
+static void leave_after(int64_t wait_ms)
+{
+    const struct sigaction action = {.sa_handler = leave};
+    (void)sigaction(SIGALRM, &action, NULL);
+    (void)alarm((unsigned)(wait_ms / 1000) + (wait_ms ? LEAVE_S : 0));
+}
+
 static enum lh_code serve(const struct settings *settings, const sigset_t *signals,
                           struct lh_error *err)
 {
@@ -67,8 +87,12 @@ static enum lh_code serve(const struct settings *settings, const sigset_t *signa
         (void)fflush(stdout);
         wait_for_end(signals);
         lake_stop(lake);
+        leave_after(settings->server.drain_ms + 1);
         gateway_stop(gateway, settings->server.drain_ms);
-        if (!lake_drain(lake)) /* as after a kill: what was acknowledged is durable */
+        leave_after(settings->server.drain_ms + 1);
+        bool is_idle = lake_drain(lake);
+        leave_after(0);
+        if (!is_idle) /* as after a kill: what was acknowledged is durable */
             _exit(CLI_FAILED);
     }
     lake_close(lake);

@@ -217,6 +217,26 @@ test('a folder of something else is not taken over', async () => {
   folder.remove();
 });
 
+test('a statement that the engine cannot stop does not keep the server from ending', async () => {
+  const folder = temporaryFolder();
+  const server = await startServer({ data: folder.path, args: ['--server-drain-ms', '500'] });
+  const client = await connect(server);
+  await client.ingest('kept', 'id\n1\n');
+  const endless = "SELECT max(levenshtein(a.t, b.t)) FROM (SELECT repeat('ab', 400000) t) a, (SELECT repeat('ba', 400000) t) b";
+  const asked = client.sql(endless).catch((error) => error);
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  const from = Date.now();
+  const { code } = await server.stop('SIGTERM');
+  const took = Date.now() - from;
+  await asked;
+  assert.notEqual(code, 0, 'it ended as if all had been well');
+  assert.ok(took < 12000, `it took ${took} ms to end`);
+  const next = await startServer({ data: folder.path });
+  assert.deepEqual((await (await connect(next)).sql('SELECT * FROM kept')).body.rows, [[1]]);
+  await next.stop();
+  folder.remove();
+});
+
 test('a clean end on SIGINT and SIGTERM, and everything is there afterwards', async () => {
   const folder = temporaryFolder();
   for (const signal of ['SIGINT', 'SIGTERM']) {
