@@ -127,8 +127,19 @@ static bool finds(bool with_engine)
     return code || report.errors > 0;
 }
 
+/* A key whose record is not what was written opens nothing and is left out: no row is wrong. */
+static bool is_as_before(const char *found, bool is_key)
+{
+    const char *key = is_key ? strstr(run.state, " k ") : NULL;
+    size_t before = key ? (size_t)(key - run.state) : 0;
+    if (strcmp(found, run.state) == 0)
+        return true;
+    return key && strncmp(found, run.state, before) == 0 &&
+           strcmp(found + before, run.state + before + 2) == 0;
+}
+
 /* What is told is as before, or an error. */
-static bool tells_an_error(void)
+static bool tells_an_error(bool is_key)
 {
     struct op_house house = {.arena = lh_arena_new(0), .principal = access_local_admin()};
     const char *found = NULL;
@@ -140,7 +151,7 @@ static bool tells_an_error(void)
         code = lived_state_try(&house, PARTS, &found);
     if (code && !house.err.message[0])
         fail_msg("%s: an error without words", run.flip);
-    if (!code && strcmp(found, run.state) != 0)
+    if (!code && !is_as_before(found, is_key))
         fail_msg("%s: the lake holds '%s', not '%s'", run.flip, found, run.state);
     lake_close(house.lake);
     lh_arena_free(house.arena);
@@ -227,7 +238,7 @@ static void a_flipped_bit_changes_no_row_that_leaves_the_lake(void **state)
             flip(file, byte, bit);
             continue;
         }
-        bool is_told = tells_an_error();
+        bool is_told = tells_an_error(strncmp(file->path, "/_access/keys/", 14) == 0);
         told += is_told;
         harmless += !is_found && !is_told;
         restore();
