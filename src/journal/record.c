@@ -273,7 +273,7 @@ enum lh_code record_decode(struct lh_str bytes, struct record **ret, size_t *ret
     event.time_ms = (int64_t)get(bytes.data + 40, 8);
     struct record *record = record_new(&event);
     if (!record)
-        return LH_BUSY;
+        lh_die_without_memory(); /* said to be no record, it would be cut off */
     record->event.time_ms = event.time_ms;
     record->sequence = get(bytes.data + 8, 8);
     record->epoch = get(bytes.data + 16, 8);

@@ -20,13 +20,14 @@
 static const struct lh_field query_rows[] = {
     LH_STR(struct query_saved_query, name, .required = true, .doc = "By which it is run."),
     LH_STR(struct query_saved_query, description, .doc = "What it tells."),
-    LH_STR(struct query_saved_query, sql, .required = true, .doc = "The statement."),
+    LH_STR(struct query_saved_query, sql,
+           .doc = "The statement; absent where the stored record is damaged."),
     LH_STR_LIST(struct query_saved_query, parameters, .max = QUERY_PARAMETERS_MAX,
                 .doc = "Names of its parameters: $name in the statement."),
     LH_JSON(struct query_saved_query, defaults,
             .doc = "Values of parameters that need not be given, by name."),
     LH_INT(struct query_saved_query, version, .required = true, .doc = "Counts its saves."),
-    LH_TIME(struct query_saved_query, saved_at, .required = true, .doc = "When."),
+    LH_TIME(struct query_saved_query, saved_at, .doc = "When; absent likewise."),
     LH_STR(struct query_saved_query, saved_by, .doc = "Who saved it."),
 };
 const struct lh_fields query_saved_fields =
