@@ -28,7 +28,8 @@
 #define OPENED_EACH 20 /* of those that the verifier finds; all others are opened */
 #define FILES_MAX 512
 #define PATH_BYTES 4352
-#define PARTS (LIVED_EVENTS | LIVED_FOUND | LIVED_QUERIES | LIVED_ERASURES)
+#define PARTS (LIVED_EVENTS | LIVED_FOUND | LIVED_ERASURES)
+#define MANIFEST_SUM_BYTES 80 /* {"_sha256":"… at the beginning of a manifest */
 
 struct file {
     char path[256]; /* below the lake */
@@ -127,15 +128,27 @@ static bool finds(bool with_engine)
     return code || report.errors > 0;
 }
 
-/* A key whose record is not what was written opens nothing and is left out: no row is wrong. */
-static bool is_as_before(const char *found, bool is_key)
+/* What cannot be read may be left out, if that is said: the words of what is left are those that
+ * were there, in their order. */
+static bool has_only_less(const char *found)
 {
-    const char *key = is_key ? strstr(run.state, " k ") : NULL;
-    size_t before = key ? (size_t)(key - run.state) : 0;
-    if (strcmp(found, run.state) == 0)
-        return true;
-    return key && strncmp(found, run.state, before) == 0 &&
-           strcmp(found + before, run.state + before + 2) == 0;
+    const char *at = run.state;
+    char word[64];
+    int used = 0;
+    for (; sscanf(found, "%63s%n", word, &used) == 1; found += used) {
+        at = strstr(at, word);
+        if (!at)
+            return false;
+        at += strlen(word);
+    }
+    return true;
+}
+
+static bool is_ill(struct lake *lake, struct lh_arena *arena)
+{
+    struct lake_health health;
+    lake_check_health(lake, arena, &health);
+    return !health.is_ok;
 }
 
 /* What is told is as before, or an error. */
@@ -151,11 +164,13 @@ static bool tells_an_error(bool is_key)
         code = lived_state_try(&house, PARTS, &found);
     if (code && !house.err.message[0])
         fail_msg("%s: an error without words", run.flip);
-    if (!code && !is_as_before(found, is_key))
+    /* A key whose record is not what was written opens nothing. */
+    bool is_told = code || is_ill(house.lake, house.arena);
+    if (!code && strcmp(found, run.state) != 0 && !((is_told || is_key) && has_only_less(found)))
         fail_msg("%s: the lake holds '%s', not '%s'", run.flip, found, run.state);
     lake_close(house.lake);
     lh_arena_free(house.arena);
-    return code != LH_OK;
+    return is_told;
 }
 
 static void given_lake(struct temp_lake *folder)
@@ -212,6 +227,13 @@ static bool is_vital(const struct file *file)
            strncmp(file->path, "/_journal/log/", 14) == 0;
 }
 
+/* The sum itself says the same with a large letter. */
+static bool is_same_digit(const struct file *file, size_t byte, unsigned bit)
+{
+    return strncmp(file->path, "/_catalog/datasets/", 19) == 0 && byte < MANIFEST_SUM_BYTES &&
+           bit == 5;
+}
+
 static void a_flipped_bit_changes_no_row_that_leaves_the_lake(void **state)
 {
     struct temp_lake folder;
@@ -230,7 +252,7 @@ static void a_flipped_bit_changes_no_row_that_leaves_the_lake(void **state)
                  file->path, (unsigned long long)seed);
         flip(file, byte, bit);
         bool is_found = finds(strstr(file->path, ".parquet") && strstr(file->path, "_journal"));
-        if (!is_found && is_vital(file))
+        if (!is_found && is_vital(file) && !is_same_digit(file, byte, bit))
             fail_msg("%s: the verifier does not find it", run.flip);
         vital += is_vital(file);
         found += is_found;
