@@ -11,6 +11,7 @@
 #include "ops/describe.h"
 
 static bool has_json_flag; /* among the words of this run */
+static bool is_unread;     /* standard output has no reader any more */
 
 bool cli_has_json_flag(void)
 {
@@ -32,7 +33,9 @@ static void print_json(const struct lh_error *err)
 
 int cli_fail(const struct lh_error *err)
 {
-    (void)fflush(stdout);
+    is_unread = is_unread || (fflush(stdout) != 0 && errno == EPIPE);
+    if (is_unread)
+        return CLI_UNREAD;
     if (has_json_flag) {
         print_json(err);
         return CLI_FAILED;
@@ -45,9 +48,10 @@ int cli_fail(const struct lh_error *err)
 
 enum lh_code cli_print(struct lh_str text, struct lh_error *err)
 {
-    if (text.len && fwrite(text.data, 1, text.len, stdout) != text.len)
-        return lh_fail_errno(err, errno, "Standard output cannot be written");
-    return LH_OK;
+    if (!text.len || fwrite(text.data, 1, text.len, stdout) == text.len)
+        return LH_OK;
+    is_unread = is_unread || errno == EPIPE;
+    return lh_fail_errno(err, errno, "Standard output cannot be written");
 }
 
 bool cli_tells_events(const struct op *op)
@@ -133,10 +137,16 @@ static int run_op(const struct op *op, int word_count, char *const *words)
     } else if (call.is_help) {
         cli_help_op(op);
     } else if (run_and_show(&call, &err)) {
-        cli_fail(&err);
-        status = call.was_interrupted                ? CLI_INTERRUPTED
-                 : lh_error_row(err.code)->retryable ? CLI_LATER
-                                                     : CLI_FAILED;
+        status = cli_fail(&err);
+        if (status != CLI_UNREAD)
+            status = call.was_interrupted                ? CLI_INTERRUPTED
+                     : lh_error_row(err.code)->retryable ? CLI_LATER
+                                                         : CLI_FAILED;
+    } else if (call.is_partial) {
+        status = CLI_FAILED;
+        (void)fflush(stdout);
+        if (!has_json_flag)
+            fprintf(stderr, "lakehouse: A part of it failed; the answer says which and why.\n");
     }
     lh_arena_free(call.arena);
     return status;
@@ -252,6 +262,59 @@ static int run_command(int argc, char *const *argv, const struct cli_command *co
                           : unknown_word(NULL, word, commands, command_count);
 }
 
+/* How many of these words are the command: `sql`, `datasets list`. */
+static int command_word_count(int word_count, char *const *words,
+                              const struct cli_command *const *commands, size_t command_count)
+{
+    const struct op *op = NULL;
+    for (size_t i = 0; word_count && i < command_count; i++)
+        if (strcmp(commands[i]->name, words[0]) == 0)
+            return word_count; /* their own words come before their flags */
+    if (word_count && find_short(words[0]))
+        return 1;
+    return word_count > 1 && find_op(words[0], words[1], &op) ? 2 : 0;
+}
+
+/* Flags that every operation takes may stand before it: they are moved behind its name. */
+static enum lh_code move_flags(int *argc, char *const *argv, struct lh_arena *arena,
+                               const struct cli_command *const *commands, size_t command_count,
+                               char *const **ret, struct lh_error *err)
+{
+    static const char *const with_value[] = {"--server", "--data", "--config", "--progress"};
+    int flag_count = 0;
+    for (bool is_flag = true; is_flag && 1 + flag_count < *argc;) {
+        const char *word = argv[1 + flag_count];
+        size_t name_len = strcspn(word, "=");
+        int taken = strcmp(word, "--json") == 0;
+        for (size_t i = 0; i < sizeof(with_value) / sizeof(with_value[0]); i++)
+            if (strlen(with_value[i]) == name_len && strncmp(with_value[i], word, name_len) == 0)
+                taken = word[name_len] ? 1 : 2;
+        if (taken == 2 && 2 + flag_count >= *argc)
+            return lh_fail(err, LH_INVALID, "%s needs a value.", word);
+        flag_count += taken;
+        is_flag = taken > 0;
+    }
+    *ret = argv;
+    if (!flag_count)
+        return LH_OK;
+    char *const *rest = argv + 1 + flag_count;
+    int rest_count = *argc - 1 - flag_count;
+    int before = command_word_count(rest_count, rest, commands, command_count);
+    char **moved = lh_arena_array(arena, (size_t)*argc + 1, sizeof(*moved));
+    int count = 0;
+    moved[count++] = argv[0];
+    for (int i = 0; i < before; i++)
+        moved[count++] = rest[i];
+    /* Words that name no operation are told or explained without the flags. */
+    for (int i = 0; before && i < flag_count; i++)
+        moved[count++] = argv[1 + i];
+    for (int i = before; i < rest_count; i++)
+        moved[count++] = rest[i];
+    *argc = count;
+    *ret = moved;
+    return LH_OK;
+}
+
 static const struct cli_command *const *all_commands;
 static size_t all_command_count;
 
@@ -271,8 +334,17 @@ int cli_main(int argc, char *const *argv, const struct cli_command *const *comma
         has_json_flag = has_json_flag || strcmp(argv[i], "--json") == 0;
     if (op_table_check(op_table, op_table_count, &err))
         return cli_fail(&err);
-    int status = run_command(argc, argv, commands, command_count);
+    struct lh_arena *arena = lh_arena_new(0);
+    int status = CLI_USAGE;
+    if (move_flags(&argc, argv, arena, commands, command_count, &argv, &err))
+        cli_fail(&err);
+    else
+        status = run_command(argc, argv, commands, command_count);
+    lh_arena_free(arena);
+    if (is_unread)
+        return CLI_UNREAD;
     if (fflush(stdout) != 0 && status == CLI_DONE) {
+        is_unread = errno == EPIPE;
         lh_fail_errno(&err, errno, "Standard output cannot be written");
         status = cli_fail(&err);
     }

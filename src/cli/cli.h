@@ -19,6 +19,7 @@ enum cli_exit {
     CLI_USAGE = 2,
     CLI_LATER = 3, /* of operations: a limit, a race, no connection; the same may succeed later */
     CLI_INTERRUPTED = 130, /* Ctrl-C while following a job, which was told to stop */
+    CLI_UNREAD = 141, /* who read standard output went away, as `| head` does: nothing is said */
 };
 
 /* A command that is no operation. `words` are those after its name. */

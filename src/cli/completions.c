@@ -50,6 +50,44 @@ static void put_flags(struct lh_buf *buf, const struct op *op)
     lh_buf_append_str(buf, lh_lit("--data --server --json --progress --help"));
 }
 
+/* After a flag whose values are known: the flag as it is typed, and they. */
+static void put_choices(struct lh_buf *buf)
+{
+    for (size_t i = 0; i < op_table_count; i++) {
+        const struct op *op = op_table[i];
+        struct lh_str verb = lh_str_of(op->name);
+        struct lh_str group = lh_str_cut(&verb, '.');
+        for (size_t k = 0; op->fields && k < op->fields->count; k++) {
+            const struct lh_field *field = &op->fields->items[k];
+            if (field->type != LH_FIELD_CHOICE)
+                continue;
+            char flag[128];
+            snprintf(flag, sizeof(flag), "--%s", field->name);
+            for (char *c = flag; *c; c++)
+                *c = *c == '_' ? '-' : *c;
+            lh_buf_printf(buf, "    '%.*s %.*s %s'", LH_ARG(group), LH_ARG(verb), flag);
+            if (op->command)
+                lh_buf_printf(buf, "|'%s %s'", op->command, flag);
+            lh_buf_append_str(buf, lh_lit(") words='"));
+            for (size_t at = 0; field->choices[at]; at++)
+                lh_buf_printf(buf, "%s%s", at ? " " : "", field->choices[at]);
+            lh_buf_append_str(buf, lh_lit("';;\n"));
+        }
+    }
+    lh_buf_append_str(buf, lh_lit("    *' --progress') words='auto always never';;\n"));
+}
+
+static void put_short_commands(struct lh_buf *buf)
+{
+    bool is_first = true;
+    for (size_t i = 0; i < op_table_count; i++) {
+        if (!op_table[i]->command)
+            continue;
+        lh_buf_printf(buf, "%s%s", is_first ? "" : "|", op_table[i]->command);
+        is_first = false;
+    }
+}
+
 /* One case per group and per operation: what may come behind these words. */
 static void put_cases(struct lh_buf *buf)
 {
@@ -76,16 +114,25 @@ static void write_bash(struct lh_buf *buf)
 {
     lh_buf_append_str(buf, lh_lit("_lakehouse() {\n"
                                   "  local current=${COMP_WORDS[COMP_CWORD]} words='' so_far=''\n"
+                                  "  local previous=${COMP_WORDS[COMP_CWORD-1]}\n"
                                   "  case $COMP_CWORD in\n"
                                   "    1) so_far='';;\n"
                                   "    2) so_far=${COMP_WORDS[1]};;\n"
                                   "    *) so_far=\"${COMP_WORDS[1]} ${COMP_WORDS[2]}\";;\n"
+                                  "  esac\n"
+                                  "  case ${COMP_WORDS[1]} in\n"
+                                  "    "));
+    put_short_commands(buf);
+    lh_buf_append_str(buf, lh_lit(") [ $COMP_CWORD -lt 2 ] || so_far=${COMP_WORDS[1]};;\n"
                                   "  esac\n"
                                   "  case $so_far in\n"
                                   "    '') words='"));
     put_words(buf);
     lh_buf_append_str(buf, lh_lit("';;\n"));
     put_cases(buf);
+    lh_buf_append_str(buf, lh_lit("  esac\n"
+                                  "  case \"$so_far $previous\" in\n"));
+    put_choices(buf);
     lh_buf_append_str(buf, lh_lit("  esac\n"
                                   "  COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
                                   "  [ ${#COMPREPLY[@]} -gt 0 ] || COMPREPLY=($(compgen -f -- "

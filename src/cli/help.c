@@ -43,9 +43,13 @@ void cli_help_all(const struct cli_command *const *commands, size_t command_coun
     printf("\nIn the environment: LAKEHOUSE_SERVER, a server's address; LAKEHOUSE_KEY, the key "
            "that is\n"
            "sent to it; LAKEHOUSE_SECTION_KEY, a setting, such as LAKEHOUSE_SERVER_LISTEN.\n");
-    printf("\nExit status: 0 done, 1 failed, 2 wrong usage, 3 failed for now (a limit, a race, no\n"
-           "connection: the same may succeed later), 130 interrupted. With --json, errors are one\n"
+    printf("\nExit status: 0 done, 1 failed, 2 wrong usage, 3 failed for now (a "
+           "limit, a race, no\n"
+           "connection: the same may succeed later), 130 interrupted, 141 nobody reads standard "
+           "output. With --json, errors are one\n"
            "JSON object on standard error.\n");
+    printf(
+        "\n--server, --data, --config, --progress and --json may also stand before the command.\n");
     printf("\n`lakehouse COMMAND --help` says more of each.\n");
 }
 
@@ -107,7 +111,19 @@ static void put_limits(const struct lh_field *field)
     lh_buf_release(&buf);
 }
 
-static void put_field(const struct lh_field *field);
+/* How a value of several is written; members of JSON arguments are JSON anyway. */
+static void put_form(const struct lh_field *field)
+{
+    const char *doc = field->doc;
+    if (field->type == LH_FIELD_STR_LIST)
+        printf("%26swritten a,b,c\n", "");
+    else if (field->type == LH_FIELD_JSON && doc && strstr(doc, "list"))
+        printf("%26sas JSON: '[1, 2]' or '[\"a\", \"b\"]'\n", "");
+    else if (field->type == LH_FIELD_JSON || field->type == LH_FIELD_INT_MAP)
+        printf("%26sas JSON\n", "");
+}
+
+static void put_field(const struct lh_field *field, bool is_member);
 
 /* The members of a JSON argument, as one writes them. */
 static void put_members(const struct lh_field *field)
@@ -118,15 +134,16 @@ static void put_members(const struct lh_field *field)
         struct lh_field member = field->fields->items[i];
         snprintf(name, sizeof(name), "  %s", member.name);
         member.name = name;
-        member.positional = true; /* without the dashes of a flag */
-        put_field(&member);
+        put_field(&member, true);
     }
 }
 
-static void put_field(const struct lh_field *field)
+static void put_field(const struct lh_field *field, bool is_member)
 {
     char name[FLAG_BYTES];
-    put_pair(field->positional ? field->name : flag_of(field, name, sizeof(name)), field->doc);
+    /* Members stand without the dashes of a flag. */
+    put_pair(is_member || field->positional ? field->name : flag_of(field, name, sizeof(name)),
+             field->doc);
     if (field->type == LH_FIELD_CHOICE) {
         printf("%26s", "");
         for (size_t i = 0; field->choices[i]; i++)
@@ -134,6 +151,8 @@ static void put_field(const struct lh_field *field)
         putchar('\n');
     }
     put_limits(field);
+    if (!is_member)
+        put_form(field);
     if (field->fields && field->fields->count)
         put_members(field);
 }
@@ -147,7 +166,7 @@ void cli_help_op(const struct op *op)
     if (op->fields) {
         printf("\nArguments:\n");
         for (size_t i = 0; i < op->fields->count; i++)
-            put_field(&op->fields->items[i]);
+            put_field(&op->fields->items[i], false);
     }
     printf("\nFlags:\n");
     put_pair("--json", "Print the reply as it is instead of a table.");

@@ -10,6 +10,8 @@
 
 #define CLI_BODY_BYTES_MAX ((size_t)1 << 30) /* of a reply that is shown as a table */
 
+#define CLI_STATUS_PARTIAL 207 /* of a reply: some were done, some failed */
+
 struct cli_given {
     const struct lh_field *field;
     struct lh_str text;
@@ -23,6 +25,7 @@ struct cli_call {
     size_t given_count;
     bool is_json;
     bool is_help;
+    bool is_partial;        /* a part of what was asked for failed; the reply says which */
     bool was_interrupted;   /* by Ctrl-C, while it was followed */
     bool is_followed;       /* it was sent with wait = false, and is to be shown until it ends */
     struct lh_str progress; /* --progress */

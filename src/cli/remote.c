@@ -335,6 +335,7 @@ enum lh_code cli_run_remote(struct cli_call *call, struct lh_str url, struct lh_
         code = http_client_send(client, &request, &response, err);
     if (!code && response.status >= 400)
         code = cli_fail_as_told(lh_buf_str(&response.body), response.status, call->arena, err);
+    call->is_partial = !code && response.status == CLI_STATUS_PARTIAL;
     cli_progress_clear(&call->shown);
     if (!code && request.sink && call->op->kind == OP_ROWS)
         code = failed_at_its_end(&relay, call->arena, err);

@@ -1,3 +1,5 @@
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -5,6 +7,7 @@
 #include "cli/internal.h"
 
 #define GIVEN_MAX 64
+#define STATEMENT_BYTES_MAX ((size_t)1 << 20) /* of what is read; the operation takes less */
 
 /* What every operation takes beside its own arguments. */
 static struct lh_str *common_value(struct cli_call *call, struct lh_str name)
@@ -75,12 +78,34 @@ static enum lh_code borrow_file(struct lh_str path, struct lh_arena *arena, stru
     return LH_OK;
 }
 
+/* "-" in the place of a statement: it comes through standard input,
+ * where comments may stand before it. */
+static enum lh_code read_statement(const struct lh_field *field, struct lh_arena *arena,
+                                   struct lh_str *text, struct lh_error *err)
+{
+    if (strcmp(field->name, "sql") != 0 || !lh_str_equal(*text, lh_lit("-")))
+        return LH_OK;
+    char *bytes = lh_arena_alloc(arena, STATEMENT_BYTES_MAX + 1);
+    size_t len = fread(bytes, 1, STATEMENT_BYTES_MAX + 1, stdin);
+    if (ferror(stdin))
+        return lh_fail_errno(err, errno, "Standard input cannot be read");
+    if (len > STATEMENT_BYTES_MAX)
+        return lh_fail(err, LH_INVALID, "Standard input has more than a statement: over 1 MB.");
+    *text = lh_str_trim((struct lh_str){bytes, len});
+    if (!text->len)
+        return lh_fail(err, LH_INVALID, "There is no statement on standard input.");
+    return LH_OK;
+}
+
 static enum lh_code bind(struct cli_call *call, const struct lh_field *field, struct lh_str text,
                          uint64_t *bound, struct lh_error *err)
 {
     struct lh_str name = lh_str_of(field->name);
     if (call->given_count == GIVEN_MAX)
         return lh_fail(err, LH_INVALID, "There are more than %d arguments.", GIVEN_MAX);
+    enum lh_code read = read_statement(field, call->arena, &text, err);
+    if (read)
+        return read;
     call->given[call->given_count++] = (struct cli_given){field, text};
     if (field->type != LH_FIELD_FILE)
         return lh_fields_bind_text(call->op->fields, name, text, call->arena, call->args, bound,

@@ -68,6 +68,10 @@ test('help tells defaults, limits, members of objects and the environment', asyn
   assert.match(sql, /--timeout-ms[^\n]*\n\s+default 30000; 1–3600000/);
   assert.match(sql, /--limit[^\n]*\n\s+default 10000; 1–10000000/);
   assert.match((await run(['--help'])).out, /LAKEHOUSE_KEY/);
+  const index = (await run(['vectors', 'index', '--help'])).out;
+  assert.match(index, /--text-columns[^\n]*\n(\s+required\n)?\s+written a,b,c/);
+  assert.match((await run(['erase', '--help'])).out, /--row-key-values[^\n]*\n\s+required\n\s+as JSON: '\[1, 2\]'/);
+  assert.doesNotMatch(ingest, /null_strings[^\n]*\n\s+written a,b,c/);
 });
 
 test('completions complete groups, verbs and flags', async () => {
@@ -78,9 +82,74 @@ test('completions complete groups, verbs and flags', async () => {
   assert.deepEqual(complete('compl'), ['completions']);
   assert.ok(complete('datasets', '').includes('rename'));
   assert.deepEqual(complete('ingest', 'file', '--mod'), ['--mode']);
+  assert.deepEqual(complete('ingest', 'file', '--mode', ''), ['auto', 'create', 'append', 'replace', 'upsert']);
+  assert.deepEqual(complete('ingest', 'file', 'x.csv', '--dataset', 'x', '--mode', 'up'), ['upsert']);
+  assert.deepEqual(complete('jobs', 'list', '--state', 'run'), ['running']);
+  assert.deepEqual(complete('sql', 'SELECT 1', '--lim'), ['--limit']);
+  assert.deepEqual(complete('erase', '--progress', 'nev'), ['never']);
+  assert.deepEqual(complete('er'), ['errors', 'erase', 'erasures']);
   assert.equal((await run(['completions', 'zsh'])).code, 0);
   assert.equal((await run(['completions', 'fish'])).code, 0);
   assert.equal((await run(['completions', 'csh'])).code, 2);
+});
+
+test('flags of every operation may stand before the command, and a statement comes from standard input', async (context) => {
+  const server = await startServer();
+  context.after(() => server.kill());
+  const folder = temporaryFolder('words');
+  context.after(folder.remove);
+  const answer = { columns: [{ name: 'n', type: 'INTEGER' }], rows: [[7]] };
+  for (const words of [['--server', server.url, '--json', 'sql', 'SELECT 7 AS n'], ['--json', `--server=${server.url}`, 'query', 'sql', 'SELECT 7 AS n']]) {
+    const { code, out, err } = await run(words);
+    assert.equal(code, 0, err);
+    assert.deepEqual([JSON.parse(out).columns, JSON.parse(out).rows], [answer.columns, answer.rows]);
+  }
+  const piped = await run(['--server', server.url, 'sql', '-', '--json'], { input: '-- a comment\nSELECT 7 AS n\n' });
+  assert.equal(piped.code, 0, piped.err);
+  assert.deepEqual(JSON.parse(piped.out).rows, [[7]]);
+  const local = await run(['--data', join(folder.path, 'none'), 'sql', '-'], { input: ' \n' });
+  assert.deepEqual([local.code, /no statement on standard input/.test(local.err)], [2, true], local.err);
+  const big = await run(['sql', '-', '--server', server.url], { input: `SELECT '${'x'.repeat(100000)}'` });
+  assert.equal(big.code, 1, 'more than a statement may have was taken');
+  const long = await run(['sql', '-', '--server', server.url], { input: `SELECT ${'1+'.repeat(1 << 20)}1` });
+  assert.equal(long.code, 2, long.err);
+  const shown = await run(['--data', folder.path, 'config', 'show', '--json']);
+  assert.equal(JSON.parse(shown.out).items.find((one) => one.key === 'server.data').value, folder.path);
+  for (const words of [['--server'], ['--data']]) assert.match((await run(words)).err, /needs a value/);
+  const lost = await run(['--server', server.url, 'sqll', 'SELECT 1']);
+  assert.deepEqual([lost.code, /'sqll'/.test(lost.err)], [2, true], lost.err);
+  const group = await run(['--server', server.url, 'datasets']);
+  assert.match(group.out, /datasets list/);
+  assert.equal((await run(['--json', '--', 'sql'])).code, 2);
+});
+
+test('where a part fails the command fails, and says so', async (context) => {
+  const folder = temporaryFolder('part');
+  const server = await startServer();
+  context.after(async () => { await server.kill(); folder.remove(); });
+  const file = join(folder.path, 'x.csv');
+  writeFileSync(file, 'id,name\n1,a\n2,b\n3,c\n');
+  for (const where of [['--server', server.url], ['--data', join(folder.path, 'alone')]]) {
+    assert.equal((await run(['ingest', 'file', file, '--dataset', 'x', ...where])).code, 0);
+    const both = ['datasets', 'tombstone', 'x', '--row-key-column', 'id', ...where];
+    const part = await run([...both, '--row-key-values', '[1, 99]']);
+    assert.equal(part.code, 1, part.out);
+    assert.match(part.err, /part of it failed/);
+    assert.match(part.out, /no_match/);
+    const json = await run([...both, '--row-key-values', '[2, 98]', '--json']);
+    assert.deepEqual([json.code, json.err, JSON.parse(json.out).failed], [1, '', 1]);
+    const whole = await run([...both, '--row-key-values', '[3]']);
+    assert.deepEqual([whole.code, whole.err], [0, '']);
+  }
+});
+
+test('a reader that has enough is no error', async (context) => {
+  const server = await startServer();
+  context.after(() => server.kill());
+  for (const words of [`sql 'FROM range(2000000)' --limit 3000000 --json --server ${server.url}`, `sql 'FROM range(200000)' --limit 3000000 --server ${server.url}`, '--help', 'docs', 'completions bash', 'config show']) {
+    const ended = execFileSync('bash', ['-c', `{ '${program}' ${words} | head -c 10 > /dev/null; echo "status ${'$'}{PIPESTATUS[0]}"; } 2>&1`], { encoding: 'utf8' });
+    assert.match(ended, /200000/.test(words) ? /^status 141\n$/ : /^status (0|141)\n$/, words);
+  }
 });
 
 async function given(context, rows) {
