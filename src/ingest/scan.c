@@ -474,6 +474,8 @@ struct scanning {
     size_t got;           /* of the first piece, which told the source */
     struct text_scan text;
     struct scan found;
+    int64_t lines_wanted; /* how far to go; 0 = to the end */
+    bool is_done;
     struct beside beside;
     bool is_beside;
 };
@@ -506,20 +508,25 @@ static enum lh_code scan_piece(struct scanning *scanning, size_t count, bool is_
     return code;
 }
 
-/* From the first piece, which is there, to the end. */
+/* From the piece that is there on, as far as is wanted; another call goes on. */
 static enum lh_code scan_pieces(void *context, struct lh_error *err)
 {
     struct scanning *scanning = context;
     struct text_scan *text = &scanning->text;
     struct scan *found = &scanning->found;
-    size_t got = scanning->got;
     enum lh_code code = LH_OK;
-    while (!code && (got || text->tail_len)) {
-        code = scan_piece(scanning, text->tail_len + got, got == 0, err);
-        if (code || got == 0)
+    while (!code && !scanning->is_done) {
+        if (scanning->lines_wanted && text->line > scanning->lines_wanted)
+            return LH_OK;
+        bool is_last = scanning->got == 0;
+        if (!is_last || text->tail_len)
+            code = scan_piece(scanning, text->tail_len + scanning->got, is_last, err);
+        scanning->is_done = is_last;
+        if (code || is_last)
             break;
         memcpy(scanning->space, text->tail, text->tail_len);
-        code = pieces_next(&scanning->pieces, scanning->space + text->tail_len, &got, err);
+        code =
+            pieces_next(&scanning->pieces, scanning->space + text->tail_len, &scanning->got, err);
         if (!code)
             code = lh_cancel_fail(scanning->task->cancel, "The ingest", err);
     }
@@ -575,6 +582,10 @@ static enum lh_code scanning_open(struct task *task, struct scanning **ret, stru
     return LH_OK;
 }
 
+/* More than the engine sniffs (its sample_size): at a line of tens of MB it would be busy for a
+ * minute before anybody hears that the line is too long. */
+#define SNIFFED_LINES 24576
+
 enum lh_code scan_begin(struct task *task, struct lh_error *err)
 {
     struct scanning *scanning = NULL;
@@ -598,11 +609,13 @@ enum lh_code scan_begin(struct task *task, struct lh_error *err)
     if (!task->source->is_text)
         return LH_OK;
     task->scanning = scanning;
-    scanning->is_beside = is_csv && scanning->pieces.file_bytes >= BESIDE_BYTES_MIN;
+    bool is_big = is_csv && scanning->pieces.file_bytes >= BESIDE_BYTES_MIN;
+    scanning->lines_wanted = is_big ? SNIFFED_LINES : 0;
+    code = scan_pieces(scanning, err);
+    scanning->is_beside = !code && !scanning->is_done;
+    scanning->lines_wanted = 0;
     if (scanning->is_beside)
         beside_start(&scanning->beside, scan_pieces, scanning);
-    else
-        code = scan_pieces(scanning, err);
     return code;
 }
 
