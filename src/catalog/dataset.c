@@ -121,3 +121,14 @@ enum lh_code catalog_check_name(struct lh_str name, struct lh_error *err)
                          "with a digit, nor with two underscores.",
                          CATALOG_NAME_BYTES_MAX);
 }
+
+enum lh_code catalog_check_new_name(struct lh_str name, struct lh_error *err)
+{
+    enum lh_code code = catalog_check_name(name, err);
+    if (code || !lh_str_equal_nocase(name, lh_lit("journal")))
+        return code;
+    lh_fail(err, LH_INVALID, "'%.*s' cannot be a dataset's name: SQL reads the journal under it.",
+            LH_ARG(name));
+    lh_error_field(err, lh_lit("name"));
+    return lh_error_hint(err, "Choose another.");
+}

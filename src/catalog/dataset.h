@@ -207,5 +207,7 @@ struct lh_str catalog_stored_name(struct lh_str name, struct lh_arena *arena);
 
 /* LH_INVALID with the rule: [A-Za-z_][A-Za-z0-9_]{0,62}, not starting with "__". */
 enum lh_code catalog_check_name(struct lh_str name, struct lh_error *err) LH_MUST_USE;
+/* The same for a name that nothing has yet: LH_INVALID for "journal" too, which was free once. */
+enum lh_code catalog_check_new_name(struct lh_str name, struct lh_error *err) LH_MUST_USE;
 
 #endif

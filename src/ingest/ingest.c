@@ -102,11 +102,22 @@ static enum lh_code check_key(int mode, const struct ingest_options *options, st
     return lh_error_field(err, lh_lit("options.key"));
 }
 
+static enum lh_code check_name(struct ingest *ingest, struct lh_str name, struct lh_error *err)
+{
+    const struct catalog_dataset *dataset = NULL;
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(ingest->catalog);
+    enum lh_code code = catalog_find(snapshot, name, &dataset, NULL) == LH_NOT_FOUND
+                            ? catalog_check_new_name(name, err)
+                            : catalog_check_name(name, err);
+    catalog_snapshot_unref(snapshot);
+    return code;
+}
+
 static enum lh_code check_request(struct ingest *ingest, const struct ingest_request *request,
                                   struct lh_arena *arena, struct lh_error *err)
 {
     struct ingest_options options;
-    enum lh_code code = catalog_check_name(request->dataset, err);
+    enum lh_code code = check_name(ingest, request->dataset, err);
     if (code)
         return lh_error_field(err, lh_lit("dataset"));
     if (lh_str_empty(request->upload.path)) {

@@ -1,4 +1,5 @@
-/* The journal as SQL sees it: a table `journal`, and `__journal` where a dataset has that name.
+/* The journal as SQL sees it: a table `journal`, and `__journal` where a dataset of an earlier
+ * release has that name, which is given no more.
  * Who may not read the journal has LAKE_GRANTS_WITHOUT_JOURNAL and finds no such table. */
 #include "catalog/catalog.h"
 #include "journal/journal.h"

@@ -285,7 +285,7 @@ static enum lh_code run_rename(struct op_call *call, const void *raw, struct op_
     enum lh_code code = answer_repetition(call, &is_done, reply, err);
     if (code || is_done)
         return code;
-    if (catalog_check_name(args->to, err))
+    if (catalog_check_new_name(args->to, err))
         return lh_error_field(err, lh_lit("to"));
     return commit(call, args->name, &change, reply, err);
 }

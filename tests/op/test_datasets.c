@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "catalog/catalog.h"
 #include "support/op_house.h"
 
 static struct op_house house;
@@ -196,6 +197,33 @@ static void a_repeated_idempotency_key_changes_nothing_again(void **state)
     assert_int_equal(reply_int(dataset, "version"), 3);
 }
 
+/* Earlier releases took the name. */
+static void a_dataset_that_is_called_journal_goes_on_and_can_be_renamed(void **state)
+{
+    struct catalog_commit_result result;
+    (void)state;
+    json_t *made = op_house_rows(&house, "t", "id\n1\n", "create");
+    struct lh_arena *arena = lh_arena_new(0);
+    json_t *dataset = op_house_call(&house, "datasets.get", "{\"name\": \"t\"}");
+    const struct catalog_change change = {.action = CATALOG_RENAME,
+                                          .dataset_id = lh_str_of(reply_text(dataset, "id")),
+                                          .name = lh_lit("journal")};
+    assert_non_null(made);
+    assert_int_equal(catalog_commit(lake_catalog(house.lake), &change, arena, &result, NULL),
+                     LH_OK);
+    lh_arena_free(arena);
+    op_house_reopen(&house);
+    op_house_rows(&house, "journal", "id\n2\n", "append");
+    assert_string_equal(op_house_sql(&house, "SELECT sum(id)::INTEGER FROM journal"), "[[3]]");
+    op_house_rows(&house, "journal", "id\n3\n", "replace");
+    assert_string_equal(op_house_sql(&house, "FROM journal"), "[[3]]");
+    op_house_call(&house, "datasets.rename", "{\"name\": \"journal\", \"to\": \"diary\"}");
+    assert_string_equal(op_house_sql(&house, "FROM diary"), "[[3]]");
+    assert_string_equal(op_house_sql(&house, "SELECT count(*) > 0 FROM journal"), "[[true]]");
+    op_house_refuses(&house, "datasets.rename", "{\"name\": \"diary\", \"to\": \"journal\"}",
+                     LH_INVALID);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +236,7 @@ int main(void)
         cmocka_unit_test(a_rename_moves_the_name_and_nothing_else),
         cmocka_unit_test(a_dropped_dataset_is_gone_and_its_name_free),
         cmocka_unit_test(a_repeated_idempotency_key_changes_nothing_again),
+        cmocka_unit_test(a_dataset_that_is_called_journal_goes_on_and_can_be_renamed),
     };
     return cmocka_run_group_tests(tests, make_house, remove_house);
 }
