@@ -164,7 +164,8 @@ struct journal_record {
 
 struct journal_filter { /* absent = any */
     struct lh_str entity;
-    struct lh_str dataset; /* case is ignored */
+    struct lh_str dataset;    /* case is ignored */
+    struct lh_str dataset_id; /* beside `dataset`: events with this id fit too, whatever the name */
     struct lh_str action;
     struct lh_str actor;
     struct lh_str workspace;

@@ -57,12 +57,18 @@ static bool is_wanted(struct lh_str wanted, struct lh_str text)
     return !wanted.data || lh_str_equal(wanted, text);
 }
 
+static bool fits_dataset(const struct journal_event *event, const struct journal_filter *filter)
+{
+    return !filter->dataset.data || lh_str_equal_nocase(filter->dataset, event->dataset) ||
+           (filter->dataset_id.len && lh_str_equal(filter->dataset_id, event->dataset_id));
+}
+
 static bool fits(const struct record *record, const struct journal_filter *filter)
 {
     const struct journal_event *event = &record->event;
     return record->kind == RECORD_EVENT && is_wanted(filter->entity, event->entity) &&
-           (!filter->dataset.data || lh_str_equal_nocase(filter->dataset, event->dataset)) &&
-           is_wanted(filter->action, event->action) && is_wanted(filter->actor, event->actor) &&
+           fits_dataset(event, filter) && is_wanted(filter->action, event->action) &&
+           is_wanted(filter->actor, event->actor) &&
            is_wanted(filter->workspace, event->workspace) &&
            is_wanted(filter->source, event->source) && event->time_ms >= filter->since_ms &&
            (!filter->until_ms || event->time_ms < filter->until_ms);
@@ -109,9 +115,13 @@ static void write_where(const struct journal_filter *filter, uint64_t before, st
     write_condition(buf, "workspace", filter->workspace);
     write_condition(buf, "source", filter->source);
     if (filter->dataset.data) {
-        lh_buf_append_str(buf, lh_lit(" AND lower(dataset) = lower("));
+        lh_buf_append_str(buf, lh_lit(" AND (lower(dataset) = lower("));
         engine_quote_literal(buf, filter->dataset);
-        lh_buf_append_char(buf, ')');
+        if (filter->dataset_id.len) {
+            lh_buf_append_str(buf, lh_lit(") OR dataset_id = ("));
+            engine_quote_literal(buf, filter->dataset_id);
+        }
+        lh_buf_append_str(buf, lh_lit("))"));
     }
     if (filter->since_ms)
         lh_buf_printf(buf, " AND happened_at >= epoch_ms(%lld)", (long long)filter->since_ms);

@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/secret.h"
+#include "catalog/catalog.h"
 #include "lake/lake.h"
 #include "ops/internal.h"
 
@@ -118,7 +119,8 @@ struct list_args {
 };
 
 #define FILTER_ROWS                                                                                \
-    LH_STR(struct list_args, dataset, .max = 63, .doc = "Only what happened in this dataset."),    \
+    LH_STR(struct list_args, dataset, .max = 63,                                                   \
+           .doc = "Only what happened in this dataset, under earlier names too."),                 \
         LH_STR(struct list_args, action, .max = JOURNAL_ACTION_BYTES_MAX,                          \
                .doc = "Only those: dataset.append, update, …"),                                    \
         LH_STR(struct list_args, actor, .max = JOURNAL_NAME_BYTES_MAX,                             \
@@ -142,6 +144,20 @@ static const struct lh_field history_rows[] = {
 static const struct lh_fields history_fields =
     LH_FIELDS_OF(struct list_args, "JournalHistoryArgs", history_rows);
 
+/* Absent: none is called so now. */
+static struct lh_str id_of(struct op_call *call, struct lh_str dataset_name)
+{
+    const struct catalog_dataset *dataset = NULL;
+    struct lh_str id = {0};
+    if (!dataset_name.data)
+        return id;
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(call->lake));
+    if (catalog_find(snapshot, dataset_name, &dataset, NULL) == LH_OK)
+        id = lh_arena_str(call->arena, dataset->id);
+    catalog_snapshot_unref(snapshot);
+    return id;
+}
+
 static enum lh_code run_list(struct op_call *call, const void *raw, struct op_reply *reply,
                              struct lh_error *err)
 {
@@ -149,6 +165,7 @@ static enum lh_code run_list(struct op_call *call, const void *raw, struct op_re
     const struct journal_filter filter = {
         .entity = args->entity_id,
         .dataset = args->dataset,
+        .dataset_id = id_of(call, args->dataset),
         .action = args->action,
         .actor = args->actor,
         .workspace = args->workspace,
@@ -348,6 +365,7 @@ static enum lh_code run_report(struct op_call *call, const void *raw, struct op_
         .action = args->field.data ? lh_lit("update") : args->action,
         .entity = args->entity_id,
         .dataset = args->dataset,
+        .dataset_id = id_of(call, args->dataset),
         .field = args->field,
         .old_value = args->old_value,
         .new_value = args->new_value,

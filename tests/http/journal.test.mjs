@@ -145,6 +145,22 @@ test('the history of a row tells who deleted it and why', async () => {
   assert.equal(items[1].principal, 'local-admin');
 });
 
+test('a rename cuts no history, before and after it became Parquet', async () => {
+  await lake.post('/journal/event', { entity_id: 'C-1', dataset: 'Cands', action: 'called' });
+  const { body: renamed } = await lake.post('/catalog/datasets/by-name/cands/rename', { to: 'talents' });
+  await lake.post('/journal/event', { entity_id: 'C-1', dataset: 'talents', action: 'placed' });
+  await lake.post('/journal/event', { entity_id: 'C-1', dataset: 'others', action: 'lost' });
+  const history = async (name) => actions(await lake.get(`/journal/history/C-1?dataset=${name}`));
+  assert.deepEqual(await history('Talents'), ['placed', 'called', 'lift', 'tombstone']);
+  assert.deepEqual(await history('cands'), ['called', 'lift', 'tombstone']);
+  const whole = await lake.get('/journal/recent?dataset=talents&limit=3');
+  assert.deepEqual(actions(whole), ['placed', 'dataset.rename', 'called']);
+  assert.equal(whole.body.items[2].dataset_id, whole.body.items[1].dataset_id, renamed.name);
+  assert.equal((await lake.post('/journal/flush')).status, 200);
+  assert.deepEqual(await history('talents'), ['placed', 'called', 'lift', 'tombstone']);
+  await lake.post('/catalog/datasets/by-name/talents/rename', { to: 'cands' });
+});
+
 test('keys, objects, saved queries and indexes leave their events, and no secrets', async () => {
   const key = (await lake.post('/access/keys', { name: 'temp', role: 'reader' })).body;
   await lake.delete(`/access/keys/${key.about.id}`);
