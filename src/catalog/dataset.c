@@ -110,11 +110,12 @@ enum lh_code catalog_check_name(struct lh_str name, struct lh_error *err)
         return LH_OK;
     struct lh_str shown = lh_str_head(name, 100);
     if (is_good)
-        lh_fail(err, LH_INVALID, "'%.*s' cannot be a dataset's name: '__' is reserved.",
+        lh_fail(err, LH_INVALID,
+                "'%.*s' cannot be the name of a dataset or an index: '__' is reserved.",
                 LH_ARG(shown));
     else
-        lh_fail(err, LH_INVALID, "'%.*s'%s cannot be a dataset's name.", LH_ARG(shown),
-                shown.len < name.len ? "…" : "");
+        lh_fail(err, LH_INVALID, "'%.*s'%s cannot be the name of a dataset or an index.",
+                LH_ARG(shown), shown.len < name.len ? "…" : "");
     lh_error_field(err, lh_lit("name"));
     return lh_error_hint(err,
                          "A name has 1 to %d letters, digits and underscores, does not begin "

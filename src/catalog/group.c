@@ -307,9 +307,9 @@ static enum lh_code check_dependents(struct catalog *catalog, const struct catal
         lh_buf_init(&list, 1024);
         for (size_t i = 0; i < names.count; i++)
             lh_buf_printf(&list, "%s%.*s", i ? ", " : "", LH_ARG(names.items[i]));
-        lh_fail(err, LH_CONFLICT,
-                "Dataset '%.*s' cannot be dropped: %zu things depend on it (%.*s).",
-                LH_ARG(dataset->name), names.count, LH_ARG(lh_buf_str(&list)));
+        lh_fail(err, LH_CONFLICT, "Dataset '%.*s' cannot be dropped: %zu thing%s on it (%.*s).",
+                LH_ARG(dataset->name), names.count, names.count == 1 ? " depends" : "s depend",
+                LH_ARG(lh_buf_str(&list)));
         code = lh_error_hint(err, "Remove them first, or drop with cascade.");
         lh_buf_release(&list);
     }

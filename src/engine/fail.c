@@ -147,6 +147,16 @@ static bool append_redacted(struct lh_buf *buf, struct lh_str text, struct lh_st
     return has_path;
 }
 
+static bool append_reworded(struct lh_buf *buf, struct lh_str line, struct lh_str sql)
+{
+    struct lh_buf words;
+    lh_buf_init(&words, MESSAGE_BYTES_MAX);
+    advice_reword(line, &words);
+    bool has_path = append_redacted(buf, lh_buf_str(&words), sql);
+    lh_buf_release(&words);
+    return has_path;
+}
+
 /* The first line says what is wrong, later ones what might be done; advice about settings is not
  * the caller's to follow. */
 static bool split_message(struct lh_str text, struct lh_str sql, struct lh_buf *message,
@@ -158,14 +168,14 @@ static bool split_message(struct lh_str text, struct lh_str sql, struct lh_buf *
     if (lh_str_find(text, lh_lit("\nLINE "), &end))
         text = lh_str_slice(text, 0, end);
     struct lh_str rest = lh_str_trim(text);
-    bool has_path = append_redacted(message, lh_str_cut(&rest, '\n'), sql);
+    bool has_path = append_reworded(message, lh_str_cut(&rest, '\n'), sql);
     while (!lh_str_empty(rest)) {
         struct lh_str line = lh_str_trim(lh_str_cut(&rest, '\n'));
         if (lh_str_empty(line) || lh_str_starts_with(line, lh_lit("*")))
             continue;
         if (hint->len)
             lh_buf_append_char(hint, ' ');
-        has_path |= append_redacted(hint, line, sql);
+        has_path |= append_reworded(hint, line, sql);
     }
     return has_path;
 }
@@ -270,5 +280,7 @@ enum lh_code engine_fail_parse(const struct ast_node *root, struct lh_str sql, s
         return fail_depth(err);
     enum lh_code code = write_error(&report, sql, is_missing ? LH_SQL : LH_SYNTAX, NULL, err);
     place_error(&report, sql, 0, err);
+    if (code == LH_SYNTAX)
+        advice_on_syntax(sql, err);
     return code;
 }

@@ -144,6 +144,13 @@ void watchdog_watch(struct engine_connection *connection, const struct lh_cancel
                     const struct engine_progress *progress);
 void watchdog_unwatch(struct engine_connection *connection);
 
+/* --- advice.c */
+
+/* Appends a line of the library's message, in words that a caller knows. */
+void advice_reword(struct lh_str line, struct lh_buf *ret);
+/* A hint for a syntax error whose position is known and that has none. */
+void advice_on_syntax(struct lh_str sql, struct lh_error *err);
+
 /* --- fail.c */
 
 /* Turns the library's message into an error. `prefix` bytes of the text that ran were put before

@@ -375,7 +375,8 @@ enum lh_code csv_open(struct task *task, struct lh_error *err)
         task->arena,
         "SELECT line::BIGINT AS line, string_agg(coalesce('column ''' || column_name || ''': ', "
         "'') "
-        "|| error_message, '; ' ORDER BY column_idx) AS reason, any_value(csv_line) AS raw "
+        "|| regexp_replace(error_message, '^Error when converting column \"[^\"]*\"\\. ', ''), '; "
+        "' ORDER BY column_idx) AS reason, any_value(csv_line) AS raw "
         "FROM %.*s GROUP BY line ORDER BY line",
         LH_ARG(task->reject_table));
     lh_buf_init(&sql, SQL_BYTES_MAX);

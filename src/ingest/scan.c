@@ -257,6 +257,18 @@ static enum lh_code fail_encoding(int64_t line, struct lh_error *err)
                               "writes, \"latin-1\" or \"utf-16\"), or save the file as UTF-8.");
 }
 
+/* Every other byte is NUL, as Latin letters in UTF-16 have it. */
+static bool looks_like_utf16(const unsigned char *bytes, size_t count)
+{
+    size_t nuls[2] = {0, 0};
+    if (count > 4096)
+        count = 4096;
+    for (size_t i = 0; i < count; i++)
+        nuls[i & 1] += bytes[i] == 0;
+    size_t more = nuls[0] > nuls[1] ? nuls[0] : nuls[1];
+    return more > count / 3 && nuls[0] + nuls[1] - more < count / 20 + 1;
+}
+
 static enum lh_code check_text(struct text_scan *scan, unsigned char *bytes, size_t count,
                                struct lh_error *err)
 {
@@ -267,8 +279,10 @@ static enum lh_code check_text(struct text_scan *scan, unsigned char *bytes, siz
                 (long long)line);
         if (err)
             err->line = line;
-        return lh_error_hint(err,
-                             "If it is UTF-16 without its mark, say so with options.encoding.");
+        if (looks_like_utf16(bytes, count))
+            return lh_error_hint(err, "It looks like UTF-16 without its mark: say so with "
+                                      "options.encoding, utf-16le or utf-16be.");
+        return lh_error_hint(err, "CSV, JSON, NDJSON and Parquet are taken, each also gzipped.");
     }
     size_t bad = 0;
     if (!is_ascii(bytes, count) && !lh_str_is_utf8((struct lh_str){(char *)bytes, count}, &bad))

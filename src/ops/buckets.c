@@ -248,8 +248,8 @@ static enum lh_code check_empty(void *context, struct lh_str bucket, struct lh_e
     for (size_t i = 0; i < count && i < NAMES_SHOWN; i++)
         lh_buf_printf(&list, "%s'%.*s'", i ? ", " : "", LH_ARG(names[i]));
     if (count) {
-        code = lh_fail(err, LH_CONFLICT, "The bucket '%.*s' has data of %zu datasets: %.*s%s.",
-                       LH_ARG(bucket), count, LH_ARG(lh_buf_str(&list)),
+        code = lh_fail(err, LH_CONFLICT, "The bucket '%.*s' has data of %zu dataset%s: %.*s%s.",
+                       LH_ARG(bucket), count, count == 1 ? "" : "s", LH_ARG(lh_buf_str(&list)),
                        count > NAMES_SHOWN ? ", …" : "");
         lh_error_hint(err, "Drop or replace them, and let their old versions expire: POST "
                            "/catalog/expire.");

@@ -125,6 +125,12 @@ test('encodings: UTF-16 is read or refused with a way out, Latin-1 by option, NU
   assert.equal(converted.status, 200, converted.text);
   assert.deepEqual(await lake.rows('SELECT name FROM latin'), [['Zoë']]);
   await refuses(lake.ingest('nul', Buffer.from('id,name\n1,a\0b\n')), 422, 'unreadable_file', /NUL|zero byte/);
+  for (const big of [false, true]) {
+    const bare = Buffer.from('id,name\n1,Zo\u00eb\n', 'utf16le');
+    await refuses(lake.ingest('nul', big ? bare.swap16() : bare), 422, 'unreadable_file', /UTF-16 without its mark/);
+  }
+  const binary = Buffer.from([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 62, 0, 1, 0, 0, 0]);
+  await refuses(lake.ingest('nul', binary), 422, 'unreadable_file', /CSV, JSON, NDJSON and Parquet are taken/);
 });
 
 test('JSON of depth 100,000 is refused and the server lives', async () => {
