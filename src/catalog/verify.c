@@ -247,6 +247,14 @@ static void check_rejects(struct verify *verify)
     }
 }
 
+static bool is_set_aside(const struct verify *verify, struct lh_str key)
+{
+    for (const struct text_node *at = verify->set_aside; at; at = at->next)
+        if (lh_str_equal(at->text, key))
+            return true;
+    return false;
+}
+
 static enum lh_code check_objects(struct verify *verify, struct lh_error *err)
 {
     enum lh_code code = LH_OK;
@@ -267,7 +275,13 @@ static enum lh_code check_objects(struct verify *verify, struct lh_error *err)
     }
     verify->object_count = kept;
     for (size_t i = 0; i < kept && !code; i++) {
-        check_object(verify, &verify->sorted_objects[i]->object);
+        const struct catalog_object *object = &verify->sorted_objects[i]->object;
+        size_t errors = verify->report.error_count;
+        check_object(verify, object);
+        if (verify->report.error_count > errors && is_set_aside(verify, object->key))
+            verify_find(verify, CATALOG_INFO, object->key,
+                        "It was set aside by quarantine: only older versions name it, until they "
+                        "expire.");
         code = lh_cancel_fail(verify->options.cancel, "The verification", err);
     }
     verify->sorted_rejects = sorted(verify->rejects, verify->reject_count);

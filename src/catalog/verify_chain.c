@@ -93,6 +93,28 @@ static void add_objects(struct chain *chain, struct manifest_objects objects, in
     }
 }
 
+static bool is_in_newest(const struct chain *chain, struct lh_str key)
+{
+    const struct catalog_dataset *newest = chain->newest ? &chain->newest->view : NULL;
+    for (size_t i = 0; newest && i < newest->object_count; i++)
+        if (lh_str_equal(newest->objects[i]->key, key))
+            return true;
+    return false;
+}
+
+/* Damaged files that somebody knows of are told as such. An undo may have brought one back. */
+static void add_set_aside(struct chain *chain, const struct manifest *manifest)
+{
+    struct verify *verify = chain->verify;
+    if (manifest->commit_count != 1 ||
+        !lh_str_equal(manifest->commits[0].action, lh_lit("quarantine")))
+        return;
+    for (size_t i = 0; i < manifest->removed.count; i++)
+        if (!is_in_newest(chain, manifest->removed.items[i]))
+            add_text(verify, &verify->set_aside, &verify->set_aside_count,
+                     manifest->removed.items[i], (struct lh_str){0});
+}
+
 /* The files of versions that expired are gone, or going. */
 static void add_state(struct chain *chain, const struct dataset_state *state)
 {
@@ -163,6 +185,7 @@ static void check_change(struct chain *chain, const struct manifest *manifest, s
     struct dataset_state *parent = NULL, *state = NULL;
     verify->report.versions++;
     add_sequence(chain, manifest, key);
+    add_set_aside(chain, manifest);
     if (manifest->version > chain->retained) {
         add_objects(chain, manifest->added, manifest->version);
         add_objects(chain, manifest->tombstones_added, INT64_MAX); /* always in primary */

@@ -40,6 +40,8 @@ struct verify {
     size_t name_count;
     struct text_node *rejects; /* files of rows that were not taken */
     size_t reject_count;
+    struct text_node *set_aside; /* by quarantine, and not in the newest version */
+    size_t set_aside_count;
     struct text_node **sorted_rejects; /* while data files are looked at */
     struct object_record *objects;
     size_t object_count;

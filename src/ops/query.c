@@ -35,11 +35,11 @@ static const struct lh_field result_rows[] = {
     LH_BOOL(struct query_result, truncated, .doc = "The limit was reached and there are more."),
     LH_DOUBLE(struct query_result, elapsed_ms, .doc = "From the statement's start to its end."),
     LH_INT_MAP(struct query_result, versions,
-               .doc =
-                   "The version of every dataset that was read, by its name of today. One that was "
-                   "read at several versions stands with the newest under its name, with the "
-                   "others as name@version. What a search function asked does not stand "
-                   "here."),
+               .doc = "The version of every dataset that was read, by the name that it has there. "
+                      "One that was "
+                      "read at several versions stands with the newest under its name, with the "
+                      "others as name@version. What a search function asked does not stand "
+                      "here."),
     LH_JSON(struct query_result, error,
             .doc = "Only when the statement failed after the first rows had left: a problem with "
                    "code and detail. The rows before it are not the whole answer."),

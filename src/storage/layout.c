@@ -246,12 +246,25 @@ static enum lh_code fail_locked(struct storage *storage, struct lh_str shown, st
     return LH_LOCKED;
 }
 
+/* A file system that is mounted to be read only, or rights: who meets it did not ask for a lock. */
+static enum lh_code fail_lock_file(struct lh_str shown, enum lh_code code, struct lh_error *err)
+{
+    char why[LH_ERROR_MESSAGE_BYTES];
+    if (code != LH_IO || !err)
+        return code;
+    snprintf(why, sizeof why, "%s", err->message);
+    lh_fail(err, code, "The data folder '%.*s' cannot be written: %s", LH_ARG(shown), why);
+    return lh_error_hint(err, "A lake is locked while it is open, for reading too. Copy the folder "
+                              "to where it can be written; its data files are Parquet, which other "
+                              "tools read.");
+}
+
 enum lh_code layout_lock(struct storage *storage, struct lh_str shown, struct lh_error *err)
 {
     int fd = -1;
     enum lh_code code = open_lock_file(storage->dir, &fd, err);
     if (code)
-        return code;
+        return fail_lock_file(shown, code, err);
     code = lh_file_lock(fd, err);
     if (!code) {
         storage->lock_fd = fd; /* as long as it is open, the lock is ours */

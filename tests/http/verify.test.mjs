@@ -2,10 +2,11 @@
 // is named with its object, in JSON and in words, and ends the command with 1.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { cpSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '../support/client.mjs';
-import { run, startServer, temporaryFolder } from '../support/server.mjs';
+import { program, run, startServer, temporaryFolder } from '../support/server.mjs';
 
 async function ended(lake, id) {
   for (let turn = 0; turn < 400; turn++) {
@@ -124,4 +125,51 @@ test('a lake of many datasets is sound', { timeout: 120000 }, async (context) =>
   assert.deepEqual(await server.stop(), { code: 0, signal: null });
   const verdict = await run(['verify', '--data', folder.path, '--json']);
   assert.deepEqual([verdict.code, JSON.parse(verdict.out).findings], [0, []]);
+});
+
+test('a damaged file that was set aside is told as such, until an undo brings it back', async (context) => {
+  const folder = temporaryFolder('aside');
+  context.after(folder.remove);
+  const data = ['--data', join(folder.path, 'lake')];
+  for (const [text, mode] of [['id\n1\n2\n', 'create'], ['id\n3\n', 'append']]) {
+    writeFileSync(join(folder.path, 'x.csv'), text);
+    const { code, err } = await run(['ingest', 'file', join(folder.path, 'x.csv'), '--dataset', 'x', '--mode', mode, ...data]);
+    assert.equal(code, 0, err);
+  }
+  const objects = JSON.parse((await run(['datasets', 'get', 'x', '--json', ...data])).out).objects;
+  const hurt = join(folder.path, 'lake', objects[1].key);
+  const told = async () => JSON.parse((await run(['verify', '--json', ...data])).out).findings
+    .filter(({ object }) => object === objects[1].key).map(({ severity, what }) => `${severity} ${/quarantine/.test(what)}`);
+  flip(hurt);
+  const before = await told();
+  assert.ok(before.length && before.every((one) => one === 'error false'), `${before}`);
+  const aside = await run(['datasets', 'quarantine', 'x', ...data]);
+  assert.equal(aside.code, 0, aside.err);
+  assert.ok((await told()).includes('info true'), 'nothing was said of the quarantine');
+  flip(hurt);
+  assert.deepEqual(await told(), []);
+  const back = await run(['datasets', 'undo', 'x', ...data]);
+  assert.equal(back.code, 0, back.err);
+  flip(hurt);
+  const again = await told();
+  assert.ok(again.length && !again.includes('info true'), 'it is said to be set aside, and it is not');
+});
+
+test('a folder that cannot be written is named, with what to do, and can be verified', (context) => {
+  const alone = ['-m', ...(process.getuid() ? ['-r'] : [])];
+  try {
+    execFileSync('unshare', [...alone, 'true'], { stdio: 'ignore' });
+  } catch {
+    context.skip('this machine lets nobody mount');
+    return;
+  }
+  const folder = temporaryFolder('rights');
+  context.after(folder.remove);
+  const path = join(folder.path, 'lake');
+  writeFileSync(join(folder.path, 'x.csv'), 'id\n1\n');
+  execFileSync(program, ['ingest', 'file', join(folder.path, 'x.csv'), '--dataset', 'x', '--data', path], { stdio: 'ignore' });
+  const told = execFileSync('unshare', [...alone, 'sh', '-c', `mount --bind "$1" "$1" && mount -o remount,ro,bind "$1"
+    "$2" sql 'FROM x' --data "$1" 2>&1; echo "status $?"; "$2" verify --data "$1"`, 'sh', path, program], { encoding: 'utf8' });
+  assert.ok(told.includes(`The data folder '${path}' cannot be written: '_lock'`), told);
+  assert.match(told, /Copy the folder to where it can be written[\s\S]*status [13]\n[\s\S]*: sound\./);
 });
