@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/sealed.h"
 #include "base/secret.h"
 #include "storage/findings.h"
 #include "storage/storage.h"
@@ -148,20 +149,33 @@ static enum lh_code put(struct access_keys *keys, struct lh_str id, const char *
                         const struct lh_fields *fields, const void *record, struct lh_error *err)
 {
     char path[PATH_BYTES];
-    struct lh_buf buf;
+    struct lh_buf body, buf;
     struct lh_json json;
+    lh_buf_init(&body, RECORD_BYTES_MAX);
     lh_buf_init(&buf, RECORD_BYTES_MAX);
-    lh_json_init(&json, &buf);
+    lh_json_init(&json, &body);
     lh_fields_write(fields, record, &json);
-    enum lh_code code = lh_buf_check(&buf, "The key's record", err);
+    enum lh_code code = lh_buf_check(&body, "The key's record", err);
+    if (!code) {
+        lh_sealed_append(&buf, lh_buf_str(&body));
+        code = lh_buf_check(&buf, "The key's record", err);
+    }
     if (!code) /* taking a key back must be possible on a full disk */
         code = (fields == &revocation_fields ? storage_put_vital : storage_put_exclusive)(
             keys->storage, STORAGE_PRIMARY, path_of(id, ending, path), lh_buf_str(&buf), err);
     lh_buf_release(&buf);
+    lh_buf_release(&body);
     return code;
 }
 
 /* --- opening -------------------------------------------------------------------------------- */
+
+/* Written by a release whose records had no checksum. */
+static bool is_from_before(struct lh_str text)
+{
+    return lh_str_starts_with(text, lh_lit("{\"name\":")) ||
+           lh_str_starts_with(text, lh_lit("{\"revoked_at\":"));
+}
 
 static enum lh_code read_record(struct access_keys *keys, struct lh_str path,
                                 const struct lh_fields *fields, void *record, struct lh_error *err)
@@ -171,8 +185,12 @@ static enum lh_code read_record(struct access_keys *keys, struct lh_str path,
     lh_fields_preset(fields, record);
     enum lh_code code = storage_get(keys->storage, STORAGE_PRIMARY, path, RECORD_BYTES_MAX,
                                     keys->arena, &text, err);
+    if (!code && !is_from_before(text))
+        code = lh_sealed_check(text, lh_lit("The key's record"), err);
     if (!code)
         code = lh_json_parse(text, "The key's record", RECORD_BYTES_MAX, &json, err);
+    if (!code)
+        json_object_del(json, LH_SEALED_MEMBER);
     if (!code)
         code = lh_fields_bind_json(fields, json, keys->arena, record, err);
     if (!code)

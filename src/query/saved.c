@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/sealed.h"
 #include "query/query.h"
 #include "storage/findings.h"
 #include "storage/storage.h"
@@ -211,17 +212,28 @@ static enum lh_code bind_record(const json_t *json, struct lh_str key, int64_t v
     return code;
 }
 
+/* Written by a release whose records had no checksum. */
+static bool is_from_before(struct lh_str text)
+{
+    return lh_str_starts_with(text, lh_lit("{\"name\":"));
+}
+
 static enum lh_code read_record(struct storage *storage, struct lh_str path, struct lh_str key,
                                 int64_t version, struct entry *entry, struct lh_error *err)
 {
+    static const struct lh_str what = LH_LIT("The record of a saved query");
     struct lh_str text;
     json_t *json = NULL;
     enum lh_code code =
         storage_get(storage, STORAGE_PRIMARY, path, RECORD_BYTES_MAX, entry->arena, &text, err);
+    if (!code && !is_from_before(text))
+        code = lh_sealed_check(text, what, err);
     if (!code)
-        code = lh_json_parse(text, "The record of a saved query", RECORD_BYTES_MAX, &json, err);
-    if (!code)
+        code = lh_json_parse(text, what.data, RECORD_BYTES_MAX, &json, err);
+    if (!code) {
+        json_object_del(json, LH_SEALED_MEMBER);
         code = bind_record(json, key, version, entry, err);
+    }
     json_decref(json);
     return code;
 }
@@ -361,17 +373,23 @@ static enum lh_code put_record(struct query_saved *saved, const struct entry *en
                                struct lh_error *err)
 {
     char path[PATH_BYTES];
-    struct lh_buf buf;
+    struct lh_buf body, buf;
     struct lh_json json;
+    lh_buf_init(&body, RECORD_BYTES_MAX);
     lh_buf_init(&buf, RECORD_BYTES_MAX);
-    lh_json_init(&json, &buf);
+    lh_json_init(&json, &body);
     lh_fields_write(&record_fields, &entry->query, &json);
-    enum lh_code code = lh_buf_check(&buf, "The saved query with its defaults", err);
+    enum lh_code code = lh_buf_check(&body, "The saved query with its defaults", err);
+    if (!code) {
+        lh_sealed_append(&buf, lh_buf_str(&body));
+        code = lh_buf_check(&buf, "The saved query with its defaults", err);
+    }
     if (!code) /* removing must be possible on a full disk */
         code = (is_vital ? storage_put_vital : storage_put_exclusive)(
             saved->storage, STORAGE_PRIMARY, path_of(entry->key, entry->query.version, path),
             lh_buf_str(&buf), err);
     lh_buf_release(&buf);
+    lh_buf_release(&body);
     return code;
 }
 

@@ -4,11 +4,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "base/sealed.h"
 #include "search/internal.h"
-
-#define PREFIX "{\"_sha256\":\""
-/* With the quote and the comma. */
-#define HEAD_BYTES (sizeof PREFIX - 1 + LH_SHA256_HEX_BYTES + 2)
 
 static const struct lh_field object_rows[] = {
     LH_INT(struct index_object, bytes, .doc = "Its size."),
@@ -247,8 +244,6 @@ struct lh_str index_manifest_key(struct lh_str id, int64_t version, struct lh_ar
 enum lh_code index_manifest_encode(const struct index_manifest *manifest, struct lh_buf *buf,
                                    struct lh_error *err)
 {
-    uint8_t sum[LH_SHA256_BYTES];
-    char hex[LH_SHA256_HEX_BYTES + 1];
     struct lh_buf body;
     struct lh_json json;
     lh_buf_init(&body, SEARCH_MANIFEST_BYTES_MAX);
@@ -258,29 +253,11 @@ enum lh_code index_manifest_encode(const struct index_manifest *manifest, struct
     lh_buf_append_char(&body, '\n');
     enum lh_code code = lh_buf_check(&body, "The manifest of an index", err);
     if (!code) {
-        struct lh_str rest = lh_str_slice(lh_buf_str(&body), 1, body.len); /* without its brace */
-        lh_sha256_of(rest, sum);
-        lh_hex(sum, sizeof sum, hex);
-        lh_buf_printf(buf, PREFIX "%s\",", hex);
-        lh_buf_append_str(buf, rest);
+        lh_sealed_append(buf, lh_buf_str(&body));
         code = lh_buf_check(buf, "The manifest of an index", err);
     }
     lh_buf_release(&body);
     return code;
-}
-
-static enum lh_code check_sum(struct lh_str bytes, struct lh_str what, struct lh_error *err)
-{
-    uint8_t written[LH_SHA256_BYTES], sum[LH_SHA256_BYTES];
-    if (bytes.len <= HEAD_BYTES || !lh_str_starts_with(bytes, lh_lit(PREFIX)) ||
-        !lh_hex_parse(lh_str_slice(bytes, sizeof PREFIX - 1, LH_SHA256_HEX_BYTES), written,
-                      sizeof written))
-        return lh_fail(err, LH_DAMAGED, "%.*s does not begin with its checksum.", LH_ARG(what));
-    lh_sha256_of(lh_str_slice(bytes, HEAD_BYTES, bytes.len), sum);
-    if (memcmp(sum, written, sizeof sum) != 0)
-        return lh_fail(err, LH_DAMAGED, "%.*s does not have the checksum that it was written with.",
-                       LH_ARG(what));
-    return LH_OK;
 }
 
 const char *const search_languages[] = {
@@ -327,7 +304,7 @@ static enum lh_code bind(json_t *root, struct lh_str what, struct index_manifest
                 (long long)format, SEARCH_FORMAT);
         return lh_error_hint(err, "Open the lake with the release that wrote it, or a newer one.");
     }
-    json_object_del(root, "_sha256");
+    json_object_del(root, LH_SEALED_MEMBER);
     lh_fields_preset(&manifest_fields, manifest);
     enum lh_code code = lh_fields_bind_json(&manifest_fields, root, arena, manifest, &why);
     if (!code)
@@ -345,7 +322,7 @@ enum lh_code index_manifest_decode(struct lh_str bytes, struct lh_str what,
                                    struct index_manifest **ret, struct lh_error *err)
 {
     json_t *root = NULL;
-    enum lh_code code = check_sum(bytes, what, err);
+    enum lh_code code = lh_sealed_check(bytes, what, err);
     if (code)
         return code;
     if (lh_json_parse(bytes, "The manifest", SEARCH_MANIFEST_BYTES_MAX, &root, NULL) ||

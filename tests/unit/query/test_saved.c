@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -202,9 +203,34 @@ static void a_damaged_newest_version_is_not_skipped(void **state)
     assert_int_equal(query_saved_damaged(saved), 0);
 }
 
+#define RECORD "_catalog/queries/a.00000000000000000001.json"
+
+/* SELECT as SGLECT is a text like any other. */
+static void a_changed_bit_of_a_statement_is_damage(void **state)
+{
+    (void)state;
+    struct query_saved_query query;
+    struct lh_str bytes;
+    assert_int_equal(put("a", "SELECT 1", 0, NULL), LH_OK);
+    assert_int_equal(
+        storage_get(storage, STORAGE_PRIMARY, lh_lit(RECORD), 4096, arena, &bytes, NULL), LH_OK);
+    char *changed = lh_arena_alloc(arena, bytes.len + 1);
+    memcpy(changed, bytes.data, bytes.len);
+    changed[bytes.len] = '\0';
+    char *at = strstr(changed, "SELECT");
+    assert_non_null(at);
+    at[1] ^= 2;
+    close_saved();
+    temp_lake_write(&folder, RECORD, changed, bytes.len);
+    open_saved();
+    assert_int_equal(query_saved_damaged(saved), 1);
+    assert_int_equal(query_saved_get(saved, lh_lit("a"), arena, &query, NULL), LH_DAMAGED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_changed_bit_of_a_statement_is_damage, make, remove_all),
         cmocka_unit_test_setup_teardown(what_was_saved_is_there_after_a_restart, make, remove_all),
         cmocka_unit_test_setup_teardown(versions_that_are_not_there_are_not_replaced, make,
                                         remove_all),
