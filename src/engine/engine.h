@@ -178,6 +178,9 @@ void engine_quote_literal(struct lh_buf *buf, struct lh_str text);
 /* The literal that makes read_parquet and its like read this very file: they take * ? [ in a path
  * for a pattern. (They also make columns of folders called a=b: hive_partitioning = false.) */
 void engine_quote_path(struct lh_buf *buf, struct lh_str path);
+/* The same file under another spelling for each `state`: for files that are written anew in their
+ * place. The engine keeps bytes of files by their paths and never asks whether they changed. */
+struct lh_str engine_path_of(struct lh_str path, uint64_t state, struct lh_arena *arena);
 
 /* --- Parquet */
 

@@ -50,3 +50,27 @@ void engine_quote_path(struct lh_buf *buf, struct lh_str path)
     }
     lh_buf_append_char(buf, '\'');
 }
+
+/* A bit is "/." or "/" before the last part: to the file system both are nothing. */
+struct lh_str engine_path_of(struct lh_str path, uint64_t state, struct lh_arena *arena)
+{
+    enum { BITS = 32 };
+    size_t folder = path.len;
+    while (folder > 0 && path.data[folder - 1] != '/')
+        folder--;
+    if (!folder)
+        return path;
+    char *text = lh_arena_alloc(arena, path.len + (size_t)2 * BITS + 1);
+    size_t at = folder - 1;
+    memcpy(text, path.data, at);
+    state = (state ^ (state >> 32)) * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+    for (int bit = 0; bit < BITS; bit++) {
+        text[at++] = '/';
+        if (state >> bit & 1)
+            text[at++] = '.';
+    }
+    memcpy(text + at, path.data + folder - 1, path.len - folder + 1);
+    at += path.len - folder + 1;
+    text[at] = 0;
+    return (struct lh_str){text, at};
+}

@@ -137,7 +137,13 @@ enum lh_code erase_rejects(const struct erase_rejects *of, struct lh_str dataset
         if (files[i].is_folder || files[i].is_special || files[i].bytes > (int64_t)FILE_BYTES_MAX)
             continue;
         lh_buf_init(&list, SQL_BYTES_MAX / 4);
-        code = storage_object_path(of->storage, STORAGE_PRIMARY, files[i].key, arena, &path, err);
+        struct storage_info info = {0};
+        code = storage_info(of->storage, STORAGE_PRIMARY, files[i].key, &info, err);
+        if (!code)
+            code =
+                storage_object_path(of->storage, STORAGE_PRIMARY, files[i].key, arena, &path, err);
+        if (!code) /* an erasure before may have written it anew */
+            path = engine_path_of(path, (uint64_t)info.changed_ns ^ info.inode, arena);
         if (!code)
             code = find_rows(of, path, &list, err);
         if (!code && list.len)

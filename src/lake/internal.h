@@ -110,6 +110,13 @@ struct journal_source {
 struct query_relations;
 struct query_relations journal_relation(struct journal_source *source);
 
+/* rejects_table.c: borrowed for as long as the relation is used. */
+struct rejects_source {
+    struct catalog *catalog;
+    struct storage *storage;
+};
+struct query_relations rejects_relation(struct rejects_source *source);
+
 /* What search needs of its siblings: rows through the query engine at *engine (which may be made
  * later), vectors from the models of ai/. */
 struct search_source searching_source(struct query_engine **engine);

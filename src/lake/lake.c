@@ -49,7 +49,9 @@ struct lake {
     struct journal *journal;
     struct journal_source journal_source;
     struct query_relations journal_relation;
-    const struct query_relations *relations[1];
+    struct rejects_source rejects_source;
+    struct query_relations rejects_relation;
+    const struct query_relations *relations[2];
     _Atomic(struct follower *) follower; /* commits of the opening find none */
     _Atomic(struct scribe *) scribe;
     struct failures *failures;
@@ -199,7 +201,7 @@ static enum lh_code open_work(struct lake *lake, struct lh_error *err)
         .catalog = lake->catalog,
         .storage = lake->storage,
         .relations = lake->relations,
-        .relation_count = 1,
+        .relation_count = 2,
         .table_functions = search_table_functions,
         .table_function_count = search_table_function_count,
         .table_function_stamp = search_stamp,
@@ -244,7 +246,10 @@ static enum lh_code open_journal(struct lake *lake, struct lh_error *err)
         code = scribe_settle(lake->catalog, lake->journal, err);
     lake->journal_source = (struct journal_source){lake->journal, &lake->scribe};
     lake->journal_relation = journal_relation(&lake->journal_source);
+    lake->rejects_source = (struct rejects_source){lake->catalog, lake->storage};
+    lake->rejects_relation = rejects_relation(&lake->rejects_source);
     lake->relations[0] = &lake->journal_relation;
+    lake->relations[1] = &lake->rejects_relation;
     return code;
 }
 

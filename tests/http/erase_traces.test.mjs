@@ -251,10 +251,17 @@ test('rows that were not taken go, too, if they are of an erased key', { timeout
   const came = await at.ingest('people', `id,name,n\n${rows}CAND-000010,Ann of the lakes,1,2,3\nCAND-000011,Bob of the river,1,2,3\n`);
   assert.equal(came.body.rejected_rows, 2, came.text);
   assert.ok((await at.found('CAND-000010', 'Bob of the river')).some((one) => one.path.includes('/rejects/')), 'it is kept');
+  const aside = async () => (await at.lake.sql('SELECT line, raw FROM __rejects__people ORDER BY line')).body.rows;
+  const bob = [53, 'CAND-000011,Bob of the river,1,2,3'];
+  assert.deepEqual(await aside(), [[52, 'CAND-000010,Ann of the lakes,1,2,3'], bob]);
   const told = await at.erase({ dataset: 'people', row_key_column: 'id', row_key_values: ['CAND-000010'] });
   assert.equal(told.body.state, 'erased', told.text);
+  assert.deepEqual(await aside(), [[52, 'erased'], bob]);
   assert.deepEqual(await at.found('CAND-000010', 'lakes'), []);
   assert.ok((await at.found('Bob of the river')).some((one) => one.path.includes('/rejects/')), 'those of others stay');
   assert.deepEqual((await at.lake.sql('SELECT count(*) FROM people')).body.rows, [[49]]);
+  const again = await at.erase({ dataset: 'people', row_key_column: 'id', row_key_values: ['CAND-000011'] });
+  assert.equal(again.body.state, 'erased', again.text);
+  assert.deepEqual(await aside(), [[52, 'erased'], [53, 'erased']]);
   await at.end();
 });

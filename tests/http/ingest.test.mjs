@@ -89,6 +89,31 @@ test('rows that do not fit are counted and kept, the others come in', async () =
   assert.ok(folders.some((name) => /reject/.test(name)), 'the rejected row was not kept');
 });
 
+test('SQL reads the rows that were not taken, of each version, for whoever may read the others', async () => {
+  const csv = (bad) => `id,n\n${Array.from({ length: 20 }, (_, at) => `${at},${at}\n`).join('')}${bad}\n`;
+  const options = { types: { n: 'INTEGER' } };
+  const first = await lake.ingest('Aside', csv('20,many'), { options });
+  assert.equal(first.body.rejected_rows, 1, first.text);
+  await lake.ingest('Aside', csv('21,"more, still"'), { mode: 'append', options });
+  const headers = { 'x-lakehouse-role': 'reader' };
+  const read = (from) => lake.send('POST', '/query/sql', { headers, json: { sql: `SELECT line, raw, rejects FROM ${from} ORDER BY raw` } });
+  const all = await read('__rejects__aside');
+  assert.deepEqual(all.body.rows.map((row) => row.slice(0, 2)), [[22, '20,many'], [22, '21,"more, still"']], all.text);
+  assert.equal(all.body.rows[0][2], first.body.rejects);
+  assert.deepEqual(all.body.versions, { Aside: 2 });
+  assert.deepEqual((await read('__REJECTS__ASIDE AT (VERSION => 1)')).body.rows, all.body.rows.slice(0, 1));
+  const why = await lake.post('/query/sql', { sql: "SELECT count(*) FROM __rejects__aside WHERE reason LIKE '%column ''n''%'" });
+  assert.deepEqual(why.body.rows, [[2]]);
+  await lake.ingest('Aside', 'id,n\n1,1\n', { mode: 'replace' });
+  assert.deepEqual((await read('__rejects__aside')).body.rows, []);
+  assert.equal((await read('__rejects__nobody')).status, 404);
+  assert.equal((await read('__rejects__')).status, 404);
+  const tables = await lake.post('/query/sql', { sql: 'SHOW TABLES' });
+  assert.ok(!tables.text.includes('__rejects__'));
+  await lake.send('DELETE', '/catalog/datasets/by-name/aside');
+  assert.equal((await read('__rejects__aside')).status, 404);
+});
+
 test('a column whose later values are text loses no row', async () => {
   const csv = `id,code\n${Array.from({ length: 40000 }, (_, at) => `${at},${at}\n`).join('')}40000,A-17\n`;
   const { body, text } = await lake.ingest('late_text', csv);

@@ -178,6 +178,10 @@ static void a_file_that_comes_again_is_known_after_compaction(void **state)
     assert_int_equal(storage_info(lake_storage(house->lake), STORAGE_PRIMARY, lh_str_of(rejects),
                                   &info, &house->err),
                      LH_OK);
+    char same[512];
+    snprintf(same, sizeof(same), "SELECT line, raw, rejects = '%s' FROM __rejects__t ORDER BY line",
+             rejects);
+    assert_string_equal(op_house_sql(house, same), "[[4,\"x,c\",true]]");
     json_decref(reply);
     assert_string_equal(op_house_sql(house, "SELECT count(*) FROM t"), "[[42]]");
     assert_true(

@@ -637,6 +637,8 @@ static void a_folder_may_be_called_anything(void **state)
                             "[[1,\"x\"],[2,\"y\"]]");
         op_house_rows(&odd, "j", "{\"id\": 1}\n{\"id\": \n{\"id\": 2}\n{\"id\": 3}\n", "create");
         assert_string_equal(op_house_sql(&odd, "SELECT sum(id)::INT FROM j"), "[[6]]");
+        assert_string_equal(op_house_sql(&odd, "SELECT line, raw FROM __rejects__j"),
+                            "[[2,\"{\\\"id\\\": \"]]");
         op_house_close(&odd);
         lh_arena_free(arena);
     }
