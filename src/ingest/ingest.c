@@ -250,6 +250,27 @@ static bool is_files_fault(enum lh_code code)
     return true;
 }
 
+/* The engine names the file by its path, which was taken out: the caller knows which one it is. */
+static struct lh_str without_path(struct lh_str line, struct lh_arena *arena)
+{
+    static const struct {
+        const char *theirs, *ours;
+    } words[] = {{"File '<file>' too small", "it is too small"},
+                 {" at end of file '<file>'", " at its end"},
+                 {" in file '<file>'", ""},
+                 {"file '<file>'", "the file"},
+                 {"'<file>'", "the file"}};
+    size_t at = 0;
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        struct lh_str theirs = lh_str_of(words[i].theirs);
+        if (lh_str_find(line, theirs, &at))
+            line = lh_arena_printf(arena, "%.*s%s%.*s", LH_ARG(lh_str_slice(line, 0, at)),
+                                   words[i].ours,
+                                   LH_ARG(lh_str_slice(line, at + theirs.len, line.len)));
+    }
+    return line;
+}
+
 enum lh_code fail_unreadable(struct task *task, enum lh_code code, struct lh_error *err)
 {
     static const struct {
@@ -269,7 +290,8 @@ enum lh_code fail_unreadable(struct task *task, enum lh_code code, struct lh_err
             name = names[at].name;
     /* The engine's advice about its own options follows the first line; it is not for our callers.
      */
-    struct lh_str line = lh_arena_str(task->arena, lh_str_cut(&why, '\n'));
+    struct lh_str line =
+        without_path(lh_arena_str(task->arena, lh_str_cut(&why, '\n')), task->arena);
     lh_fail(err, LH_UNREADABLE, "The file cannot be read as %s: %.*s", name, LH_ARG(line));
     return lh_error_hint(err,
                          "Is the file whole, and is it what its name says? options.format says "

@@ -154,6 +154,9 @@ test('encodings: UTF-16 is read or refused with a way out, Latin-1 by option, NU
     const bare = Buffer.from('id,name\n1,Zo\u00eb\n', 'utf16le');
     await refuses(lake.ingest('nul', big ? bare.swap16() : bare), 422, 'unreadable_file', /UTF-16 without its mark/);
   }
+  const parquet = { name: 'x.parquet', options: { format: 'parquet' } };
+  await refuses(lake.ingest('nul', Buffer.from('PAR1'), parquet), 422, 'unreadable_file', /as Parquet: it is too small/);
+  await refuses(lake.ingest('nul', Buffer.alloc(3000, 1), parquet), 422, 'unreadable_file', /No magic bytes found at its end/);
   const binary = Buffer.from([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 62, 0, 1, 0, 0, 0]);
   await refuses(lake.ingest('nul', binary), 422, 'unreadable_file', /CSV, JSON, NDJSON and Parquet are taken/);
 });
