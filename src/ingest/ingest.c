@@ -417,6 +417,20 @@ static enum lh_code check_space(struct task *task, struct lh_error *err)
     return lh_error_hint(err, "Make room and send the file again; nothing was changed.");
 }
 
+/* A new name that the grammar does not take as it stands: FROM semi. Whether it does, it says. */
+static void warn_of_word(struct task *task)
+{
+    struct lh_error err = LH_ERROR_NONE;
+    struct ast_node *tree = NULL;
+    struct lh_str name = task->args.dataset;
+    if (task->dataset)
+        return;
+    struct lh_str sql = lh_arena_printf(task->arena, "SELECT 1 FROM %.*s", LH_ARG(name));
+    if (engine_parse(task->connection, sql, task->arena, &tree, &err) == LH_SYNTAX)
+        task_warn(task, "'%.*s' is a word of SQL: in statements it is quoted, FROM \"%.*s\".",
+                  LH_ARG(name), LH_ARG(name));
+}
+
 /* The work between finding the dataset and having committed. */
 static enum lh_code take_in(struct task *task, struct ingest_result *result, struct lh_error *err)
 {
@@ -426,8 +440,10 @@ static enum lh_code take_in(struct task *task, struct ingest_result *result, str
     if (!code)
         code = engine_acquire(task->ingest->engine, lh_str_of(NULL), task->cancel,
                               &task->connection, err);
-    if (!code)
+    if (!code) {
+        warn_of_word(task);
         code = task->source->open(task, err);
+    }
     if (!code)
         code = columns_fit(task, err);
     if (!code)

@@ -192,6 +192,18 @@ test('dataset names: the rule is told, whatever was tried', async () => {
   }
 });
 
+test('a name that is a word of SQL is taken with a word of warning, others without', async () => {
+  for (const name of ['semi', 'Select', 'date', 'name', 'plain']) {
+    const made = (await lake.ingest(name, 'id\n1\n')).body;
+    const isWord = (await lake.post('/query/sql', { sql: `SELECT id FROM ${name}` })).status === 400;
+    assert.equal(isWord, ['semi', 'Select'].includes(name), name);
+    assert.equal(made.warnings.some((one) => one === `'${name}' is a word of SQL: in statements it is quoted, FROM "${name}".`), isWord, `${name}: ${made.warnings}`);
+    assert.deepEqual(await lake.rows(`SELECT id FROM "${name}"`), [[1]]);
+    const more = (await lake.ingest(name, 'id\n2\n', { mode: 'append' })).body;
+    assert.deepEqual(more.warnings, [], 'it is told once, when the name is made');
+  }
+});
+
 test('a file name is data, never a path', async () => {
   const { body } = await lake.ingest('named', 'id\n1\n', { name: '../../../etc/passwd' });
   assert.equal(body.rows, 1);
