@@ -191,6 +191,21 @@ test('another address than loopback is served with keys only', async (context) =
   await stopped();
 });
 
+test('the command line finds the key of the folder, also where only the server was told to ask for keys', async (context) => {
+  const own = temporaryFolder('told');
+  const told = await startServer({ data: own.path, args: ['--auth-enabled', 'true'] });
+  context.after(async () => { await told.kill(); own.remove(); });
+  const without = await run(['whoami', '--server', told.url]);
+  assert.equal(without.code, 1, without.out);
+  const found = await run(['whoami', '--json', '--data', own.path]);
+  assert.equal(found.code, 0, found.err);
+  assert.equal(JSON.parse(found.out).role, 'admin');
+  await told.stop();
+  const open = await startServer({ data: own.path });
+  context.after(() => open.kill());
+  assert.equal((await run(['whoami', '--data', own.path])).code, 0, 'the key that is left of it is in the way');
+});
+
 test('a restart keeps keys, and an admin key that was lost to revocation is made anew', async (context) => {
   const other = temporaryFolder('anew');
   context.after(() => other.remove());
