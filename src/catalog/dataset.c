@@ -133,3 +133,9 @@ enum lh_code catalog_check_new_name(struct lh_str name, struct lh_error *err)
     lh_error_field(err, lh_lit("name"));
     return lh_error_hint(err, "Choose another.");
 }
+
+bool catalog_is_overdue(const struct catalog_dataset *dataset, int64_t now_ms)
+{
+    return dataset->freshness_max_age_s > 0 &&
+           now_ms - dataset->updated_ms > dataset->freshness_max_age_s * 1000;
+}

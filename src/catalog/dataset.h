@@ -205,6 +205,9 @@ struct lh_str catalog_schema_fingerprint(const struct catalog_column *columns, s
  * other name can have. */
 struct lh_str catalog_stored_name(struct lh_str name, struct lh_arena *arena);
 
+/* Older than its declared freshness. */
+bool catalog_is_overdue(const struct catalog_dataset *dataset, int64_t now_ms);
+
 /* LH_INVALID with the rule: [A-Za-z_][A-Za-z0-9_]{0,62}, not starting with "__". */
 enum lh_code catalog_check_name(struct lh_str name, struct lh_error *err) LH_MUST_USE;
 /* The same for a name that nothing has yet: LH_INVALID for "journal" too, which was free once. */

@@ -110,6 +110,10 @@ struct journal_source {
 struct query_relations;
 struct query_relations journal_relation(struct journal_source *source);
 
+struct lake_problem;
+/* unsettled.c: how many there are. */
+size_t lake_unsettled(struct lake *lake, struct lh_arena *arena, struct lake_problem **ret);
+
 /* rejects_table.c: borrowed for as long as the relation is used. */
 struct rejects_source {
     struct catalog *catalog;

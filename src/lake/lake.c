@@ -701,8 +701,10 @@ void lake_check_health(struct lake *lake, struct lh_arena *arena, struct lake_he
     struct search_problem *bad = NULL;
     size_t bad_count = 0;
     search_problems(lake->search, arena, &bad, &bad_count);
-    struct lake_problem *problems =
-        lh_arena_array(arena, found_count + bad_count + OWN_PROBLEMS_MAX, sizeof(*problems));
+    struct lake_problem *others = NULL;
+    size_t other_count = lake_unsettled(lake, arena, &others);
+    struct lake_problem *problems = lh_arena_array(
+        arena, found_count + bad_count + other_count + OWN_PROBLEMS_MAX, sizeof(*problems));
     size_t count = own_problems(lake, arena, problems);
     for (size_t i = 0; i < bad_count; i++)
         problems[count++] = (struct lake_problem){lh_lit("index"), bad[i].name, bad[i].what};
@@ -710,6 +712,8 @@ void lake_check_health(struct lake *lake, struct lh_arena *arena, struct lake_he
         problems[count++] = (struct lake_problem){
             lh_lit("dataset"), found[i].name.data ? found[i].name : found[i].dataset_id,
             found[i].what};
+    for (size_t i = 0; i < other_count; i++)
+        problems[count++] = others[i];
     struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake->catalog);
     *ret = (struct lake_health){
         .is_ok = count == 0,

@@ -112,7 +112,8 @@ struct lake_health {
     int64_t dataset_count;
     int64_t sequence; /* the newest lake commit sequence */
 };
-/* Everything that is broken, by name; reads memory and one free-space figure. Text lives in
+/* Everything that is broken, overdue or not wholly erased, by name; reads memory, one free-space
+ * figure and the folder of erasures. Text lives in
  * `arena`. */
 void lake_check_health(struct lake *lake, struct lh_arena *arena, struct lake_health *ret);
 

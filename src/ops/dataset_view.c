@@ -137,8 +137,7 @@ static struct lh_str said(struct lh_str text)
 
 static bool is_overdue(const struct catalog_dataset *dataset)
 {
-    return dataset->freshness_max_age_s > 0 &&
-           lh_clock_unix_ms() - dataset->updated_ms > dataset->freshness_max_age_s * 1000;
+    return catalog_is_overdue(dataset, lh_clock_unix_ms());
 }
 
 static struct lh_list view_columns(const struct catalog_dataset *dataset, struct lh_arena *arena)

@@ -36,14 +36,14 @@ struct health {
 };
 static const struct lh_field health_rows[] = {
     LH_CHOICE(struct health, status, .choices = health_states, .required = true,
-              .doc = "ok, or degraded when something is broken; what works goes on."),
+              .doc = "ok, or degraded when there are problems; what works goes on."),
     LH_STR(struct health, version, .required = true, .doc = "Of the program."),
     LH_STR(struct health, authentication, .required = true, .doc = "How callers are known."),
     LH_INT(struct health, uptime_ms, .required = true, .doc = "Since the lake was opened."),
     LH_INT(struct health, datasets, .required = true, .doc = "How many there are."),
     LH_INT(struct health, sequence, .required = true, .doc = "The newest commit of the lake."),
     LH_LIST(struct health, problems, .fields = &problem_fields, .required = true,
-            .doc = "Everything that is broken, by name."),
+            .doc = "Everything that is broken, overdue or not wholly erased, by name."),
 };
 static const struct lh_fields health_fields = LH_FIELDS_OF(struct health, "Health", health_rows);
 

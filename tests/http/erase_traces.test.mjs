@@ -176,8 +176,11 @@ test('keys with quotes are found where SQL doubles them, and what is incomplete 
   const second = await resume();
   assert.equal(second.body.state, 'incomplete', second.text);
   assert.deepEqual(second.body.found.map((one) => one.object.split('.')[0]), ['_catalog/queries/hers'], second.text);
+  const health = (await at.lake.get('/health')).body;
+  assert.deepEqual([health.status, ...health.problems.map(({ kind, name }) => [kind, name])], ['degraded', ['erasure', told.body.erase_id]]);
   await at.ok(at.lake.send('PUT', '/query/saved/hers', { json: { sql: 'SELECT 1' } }));
   const third = await resume();
+  assert.equal((await at.lake.get('/health')).body.status, 'ok');
   assert.equal(third.body.state, 'erased', third.text);
   assert.equal(third.body.rows, 1, third.text);
   assert.deepEqual(await at.found("O'Brien-77", "O''Brien-77", 'Ann of the seven lakes'), []);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "support/op_house.h"
 
 static struct op_house house;
@@ -32,6 +33,27 @@ static void health_is_ok_and_says_how_callers_are_known(void **state)
     assert_string_equal(json_string_value(json_object_get(health, "status")), "ok");
     assert_non_null(strstr(json_string_value(json_object_get(health, "authentication")), "none"));
     assert_int_equal(json_array_size(json_object_get(health, "problems")), 0);
+}
+
+static void health_names_what_is_overdue(void **state)
+{
+    (void)state;
+    lh_clock_set_fake(INT64_C(1800000000000));
+    op_house_rows(&house, "prices", "id\n1\n", "create");
+    op_house_call(&house, "datasets.update",
+                  "{\"name\": \"prices\", \"freshness\": {\"max_age_s\": 60}}");
+    json_t *health = op_house_call(&house, "system.health", NULL);
+    assert_string_equal(reply_text(health, "status"), "ok");
+    lh_clock_advance_fake(61000);
+    health = op_house_call(&house, "system.health", NULL);
+    json_t *problem = json_array_get(json_object_get(health, "problems"), 0);
+    assert_string_equal(reply_text(health, "status"), "degraded");
+    assert_string_equal(reply_text(problem, "name"), "prices");
+    assert_non_null(strstr(reply_text(problem, "detail"), "overdue"));
+    op_house_rows(&house, "prices", "id\n2\n", "append");
+    health = op_house_call(&house, "system.health", NULL);
+    assert_string_equal(reply_text(health, "status"), "ok");
+    lh_clock_clear_fake();
 }
 
 static void health_needs_no_key_and_metrics_do(void **state)
@@ -125,6 +147,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(health_is_ok_and_says_how_callers_are_known),
+        cmocka_unit_test(health_names_what_is_overdue),
         cmocka_unit_test(health_needs_no_key_and_metrics_do),
         cmocka_unit_test(info_tells_versions_limits_and_the_process),
         cmocka_unit_test(meters_count_calls_and_failures),

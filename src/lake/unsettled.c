@@ -1,0 +1,65 @@
+/* What /health names though nothing is broken: datasets that are overdue, and erasures that ended
+ * before everything was gone. */
+#include "base/clock.h"
+#include "catalog/catalog.h"
+#include "lake/erasing_internal.h"
+#include "lake/internal.h"
+#include "lake/lake.h"
+#include "storage/storage.h"
+
+#define REQUEST_END ".request.json"
+
+static size_t find_overdue(const struct catalog_snapshot *snapshot, struct lh_arena *arena,
+                           struct lake_problem *ret)
+{
+    size_t count = 0;
+    int64_t now_ms = lh_clock_unix_ms();
+    for (size_t i = 0; i < catalog_snapshot_count(snapshot); i++) {
+        const struct catalog_dataset *dataset = catalog_snapshot_item(snapshot, i);
+        if (!catalog_is_overdue(dataset, now_ms))
+            continue;
+        ret[count++] = (struct lake_problem){
+            lh_lit("dataset"), lh_arena_str(arena, dataset->name),
+            lh_arena_printf(arena,
+                            "It is overdue: its data came %lld s ago, freshness.max_age_s "
+                            "is %lld.",
+                            (long long)((now_ms - dataset->updated_ms) / 1000),
+                            (long long)dataset->freshness_max_age_s)};
+    }
+    return count;
+}
+
+/* Of those that keep what they look for: the others have ended. */
+static bool find_erasure(struct lake *lake, struct lh_str name, struct lh_arena *arena,
+                         struct lake_problem *ret)
+{
+    struct lake_erasure erasure;
+    struct lh_str id = lh_str_head(name, LH_UUID_TEXT_BYTES);
+    if (!lh_str_ends_with(name, lh_lit(REQUEST_END)) ||
+        lake_erase_get(lake, id, arena, &erasure, NULL) ||
+        (erasure.state != LAKE_ERASE_FAILED && erasure.state != LAKE_ERASE_INCOMPLETE))
+        return false;
+    *ret = (struct lake_problem){
+        lh_lit("erasure"), erasure.erase_id,
+        erasure.state == LAKE_ERASE_FAILED
+            ? lh_lit("It failed: its rows are hidden, and lie in files yet. Resume it.")
+            : lh_lit("It is incomplete: what it looked for was found. Its receipt says where; "
+                     "resume it when that is gone.")};
+    return true;
+}
+
+size_t lake_unsettled(struct lake *lake, struct lh_arena *arena, struct lake_problem **ret)
+{
+    struct storage_entry *entries = NULL;
+    size_t entry_count = 0;
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(lake));
+    if (storage_list(lake_storage(lake), STORAGE_PRIMARY, lh_lit(ERASE_FOLDER), arena, &entries,
+                     &entry_count, NULL))
+        entry_count = 0; /* then the bucket is told as broken */
+    *ret = lh_arena_array(arena, catalog_snapshot_count(snapshot) + entry_count + 1, sizeof **ret);
+    size_t count = find_overdue(snapshot, arena, *ret);
+    for (size_t i = 0; i < entry_count; i++)
+        count += find_erasure(lake, entries[i].name, arena, &(*ret)[count]);
+    catalog_snapshot_unref(snapshot);
+    return count;
+}
