@@ -219,6 +219,23 @@ static enum lh_code bind_one(duckdb_prepared_statement prepared, idx_t at,
     return code;
 }
 
+static enum lh_code fail_unknown(struct engine_statement *statement, const char *name,
+                                 struct lh_error *err)
+{
+    struct lh_buf names;
+    lh_buf_init(&names, 4096);
+    for (idx_t at = 1; at <= statement->param_count; at++) {
+        const char *wanted = duckdb_parameter_name(statement->prepared, at);
+        lh_buf_printf(&names, "%s$%s", at > 1 ? ", " : "", wanted ? wanted : "?");
+        duckdb_free((void *)(uintptr_t)wanted);
+    }
+    lh_fail(err, LH_INVALID, "The statement has no parameter $%s.", name);
+    if (!lh_buf_check(&names, "The list", NULL))
+        lh_error_hint(err, "It wants a value for %.*s.", LH_ARG(lh_buf_str(&names)));
+    lh_buf_release(&names);
+    return LH_INVALID;
+}
+
 static enum lh_code find_named(struct engine_statement *statement, struct lh_str name, idx_t *ret,
                                struct lh_error *err)
 {
@@ -229,7 +246,7 @@ static enum lh_code find_named(struct engine_statement *statement, struct lh_str
     memcpy(text, name.data, name.len);
     text[name.len] = 0;
     if (duckdb_bind_parameter_index(statement->prepared, ret, text) == DuckDBError)
-        return lh_fail(err, LH_INVALID, "The statement has no parameter $%s.", text);
+        return fail_unknown(statement, text, err);
     return LH_OK;
 }
 

@@ -103,6 +103,7 @@ static void wrong_parameters_are_refused_with_their_number(void **state)
     assert_string_equal(bench->err.message, "The statement has 2 parameters, but 1 was given.");
     assert_string_equal(WITH("SELECT $a", {.name = LH_LIT("b"), .type = ENGINE_PARAM_INT}), code);
     assert_string_equal(bench->err.message, "The statement has no parameter $b.");
+    assert_string_equal(bench->err.hint, "It wants a value for $a.");
     assert_string_equal(WITH("SELECT $1", TEXT("\xff")), code);
     assert_int_equal(engine_bench_code(bench, "SELECT $1", NULL), LH_INVALID);
 }
