@@ -3,6 +3,7 @@
 #include "search/asking.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define FILTER_BYTES_MAX ((size_t)32768)
 #define ROWS_BYTES_MAX ((size_t)256 << 20)
@@ -24,48 +25,67 @@ static bool is_plain(const struct ast_node *select)
 
 #define FRONT "SELECT 1 FROM t WHERE (\n"
 #define BACK "\n)"
+#define FRONT_BARE "SELECT 1 FROM t WHERE \n"
+
+/* A place in the statement around the filter, as the caller sees it. */
+static void place_error(struct lh_error *err, int64_t position, struct lh_str filter)
+{
+    if (!err)
+        return;
+    bool is_inside = position >= 0 && position <= (int64_t)filter.len;
+    err->position = is_inside ? position : -1;
+    err->line = is_inside;
+    for (int64_t i = 0; is_inside && i < position; i++)
+        err->line += filter.data[i] == '\n';
+}
+
+/* Whether the statement around the filter is one, and the one that was meant. */
+static enum lh_code check_within(struct engine_connection *connection, const char *front,
+                                 const char *back, struct lh_str filter, struct lh_arena *arena,
+                                 struct lh_error *err)
+{
+    struct lh_error why = LH_ERROR_NONE;
+    struct ast_node *tree = NULL;
+    struct lh_str sql = lh_arena_printf(arena, "%s%.*s%s", front, LH_ARG(filter), back);
+    enum lh_code code = engine_parse(connection, sql, arena, &tree, &why);
+    const struct ast_node *statements = code ? NULL : ast_get(tree, "statements");
+    const struct ast_node *node =
+        statements && statements->first ? ast_get(statements->first, "node") : NULL;
+    if (code && code != LH_SYNTAX && code != LH_REFUSED) {
+        if (err)
+            *err = why;
+        return code;
+    }
+    if (node && !statements->first->next &&
+        lh_str_equal(ast_text(node, "type"), lh_lit("SELECT_NODE")) && is_plain(node))
+        return LH_OK;
+    lh_fail(err, LH_INVALID, "sql_filter is no boolean expression%s%s", code ? ": " : ".",
+            code ? why.message : "");
+    if (why.position >= 0)
+        place_error(err, why.position - (int64_t)strlen(front), filter);
+    lh_error_field(err, lh_lit("sql_filter"));
+    return lh_error_hint(err, "Write what would stand behind WHERE: section = 'editors' AND "
+                              "installed_size < 1000000.");
+}
 
 /* A filter becomes part of a statement, and must not become more than that: the statement around it
- * is parsed and must still be the one that was meant. Names and functions are the resolver's to
- * check. */
+ * is parsed and must still be the one that was meant. It must be an expression without parentheses
+ * around it, too: "a) OR (b" is not one, though it is one between them. Names and functions are the
+ * resolver's to check. */
 enum lh_code filter_check(struct search *search, struct lh_str filter,
                           const struct lh_cancel *cancel, struct lh_error *err)
 {
     struct engine_connection *connection = NULL;
-    struct lh_arena *arena = lh_arena_new(0);
-    struct lh_error why = LH_ERROR_NONE;
-    struct ast_node *tree = NULL;
-    if (filter.len > FILTER_BYTES_MAX) {
-        lh_arena_free(arena);
+    if (filter.len > FILTER_BYTES_MAX)
         return lh_fail(err, LH_TOO_LARGE, "The filter has %zu bytes; at most %zu are read.",
                        filter.len, FILTER_BYTES_MAX);
-    }
-    struct lh_str sql = lh_arena_printf(arena, FRONT "%.*s" BACK, LH_ARG(filter));
+    struct lh_arena *arena = lh_arena_new(0);
     enum lh_code code =
         engine_acquire(search->options.engine, (struct lh_str){0}, cancel, &connection, err);
-    if (code)
-        goto out;
-    code = engine_parse(connection, sql, arena, &tree, &why);
-    const struct ast_node *statements = code ? NULL : ast_get(tree, "statements");
-    const struct ast_node *node =
-        statements && statements->first ? ast_get(statements->first, "node") : NULL;
-    if (code == LH_SYNTAX || code == LH_REFUSED || !code) {
-        bool is_one = node && !statements->first->next &&
-                      lh_str_equal(ast_text(node, "type"), lh_lit("SELECT_NODE")) && is_plain(node);
-        if (!is_one) {
-            int64_t at = why.position - (int64_t)(sizeof FRONT - 1);
-            code = lh_fail(err, LH_INVALID, "sql_filter is no boolean expression%s%s",
-                           code ? ": " : ".", code ? why.message : "");
-            if (err && why.position >= 0 && at >= 0 && at <= (int64_t)filter.len)
-                err->position = at;
-            lh_error_field(err, lh_lit("sql_filter"));
-            lh_error_hint(err, "Write what would stand behind WHERE: section = 'editors' AND "
-                               "installed_size < 1000000.");
-        }
-    } else if (err) {
-        *err = why;
-    }
-out:
+    if (!code)
+        code = check_within(connection, FRONT, BACK, filter, arena, err);
+    if (!code && memchr(filter.data ? filter.data : "", ')', filter.len))
+        code = check_within(connection, FRONT_BARE, "\n", filter, arena, err);
     engine_release(connection);
     lh_arena_free(arena);
     return code;
@@ -143,11 +163,8 @@ enum lh_code filter_run(struct search *search, const struct pin *pin, struct lh_
                             LH_ARG(quoted_id(pin, arena)), LH_ARG(from_dataset(pin, arena)));
         struct lh_str sql = lh_arena_printf(arena, "%.*s%.*s" BACK, LH_ARG(front), LH_ARG(filter));
         code = read_allowed(search, sql, layers, cancel, err);
-        if (code && err && err->position >= 0) {
-            err->position -= (int64_t)front.len;
-            if (err->position < 0 || err->position > (int64_t)filter.len)
-                err->position = -1;
-        }
+        if (code && err && err->position >= 0)
+            place_error(err, err->position - (int64_t)front.len, filter);
         if (code == LH_SQL || code == LH_SYNTAX || code == LH_REFUSED)
             lh_error_field(err, lh_lit("sql_filter"));
     }

@@ -167,7 +167,7 @@ static void a_filter_is_one_expression_and_nothing_more(void **state)
     struct op_house *house = *state;
     static const char *const bad[] = {
         "1 = 1) GROUP BY (1", "true) UNION ALL (SELECT 1", "true LIMIT 1", "true; SELECT 1", "",
-        "true) --",           "true) ORDER BY (1",         "/*",
+        "true) --",           "true) ORDER BY (1",         "/*",           "1=1) OR (1=1",
     };
     given_index(house);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -182,6 +182,16 @@ static void a_filter_is_one_expression_and_nothing_more(void **state)
     op_house_refuses(house, "vectors.search",
                      "{\"index\": \"tools_v1\", \"query\": \"x\", \"sql_filter\": \"nme = 'x'\"}",
                      LH_SQL);
+    assert_int_equal(house->err.line, 1);
+    assert_int_equal(house->err.position, 0);
+    op_house_refuses(house, "vectors.search",
+                     "{\"index\": \"tools_v1\", \"query\": \"x\", \"sql_filter\": "
+                     "\"(name = 'x')\\n AND\\n nme = 'x'\"}",
+                     LH_SQL);
+    assert_int_equal(house->err.line, 3);
+    op_house_call(house, "vectors.search",
+                  "{\"index\": \"tools_v1\", \"query\": \"x\", \"sql_filter\": "
+                  "\"(name = ')') OR name IN ('(', lower('B')) -- )\"}");
     op_house_refuses(house, "vectors.search",
                      "{\"index\": \"tools_v1\", \"query\": \"x\", \"sql_filter\": "
                      "\"name IN (SELECT content FROM read_text('/etc/passwd'))\"}",
