@@ -334,7 +334,7 @@ static enum lh_code run_put(struct op_call *call, const void *raw, struct op_rep
     enum lh_code code = put_object(call, &put, &info, &is_new, err);
     if (code == LH_NOT_FOUND) { /* the bucket may be there once the configuration is right again */
         struct lh_error why = err ? *err : (struct lh_error)LH_ERROR_NONE;
-        lh_fail(err, LH_BUSY, "%s", why.message);
+        lh_fail(err, LH_NO_BUCKET, "%s", why.message);
         return lh_error_hint(err, "%s", why.hint);
     }
     if (code)
@@ -364,7 +364,7 @@ const struct op op_objects_put = {
     .takes_if_match = true,
     .takes_if_none_match = true,
     .has_etag = true,
-    .errors = OP_ERRORS(LH_PRECONDITION, LH_DAMAGED, LH_UNKNOWN, LH_IO, LH_FULL),
+    .errors = OP_ERRORS(LH_PRECONDITION, LH_NO_BUCKET, LH_DAMAGED, LH_UNKNOWN, LH_IO, LH_FULL),
     .run = run_put,
 };
 

@@ -206,7 +206,9 @@ test('unknown buckets: 404 to read, 503 to write, with the names there are', asy
   assert.equal(missing.status, 404);
   assert.match(missing.body.hint, /primary/);
   assert.equal((await lake.get('/storage/buckets/nosuch/objects')).status, 404);
-  assert.equal((await lake.send('PUT', '/storage/buckets/nosuch/objects/x', { body: 'x' })).status, 503);
+  const put = await lake.send('PUT', '/storage/buckets/nosuch/objects/x', { body: 'x' });
+  assert.deepEqual([put.status, put.body.code, put.body.retryable], [503, 'no_such_bucket', false], put.text);
+  assert.match(put.body.detail, /no bucket 'nosuch'/);
   assert.equal((await lake.delete('/storage/buckets/nosuch/objects/x')).status, 404);
 });
 
