@@ -55,7 +55,7 @@ test('three of 100,000 rows are gone everywhere, with who and why, after a kill 
 
   const lifted = await run(['datasets', 'lift', 'people', '--row-key-values', '["CAND-7", "CAND-9"]', '--server',
     server.url, '--json']);
-  assert.equal(lifted.code, 0, lifted.out + lifted.err);
+  assert.equal(lifted.code, 1, lifted.out + lifted.err);
   const reply = JSON.parse(lifted.out);
   assert.deepEqual([reply.rows_restored, reply.keys_lifted, reply.failed], [2, 1, 1]);
   assert.equal(await count(), 99999);
