@@ -32,6 +32,12 @@ static enum lh_code next_rows(void *rows, const struct engine_chunk **ret, struc
     return code;
 }
 
+static enum lh_code write_value(const struct engine_vector *vector, size_t row, struct lh_buf *buf,
+                                struct lh_error *err)
+{
+    return query_write_json(buf, vector, row, err);
+}
+
 static void close_rows(void *rows)
 {
     query_close(rows);
@@ -39,6 +45,9 @@ static void close_rows(void *rows)
 
 struct search_source searching_source(struct query_engine **engine)
 {
-    return (struct search_source){
-        .context = engine, .open = open_rows, .next = next_rows, .close = close_rows};
+    return (struct search_source){.context = engine,
+                                  .open = open_rows,
+                                  .next = next_rows,
+                                  .write = write_value,
+                                  .close = close_rows};
 }

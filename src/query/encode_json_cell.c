@@ -346,3 +346,13 @@ query_json_cell query_json_cell_of(const struct engine_vector *vector)
 {
     return cells[vector->type];
 }
+
+enum lh_code query_write_json(struct lh_buf *buf, const struct engine_vector *vector, size_t row,
+                              struct lh_error *err)
+{
+    char *out = lh_buf_reserve(buf, QUERY_JSON_CELL_BYTES);
+    out = out ? query_json_value(buf, vector, row, out) : NULL;
+    if (out)
+        buf->len = (size_t)(out - buf->data);
+    return lh_buf_check(buf, "A value as JSON", err);
+}

@@ -114,6 +114,10 @@ const struct engine_column *query_columns(const struct query *query, size_t *ret
 enum lh_code query_next(struct query *query, const struct engine_chunk **ret,
                         struct lh_error *err) LH_MUST_USE;
 
+/* Appends a value as the replies in JSON write it. LH_TOO_LARGE: more than the buffer takes. */
+enum lh_code query_write_json(struct lh_buf *buf, const struct engine_vector *vector, size_t row,
+                              struct lh_error *err) LH_MUST_USE;
+
 /* What was read: name (as the catalog writes it) and version of every dataset, in order of name;
  * a dataset read at two versions stands there twice, the newer first. */
 struct query_version {

@@ -212,14 +212,20 @@ enum lh_code rows_fetch(struct search *search, const struct pin *pin, bool is_ra
     struct lh_str id = quoted_id(pin, arena);
     struct lh_str sql = lh_arena_printf(
         arena,
-        "SELECT CAST(%.*s AS VARCHAR), CAST(to_json(source_row) AS VARCHAR) FROM (FROM %.*s) AS "
-        "source_row WHERE %.*s IN (SELECT CAST(unnest(CAST($1 AS VARCHAR[])) AS %.*s))",
+        "SELECT CAST(%.*s AS VARCHAR), source_row FROM (FROM %.*s) AS source_row WHERE %.*s IN "
+        "(SELECT CAST(unnest(CAST($1 AS VARCHAR[])) AS %.*s))",
         LH_ARG(id), LH_ARG(from_dataset(pin, arena)), LH_ARG(id), LH_ARG(manifest->id_type));
     enum lh_code code = source->open(source->context, sql, parameters, cancel, &rows, err);
+    struct lh_buf text;
+    lh_buf_init(&text, ROWS_BYTES_MAX);
     while (!code && !(code = source->next(rows, &chunk, err)) && chunk)
-        for (size_t row = 0; row < chunk->row_count; row++)
-            keep_row(&sink, engine_vector_str(&chunk->columns[0], row),
-                     engine_vector_str(&chunk->columns[1], row));
+        for (size_t row = 0; row < chunk->row_count && !code; row++) {
+            text.len = 0;
+            code = source->write(&chunk->columns[1], row, &text, err);
+            if (!code)
+                keep_row(&sink, engine_vector_str(&chunk->columns[0], row), lh_buf_str(&text));
+        }
+    lh_buf_release(&text);
     source->close(rows);
     json_decref(parameters);
     return code;

@@ -35,6 +35,7 @@ struct catalog;
 struct jobs;
 struct job;
 struct engine_chunk;
+struct engine_vector;
 struct search; /* made by search_open, ended by search_close */
 
 #define SEARCH_NAME_BYTES_MAX 63
@@ -53,6 +54,9 @@ struct search_source {
                          const struct lh_cancel *cancel, void **ret_rows, struct lh_error *err);
     /* The next rows, *ret = NULL at the end; borrowed until the next call. */
     enum lh_code (*next)(void *rows, const struct engine_chunk **ret, struct lh_error *err);
+    /* Appends a value as replies in JSON write it. */
+    enum lh_code (*write)(const struct engine_vector *vector, size_t row, struct lh_buf *buf,
+                          struct lh_error *err);
     void (*close)(void *rows); /* NULL is fine */
 };
 

@@ -458,6 +458,33 @@ static void a_keyword_file_that_is_broken_or_lost_is_made_anew(void **state)
     assert_string_equal(ids(words(house, "terminal", "")), "[4]");
 }
 
+static void rows_of_hits_are_written_as_sql_writes_them(void **state)
+{
+    struct op_house *house = *state;
+    op_house_rows(house, "odd",
+                  "id,t,at,n,x\n1,terminal,2026-04-27 19:18:00,18446744073709551616,0.5\n"
+                  "2,music,2026-04-27 19:19:01,18446744073709551617,\n",
+                  "create");
+    op_house_call(house, "vectors.index",
+                  "{\"index_name\": \"odd_v1\", \"dataset\": \"odd\", \"id_column\": \"id\", "
+                  "\"text_columns\": [\"t\"]}");
+    json_t *reply = op_house_call(
+        house, "vectors.search",
+        "{\"index\": \"odd_v1\", \"query\": \"music\", \"k\": 1, \"include_row\": true}");
+    json_t *row = json_object_get(json_array_get(json_object_get(reply, "items"), 0), "row");
+    json_t *rows = json_array();
+    const char *names[] = {"id", "t", "at", "n", "x"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        json_array_append(rows, json_object_get(row, names[i]));
+    char *text = json_dumps(rows, JSON_COMPACT);
+    char same[256];
+    snprintf(same, sizeof same, "[%s]", text);
+    assert_string_equal(op_house_sql(house, "FROM odd WHERE id = 2"), same);
+    assert_non_null(strstr(same, "2026-04-27T19:19:01"));
+    free(text);
+    json_decref(rows);
+}
+
 static void both_lists_are_fused_and_say_so(void **state)
 {
     struct op_house *house = *state;
@@ -629,6 +656,7 @@ int main(void)
         TEST(what_looks_like_syntax_is_only_words),
         TEST(words_follow_the_dataset_as_vectors_do),
         TEST(a_keyword_file_that_is_broken_or_lost_is_made_anew),
+        TEST(rows_of_hits_are_written_as_sql_writes_them),
         TEST(both_lists_are_fused_and_say_so),
         TEST(the_lists_are_fused_by_rank_if_so_asked),
         TEST(what_one_list_alone_finds_comes_in_its_order),
