@@ -184,6 +184,8 @@ static enum lh_code write_rows(struct task *task, struct output *data, struct ou
         code = check_ratio(task, result->rejected_rows, result->rows, result, err);
     if (!code && result->rejected_rows)
         code = write_file(task, task->rejects, rejects, err);
+    if (!code)
+        code = dirty_warn(task, storage_staged_path(data->file.staged), err);
     return code;
 }
 

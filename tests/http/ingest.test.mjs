@@ -89,6 +89,20 @@ test('rows that do not fit are counted and kept, the others come in', async () =
   assert.ok(folders.some((name) => /reject/.test(name)), 'the rejected row was not kept');
 });
 
+test('a column that is text because of a few values is told', async () => {
+  const csv = (bad, count) => `id,rate,name\n${Array.from({ length: count }, (_, at) => `${at},${bad(at) ? 'n/a' : `${at}.5`},n${at}\n`).join('')}`;
+  const early = await lake.ingest('dirty', csv((at) => at % 1000 === 997, 5000));
+  assert.deepEqual(early.body.warnings, ["Column 'rate' is text: 5 of its 5000 values are no numbers, the first in row 998. With options.types or options.null_strings it would be one of numbers."], early.text);
+  const late = await lake.ingest('dirty', csv((at) => at === 29000, 30000), { mode: 'replace' });
+  assert.match(late.body.warnings.join(), /^Column 'rate' is text: 1 of its 30000 values .* row 29001\./, late.text);
+  const half = await lake.ingest('dirty', csv((at) => at % 2, 3000), { mode: 'replace' });
+  assert.deepEqual(half.body.warnings, []);
+  const told = await lake.ingest('dirty', csv((at) => at === 7, 3000), { mode: 'replace', options: { types: { rate: 'VARCHAR' } } });
+  assert.deepEqual(told.body.warnings, []);
+  const mended = await lake.ingest('dirty', csv((at) => at === 7, 3000), { mode: 'replace', options: { null_strings: ['n/a'] } });
+  assert.deepEqual([mended.body.warnings, (await lake.post('/query/sql', { sql: 'SELECT typeof(rate) FROM dirty LIMIT 1' })).body.rows], [[], [['DOUBLE']]]);
+});
+
 test('SQL reads the rows that were not taken, of each version, for whoever may read the others', async () => {
   const csv = (bad) => `id,n\n${Array.from({ length: 20 }, (_, at) => `${at},${at}\n`).join('')}${bad}\n`;
   const options = { types: { n: 'INTEGER' } };
