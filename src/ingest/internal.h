@@ -176,8 +176,7 @@ enum lh_code types_check(struct ingest *ingest, const json_t *types, struct lh_a
 enum lh_code types_settle(struct task *task, struct lh_str type, struct lh_str *ret,
                           struct lh_error *err) LH_MUST_USE;
 
-/* dirty.c: warns of text columns of a CSV, written to `path`, that are numbers but for a few values.
- */
+/* dirty.c: warns of a CSV's text columns, written to `path`, that a few values made so. */
 enum lh_code dirty_warn(struct task *task, struct lh_str path, struct lh_error *err) LH_MUST_USE;
 
 /* lines.c: LH_UNREADABLE if lines of a CSV became neither rows nor rejected ones; `path` is the
