@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdlib.h>
 
 #include "catalog/tombstone_internal.h"
@@ -272,6 +273,7 @@ static enum lh_code check_moves(const struct dataset_state *state,
 {
     for (size_t i = 0; i < change->move_count; i++) {
         const struct catalog_moved *moved = &change->moves[i];
+        assert(state && change->moves);
         if (!moved->from.len || !moved->to.len || lh_str_equal(moved->from, moved->to) ||
             moved->through < 1 || moved->through > state->view.version)
             return lh_fail(err, LH_INVALID, "Dataset '%.*s' cannot be moved from '%.*s' to '%.*s'.",

@@ -18,7 +18,7 @@ void file_set_add(struct file_set *set, struct lh_str bucket, struct lh_str key,
 /* What the manifest adds, where it is by now. */
 void file_set_add_manifest(struct file_set *set, const struct manifest *manifest,
                            const struct catalog_dataset *now);
-void file_set_add_view(void *set, const struct catalog_dataset *view);
+void file_set_add_view(void *context, const struct catalog_dataset *view);
 /* Each once, by bucket and key. */
 void file_set_sort(struct file_set *set);
 /* Both sorted: what of `set` is not in `other`. */

@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -97,6 +98,7 @@ static enum lh_code read_state(struct catalog *catalog, struct lh_str id, int64_
     state_unref(now);
     if (code || *ret)
         return code;
+    assert(head.state);
     live_add(catalog->live, head.state);
     code = check_retained(catalog, id, version, head.state->view.moved_version, &has_moved, err);
     if (code || has_moved) {

@@ -98,6 +98,7 @@ static struct lh_str quoted(struct lh_arena *arena, struct lh_str path)
     for (size_t i = 0; i < path.len; i++) {
         safe += path.data[i] && strchr(plain, path.data[i]);
         if (path.data[i] == '\'') {
+            /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): the end comes last */
             memcpy(text + len, "'\\''", 4);
             len += 4;
         } else {

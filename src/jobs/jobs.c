@@ -65,6 +65,7 @@ void jobs_insert(struct jobs *jobs, struct job *job)
 
 static void unlink_job(struct jobs *jobs, struct job *job)
 {
+    assert(job);
     *(job->newer ? &job->newer->older : &jobs->newest) = job->older;
     *(job->older ? &job->older->newer : &jobs->oldest) = job->newer;
 }

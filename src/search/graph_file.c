@@ -5,6 +5,7 @@
  * is ever believed that was not checked. The mapping is private: what is changed in memory does not
  * reach the file. Before the first change all nodes are checked, because changed blocks no longer
  * have their sums. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,6 +199,7 @@ static bool is_block_good(struct graph_map *map, size_t block)
     uint64_t bit = UINT64_C(1) << (block % 64);
     if (atomic_load_explicit(map->good + block / 64, memory_order_relaxed) & bit)
         return true;
+    assert(map->sums);
     if (sum_of(map->bytes + block * BLOCK, block) != map->sums[block])
         return false;
     atomic_fetch_or_explicit(map->good + block / 64, bit, memory_order_relaxed);
@@ -278,7 +280,7 @@ static enum lh_code map_file(int fd, struct graph *graph, const struct file_head
                              struct lh_error *err)
 {
     struct file_head expected = *head;
-    struct lh_file_info info;
+    struct lh_file_info info = {0};
     enum lh_code code = lh_file_info_of(fd, &info, err);
     if (code)
         return code;
@@ -323,6 +325,7 @@ static enum lh_code take_slots(struct graph *graph, unsigned level, struct lh_er
     atomic_store(&to->count, (uint32_t)whole);
     if (!to->chunks || !graph_make_slot_room(graph, level, count))
         return lh_fail(err, LH_BUSY, "There is no memory for a graph.");
+    assert(slots);
     if (count > whole)
         memcpy(graph_slot_at(graph, level, (uint32_t)whole), slots + whole,
                (count - whole) * sizeof *slots);
@@ -360,7 +363,7 @@ static enum lh_code take_nodes(struct graph *graph, struct lh_error *err)
 
 enum lh_code graph_open(int fd, struct graph **ret, struct lh_error *err)
 {
-    struct file_head head;
+    struct file_head head = {0};
     struct graph *graph = NULL;
     enum lh_code code = read_head(fd, &head, err);
     if (code)

@@ -145,7 +145,8 @@ static void choose_anew(struct graph_lister *lister, unsigned level, uint32_t at
         } else {
             order[others++] = entry_of(keys[i], links[i]);
         }
-    qsort(order, others, sizeof *order, compare);
+    if (others > 1)
+        qsort(order, others, sizeof *order, compare);
     size_t all = choose(lister, level, at, order, others, chosen, kept_count, max);
     for (size_t i = kept_count; i < all; i++)
         kept[i] = chosen[i];

@@ -166,9 +166,9 @@ static void rescore(struct asked *asked)
 static void exact(struct asked *asked)
 {
     asked->best.count = 0;
-    for (uint32_t word = 0; word * 64 < asked->visible; word++) {
+    for (uint32_t word = 0; (uint64_t)word * 64 < asked->visible; word++) {
         uint64_t bits = asked->ask->filter ? 0 : UINT64_MAX;
-        if (asked->ask->filter && word * 64 < asked->ask->filter_rows)
+        if (asked->ask->filter && (uint64_t)word * 64 < asked->ask->filter_rows)
             bits = asked->ask->filter[word];
         bits &=
             ~atomic_load_explicit(graph_dead_word(asked->graph, word * 64), memory_order_relaxed);
@@ -243,7 +243,8 @@ static size_t count_findable(const struct asked *asked)
         size_t dead = atomic_load(&asked->graph->dead_count);
         return asked->visible > dead ? asked->visible - dead : 0;
     }
-    for (uint32_t word = 0; word * 64 < asked->visible && word * 64 < ask->filter_rows; word++) {
+    for (uint32_t word = 0;
+         (uint64_t)word * 64 < asked->visible && (uint64_t)word * 64 < ask->filter_rows; word++) {
         uint64_t bits = ask->filter[word];
         size_t left = asked->visible < ask->filter_rows ? asked->visible : ask->filter_rows;
         left -= (size_t)word * 64;

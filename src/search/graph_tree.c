@@ -11,6 +11,8 @@
  * the others become descendants of that child: each joins a tree that it is not a part of, so there
  * is never a ring. Readers may look on: a row that changes its parent is reached by the old or the
  * new one. */
+#include <assert.h>
+
 #include "search/graph_internal.h"
 
 static size_t children_of(const struct graph *graph, uint32_t node, uint32_t *ret)
@@ -45,6 +47,7 @@ static void add_child(struct graph *graph, uint32_t parent, uint32_t child)
     for (size_t i = count; i-- > 0 && place == GRAPH_LINKS_MAX;)
         if (!(links[i] & GRAPH_LINK_TREE))
             place = i;
+    assert(place < GRAPH_LINKS_MAX); /* at most half of them are children */
     graph_link_write(list + place, child | GRAPH_LINK_TREE);
 }
 
@@ -59,8 +62,9 @@ static void set_parent(struct graph *graph, uint32_t node, uint32_t parent)
             next[total++] = links[i];
     while (total > max) {
         size_t at = total - 1;
-        while (next[at] & GRAPH_LINK_TREE)
+        while (at && next[at] & GRAPH_LINK_TREE)
             at--;
+        assert(at); /* not all are of the tree */
         for (size_t i = at; i + 1 < total; i++)
             next[i] = next[i + 1];
         total--;
@@ -75,7 +79,7 @@ static uint32_t with_room(const struct graph *graph, uint32_t at, uint32_t node)
     uint32_t children[GRAPH_LINKS_MAX];
     for (uint64_t depth = 0;; depth++) {
         size_t count = children_of(graph, at, children);
-        if (count < graph->options.links / 2)
+        if (!count || count < graph->options.links / 2)
             return at;
         at = children[graph_random(node, depth) % count];
     }

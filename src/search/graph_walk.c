@@ -345,7 +345,8 @@ void graph_walk_join(struct graph_walk *walk, unsigned level, uint32_t from, uin
         for (; from < to && count < 64; from++)
             if (from != except)
                 gathered[count++] = from;
-        evaluate(walk, level, gathered, count);
+        if (count)
+            evaluate(walk, level, gathered, count);
     }
 }
 
@@ -362,6 +363,7 @@ uint32_t graph_walk_down(struct graph_walk *walk, uint64_t entry, unsigned level
         }
         graph_walk_from(walk, at_level, at);
         if (walk->pool_count)
+            /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): as many are set as are counted */
             at = graph_pool_id(walk->pool[0]);
         at = graph_slot_at(graph, at_level, at)->below;
         at_level--;

@@ -35,6 +35,7 @@ static void fill_place(char place[PLACE_BYTES], uint64_t number, struct lh_str b
 {
     assert(bytes.len <= STORAGE_MARK_BYTES_MAX);
     memset(place, 0, PLACE_BYTES);
+    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): bytes with a length, no string */
     memcpy(place, MAGIC, 4);
     put_number(place + 4, bytes.len, 4);
     put_number(place + 8, number, 8);
