@@ -153,3 +153,14 @@ test('every step of the write path that mutants delete is there to be deleted', 
   assert.deepEqual(missing, []);
   assert.ok(mutations.length >= 14);
 });
+
+test('decisions have numbers of their own, and say them', () => {
+  const names = tracked.filter((name) => /^docs\/decisions\/\d{4}-.*\.md$/.test(name));
+  assert.ok(names.length > 30);
+  const numbers = names.map((name) => name.match(/(\d{4})-/)[1]);
+  assert.deepEqual(numbers.filter((number, at) => numbers.indexOf(number) !== at), []);
+  assert.deepEqual(offences(names, (name, text) => {
+    const said = text.match(/^# (\d+)\./);
+    return said && Number(said[1]) === Number(name.match(/(\d{4})-/)[1]) ? [] : [`begins with "${text.slice(0, 20)}"`];
+  }), []);
+});
