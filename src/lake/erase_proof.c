@@ -1,0 +1,119 @@
+/* The end of an erasure: what the datasets have now, and the search through every file. */
+#include "lake/erase_run.h"
+#include "lake/lake.h"
+
+static void note_rows(struct erase_run *run, struct lh_str key, int64_t rows)
+{
+    erase_scan_find(
+        &run->scanning, key,
+        lh_arena_printf(run->arena, "%lld rows of the keys stand in it.", (long long)rows));
+}
+
+/* What is there now, and that none of it has a row of the keys. */
+static enum lh_code check_dataset(struct erase_run *run, struct lake_erased_dataset *dataset,
+                                  struct lh_list before, struct lh_error *err)
+{
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(run->lake));
+    const struct catalog_dataset *now = NULL;
+    enum lh_code code = catalog_find_id(snapshot, dataset->dataset_id, &now, err);
+    if (code) {
+        catalog_snapshot_unref(snapshot);
+        return code;
+    }
+    struct lh_list live = erase_objects_of(now, run->arena);
+    const struct lake_erase_object *items = live.items;
+    struct lh_str *keys = lh_arena_array(run->arena, live.count + 1, sizeof *keys);
+    const struct erase_rows rows = erase_run_rows(run, now);
+    dataset->version_after = now->version;
+    dataset->objects_removed = erase_objects_without(before, live, run->arena);
+    dataset->objects_made = erase_objects_without(live, before, run->arena);
+    for (size_t i = 0; i < live.count && !code; i++) {
+        int64_t count = 0;
+        keys[i] = items[i].key;
+        if (rows.column.len)
+            code = erase_rows_count(&rows, items[i].key, &count, err);
+        if (!code && count)
+            note_rows(run, items[i].key, count);
+    }
+    if (!code)
+        code = erase_scan_shared(&run->scanning, keys, live.count, err);
+    catalog_snapshot_unref(snapshot);
+    return code;
+}
+
+static bool has_values(const struct erase_run *run)
+{
+    for (size_t i = 0; i < run->plan.keys.count; i++)
+        if (erase_key_is_value(run->plan.keys.items[i]))
+            return true;
+    return false;
+}
+
+static void begin_scanning(struct erase_run *run)
+{
+    run->scanning = (struct erase_scanning){
+        .storage = lake_storage(run->lake),
+        .engine = lake_engine(run->lake),
+        .canaries = run->canaries,
+        .cancel = run->cancel,
+        .arena = run->arena,
+        .has_values = has_values(run),
+        .own = lh_arena_printf(run->arena, ERASE_FOLDER "/%.*s.", LH_ARG(run->id)),
+        .found = lh_arena_array(run->arena, LAKE_ERASE_FOUND_MAX, sizeof *run->scanning.found),
+    };
+}
+
+/* Dropped while it was erased from, or before the first attempt: what an undo of the drop needs may
+ * be there yet, and what went of it nobody has looked at. */
+static enum lh_code check_dropped(struct erase_run *run, struct lake_erased_dataset *dataset,
+                                  struct lh_error *err)
+{
+    struct storage_entry *entries = NULL;
+    size_t count = 0;
+    struct lh_str folder =
+        lh_arena_printf(run->arena, "datasets/%.*s", LH_ARG(dataset->dataset_id));
+    enum lh_code code = storage_list(lake_storage(run->lake), STORAGE_PRIMARY, folder, run->arena,
+                                     &entries, &count, err);
+    dataset->is_dropped = true;
+    dataset->version_after = 0;
+    dataset->objects_removed = dataset->objects_made = (struct lh_list){0};
+    if (!code && count)
+        erase_scan_find(&run->scanning, folder,
+                        lh_lit("The dataset was dropped meanwhile: its files are there until they "
+                               "expire, and an undo of the drop brings them back."));
+    return code == LH_NOT_FOUND ? LH_OK : code;
+}
+
+enum lh_code erase_prove(struct erase_run *run, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    begin_scanning(run);
+    erase_show(run, "scanning");
+    const struct lake_erased_dataset *planned = run->plan.datasets.items;
+    for (size_t i = 0; i < run->dataset_count && !code; i++)
+        code = erase_run_is_there(run, &run->datasets[i])
+                   ? check_dataset(run, &run->datasets[i], planned[i].objects_removed, err)
+                   : check_dropped(run, &run->datasets[i], err);
+    if (!code)
+        code = erase_scan(&run->scanning, err);
+    run->scanning.result.texts_short += run->plan.texts_short;
+    return code;
+}
+
+enum lh_code erase_find_shared(struct erase_run *run, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    begin_scanning(run);
+    for (size_t i = 0; i < run->dataset_count && !code; i++) {
+        struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(run->lake));
+        const struct catalog_dataset *now = NULL;
+        if (!catalog_find_id(snapshot, run->datasets[i].dataset_id, &now, NULL)) {
+            struct lh_str *keys = lh_arena_array(run->arena, now->object_count + 1, sizeof *keys);
+            for (size_t k = 0; k < now->object_count; k++)
+                keys[k] = now->objects[k]->key;
+            code = erase_scan_shared(&run->scanning, keys, now->object_count, err);
+        }
+        catalog_snapshot_unref(snapshot);
+    }
+    return code;
+}
