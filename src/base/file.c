@@ -303,6 +303,22 @@ void lh_file_abandon(int fd)
     errno = error_number;
 }
 
+enum lh_code lh_file_make(struct lh_dir *dir, const char *path, struct lh_str bytes,
+                          struct lh_error *err)
+{
+    int fd = -1;
+    enum lh_code code = lh_file_create(dir, path, &fd, err);
+    if (!code)
+        code = lh_file_write(fd, bytes.data, bytes.len, err);
+    if (!code)
+        code = lh_file_sync(fd, err);
+    if (code)
+        lh_file_abandon(fd);
+    else
+        code = lh_file_close(fd, err);
+    return code;
+}
+
 static struct lh_file_info info_from(const struct stat *stat)
 {
     return (struct lh_file_info){

@@ -95,6 +95,10 @@ enum lh_code lh_file_close(int fd, struct lh_error *err) LH_MUST_USE;
  */
 void lh_file_abandon(int fd);
 
+/* A new file with these bytes, synced and closed; its name is not durable yet. What a failure
+ * leaves is the caller's to remove. */
+enum lh_code lh_file_make(struct lh_dir *dir, const char *path, struct lh_str bytes,
+                          struct lh_error *err) LH_MUST_USE;
 /* A whole file into the arena, NUL-ended. LH_TOO_LARGE over bytes_max; LH_NOT_FOUND. */
 enum lh_code lh_file_read(struct lh_dir *dir, const char *path, size_t bytes_max,
                           struct lh_arena *arena, struct lh_str *ret,

@@ -138,17 +138,7 @@ static enum lh_code put_list(struct backup_store *store, struct lh_str bytes, st
 {
     struct lh_uuid uuid = lh_uuid_new();
     const char *fresh = lh_arena_printf(arena, BACKUP_NEW "/%s", uuid.text).data;
-    int fd = -1;
-    enum lh_code code = lh_file_create(store->dir, fresh, &fd, err);
-    if (code)
-        return code;
-    code = lh_file_write(fd, bytes.data, bytes.len, err);
-    if (!code)
-        code = lh_file_sync(fd, err);
-    if (code)
-        lh_file_abandon(fd);
-    else
-        code = lh_file_close(fd, err);
+    enum lh_code code = lh_file_make(store->dir, fresh, bytes, err);
     if (!code)
         code = lh_file_publish(store->dir, fresh, path.data, err);
     return code ? code : lh_dir_sync(store->dir, BACKUP_LISTS, err);

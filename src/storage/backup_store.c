@@ -39,20 +39,11 @@ static enum lh_code write_identity(struct backup_store *store, const struct lh_u
 {
     char made[LH_TIME_TEXT_BYTES + 1];
     struct lh_buf buf;
-    int fd = -1;
     lh_time_format(lh_clock_unix_ms(), made);
     lh_buf_init(&buf, 4096);
     lh_buf_printf(&buf, "{\"features\":[],\"format\":%d,\"lake\":\"%s\",\"made\":\"%s\"}\n",
                   BACKUP_FORMAT, lake->text, made);
-    enum lh_code code = lh_file_create(store->dir, BACKUP_NEW "/identity", &fd, err);
-    if (!code)
-        code = lh_file_write(fd, buf.data, buf.len, err);
-    if (!code)
-        code = lh_file_sync(fd, err);
-    if (code)
-        lh_file_abandon(fd);
-    else
-        code = lh_file_close(fd, err);
+    enum lh_code code = lh_file_make(store->dir, BACKUP_NEW "/identity", lh_buf_str(&buf), err);
     if (!code)
         code = lh_file_publish(store->dir, BACKUP_NEW "/identity", BACKUP_FILE, err);
     if (!code)

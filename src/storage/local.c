@@ -44,23 +44,6 @@ static enum lh_code check_root(struct storage_bucket *bucket, struct lh_dir *dir
     return LH_OK;
 }
 
-static enum lh_code write_file(struct lh_dir *dir, const char *name, struct lh_str text,
-                               struct lh_error *err)
-{
-    int fd = -1;
-    enum lh_code code = lh_file_create(dir, name, &fd, err);
-    if (code)
-        return code;
-    code = lh_file_write(fd, text.data, text.len, err);
-    if (!code)
-        code = lh_file_sync(fd, err);
-    if (code)
-        lh_file_abandon(fd);
-    else
-        code = lh_file_close(fd, err);
-    return code;
-}
-
 /* A folder that the lake knew and that has no mark any more is a disk that is not mounted, or was
  * emptied: nothing is put there. */
 static enum lh_code take_possession(struct storage_bucket *bucket, struct lh_dir *dir,
@@ -78,7 +61,7 @@ static enum lh_code take_possession(struct storage_bucket *bucket, struct lh_dir
     } else if (!code) {
         code = bucket_mark_check(bucket, text, err);
     } else if (code == LH_NOT_FOUND) {
-        code = write_file(dir, fresh, bucket_mark_text(bucket, arena), err);
+        code = lh_file_make(dir, fresh, bucket_mark_text(bucket, arena), err);
         if (!code)
             code = lh_file_publish(dir, fresh, BUCKET_FILE, err);
         if (!code)
@@ -108,7 +91,7 @@ static enum lh_code adopt(struct storage_bucket *bucket, struct lh_error *err)
     if (!code)
         code = lh_dir_make(dir, STAGING_FOLDER, NULL, err);
     if (!code)
-        code = write_file(dir, fresh, bucket_mark_text(bucket, arena), err);
+        code = lh_file_make(dir, fresh, bucket_mark_text(bucket, arena), err);
     if (!code)
         code = lh_file_replace(dir, fresh, BUCKET_FILE, err);
     if (!code)
@@ -204,7 +187,7 @@ static enum lh_code probe(struct storage_bucket *bucket, const struct lh_cancel 
             code = bucket_mark_check(bucket, text, err);
     }
     if (!code) {
-        code = write_file(place->dir, name, lh_lit("probe\n"), err);
+        code = lh_file_make(place->dir, name, lh_lit("probe\n"), err);
         enum lh_code removed = lh_file_remove(place->dir, name, code ? NULL : err);
         code = code ? code : removed;
     }

@@ -332,19 +332,10 @@ static enum lh_code write_identity(struct restoring *restoring, const struct bac
 {
     struct lh_arena *arena = lh_arena_new(0);
     struct lh_buf buf;
-    int fd = -1;
     lh_buf_init(&buf, 65536);
     enum lh_code code = identity_text(restoring, identity, arena, &buf, err);
     if (!code)
-        code = lh_file_create(restoring->target, RESTORING_LAKE_FILE, &fd, err);
-    if (!code)
-        code = lh_file_write(fd, buf.data, buf.len, err);
-    if (!code)
-        code = lh_file_sync(fd, err);
-    if (code)
-        lh_file_abandon(fd);
-    else
-        code = lh_file_close(fd, err);
+        code = lh_file_make(restoring->target, RESTORING_LAKE_FILE, lh_buf_str(&buf), err);
     lh_buf_release(&buf);
     lh_arena_free(arena);
     return code;

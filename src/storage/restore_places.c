@@ -102,18 +102,9 @@ out:
 static enum lh_code put(struct lh_dir *dir, const char *path, struct lh_str text,
                         struct lh_str folder, struct lh_error *err)
 {
-    int fd = -1;
     enum lh_code code = lh_file_remove(dir, NEW_FILE, err);
     if (!code)
-        code = lh_file_create(dir, NEW_FILE, &fd, err);
-    if (!code)
-        code = lh_file_write(fd, text.data, text.len, err);
-    if (!code)
-        code = lh_file_sync(fd, err);
-    if (code)
-        lh_file_abandon(fd);
-    else
-        code = lh_file_close(fd, err);
+        code = lh_file_make(dir, NEW_FILE, text, err);
     if (!code)
         code = lh_file_replace(dir, NEW_FILE, path, err);
     if (!code)
