@@ -5,6 +5,8 @@
 
 #include <utf8proc.h>
 
+#include "base/little.h"
+
 /* Features fall into so many buckets: a few hundred thousand words and pieces meet seldom enough.
  */
 #define BUCKET_BITS 18
@@ -197,8 +199,9 @@ enum lh_code lexical_fit_add(struct lexical_fit *fit, struct lh_str text, struct
 
 static void put_number(struct lh_buf *bytes, uint64_t number, size_t width)
 {
-    for (size_t i = 0; i < width; i++)
-        lh_buf_append_char(bytes, (char)(number >> (8 * i) & 255));
+    char text[8];
+    lh_little_put(text, number, width);
+    lh_buf_append(bytes, text, width);
 }
 
 void lexical_fit_finish(struct lexical_fit *fit, struct lh_buf *bytes)
@@ -215,14 +218,6 @@ struct lexical {
     float weights[BUCKETS]; /* IDF */
 };
 
-static uint64_t get_number(const char *bytes, size_t width)
-{
-    uint64_t number = 0;
-    for (size_t i = 0; i < width; i++)
-        number |= (uint64_t)(unsigned char)bytes[i] << (8 * i);
-    return number;
-}
-
 enum lh_code lexical_load(struct lh_str bytes, struct lexical **ret, struct lh_error *err)
 {
     const size_t head = sizeof MAGIC - 1 + 8;
@@ -231,9 +226,9 @@ enum lh_code lexical_load(struct lh_str bytes, struct lexical **ret, struct lh_e
     struct lexical *lexical = calloc(1, sizeof *lexical);
     if (!lexical)
         return lh_fail(err, LH_BUSY, "There is no memory for the embedder.");
-    double texts = (double)get_number(bytes.data + sizeof MAGIC - 1, 8);
+    double texts = (double)lh_little_get(bytes.data + sizeof MAGIC - 1, 8);
     for (size_t i = 0; i < BUCKETS; i++) {
-        double count = (double)get_number(bytes.data + head + i * 4, 4);
+        double count = (double)lh_little_get(bytes.data + head + i * 4, 4);
         lexical->weights[i] = (float)log(1 + (texts + 1) / (count + 1));
     }
     *ret = lexical;

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/little.h"
 #include "journal/internal.h"
 
 #include <stdlib.h>
@@ -143,24 +144,10 @@ void record_unref(struct record *record)
 
 /* --- as bytes */
 
-static void put(char *to, uint64_t value, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i++)
-        to[i] = (char)(unsigned char)(value >> (8 * i));
-}
-
-static uint64_t get(const char *from, size_t bytes)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < bytes; i++)
-        value |= (uint64_t)(unsigned char)from[i] << (8 * i);
-    return value;
-}
-
 static void append_number(struct lh_buf *buf, uint64_t value, size_t bytes)
 {
     char text[8];
-    put(text, value, bytes);
+    lh_little_put(text, value, bytes);
     lh_buf_append(buf, text, bytes);
 }
 
@@ -186,17 +173,17 @@ static void encode(struct record *record, struct lh_buf *buf)
     const struct journal_event *event = &record->event;
     char fixed[FRAME_FIXED] = FRAME_MAGIC;
     journal_event_texts(&record->event, texts);
-    put(fixed + 4, record_bytes(record), 4);
-    put(fixed + 8, record->sequence, 8);
-    put(fixed + 16, record->epoch, 8);
-    put(fixed + 24, event->lake_sequence, 8);
-    put(fixed + 32, (uint64_t)event->version, 8);
-    put(fixed + 40, (uint64_t)event->time_ms, 8);
-    put(fixed + 48, record->intent, 8);
-    put(fixed + 56, (uint64_t)record->kind, 1);
-    put(fixed + 57, record->has_more ? FLAG_MORE : 0, 1);
-    put(fixed + 58, JOURNAL_TEXT_COUNT, 2);
-    put(fixed + FRAME_BEFORE, record->before, 4);
+    lh_little_put(fixed + 4, record_bytes(record), 4);
+    lh_little_put(fixed + 8, record->sequence, 8);
+    lh_little_put(fixed + 16, record->epoch, 8);
+    lh_little_put(fixed + 24, event->lake_sequence, 8);
+    lh_little_put(fixed + 32, (uint64_t)event->version, 8);
+    lh_little_put(fixed + 40, (uint64_t)event->time_ms, 8);
+    lh_little_put(fixed + 48, record->intent, 8);
+    lh_little_put(fixed + 56, (uint64_t)record->kind, 1);
+    lh_little_put(fixed + 57, record->has_more ? FLAG_MORE : 0, 1);
+    lh_little_put(fixed + 58, JOURNAL_TEXT_COUNT, 2);
+    lh_little_put(fixed + FRAME_BEFORE, record->before, 4);
     memcpy(fixed + 64, record->previous, sizeof record->previous);
     lh_buf_append(buf, fixed, sizeof fixed);
     for (size_t i = 0; i < JOURNAL_TEXT_COUNT; i++)
@@ -240,7 +227,7 @@ static bool read_texts(struct lh_str rest, struct journal_event *event)
     for (size_t i = 0; i < JOURNAL_TEXT_COUNT; i++) {
         if (rest.len < 4)
             return false;
-        uint32_t len = (uint32_t)get(rest.data, 4);
+        uint32_t len = (uint32_t)lh_little_get(rest.data, 4);
         rest = lh_str_slice(rest, 4, rest.len);
         if (len == ABSENT)
             continue;
@@ -257,30 +244,30 @@ enum lh_code record_decode(struct lh_str bytes, struct record **ret, size_t *ret
     struct journal_event event = {.version = 0};
     if (bytes.len < FRAME_LEAST || memcmp(bytes.data, FRAME_MAGIC, 4) != 0)
         return LH_DAMAGED;
-    size_t len = (size_t)get(bytes.data + 4, 4);
+    size_t len = (size_t)lh_little_get(bytes.data + 4, 4);
     if (len < FRAME_LEAST || len > bytes.len || len > JOURNAL_FRAME_BYTES_MAX)
         return LH_DAMAGED;
-    if (get(bytes.data + len - 4, 4) != lh_crc32c(0, bytes.data, len - 4))
+    if (lh_little_get(bytes.data + len - 4, 4) != lh_crc32c(0, bytes.data, len - 4))
         return LH_DAMAGED;
-    uint64_t kind = get(bytes.data + 56, 1), flags = get(bytes.data + 57, 1);
+    uint64_t kind = lh_little_get(bytes.data + 56, 1), flags = lh_little_get(bytes.data + 57, 1);
     if (kind < RECORD_EVENT || kind > RECORD_VOID || flags > FLAG_MORE ||
-        get(bytes.data + 58, 2) != JOURNAL_TEXT_COUNT ||
-        get(bytes.data + FRAME_BEFORE, 4) >= get(bytes.data + 8, 8) ||
+        lh_little_get(bytes.data + 58, 2) != JOURNAL_TEXT_COUNT ||
+        lh_little_get(bytes.data + FRAME_BEFORE, 4) >= lh_little_get(bytes.data + 8, 8) ||
         !read_texts((struct lh_str){bytes.data + FRAME_FIXED, len - FRAME_FIXED - 4}, &event))
         return LH_DAMAGED;
-    event.lake_sequence = get(bytes.data + 24, 8);
-    event.version = (int64_t)get(bytes.data + 32, 8);
-    event.time_ms = (int64_t)get(bytes.data + 40, 8);
+    event.lake_sequence = lh_little_get(bytes.data + 24, 8);
+    event.version = (int64_t)lh_little_get(bytes.data + 32, 8);
+    event.time_ms = (int64_t)lh_little_get(bytes.data + 40, 8);
     struct record *record = record_new(&event);
     if (!record)
         lh_die_without_memory(); /* said to be no record, it would be cut off */
     record->event.time_ms = event.time_ms;
-    record->sequence = get(bytes.data + 8, 8);
-    record->epoch = get(bytes.data + 16, 8);
-    record->intent = get(bytes.data + 48, 8);
+    record->sequence = lh_little_get(bytes.data + 8, 8);
+    record->epoch = lh_little_get(bytes.data + 16, 8);
+    record->intent = lh_little_get(bytes.data + 48, 8);
     record->kind = (enum record_kind)kind;
     record->has_more = flags & FLAG_MORE;
-    record->before = (uint32_t)get(bytes.data + FRAME_BEFORE, 4);
+    record->before = (uint32_t)lh_little_get(bytes.data + FRAME_BEFORE, 4);
     memcpy(record->previous, bytes.data + 64, sizeof record->previous);
     hash_frame(bytes.data, len - 4, record->hash);
     *ret = record;
@@ -299,13 +286,13 @@ void log_head_encode(const struct log_head *head, struct lh_buf *buf)
 {
     size_t from = buf->len;
     char fixed[HEAD_FIXED] = HEAD_MAGIC;
-    put(fixed + 4, HEAD_FIXED + head->id_count * LH_UUID_TEXT_BYTES + 4, 4);
-    put(fixed + 8, JOURNAL_FORMAT, 4);
-    put(fixed + 12, head->id_count, 4);
-    put(fixed + 16, head->first_sequence, 8);
-    put(fixed + 24, head->epoch, 8);
-    put(fixed + 32, head->event_count, 8);
-    put(fixed + 40, head->drained, 8);
+    lh_little_put(fixed + 4, HEAD_FIXED + head->id_count * LH_UUID_TEXT_BYTES + 4, 4);
+    lh_little_put(fixed + 8, JOURNAL_FORMAT, 4);
+    lh_little_put(fixed + 12, head->id_count, 4);
+    lh_little_put(fixed + 16, head->first_sequence, 8);
+    lh_little_put(fixed + 24, head->epoch, 8);
+    lh_little_put(fixed + 32, head->event_count, 8);
+    lh_little_put(fixed + 40, head->drained, 8);
     memcpy(fixed + 48, head->previous, sizeof head->previous);
     lh_buf_append(buf, fixed, sizeof fixed);
     for (size_t i = 0; i < head->id_count; i++)
@@ -317,18 +304,18 @@ void log_head_encode(const struct log_head *head, struct lh_buf *buf)
 enum lh_code log_head_decode(struct lh_str bytes, struct lh_str key, struct lh_arena *arena,
                              struct log_head *ret, size_t *ret_bytes, struct lh_error *err)
 {
-    size_t len = bytes.len >= HEAD_FIXED + 4 ? (size_t)get(bytes.data + 4, 4) : 0;
+    size_t len = bytes.len >= HEAD_FIXED + 4 ? (size_t)lh_little_get(bytes.data + 4, 4) : 0;
     if (len < HEAD_FIXED + 4 || len > bytes.len || memcmp(bytes.data, HEAD_MAGIC, 4) != 0 ||
-        get(bytes.data + len - 4, 4) != lh_crc32c(0, bytes.data, len - 4))
+        lh_little_get(bytes.data + len - 4, 4) != lh_crc32c(0, bytes.data, len - 4))
         return lh_fail(err, LH_DAMAGED, "The head of '%.*s' is not what was written.", LH_ARG(key));
-    if (get(bytes.data + 8, 4) > JOURNAL_FORMAT)
+    if (lh_little_get(bytes.data + 8, 4) > JOURNAL_FORMAT)
         return lh_fail(err, LH_FORMAT, "'%.*s' was written by a newer release.", LH_ARG(key));
     *ret = (struct log_head){
-        .first_sequence = get(bytes.data + 16, 8),
-        .epoch = get(bytes.data + 24, 8),
-        .event_count = get(bytes.data + 32, 8),
-        .drained = get(bytes.data + 40, 8),
-        .id_count = (size_t)get(bytes.data + 12, 4),
+        .first_sequence = lh_little_get(bytes.data + 16, 8),
+        .epoch = lh_little_get(bytes.data + 24, 8),
+        .event_count = lh_little_get(bytes.data + 32, 8),
+        .drained = lh_little_get(bytes.data + 40, 8),
+        .id_count = (size_t)lh_little_get(bytes.data + 12, 4),
     };
     if (ret->id_count > JOURNAL_IDS_MAX ||
         len != HEAD_FIXED + ret->id_count * LH_UUID_TEXT_BYTES + 4)

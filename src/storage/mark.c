@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/little.h"
 #include "storage/internal.h"
 
 /* A place, little-endian: magic (4), length (4), number (8), the bytes, noughts, CRC-32C (4). */
@@ -17,39 +18,25 @@ struct storage_mark {
     uint64_t number; /* of the last one that was written */
 };
 
-static void put_number(char *to, uint64_t number, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i++)
-        to[i] = (char)(unsigned char)(number >> (8 * i));
-}
-
-static uint64_t get_number(const char *from, size_t bytes)
-{
-    uint64_t number = 0;
-    for (size_t i = 0; i < bytes; i++)
-        number |= (uint64_t)(unsigned char)from[i] << (8 * i);
-    return number;
-}
-
 static void fill_place(char place[PLACE_BYTES], uint64_t number, struct lh_str bytes)
 {
     assert(bytes.len <= STORAGE_MARK_BYTES_MAX);
     memset(place, 0, PLACE_BYTES);
     /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): bytes with a length, no string */
     memcpy(place, MAGIC, 4);
-    put_number(place + 4, bytes.len, 4);
-    put_number(place + 8, number, 8);
+    lh_little_put(place + 4, bytes.len, 4);
+    lh_little_put(place + 8, number, 8);
     memcpy(place + HEAD_BYTES, bytes.data, bytes.len);
-    put_number(place + PLACE_BYTES - 4, lh_crc32c(0, place, PLACE_BYTES - 4), 4);
+    lh_little_put(place + PLACE_BYTES - 4, lh_crc32c(0, place, PLACE_BYTES - 4), 4);
 }
 
 static bool read_place(const char place[PLACE_BYTES], uint64_t *ret_number, struct lh_str *ret)
 {
-    size_t len = (size_t)get_number(place + 4, 4);
+    size_t len = (size_t)lh_little_get(place + 4, 4);
     if (memcmp(place, MAGIC, 4) != 0 || len > STORAGE_MARK_BYTES_MAX ||
-        get_number(place + PLACE_BYTES - 4, 4) != lh_crc32c(0, place, PLACE_BYTES - 4))
+        lh_little_get(place + PLACE_BYTES - 4, 4) != lh_crc32c(0, place, PLACE_BYTES - 4))
         return false;
-    *ret_number = get_number(place + 8, 8);
+    *ret_number = lh_little_get(place + 8, 8);
     *ret = (struct lh_str){place + HEAD_BYTES, len};
     return true;
 }
