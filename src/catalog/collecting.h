@@ -26,11 +26,11 @@ enum lh_code retention_begin_move(struct catalog *catalog, struct moving *moving
 void retention_end_move(struct catalog *catalog, struct moving *moving);
 enum lh_code retention_tidy(struct catalog *catalog, struct lh_str dataset_id, struct lh_str bucket,
                             struct lh_error *err) LH_MUST_USE;
-struct catalog_placed;
+struct storage_placed;
 struct dataset_state;
 /* move.c: the data files of all versions of a state that can be read, which are not in primary. */
 enum lh_code move_list_elsewhere(struct catalog *catalog, const struct dataset_state *state,
-                                 struct lh_arena *arena, struct catalog_placed **ret,
+                                 struct lh_arena *arena, struct storage_placed **ret,
                                  size_t *ret_count, struct lh_error *err) LH_MUST_USE;
 
 #endif

@@ -1,5 +1,6 @@
 #include "catalog/moment.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "catalog/internal.h"
@@ -11,17 +12,29 @@ struct file_sum { /* a key has the same bytes wherever it is moved */
 
 struct catalog_moment {
     struct catalog *catalog;
-    struct catalog_snapshot *snapshot;
+    struct catalog_snapshot *snapshot; /* NULL: not taken yet */
     struct lh_arena *arena;
     struct file_sum *sums; /* sorted by key */
     size_t sum_count, sum_capacity;
     bool has_sums;
 };
 
-enum lh_code catalog_moment_take(struct catalog *catalog, struct lh_arena *arena,
-                                 struct catalog_moment **ret, struct catalog_moment_note *ret_note,
-                                 struct lh_error *err)
+struct catalog_moment *catalog_moment_new(struct catalog *catalog)
 {
+    struct catalog_moment *moment = lh_allocate(1, sizeof *moment);
+    moment->catalog = catalog;
+    moment->arena = lh_arena_new(0);
+    return moment;
+}
+
+/* The copy begins with the note that a writer that ends cleanly at that moment leaves. */
+static enum lh_code take(void *context, struct lh_arena *arena, uint64_t *ret_sequence,
+                         const struct storage_document **ret, size_t *ret_count,
+                         struct lh_error *err)
+{
+    struct catalog_moment *moment = context;
+    struct catalog *catalog = moment->catalog;
+    assert(!moment->snapshot);
     pthread_mutex_lock(&catalog->queue_mutex);
     enum lh_code stopped = catalog->stopped;
     pthread_mutex_unlock(&catalog->queue_mutex);
@@ -31,29 +44,24 @@ enum lh_code catalog_moment_take(struct catalog *catalog, struct lh_arena *arena
                 "what was acknowledged.");
         return lh_error_hint(err, "Restart the server: it recovers on opening.");
     }
-    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
+    struct storage_document *note = lh_arena_alloc(arena, sizeof *note);
+    moment->snapshot = catalog_snapshot_ref(catalog);
     enum lh_code code =
-        epoch_note_of(catalog, snapshot, arena, &ret_note->key, &ret_note->bytes, err);
-    if (code) {
-        catalog_snapshot_unref(snapshot);
+        epoch_note_of(catalog, moment->snapshot, arena, &note->key, &note->bytes, err);
+    if (code)
         return code;
-    }
-    struct catalog_moment *moment = lh_allocate(1, sizeof *moment);
-    moment->catalog = catalog;
-    moment->snapshot = snapshot;
-    moment->arena = lh_arena_new(0);
-    *ret = moment;
+    *ret_sequence = moment->snapshot->sequence;
+    *ret = note;
+    *ret_count = 1;
     return LH_OK;
 }
 
-uint64_t catalog_moment_sequence(const struct catalog_moment *moment)
+/* False for manifests and data files that came later. True for what is none of the catalog's. */
+static bool has(void *context, struct lh_str bucket, struct lh_str key)
 {
-    return moment->snapshot->sequence;
-}
-
-bool catalog_moment_has(const struct catalog_moment *moment, struct lh_str key)
-{
+    const struct catalog_moment *moment = context;
     struct lh_str rest = key;
+    (void)bucket;
     bool is_manifest = lh_str_starts_with(key, lh_lit(CATALOG_FOLDER "/"));
     if (is_manifest)
         rest = lh_str_slice(key, sizeof CATALOG_FOLDER, key.len);
@@ -130,9 +138,12 @@ static void read_sums(struct catalog_moment *moment)
     moment->has_sums = true;
 }
 
-bool catalog_moment_sum(struct catalog_moment *moment, struct lh_str key,
-                        uint8_t ret[LH_SHA256_BYTES])
+/* What a kept version says, in whatever bucket the file is. The first call reads all manifests. */
+static bool sum_of(void *context, struct lh_str bucket, struct lh_str key,
+                   uint8_t ret[LH_SHA256_BYTES])
 {
+    struct catalog_moment *moment = context;
+    (void)bucket;
     const struct file_sum wanted = {.key = key};
     if (!moment->has_sums)
         read_sums(moment);
@@ -145,15 +156,18 @@ bool catalog_moment_sum(struct catalog_moment *moment, struct lh_str key,
     return found;
 }
 
-enum lh_code catalog_moment_elsewhere(struct catalog_moment *moment, struct lh_arena *arena,
-                                      struct catalog_placed **ret, size_t *ret_count,
-                                      struct lh_error *err)
+/* Those of versions that can be read; of damaged datasets nothing is known. What expires meanwhile
+ * may be missing when it is looked for. */
+static enum lh_code elsewhere(void *context, struct lh_arena *arena,
+                              const struct storage_placed **ret, size_t *ret_count,
+                              struct lh_error *err)
 {
-    struct catalog_placed *all = NULL;
+    struct catalog_moment *moment = context;
+    struct storage_placed *all = NULL;
     size_t count = 0, capacity = 0;
     enum lh_code code = LH_OK;
     for (size_t i = 0; i < moment->snapshot->item_count && !code; i++) {
-        struct catalog_placed *found = NULL;
+        struct storage_placed *found = NULL;
         size_t found_count = 0;
         if (moment->snapshot->items[i]->damage)
             continue;
@@ -163,7 +177,7 @@ enum lh_code catalog_moment_elsewhere(struct catalog_moment *moment, struct lh_a
             continue;
         if (count + found_count > capacity) {
             capacity = 2 * (count + found_count);
-            struct catalog_placed *grown = lh_arena_array(arena, capacity, sizeof *grown);
+            struct storage_placed *grown = lh_arena_array(arena, capacity, sizeof *grown);
             if (count)
                 memcpy(grown, all, count * sizeof *grown);
             all = grown;
@@ -176,7 +190,12 @@ enum lh_code catalog_moment_elsewhere(struct catalog_moment *moment, struct lh_a
     return code;
 }
 
-void catalog_moment_release(struct catalog_moment *moment)
+struct storage_backup_source catalog_moment_source(struct catalog_moment *moment)
+{
+    return (struct storage_backup_source){moment, take, has, sum_of, elsewhere};
+}
+
+void catalog_moment_free(struct catalog_moment *moment)
 {
     if (!moment)
         return;

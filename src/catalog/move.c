@@ -146,15 +146,15 @@ static enum lh_code make_plan(struct catalog *catalog, const struct catalog_move
 }
 
 enum lh_code move_list_elsewhere(struct catalog *catalog, const struct dataset_state *state,
-                                 struct lh_arena *arena, struct catalog_placed **ret,
+                                 struct lh_arena *arena, struct storage_placed **ret,
                                  size_t *ret_count, struct lh_error *err)
 {
     const struct catalog_move_options options = {.to = STORAGE_PRIMARY};
     struct move_plan plan = {.arena = lh_arena_new(0)};
     enum lh_code code = plan_state(catalog, &options, state, &plan, err);
-    struct catalog_placed *files = lh_arena_array(arena, plan.count + 1, sizeof *files);
+    struct storage_placed *files = lh_arena_array(arena, plan.count + 1, sizeof *files);
     for (size_t i = 0; i < plan.count && !code; i++) {
-        files[i] = (struct catalog_placed){.bucket = lh_arena_str(arena, plan.files[i].bucket),
+        files[i] = (struct storage_placed){.bucket = lh_arena_str(arena, plan.files[i].bucket),
                                            .key = lh_arena_str(arena, plan.files[i].key),
                                            .bytes = plan.files[i].sum.bytes};
         memcpy(files[i].sha256, plan.files[i].sum.sha256, sizeof files[i].sha256);

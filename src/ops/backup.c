@@ -54,76 +54,22 @@ static const struct lh_field view_rows[] = {
 static const struct lh_fields view_fields =
     LH_FIELDS_OF(struct backup_view, "SystemBackup", view_rows);
 
-/* The catalog says what belongs to the moment; the rest of the lake is copied as it stands. */
-struct source {
-    struct catalog *catalog;
-    struct catalog_moment *moment;
-};
-
-static enum lh_code hold(void *context, struct lh_arena *arena, uint64_t *ret_sequence,
-                         const struct storage_document **ret, size_t *ret_count,
-                         struct lh_error *err)
-{
-    struct source *source = context;
-    struct catalog_moment_note note;
-    enum lh_code code = catalog_moment_take(source->catalog, arena, &source->moment, &note, err);
-    if (code)
-        return code;
-    struct storage_document *document = lh_arena_alloc(arena, sizeof(*document));
-    *document = (struct storage_document){note.key, note.bytes};
-    *ret_sequence = catalog_moment_sequence(source->moment);
-    *ret = document;
-    *ret_count = 1;
-    return LH_OK;
-}
-
-static bool wants(void *context, struct lh_str bucket, struct lh_str key)
-{
-    (void)bucket;
-    return catalog_moment_has(((struct source *)context)->moment, key);
-}
-
-static enum lh_code elsewhere(void *context, struct lh_arena *arena,
-                              const struct storage_placed **ret, size_t *ret_count,
-                              struct lh_error *err)
-{
-    struct catalog_placed *files = NULL;
-    enum lh_code code =
-        catalog_moment_elsewhere(((struct source *)context)->moment, arena, &files, ret_count, err);
-    if (code)
-        return code;
-    struct storage_placed *placed = lh_arena_array(arena, *ret_count + 1, sizeof *placed);
-    for (size_t i = 0; i < *ret_count; i++) {
-        placed[i] = (struct storage_placed){files[i].bucket, files[i].key, files[i].bytes, {0}};
-        memcpy(placed[i].sha256, files[i].sha256, sizeof placed[i].sha256);
-    }
-    *ret = placed;
-    return LH_OK;
-}
-
-static bool sum_of(void *context, struct lh_str bucket, struct lh_str key,
-                   uint8_t ret[LH_SHA256_BYTES])
-{
-    (void)bucket;
-    return catalog_moment_sum(((struct source *)context)->moment, key, ret);
-}
-
 static enum lh_code run_backup(struct op_call *call, const void *raw, struct op_reply *reply,
                                struct lh_error *err)
 {
     const struct backup_args *args = raw;
-    struct source source = {.catalog = lake_catalog(call->lake)};
+    struct catalog_moment *moment = catalog_moment_new(lake_catalog(call->lake));
     struct storage_backup_result result;
     const struct storage_backup_options options = {
         .path = args->to,
         .is_primary_only = args->primary_only,
         .is_rechecked = args->recheck,
         .arena = call->arena,
-        .source = {&source, hold, wants, sum_of, elsewhere},
+        .source = catalog_moment_source(moment),
         .cancel = call->cancel,
     };
     enum lh_code code = storage_backup(lake_storage(call->lake), &options, &result, err);
-    catalog_moment_release(source.moment);
+    catalog_moment_free(moment);
     if (code)
         return code;
     const struct backup_view view = {

@@ -12,59 +12,6 @@
 #include "catalog/move.h"
 #include "storage/buckets.h"
 
-struct source {
-    struct catalog *catalog;
-    struct catalog_moment *moment;
-};
-
-static enum lh_code hold(void *context, struct lh_arena *arena, uint64_t *ret_sequence,
-                         const struct storage_document **ret, size_t *ret_count,
-                         struct lh_error *err)
-{
-    struct source *source = context;
-    struct catalog_moment_note note;
-    enum lh_code code = catalog_moment_take(source->catalog, arena, &source->moment, &note, err);
-    if (code)
-        return code;
-    struct storage_document *document = lh_arena_alloc(arena, sizeof(*document));
-    *document = (struct storage_document){note.key, note.bytes};
-    *ret_sequence = catalog_moment_sequence(source->moment);
-    *ret = document;
-    *ret_count = 1;
-    return LH_OK;
-}
-
-static bool wants(void *context, struct lh_str bucket, struct lh_str key)
-{
-    (void)bucket;
-    return catalog_moment_has(((struct source *)context)->moment, key);
-}
-
-static enum lh_code elsewhere(void *context, struct lh_arena *arena,
-                              const struct storage_placed **ret, size_t *ret_count,
-                              struct lh_error *err)
-{
-    struct catalog_placed *files = NULL;
-    enum lh_code code =
-        catalog_moment_elsewhere(((struct source *)context)->moment, arena, &files, ret_count, err);
-    if (code)
-        return code;
-    struct storage_placed *placed = lh_arena_array(arena, *ret_count + 1, sizeof *placed);
-    for (size_t i = 0; i < *ret_count; i++) {
-        placed[i] = (struct storage_placed){files[i].bucket, files[i].key, files[i].bytes, {0}};
-        memcpy(placed[i].sha256, files[i].sha256, sizeof placed[i].sha256);
-    }
-    *ret = placed;
-    return LH_OK;
-}
-
-static bool sum_of(void *context, struct lh_str bucket, struct lh_str key,
-                   uint8_t ret[LH_SHA256_BYTES])
-{
-    (void)bucket;
-    return catalog_moment_sum(((struct source *)context)->moment, key, ret);
-}
-
 void backed_lake_make(struct backed_lake *backed)
 {
     memset(backed, 0, sizeof(*backed));
@@ -110,15 +57,15 @@ void backed_lake_remove(struct backed_lake *backed)
 enum lh_code backed_lake_backup(struct backed_lake *backed, bool is_rechecked,
                                 struct storage_backup_result *ret, struct lh_error *err)
 {
-    struct source source = {.catalog = backed->lake.catalog};
+    struct catalog_moment *moment = catalog_moment_new(backed->lake.catalog);
     struct storage_backup_result result;
     const struct storage_backup_options options = {
         .path = lh_str_of(backed_lake_file(backed, "")),
         .is_rechecked = is_rechecked,
-        .source = {&source, hold, wants, sum_of, elsewhere},
+        .source = catalog_moment_source(moment),
     };
     enum lh_code code = storage_backup(backed->lake.storage, &options, ret ? ret : &result, err);
-    catalog_moment_release(source.moment);
+    catalog_moment_free(moment);
     return code;
 }
 
