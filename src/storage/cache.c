@@ -13,8 +13,8 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "storage/cache.h"
 #include "storage/failures.h"
-#include "storage/internal.h"
 
 #define CACHE_BYTES_PRESET ((int64_t)8 << 30)
 #define TABLE_SIZE ((size_t)4096)
@@ -280,11 +280,6 @@ static enum lh_code fetch_from(struct cache *cache, const struct wanted *wanted,
     return code;
 }
 
-static bool may_rescue(enum lh_code code)
-{
-    return code == LH_IO || code == LH_NOT_FOUND || code == LH_DAMAGED || code == LH_TIMEOUT;
-}
-
 static enum lh_code fetch(struct cache *cache, const struct wanted *wanted, const char *fresh,
                           struct entry *entry, struct storage_sum *ret, struct lh_error *err)
 {
@@ -294,7 +289,7 @@ static enum lh_code fetch(struct cache *cache, const struct wanted *wanted, cons
     enum lh_code code = fetch_from(cache, wanted, wanted->bucket, fresh, ret, &own);
     if (code == LH_DAMAGED) /* once more: it may have been the way here */
         code = fetch_from(cache, wanted, wanted->bucket, fresh, ret, &own);
-    bool is_rescue = may_rescue(code) && wanted->expected && storage->rescue.len &&
+    bool is_rescue = rescue_may_help(code) && wanted->expected && storage->rescue.len &&
                      !lh_str_equal(storage->rescue, wanted->bucket->name);
     if (is_rescue && !storage_bucket_find(storage, storage->rescue, &rescue, NULL) &&
         !fetch_from(cache, wanted, rescue, fresh, ret, NULL)) {

@@ -1,6 +1,6 @@
 /* One object into another bucket, under its own key, with the bytes that it must have. */
+#include "storage/cache.h"
 #include "storage/failures.h"
-#include "storage/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,11 +102,6 @@ static enum lh_code stage_once(const struct copying *copying, int rescued,
     return code;
 }
 
-static bool may_rescue(enum lh_code code)
-{
-    return code == LH_IO || code == LH_NOT_FOUND || code == LH_DAMAGED || code == LH_TIMEOUT;
-}
-
 static enum lh_code stage(const struct copying *copying, struct storage_staged **ret,
                           struct lh_error *err)
 {
@@ -120,8 +115,9 @@ static enum lh_code stage(const struct copying *copying, struct storage_staged *
                        LH_ARG(copying->key), LH_ARG(copying->from->name));
     if (code == LH_DAMAGED)
         storage_failure_note(copying->storage, copying->from->name, copying->key, "copy", &own);
-    if (may_rescue(code) && !storage_open_rescued(copying->storage, copying->from->name,
-                                                  copying->key, copying->expected, code, &fd)) {
+    if (rescue_may_help(code) &&
+        !storage_open_rescued(copying->storage, copying->from->name, copying->key,
+                              copying->expected, code, &fd)) {
         code = stage_once(copying, fd, ret, &own);
         lh_file_abandon(fd);
     }

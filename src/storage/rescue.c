@@ -1,6 +1,6 @@
 /* Which reads of this thread were rescued: whoever answers a request says so, and it is far from
  * where the bytes are. */
-#include "storage/internal.h"
+#include "storage/cache.h"
 
 struct rescued {
     bool is_used;
@@ -13,6 +13,11 @@ static _Thread_local struct rescued rescued;
 void storage_rescue_forget(void)
 {
     rescued.is_used = false;
+}
+
+bool rescue_may_help(enum lh_code code)
+{
+    return code == LH_IO || code == LH_NOT_FOUND || code == LH_DAMAGED || code == LH_TIMEOUT;
 }
 
 static void copy_text(struct lh_str text, char *ret, size_t size)

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/secret.h"
+#include "storage/cache.h"
 #include "storage/s3_internal.h"
 
 #define MARK_BYTES_MAX ((size_t)4096)

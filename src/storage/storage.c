@@ -1,5 +1,5 @@
+#include "storage/cache.h"
 #include "storage/failures.h"
-#include "storage/internal.h"
 
 #include <stdlib.h>
 
