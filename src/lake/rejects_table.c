@@ -8,12 +8,6 @@
 
 #define PREFIX "__rejects__"
 
-static void unref_dataset(void *dataset)
-{
-    catalog_dataset_unref(dataset);
-}
-
-/* It lives as long as the scope's pins. */
 static enum lh_code find(const struct rejects_source *source, const struct query_scope *scope,
                          struct lh_str name, const struct query_moment *moment,
                          const struct catalog_dataset **ret, struct lh_error *err)
@@ -22,15 +16,7 @@ static enum lh_code find(const struct rejects_source *source, const struct query
     if (!scope->snapshot || !lh_str_equal_nocase(head, lh_lit(PREFIX)))
         return lh_fail(err, LH_NOT_FOUND, "There is no such table.");
     name = lh_str_slice(name, head.len, name.len);
-    if (moment->kind == QUERY_NOW)
-        return catalog_find(scope->snapshot, name, ret, err);
-    struct catalog_as_of as_of = {.when = CATALOG_AT_TIME, .value = moment->unix_ms};
-    if (moment->kind == QUERY_AT_VERSION)
-        as_of = (struct catalog_as_of){CATALOG_AT_VERSION, (int64_t)moment->version};
-    enum lh_code code = catalog_find_at(source->catalog, scope->snapshot, name, as_of, ret, err);
-    if (!code)
-        lh_arena_defer(scope->pins, unref_dataset, (void *)(uintptr_t)*ret);
-    return code;
+    return query_find_dataset(source->catalog, scope, name, moment, ret, err);
 }
 
 /* An erasure writes such files anew in their place. */

@@ -27,22 +27,28 @@ static void unref_dataset(void *dataset)
     catalog_dataset_unref(dataset);
 }
 
-/* The dataset at that moment; it lives as long as the scope's pins. */
+enum lh_code query_find_dataset(struct catalog *catalog, const struct query_scope *scope,
+                                struct lh_str name, const struct query_moment *moment,
+                                const struct catalog_dataset **ret, struct lh_error *err)
+{
+    if (moment->kind == QUERY_NOW)
+        return catalog_find(scope->snapshot, name, ret, err);
+    struct catalog_as_of as_of = {.when = CATALOG_AT_TIME, .value = moment->unix_ms};
+    if (moment->kind == QUERY_AT_VERSION)
+        as_of = (struct catalog_as_of){CATALOG_AT_VERSION, (int64_t)moment->version};
+    enum lh_code code = catalog_find_at(catalog, scope->snapshot, name, as_of, ret, err);
+    if (!code)
+        lh_arena_defer(scope->pins, unref_dataset, (void *)(uintptr_t)*ret);
+    return code;
+}
+
 static enum lh_code find(const struct query_datasets *datasets, const struct query_scope *scope,
                          struct lh_str name, const struct query_moment *moment,
                          const struct catalog_dataset **ret, struct lh_error *err)
 {
     if (is_raw(name, &name) && !scope->sees_raw)
         return lh_fail(err, LH_NOT_FOUND, "There is no such dataset.");
-    if (moment->kind == QUERY_NOW)
-        return catalog_find(scope->snapshot, name, ret, err);
-    struct catalog_as_of as_of = {.when = CATALOG_AT_TIME, .value = moment->unix_ms};
-    if (moment->kind == QUERY_AT_VERSION)
-        as_of = (struct catalog_as_of){CATALOG_AT_VERSION, (int64_t)moment->version};
-    enum lh_code code = catalog_find_at(datasets->catalog, scope->snapshot, name, as_of, ret, err);
-    if (!code)
-        lh_arena_defer(scope->pins, unref_dataset, (void *)(uintptr_t)*ret);
-    return code;
+    return query_find_dataset(datasets->catalog, scope, name, moment, ret, err);
 }
 
 /* Other numbers give another one, and none is lost: each step can be undone. */

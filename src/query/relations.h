@@ -11,7 +11,9 @@
 
 #include "query/query.h"
 
-struct catalog_snapshot; /* catalog/catalog.h */
+struct catalog; /* catalog/catalog.h, and those below */
+struct catalog_dataset;
+struct catalog_snapshot;
 
 /* Which moment of a name is asked for. */
 struct query_moment {
@@ -66,6 +68,13 @@ struct query_relation_files {
     size_t path_count;
     uint64_t filter; /* of engine/filter.h: rows of these files that nobody sees; 0 = none */
 };
+
+/* The dataset of the scope at that moment, dropped ones too; it lives as long as the scope's pins.
+ * LH_NOT_FOUND, LH_DAMAGED. */
+enum lh_code query_find_dataset(struct catalog *catalog, const struct query_scope *scope,
+                                struct lh_str name, const struct query_moment *moment,
+                                const struct catalog_dataset **ret,
+                                struct lh_error *err) LH_MUST_USE;
 
 /* Writes SELECT "stored" AS "name", … FROM read_parquet([…]); a second call adds its rows behind.
  */
