@@ -313,8 +313,22 @@ static inline size_t gather(struct graph_walk *walk, unsigned level, uint32_t at
     return count;
 }
 
+/* The best of the pool from *next on that nobody went on from; false: there is none. */
+static inline bool take_next(struct graph_walk *walk, size_t *next, uint32_t *ret_id)
+{
+    while (*next < walk->pool_count && walk->pool[*next] & 1)
+        ++*next;
+    if (*next >= walk->pool_count || walk->is_damaged)
+        return false;
+    *ret_id = graph_pool_id(walk->pool[*next]);
+    walk->pool[*next] |= 1;
+    walk->hops++;
+    return true;
+}
+
 void graph_walk_from(struct graph_walk *walk, unsigned level, uint32_t start)
 {
+    size_t next = 0;
     uint32_t gathered[GRAPH_LINKS_MAX];
     if (level &&
         !is_good(walk, graph_slot_at(walk->graph, level, start), sizeof(struct graph_slot)))
@@ -322,15 +336,8 @@ void graph_walk_from(struct graph_walk *walk, unsigned level, uint32_t start)
     if (!visit(walk, start))
         return;
     evaluate(walk, level, &start, 1);
-    for (size_t next = 0; next < walk->pool_count && !walk->is_damaged;) {
-        uint64_t entry = walk->pool[next];
-        if (entry & 1) {
-            next++;
-            continue;
-        }
-        walk->pool[next] = entry | 1;
-        walk->hops++;
-        size_t count = gather(walk, level, graph_pool_id(entry), gathered);
+    for (uint32_t at = 0; take_next(walk, &next, &at);) {
+        size_t count = gather(walk, level, at, gathered);
         size_t foremost = evaluate(walk, level, gathered, count);
         next = foremost <= next ? foremost : next + 1;
     }
@@ -409,19 +416,13 @@ static size_t gather_over(struct graph_walk *walk, uint32_t at, uint32_t *ret)
 
 void graph_walk_bridge(struct graph_walk *walk, const uint32_t *starts, size_t start_count)
 {
+    size_t next = 0;
     uint32_t gathered[GATHERED_MAX];
     for (size_t i = 0; i < start_count; i++)
         if (visit(walk, starts[i]))
             evaluate(walk, 0, starts + i, 1);
-    for (size_t next = 0; next < walk->pool_count && !walk->is_damaged;) {
-        uint64_t entry = walk->pool[next];
-        if (entry & 1) {
-            next++;
-            continue;
-        }
-        walk->pool[next] = entry | 1;
-        walk->hops++;
-        size_t count = gather_over(walk, graph_pool_id(entry), gathered);
+    for (uint32_t at = 0; take_next(walk, &next, &at);) {
+        size_t count = gather_over(walk, at, gathered);
         size_t foremost = evaluate(walk, 0, gathered, count);
         next = foremost <= next ? foremost : next + 1;
     }
