@@ -8,7 +8,6 @@
 
 #define CODE_MAX 127
 #define QUERY_CODE_MAX 32767
-#define QUERY_CODE_ZERO 32768 /* what is added so that halves are unsigned */
 /* Adding and taking it away rounds a small float to the nearest whole number, many at a time. */
 #define ROUNDER 12582912.0F /* 1.5 · 2²³ */
 /* Sums of squares in doubles, their root and the float that keeps it are off by less. */
@@ -169,8 +168,8 @@ bool search_query_init(struct search_query *query, const float *floats, size_t d
         int32_t number = query->step > 0 ? (int32_t)lrint(value / query->step) : 0;
         double rest = value - query->step * number;
         values[i] = (int16_t)number;
-        high[i] = (uint8_t)((uint32_t)(number + QUERY_CODE_ZERO) >> 8);
-        low[i] = (uint8_t)((uint32_t)(number + QUERY_CODE_ZERO) & 255);
+        high[i] = (uint8_t)((uint32_t)(number + SEARCH_BIAS) >> 8);
+        low[i] = (uint8_t)((uint32_t)(number + SEARCH_BIAS) & 255);
         square += rest * rest;
     }
     query->code = (struct search_query_code){values, high, low};
@@ -182,4 +181,50 @@ bool search_query_init(struct search_query *query, const float *floats, size_t d
 void search_query_release(struct search_query *query)
 {
     free(query->memory);
+}
+
+/* --- several queries */
+
+static void lay_tiles(const struct search_query *const *queries, size_t count, size_t stride,
+                      size_t tile_count, uint8_t *tiles)
+{
+    for (size_t q = 0; q < count; q++)
+        for (size_t i = 0; i < stride; i++) {
+            size_t chunk = i / SEARCH_CODE_ALIGNMENT, four = i % SEARCH_CODE_ALIGNMENT / 4;
+            size_t pair = chunk * tile_count + q / SEARCH_TILE_QUERIES;
+            uint8_t *to = tiles + pair * 2 * SEARCH_TILE_BYTES + four * SEARCH_CODE_ALIGNMENT +
+                          q % SEARCH_TILE_QUERIES * 4 + i % 4;
+            to[0] = queries[q]->code.high[i];
+            to[SEARCH_TILE_BYTES] = queries[q]->code.low[i];
+        }
+}
+
+struct search_block *search_block_new(const struct search_query *const *queries, size_t count)
+{
+    struct search_block *block = aligned(sizeof *block);
+    size_t stride = stride_of(queries[0]->dimensions);
+    size_t tile_count = (count + SEARCH_TILE_QUERIES - 1) / SEARCH_TILE_QUERIES;
+    uint8_t *tiles = aligned(stride / SEARCH_CODE_ALIGNMENT * tile_count * 2 * SEARCH_TILE_BYTES);
+    if (!block || !tiles) {
+        free(block);
+        free(tiles);
+        return NULL;
+    }
+    lay_tiles(queries, count, stride, tile_count, tiles);
+    block->count = count;
+    block->tile_count = tile_count;
+    block->tiles = tiles;
+    for (size_t q = 0; q < count; q++) {
+        block->float_steps[q] = (float)queries[q]->step;
+        block->float_reaches[q] = (float)queries[q]->reach;
+        block->codes[q] = &queries[q]->code;
+    }
+    return block;
+}
+
+void search_block_free(struct search_block *block)
+{
+    if (block)
+        free((void *)(uintptr_t)block->tiles);
+    free(block);
 }

@@ -1,5 +1,6 @@
 /* The plain kernels, which say what the others have to give, and the choice. */
 #include <pthread.h>
+#include <string.h>
 
 #include "search/distance_internal.h"
 
@@ -42,7 +43,33 @@ static void code_dots_plain(const int8_t *codes, const int32_t *sums, size_t row
     }
 }
 
-static const struct search_kernels kernels_plain = {"plain", dots_plain, code_dots_plain};
+void search_block_by_query(const struct search_block *block, const struct search_block_rows *rows,
+                           void (*code_dots)(const int8_t *codes, const int32_t *sums,
+                                             size_t row_count, size_t stride,
+                                             const struct search_query_code *query, int64_t *ret),
+                           double *ret_sums, uint32_t *ret_reached)
+{
+    int64_t sums[SEARCH_BLOCK_ROWS];
+    memset(ret_reached, 0, rows->count * sizeof *ret_reached);
+    for (size_t q = 0; q < block->count; q++) {
+        code_dots(rows->codes, rows->sums, rows->count, rows->stride, block->codes[q], sums);
+        for (size_t row = 0; row < rows->count; row++) {
+            float estimate = (float)sums[row] * block->float_steps[q] * rows->scales[row];
+            float most = estimate + rows->errors[row] * block->float_reaches[q];
+            ret_sums[row * SEARCH_BLOCK_QUERIES + q] = (double)sums[row];
+            ret_reached[row] |= (uint32_t) !(most < block->bars[q]) << q;
+        }
+    }
+}
+
+static void block_plain(const struct search_block *block, const struct search_block_rows *rows,
+                        double *ret_sums, uint32_t *ret_reached)
+{
+    search_block_by_query(block, rows, code_dots_plain, ret_sums, ret_reached);
+}
+
+static const struct search_kernels kernels_plain = {"plain", dots_plain, code_dots_plain,
+                                                    block_plain};
 
 static const struct search_kernels *found[8]; /* NULL behind the last */
 static pthread_once_t is_found = PTHREAD_ONCE_INIT;
@@ -58,6 +85,8 @@ static void find(void)
         found[count++] = &search_kernels_avx512;
         if (__builtin_cpu_supports("avx512vnni"))
             found[count++] = &search_kernels_vnni;
+        if (__builtin_cpu_supports("avx512vnni") && search_amx_may())
+            found[count++] = &search_kernels_amx;
     }
 #elif defined(__aarch64__)
     found[count++] = &search_kernels_neon;

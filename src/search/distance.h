@@ -27,6 +27,32 @@ struct search_query_code {
     const uint8_t *low;
 };
 
+/* Several queries that look at the same rows together, and from where on a row counts for each. */
+#define SEARCH_BLOCK_QUERIES ((size_t)32)
+#define SEARCH_BLOCK_ROWS ((size_t)64) /* at a time, at most */
+#define SEARCH_TILE_QUERIES ((size_t)16)
+#define SEARCH_TILE_BYTES ((size_t)1024)
+#define SEARCH_BIAS 32768 /* what the two bytes of a query's number have too much */
+struct search_block {
+    /* By query, in floats: what a row is looked at with first. */
+    _Alignas(64) float float_steps[SEARCH_BLOCK_QUERIES];
+    float float_reaches[SEARCH_BLOCK_QUERIES];
+    float bars[SEARCH_BLOCK_QUERIES];
+    const struct search_query_code *codes[SEARCH_BLOCK_QUERIES];
+    size_t count;
+    size_t tile_count; /* for each 64 dimensions: 1 up to 16 queries, else 2 */
+    /* For each 64 dimensions and each 16 queries, first of the high bytes, then of the low ones:
+     * four bytes of the first query, four of the second …; then the next four of each. */
+    const uint8_t *tiles;
+};
+/* The codes of up to SEARCH_BLOCK_ROWS rows, side by side. */
+struct search_block_rows {
+    size_t count, stride;
+    const int8_t *codes;
+    const int32_t *sums;
+    const float *scales, *errors;
+};
+
 struct search_kernels {
     const char *name;
     /* ret[i] = rows[i] · query; rows are `dimensions` floats apart. */
@@ -36,6 +62,12 @@ struct search_kernels {
      * sums[i] is the sum of the row's codes. */
     void (*code_dots)(const int8_t *codes, const int32_t *sums, size_t row_count, size_t stride,
                       const struct search_query_code *query, int64_t *ret);
+    /* ret_reached[row]: a bit for each query whose bar the row reaches,
+     *   scale · step · (codes[row] · query q) + error · reach ≥ bar, or no number,
+     * up to the rounding of floats; ret_sums[row * SEARCH_BLOCK_QUERIES + q], where the bit is set,
+     * is codes[row] · query q, exactly. */
+    void (*block)(const struct search_block *block, const struct search_block_rows *rows,
+                  double *ret_sums, uint32_t *ret_reached);
 };
 
 /* The best one here; decided once. */

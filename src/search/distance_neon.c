@@ -61,7 +61,13 @@ static void code_dots_neon(const int8_t *codes, const int32_t *sums, size_t row_
     }
 }
 
-const struct search_kernels search_kernels_neon = {"neon", dots_neon, code_dots_neon};
+static void block_neon(const struct search_block *block, const struct search_block_rows *rows,
+                       double *ret_sums, uint32_t *ret_reached)
+{
+    search_block_by_query(block, rows, code_dots_neon, ret_sums, ret_reached);
+}
+
+const struct search_kernels search_kernels_neon = {"neon", dots_neon, code_dots_neon, block_neon};
 
 #else
 typedef int search_no_arm_here;

@@ -131,7 +131,13 @@ AVX2 static void code_dots_avx2(const int8_t *codes, const int32_t *sums, size_t
     }
 }
 
-const struct search_kernels search_kernels_avx2 = {"avx2", dots_avx2, code_dots_avx2};
+static void block_avx2(const struct search_block *block, const struct search_block_rows *rows,
+                       double *ret_sums, uint32_t *ret_reached)
+{
+    search_block_by_query(block, rows, code_dots_avx2, ret_sums, ret_reached);
+}
+
+const struct search_kernels search_kernels_avx2 = {"avx2", dots_avx2, code_dots_avx2, block_avx2};
 
 /* --- AVX-512 */
 
@@ -180,7 +186,7 @@ AVX512 static void four_dots_avx512(const float *rows, size_t leap, size_t width
     ret[3 * quarter] = add_lanes_512(d);
 }
 
-AVX512 static void dots_avx512(const float *rows, size_t row_count, size_t dimensions,
+AVX512 void search_dots_avx512(const float *rows, size_t row_count, size_t dimensions,
                                const float *query, float *ret)
 {
     size_t whole = dimensions / SEARCH_LANES * SEARCH_LANES;
@@ -235,7 +241,14 @@ AVX512 static void code_dots_avx512(const int8_t *codes, const int32_t *sums, si
     }
 }
 
-const struct search_kernels search_kernels_avx512 = {"avx512", dots_avx512, code_dots_avx512};
+static void block_avx512(const struct search_block *block, const struct search_block_rows *rows,
+                         double *ret_sums, uint32_t *ret_reached)
+{
+    search_block_by_query(block, rows, code_dots_avx512, ret_sums, ret_reached);
+}
+
+const struct search_kernels search_kernels_avx512 = {"avx512", search_dots_avx512, code_dots_avx512,
+                                                     block_avx512};
 
 /* --- AVX-512 with VNNI: unsigned bytes of the query times signed codes, four to a lane */
 
@@ -258,7 +271,7 @@ VNNI static inline int64_t finish_vnni(struct sums_512 sum, int32_t code_sum)
     return by_high * 256 + by_low - (int64_t)code_sum * 32768;
 }
 
-VNNI static void code_dots_vnni(const int8_t *codes, const int32_t *sums, size_t row_count,
+VNNI void search_code_dots_vnni(const int8_t *codes, const int32_t *sums, size_t row_count,
                                 size_t stride, const struct search_query_code *query, int64_t *ret)
 {
     const struct sums_512 none = {_mm512_setzero_si512(), _mm512_setzero_si512()};
@@ -289,7 +302,8 @@ VNNI static void code_dots_vnni(const int8_t *codes, const int32_t *sums, size_t
     }
 }
 
-const struct search_kernels search_kernels_vnni = {"avx512-vnni", dots_avx512, code_dots_vnni};
+const struct search_kernels search_kernels_vnni = {"avx512-vnni", search_dots_avx512,
+                                                   search_code_dots_vnni, search_block_vnni};
 
 #else
 typedef int search_no_x86_here;

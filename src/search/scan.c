@@ -8,6 +8,8 @@
 #define CANDIDATES_MAX 1024
 /* With so few rows for each that is wanted, most would be read as floats anyway. */
 #define ROWS_PER_WANTED 16
+/* One wanted row in so many is few. */
+#define SPARSE_SHARE 8
 
 struct candidate {
     size_t row; /* of the matrix at hand */
@@ -226,6 +228,115 @@ static void scan_codes(struct search_scanner *scanner, const struct search_scan 
     settle(scanner, scan, first);
 }
 
+/* --- codes, for several at once */
+
+/* Scanners that look at the codes of one matrix together. */
+struct together {
+    struct search_scanner *scanners[SEARCH_BLOCK_QUERIES];
+    struct search_scan scans[SEARCH_BLOCK_QUERIES]; /* the matrix, without what each leaves out */
+    double slacks[SEARCH_BLOCK_QUERIES], margins[SEARCH_BLOCK_QUERIES];
+    size_t count;
+};
+
+/* How far the look in floats may be from what it stands for. The sums of bytes stay below stride ·
+ * 127 · 65,536, twice that with the bias, and are rounded four times at most; so are a row's error
+ * and the query's numbers, and twice more when they are put together. */
+static double margin_of(const struct search_query *query, const struct search_codes *codes)
+{
+    double sums = (double)codes->stride * 4 * query->step / 127;
+    double rest = (query->length + query->reach) * 8 * (double)FLT_EPSILON;
+    return (double)codes->longest * (sums + rest);
+}
+
+/* Far from where floats end, so that nothing above is lost below what they can tell. */
+static bool is_tame(const struct search_query *query, const struct search_codes *codes)
+{
+    const double least = 1e-9, most = 1e9;
+    return query->length > least && query->length < most && (double)codes->longest > least &&
+           (double)codes->longest < most;
+}
+
+static void set_bar(const struct together *together, struct search_block *block, size_t q)
+{
+    double bar = together->scanners[q]->floor - together->slacks[q] - together->margins[q];
+    block->bars[q] = nextafterf((float)bar, -INFINITY);
+}
+
+/* A row that may be among the best of some of them. */
+static void judge_row(struct together *together, struct search_block *block, size_t first,
+                      size_t row, uint32_t reached, const double *sums)
+{
+    const struct search_codes *codes = together->scans[0].codes;
+    for (; reached; reached &= reached - 1) {
+        size_t q = (size_t)__builtin_ctz(reached);
+        struct search_scanner *scanner = together->scanners[q];
+        const uint64_t *left_out = together->scans[q].left_out;
+        if (left_out && (left_out[row / BLOCK] >> (row % BLOCK) & 1))
+            continue;
+        double estimate = (double)codes->scales[row] * scanner->query.step * sums[q];
+        double spread = (double)codes->errors[row] * scanner->query.reach + together->slacks[q];
+        if (!(estimate + spread < scanner->floor))
+            judge(scanner, &together->scans[q], first, row, estimate, spread);
+        set_bar(together, block, q);
+    }
+}
+
+static bool is_any_wanted(const struct together *together, size_t from, size_t count)
+{
+    for (size_t q = 0; q < together->count; q++)
+        if (wanted(&together->scans[q], from, count))
+            return true;
+    return false;
+}
+
+static void scan_together(struct together *together, struct search_block *block, size_t first)
+{
+    const struct search_scan *scan = &together->scans[0];
+    const struct search_codes *codes = scan->codes;
+    double sums[SEARCH_BLOCK_ROWS * SEARCH_BLOCK_QUERIES];
+    uint32_t reached[SEARCH_BLOCK_ROWS];
+    for (size_t q = 0; q < together->count; q++) {
+        together->slacks[q] = slack_of(&together->scanners[q]->query, codes);
+        together->margins[q] = margin_of(&together->scanners[q]->query, codes);
+        set_bar(together, block, q);
+    }
+    for (size_t from = 0; from < scan->row_count; from += BLOCK) {
+        size_t count = scan->row_count - from < BLOCK ? scan->row_count - from : BLOCK;
+        const struct search_block_rows rows = {.count = count,
+                                               .stride = codes->stride,
+                                               .codes = codes->codes + from * codes->stride,
+                                               .sums = codes->sums + from,
+                                               .scales = codes->scales + from,
+                                               .errors = codes->errors + from};
+        if (!is_any_wanted(together, from, count))
+            continue;
+        together->scanners[0]->kernels->block(block, &rows, sums, reached);
+        for (size_t at = 0; at < count; at++)
+            if (reached[at])
+                judge_row(together, block, first, from + at, reached[at],
+                          sums + at * SEARCH_BLOCK_QUERIES);
+    }
+    for (size_t q = 0; q < together->count; q++)
+        settle(together->scanners[q], &together->scans[q], first);
+}
+
+/* Alone, or without memory for more, each looks by itself. */
+static void finish_together(struct together *together, size_t first)
+{
+    const struct search_query *queries[SEARCH_BLOCK_QUERIES];
+    struct search_block *block = NULL;
+    for (size_t q = 0; q < together->count; q++)
+        queries[q] = &together->scanners[q]->query;
+    if (together->count > 1)
+        block = search_block_new(queries, together->count);
+    if (block)
+        scan_together(together, block, first);
+    for (size_t q = 0; q < together->count && !block; q++)
+        scan_codes(together->scanners[q], &together->scans[q], first);
+    search_block_free(block);
+    together->count = 0;
+}
+
 /* --- its life */
 
 struct search_scanner *search_scanner_new(const float *query, size_t dimensions, size_t k)
@@ -261,16 +372,50 @@ void search_scanner_use(struct search_scanner *scanner, const struct search_kern
     scanner->kernels = kernels;
 }
 
+static bool reads_codes(const struct search_scanner *scanner, const struct search_scan *scan)
+{
+    return scan->codes && scan->row_count / ROWS_PER_WANTED >= scanner->k &&
+           is_bounded(&scanner->query, scan->codes);
+}
+
 void search_scanner_add(struct search_scanner *scanner, const struct search_scan *scan,
                         size_t first)
 {
     if (!scanner->k)
         return;
-    if (scan->codes && scan->row_count / ROWS_PER_WANTED >= scanner->k &&
-        is_bounded(&scanner->query, scan->codes))
+    if (reads_codes(scanner, scan))
         scan_codes(scanner, scan, first);
     else
         scan_floats(scanner, scan, first);
+}
+
+/* Where most rows are left out, the rest is looked at one by one: there is little to share. */
+static bool is_sparse(const struct search_scan *scan)
+{
+    size_t rows = 0, words = scan->row_count / BLOCK;
+    for (size_t word = 0; word < words && scan->left_out; word++)
+        rows += (size_t)__builtin_popcountll(~scan->left_out[word]);
+    return scan->left_out && rows * SPARSE_SHARE < words * BLOCK;
+}
+
+void search_scanners_add(struct search_scanner *const *scanners, const uint64_t *const *left_out,
+                         size_t count, const struct search_scan *scan, size_t first)
+{
+    struct together together = {.count = 0};
+    for (size_t i = 0; i < count; i++) {
+        struct search_scan own = *scan;
+        own.left_out = left_out[i];
+        if (!scanners[i]->k || !reads_codes(scanners[i], &own) ||
+            !is_tame(&scanners[i]->query, scan->codes) || is_sparse(&own)) {
+            search_scanner_add(scanners[i], &own, first);
+            continue;
+        }
+        together.scanners[together.count] = scanners[i];
+        together.scans[together.count++] = own;
+        if (together.count == SEARCH_BLOCK_QUERIES)
+            finish_together(&together, first);
+    }
+    finish_together(&together, first);
 }
 
 static int compare_hits(const void *a, const void *b)

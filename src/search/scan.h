@@ -7,6 +7,9 @@
  * in floats. What is found is the same, to the last bit, as without codes, and the same on every
  * processor (distance.h).
  *
+ * Several scanners may look at a matrix together: its codes are then read once for all of them, and
+ * multiplied by rows and queries at once. Each finds what it would have found alone.
+ *
  * A scanner belongs to one thread. No locks, no blocking.
  */
 #ifndef LAKEHOUSE_SEARCH_SCAN_H
@@ -35,6 +38,10 @@ void search_scanner_use(struct search_scanner *scanner, const struct search_kern
 /* Its rows are told as `first` and on; each matrix begins above the rows of those before it. */
 void search_scanner_add(struct search_scanner *scanner, const struct search_scan *scan,
                         size_t first);
+/* The same for several scanners of the same dimensions, each of which leaves out its own rows:
+ * `left_out` has one entry for each, in place of the scan's. */
+void search_scanners_add(struct search_scanner *const *scanners, const uint64_t *const *left_out,
+                         size_t count, const struct search_scan *scan, size_t first);
 /* Best first, equal scores by row; at most k. Borrowed from the scanner. */
 size_t search_scanner_finish(struct search_scanner *scanner, const struct search_scan_hit **ret);
 /* Rows that were read as floats. */

@@ -443,6 +443,148 @@ static void nothing_is_found_in_nothing(void **state)
     matrix_release(&matrix);
 }
 
+/* --- several at once */
+
+enum { ASKERS = 37 };
+
+static void scan_all(struct search_scanner **scanners, const struct matrix *matrix,
+                     const struct matrix *queries, const struct search_kernels *kernels,
+                     const uint64_t *const *left_out)
+{
+    const struct search_scan scan = {
+        .rows = matrix->rows, .row_count = matrix->count, .codes = matrix->codes};
+    for (size_t q = 0; q < ASKERS; q++) {
+        scanners[q] =
+            search_scanner_new(queries->rows + q * queries->width, queries->width, q % 13);
+        assert_non_null(scanners[q]);
+        search_scanner_use(scanners[q], kernels);
+    }
+    search_scanners_add(scanners, left_out, ASKERS, &scan, 1000);
+}
+
+/* By every set of kernels each finds what it finds alone, in floats; returns the rows of the last
+ * one that were read as floats. */
+static size_t assert_each_finds_its_own(const struct matrix *matrix, const struct matrix *queries)
+{
+    struct search_scanner *scanners[ASKERS];
+    const uint64_t *left_out[ASKERS];
+    size_t scored = 0;
+    for (size_t q = 0; q < ASKERS; q++)
+        left_out[q] = q % 3 ? matrix->left_out : NULL;
+    for (size_t at = 0; search_kernels_at(at); at++) {
+        scan_all(scanners, matrix, queries, search_kernels_at(at), left_out);
+        for (size_t q = 0; q < ASKERS; q++) {
+            struct search_scanner *alone =
+                search_scanner_new(queries->rows + q * queries->width, queries->width, q % 13);
+            const struct search_scan_hit *hits = NULL, *truth = NULL;
+            assert_non_null(alone);
+            search_scanner_use(alone, search_kernels_at(0));
+            search_scanner_add(alone,
+                               &(struct search_scan){.rows = matrix->rows,
+                                                     .row_count = matrix->count,
+                                                     .left_out = left_out[q]},
+                               1000);
+            size_t count = search_scanner_finish(alone, &truth);
+            assert_int_equal(search_scanner_finish(scanners[q], &hits), count);
+            assert_same(hits, truth, count);
+            scored = search_scanner_scored(scanners[q]);
+            search_scanner_free(alone);
+            search_scanner_free(scanners[q]);
+        }
+    }
+    return scored;
+}
+
+static void those_who_ask_together_find_what_each_finds_alone(void **state)
+{
+    static const size_t dimensions[] = {70, 384};
+    (void)state;
+    for (int kind = 0; kind < KINDS; kind++)
+        for (size_t d = 0; d < sizeof dimensions / sizeof dimensions[0]; d++) {
+            struct matrix matrix, queries;
+            matrix_init(&matrix, 400 + bits() % 100, dimensions[d]);
+            matrix_init(&queries, ASKERS, dimensions[d]);
+            fill(&matrix, (enum kind)kind);
+            fill(&queries, (enum kind)kind);
+            make_codes(&matrix);
+            for (size_t row = 0; row < matrix.count; row += 1 + bits() % 3)
+                matrix.left_out[row / 64] |= UINT64_C(1) << row % 64;
+            /* One asks for nothing, one with what is no number. */
+            memset(queries.rows + 3 * queries.width, 0, queries.width * sizeof *queries.rows);
+            queries.rows[5 * queries.width] = NAN;
+            assert_each_finds_its_own(&matrix, &queries);
+            for (size_t row = 0; row < matrix.count; row += 7)
+                matrix.rows[row * matrix.width + row % 64] = row % 2 ? NAN : INFINITY;
+            make_codes(&matrix);
+            assert_each_finds_its_own(&matrix, &queries);
+            matrix_release(&queries);
+            matrix_release(&matrix);
+        }
+}
+
+static void together_few_rows_are_read_as_floats_too(void **state)
+{
+    struct matrix matrix, queries;
+    (void)state;
+    matrix_init(&matrix, 5000, 384);
+    matrix_init(&queries, ASKERS, 384);
+    fill(&matrix, GAUSSIAN);
+    fill(&queries, GAUSSIAN);
+    make_codes(&matrix);
+    assert_true(assert_each_finds_its_own(&matrix, &queries) < matrix.count / 20);
+    matrix_release(&queries);
+    matrix_release(&matrix);
+}
+
+/* The sums of bytes that the kernels for several queries make are those of whole numbers. */
+static void the_sums_of_several_queries_are_exact(void **state)
+{
+    enum { ROWS = 61, WIDTH = 200 };
+    static double sums[SEARCH_BLOCK_ROWS * SEARCH_BLOCK_QUERIES];
+    uint32_t reached[SEARCH_BLOCK_ROWS];
+    (void)state;
+    for (size_t asked = 1; asked <= SEARCH_BLOCK_QUERIES; asked += 5) {
+        struct search_query ready[SEARCH_BLOCK_QUERIES];
+        const struct search_query *queries[SEARCH_BLOCK_QUERIES];
+        struct matrix matrix, wide;
+        matrix_init(&matrix, ROWS, WIDTH);
+        matrix_init(&wide, asked, WIDTH);
+        fill(&matrix, GAUSSIAN);
+        fill(&wide, SKEWED);
+        make_codes(&matrix);
+        for (size_t q = 0; q < asked; q++) {
+            assert_true(search_query_init(&ready[q], wide.rows + q * WIDTH, WIDTH));
+            queries[q] = &ready[q];
+        }
+        struct search_block *block = search_block_new(queries, asked);
+        assert_non_null(block);
+        for (size_t q = 0; q < asked; q++)
+            block->bars[q] = -INFINITY;
+        const struct search_codes *codes = matrix.codes;
+        const struct search_block_rows rows = {ROWS,        codes->stride, codes->codes,
+                                               codes->sums, codes->scales, codes->errors};
+        for (size_t at = 0; search_kernels_at(at); at++) {
+            memset(sums, 0, sizeof sums);
+            search_kernels_at(at)->block(block, &rows, sums, reached);
+            for (size_t row = 0; row < ROWS; row++) {
+                assert_int_equal(reached[row], (UINT64_C(1) << asked) - 1);
+                for (size_t q = 0; q < asked; q++) {
+                    int64_t sum = 0;
+                    for (size_t i = 0; i < WIDTH; i++)
+                        sum += (int64_t)codes->codes[row * codes->stride + i] *
+                               ready[q].code.values[i];
+                    assert_true(sums[row * SEARCH_BLOCK_QUERIES + q] == (double)sum);
+                }
+            }
+        }
+        search_block_free(block);
+        for (size_t q = 0; q < asked; q++)
+            search_query_release(&ready[q]);
+        matrix_release(&wide);
+        matrix_release(&matrix);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -454,6 +596,9 @@ int main(void)
         cmocka_unit_test(rows_in_the_worst_order_are_found_all_the_same),
         cmocka_unit_test(errors_that_point_at_the_query_mislead_nobody),
         cmocka_unit_test(what_is_no_number_is_found_last),
+        cmocka_unit_test(those_who_ask_together_find_what_each_finds_alone),
+        cmocka_unit_test(together_few_rows_are_read_as_floats_too),
+        cmocka_unit_test(the_sums_of_several_queries_are_exact),
         cmocka_unit_test(parts_are_one_matrix),
         cmocka_unit_test(nothing_is_found_in_nothing),
     };
