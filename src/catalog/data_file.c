@@ -1,5 +1,7 @@
 #include "catalog/data_file.h"
 
+#include "catalog/data_file_joined.h"
+
 enum lh_code data_file_copy(struct storage *storage, struct engine_connection *connection,
                             struct lh_str select, const struct engine_copy_options *options,
                             const struct lh_cancel *cancel, struct data_file *ret,
@@ -16,11 +18,18 @@ enum lh_code data_file_seal(struct data_file *file, struct engine_connection *co
                             const char *what, const struct lh_cancel *cancel, struct lh_error *err)
 {
     struct engine_content again = {0};
-    enum lh_code code = storage_staged_seal(file->staged, &file->sum, err);
-    if (!code)
-        code = engine_parquet_check(connection, storage_staged_path(file->staged), cancel, &again,
-                                    err);
-    if (!code && !data_file_content_is(&again, &file->content))
+    bool is_same = false;
+    enum lh_code code = LH_OK;
+    if (file->joined) {
+        code = data_file_joined_seal(file, connection, cancel, &is_same, err);
+    } else {
+        code = storage_staged_seal(file->staged, &file->sum, err);
+        if (!code)
+            code = engine_parquet_check(connection, storage_staged_path(file->staged), cancel,
+                                        &again, err);
+        is_same = data_file_content_is(&again, &file->content);
+    }
+    if (!code && !is_same)
         code = lh_fail(err, LH_IO,
                        "What was written does not read back as it was: %s was thrown away.", what);
     return code;
@@ -30,6 +39,8 @@ void data_file_discard(struct data_file *file)
 {
     storage_staged_discard(file->staged);
     file->staged = NULL;
+    data_file_joined_free(file->joined);
+    file->joined = NULL;
 }
 
 bool data_file_content_is(const struct engine_content *a, const struct engine_content *b)

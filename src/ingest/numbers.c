@@ -12,7 +12,7 @@
  * began there; if the first does not end there at the end of a row, it goes on alone. */
 #include <stdlib.h>
 
-#include "ingest/beside.h"
+#include "base/beside.h"
 #include "ingest/internal.h"
 #include "ingest/pieces.h"
 
@@ -309,7 +309,7 @@ static enum lh_code find_middle(struct part *part, int64_t *ret, struct lh_error
     int64_t middle = part->pieces.file_bytes / 2;
     *ret = 0;
     if (part->pieces.is_gzip || part->fields.marks->delimiter.len != 1 ||
-        part->pieces.file_bytes < 2 * BESIDE_BYTES_MIN)
+        part->pieces.file_bytes < 2 * LH_BESIDE_BYTES_MIN)
         return LH_OK;
     part->pieces.offset = middle;
     enum lh_code code = pieces_next(&part->pieces, part->space, &got, err);
@@ -342,7 +342,7 @@ static bool is_at_row(const struct part *part)
 static enum lh_code take_halves(struct task *task, struct part *first, struct part *second,
                                 struct lh_error *err)
 {
-    struct beside beside;
+    struct lh_beside beside;
     int64_t middle = 0;
     enum lh_code code = find_middle(second, &middle, err);
     if (code || !middle)
@@ -350,9 +350,9 @@ static enum lh_code take_halves(struct task *task, struct part *first, struct pa
     first->pieces.end = middle;
     second->fields.head_lines = 0;
     begin_field(&second->fields, 0, 0);
-    beside_start(&beside, take_pieces, second);
+    lh_beside_start(&beside, take_pieces, second);
     code = take_pieces(first, err);
-    enum lh_code other = beside_end(&beside, code ? NULL : err);
+    enum lh_code other = lh_beside_end(&beside, code ? NULL : err);
     if (code || other)
         return code ? code : other;
     if (is_at_row(first)) {

@@ -9,7 +9,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
-#include "ingest/beside.h"
+#include "base/beside.h"
 #include "ingest/pieces.h"
 
 #define UTF8_MARK "\xEF\xBB\xBF"
@@ -490,7 +490,7 @@ struct scanning {
     struct scan found;
     int64_t lines_wanted; /* how far to go; 0 = to the end */
     bool is_done;
-    struct beside beside;
+    struct lh_beside beside;
     bool is_beside;
 };
 
@@ -555,7 +555,7 @@ static enum lh_code scan_pieces(void *context, struct lh_error *err)
 static void scanning_end(void *context)
 {
     struct scanning *scanning = context;
-    beside_wait(&scanning->beside);
+    lh_beside_wait(&scanning->beside);
     pieces_close(&scanning->pieces);
     free(scanning->space);
 }
@@ -623,13 +623,13 @@ enum lh_code scan_begin(struct task *task, struct lh_error *err)
     if (!task->source->is_text)
         return LH_OK;
     task->scanning = scanning;
-    bool is_big = is_csv && scanning->pieces.file_bytes >= BESIDE_BYTES_MIN;
+    bool is_big = is_csv && scanning->pieces.file_bytes >= LH_BESIDE_BYTES_MIN;
     scanning->lines_wanted = is_big ? SNIFFED_LINES : 0;
     code = scan_pieces(scanning, err);
     scanning->is_beside = !code && !scanning->is_done;
     scanning->lines_wanted = 0;
     if (scanning->is_beside)
-        beside_start(&scanning->beside, scan_pieces, scanning);
+        lh_beside_start(&scanning->beside, scan_pieces, scanning);
     return code;
 }
 
@@ -641,7 +641,7 @@ enum lh_code scan_end(struct task *task, struct lh_error *err)
         return LH_OK;
     task->scanning = NULL;
     if (scanning->is_beside)
-        code = beside_end(&scanning->beside, err);
+        code = lh_beside_end(&scanning->beside, err);
     if (!code)
         task->scan = scanning->found;
     return code;

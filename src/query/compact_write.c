@@ -263,8 +263,9 @@ static enum lh_code rewrite(struct attempt *attempt, const struct compact_group 
 }
 
 /* Where all rows stay, all columns are the same and row groups are large already, the bytes are
- * copied, and the rows that are read back must have the sums of the files' manifests. Whatever is
- * not as expected, such as sums of another release of the engine, is for rewrite() to decide. */
+ * copied, and known again as those of the parts when they are read back: then the sums of the rows
+ * are those of the files' manifests. What does not read back as expected is for rewrite() to
+ * decide. */
 static enum lh_code join(struct attempt *attempt, const struct compact_group *group,
                          const struct data_file_part *parts, const char *what,
                          struct data_file *file, bool *ret_is_joined, struct lh_error *err)

@@ -3,8 +3,13 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/beside.h"
+#include "storage/witness.h"
+
 #define SUFFIX_BYTES_MAX 64
 #define COPY_BYTES ((size_t)1 << 20)
+/* A thread is begun for each: that takes a hundredth of what summing it does. */
+#define SEEN_BYTES ((size_t)4 << 20)
 #define NAME_BYTES_MAX (sizeof STAGING_FOLDER + STORAGE_KEY_PART_BYTES_MAX + 1)
 
 /*            write            seal            publish
@@ -18,6 +23,7 @@ struct storage_staged {
     enum staged_state state;
     int fd;                    /* in STAGED_OPEN */
     struct lh_sha256 *written; /* in STAGED_OPEN: what storage_staged_write was given */
+    bool is_copied;            /* by storage_staged_copy: a witness has to see it */
     char name[NAME_BYTES_MAX]; /* below the data folder */
     struct lh_str path;
 };
@@ -120,25 +126,40 @@ static enum lh_code give_up(struct storage_staged *staged, enum lh_code code)
     return code;
 }
 
-enum lh_code storage_staged_write(struct storage_staged *staged, const void *bytes, size_t count,
-                                  struct lh_error *err)
+static enum lh_code append(struct storage_staged *staged, const void *bytes, size_t count,
+                           bool is_copied, struct lh_error *err)
 {
     enum lh_code code = LH_OK;
     if (staged->state == STAGED_FRESH) {
         code = lh_file_create(staged->storage->dir, staged->name, &staged->fd, err);
         if (code)
             return give_up(staged, code);
-        staged->written = lh_sha256_new();
+        staged->written = is_copied ? NULL : lh_sha256_new();
+        staged->is_copied = is_copied;
         staged->state = STAGED_OPEN;
     }
-    if (staged->state != STAGED_OPEN)
+    if (staged->state != STAGED_OPEN || staged->is_copied != is_copied)
         return lh_fail(err, LH_INTERNAL,
-                       "A staged file was written to after it was sealed or failed.");
+                       "A staged file was written to in two ways, or after it was sealed or "
+                       "failed.");
     code = lh_file_write(staged->fd, bytes, count, err);
     if (code)
         return give_up(staged, code);
-    lh_sha256_add(staged->written, bytes, count);
+    if (!is_copied)
+        lh_sha256_add(staged->written, bytes, count);
     return LH_OK;
+}
+
+enum lh_code storage_staged_write(struct storage_staged *staged, const void *bytes, size_t count,
+                                  struct lh_error *err)
+{
+    return append(staged, bytes, count, false, err);
+}
+
+enum lh_code storage_staged_copy(struct storage_staged *staged, const void *bytes, size_t count,
+                                 struct lh_error *err)
+{
+    return append(staged, bytes, count, true, err);
 }
 
 static enum lh_code copy_into(struct storage_staged *staged, struct lh_str path,
@@ -166,6 +187,7 @@ enum lh_code storage_stage_file(struct storage *storage, struct lh_str path, str
     if (storage_is_staging(storage, path))
         return storage_stage_adopt(storage, path, ret, err);
     enum lh_code code = storage_stage(storage, suffix, &staged, err);
+    assert(code || staged);
     if (!code)
         code = copy_into(staged, path, err);
     if (code)
@@ -189,13 +211,54 @@ static enum lh_code read_back(struct storage_staged *staged, struct storage_sum 
     return LH_OK;
 }
 
-enum lh_code storage_staged_seal(struct storage_staged *staged, struct storage_sum *ret_sum,
-                                 struct lh_error *err)
+struct block {
+    struct lh_sha256 *sum;
+    const uint8_t *bytes;
+    size_t count;
+};
+
+static enum lh_code add_block(void *context, struct lh_error *err)
+{
+    const struct block *block = context;
+    (void)err;
+    lh_sha256_add(block->sum, block->bytes, block->count);
+    return LH_OK;
+}
+
+/* The same with the witness in place of the sum of what was written. */
+static enum lh_code show_to(const struct storage_witness *witness, struct storage_staged *staged,
+                            struct storage_sum *ret, struct lh_error *err)
+{
+    struct lh_sha256 *sum = lh_sha256_new();
+    uint8_t *bytes = malloc(SEEN_BYTES);
+    size_t got = SEEN_BYTES;
+    enum lh_code code = bytes ? LH_OK : lh_fail(err, LH_BUSY, "There is no memory to read back.");
+    for (ret->bytes = 0; !code && got == SEEN_BYTES; ret->bytes += (int64_t)got) {
+        code = lh_file_read_at(staged->fd, bytes, SEEN_BYTES, ret->bytes, &got, err);
+        if (code || !got)
+            break;
+        struct block block = {sum, bytes, got};
+        struct lh_beside beside;
+        lh_beside_start(&beside, add_block, &block);
+        code = witness->see(witness->context, bytes, got, err);
+        lh_beside_wait(&beside);
+    }
+    if (!code)
+        lh_sha256_finish(sum, ret->sha256);
+    lh_sha256_free(sum);
+    free(bytes);
+    return code;
+}
+
+static enum lh_code seal(struct storage_staged *staged, const struct storage_witness *witness,
+                         struct storage_sum *ret_sum, struct lh_error *err)
 {
     struct storage_sum sum;
     enum lh_code code = LH_OK;
-    if (staged->state != STAGED_FRESH && staged->state != STAGED_OPEN)
-        return lh_fail(err, LH_INTERNAL, "A staged file was sealed twice or after a failure.");
+    if ((staged->state != STAGED_FRESH && staged->state != STAGED_OPEN) ||
+        (staged->is_copied && !witness))
+        return lh_fail(err, LH_INTERNAL,
+                       "A staged file was sealed twice, after a failure or without its witness.");
     if (staged->state == STAGED_FRESH) /* somebody else wrote it, by path */
         code = lh_file_open(staged->storage->dir, staged->name, true, &staged->fd, err);
     if (!code)
@@ -203,7 +266,7 @@ enum lh_code storage_staged_seal(struct storage_staged *staged, struct storage_s
     if (!code)
         code = lh_file_sync(staged->fd, err);
     if (!code && ret_sum)
-        code = read_back(staged, &sum, err);
+        code = witness ? show_to(witness, staged, &sum, err) : read_back(staged, &sum, err);
     if (code)
         return give_up(staged, code);
     code = finish_open(staged, err);
@@ -213,6 +276,20 @@ enum lh_code storage_staged_seal(struct storage_staged *staged, struct storage_s
     if (ret_sum)
         *ret_sum = sum;
     return LH_OK;
+}
+
+enum lh_code storage_staged_seal(struct storage_staged *staged, struct storage_sum *ret_sum,
+                                 struct lh_error *err)
+{
+    return seal(staged, NULL, ret_sum, err);
+}
+
+enum lh_code storage_staged_seal_seen(struct storage_staged *staged,
+                                      const struct storage_witness *witness,
+                                      struct storage_sum *ret_sum, struct lh_error *err)
+{
+    assert(witness && ret_sum);
+    return seal(staged, witness, ret_sum, err);
 }
 
 void storage_staged_discard(struct storage_staged *staged)

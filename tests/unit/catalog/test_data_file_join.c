@@ -10,9 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "catalog/data_file.h"
 #include "catalog/parquet_footer.h"
+#include "engine/joined.h"
 #include "support/engine_bench.h"
 #include "support/temp_lake.h"
 
@@ -83,8 +85,10 @@ static void add_part(struct house *house, const char *select)
     struct engine_content content = {0};
     const struct engine_copy_options options = {.row_group_rows = house->group_rows};
     struct data_file_part *part = &house->parts[house->count];
+    static unsigned serial; /* the engine keeps what it read of a file by its name */
     char name[32];
-    snprintf(name, sizeof name, "part-%zu.parquet", house->count++);
+    house->count++;
+    snprintf(name, sizeof name, "part-%u.parquet", serial++);
     part->key = lh_arena_str(house->arena, lh_str_of(name));
     part->path = lh_arena_str(house->arena, lh_str_of(engine_bench_path(house->bench, name)));
     (void)remove(part->path.data);
@@ -119,15 +123,32 @@ static enum lh_code join(struct house *house, int64_t group_rows_min, struct dat
     return data_file_join(house->storage, &request, NULL, ret, ret_is_joined, &house->bench->err);
 }
 
-static void must_join(struct house *house, struct data_file *ret)
+static enum lh_code seal(struct house *house, struct data_file *file)
+{
+    return data_file_seal(file, house->bench->connection, "it", NULL, &house->bench->err);
+}
+
+/* Copied, and not looked at yet. */
+static void must_copy(struct house *house, struct data_file *ret)
 {
     bool is_joined = false;
     if (join(house, 1, ret, &is_joined))
         fail_msg("%s", house->bench->err.message);
     assert_true(is_joined);
     assert_int_equal(house->told, house->content.rows);
-    if (data_file_seal(ret, house->bench->connection, "it", NULL, &house->bench->err))
+}
+
+/* The rows are those of the parts: decoded, which sealing does not do. */
+static void must_join(struct house *house, struct data_file *ret)
+{
+    struct engine_content content = {0};
+    must_copy(house, ret);
+    if (seal(house, ret) ||
+        engine_parquet_check(house->bench->connection, storage_staged_path(ret->staged), NULL,
+                             &content, &house->bench->err))
         fail_msg("%s", house->bench->err.message);
+    assert_true(data_file_content_is(&content, &house->content));
+    assert_true(data_file_content_is(&content, &ret->content));
 }
 
 static void must_not_join(struct house *house, int64_t group_rows_min)
@@ -200,7 +221,7 @@ static void rows_keep_their_order_and_row_groups_stay(void **state)
     for (size_t i = 0; i < house->count; i++)
         snprintf(files + strlen(files), sizeof files - strlen(files), "%s'%s'", i ? ", " : "",
                  house->parts[i].path.data);
-    strcat(files, "]");
+    snprintf(files + strlen(files), sizeof files - strlen(files), "]");
     snprintf(sql, sizeof sql, sum, files);
     assert_string_equal(engine_bench_text(house->bench, sql), before);
     data_file_discard(&file);
@@ -242,8 +263,7 @@ static void an_empty_file_adds_nothing(void **state)
     bool is_joined = false;
     assert_int_equal(join(house, 1, &file, &is_joined), LH_OK);
     if (is_joined) /* it may have a row group of no rows, or none */
-        assert_int_equal(
-            data_file_seal(&file, house->bench->connection, "it", NULL, &house->bench->err), LH_OK);
+        assert_int_equal(seal(house, &file), LH_OK);
     data_file_discard(&file);
 }
 
@@ -306,7 +326,9 @@ static void a_flipped_bit_is_found_before_anything_is_published(void **state)
         fputc(whole.data[at] ^ (1 << at % 8), out);
         fclose(out);
         enum lh_code code = join(house, 1, &file, &is_joined);
-        if (is_joined || (code && code != LH_DAMAGED))
+        if (is_joined)
+            code = seal(house, &file);
+        if (code != (is_joined ? LH_DAMAGED : LH_OK))
             fail_msg("byte %zu: joined %d, code %d", at, is_joined, code);
         damaged += code == LH_DAMAGED;
         refused += !code;
@@ -322,18 +344,85 @@ static void a_flipped_bit_is_found_before_anything_is_published(void **state)
     assert_true(damaged > 100 && refused > 10);
 }
 
-static void other_sums_than_the_manifests_have_are_not_sealed(void **state)
+static void change_byte(struct lh_str path, long at, int change)
+{
+    FILE *file = fopen(path.data, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, at, SEEK_SET), 0);
+    int byte = at ? fgetc(file) : 'P';
+    assert_int_equal(fseek(file, at, SEEK_SET), 0);
+    fputc(byte == EOF ? change : byte ^ change, file);
+    fclose(file);
+}
+
+/* The parts are what they were, but the disk gives back something else for them. */
+static void a_file_that_reads_back_differently_is_not_sealed(void **state)
 {
     struct house *house = *state;
     struct data_file file;
+    add_part(house, "SELECT i, 'name ' || i % 5 AS name FROM range(400) r(i)");
+    add_part(house, "SELECT i, 'name ' || i % 5 AS name FROM range(400) r(i)");
+    must_join(house, &file);
+    long len = (long)bytes_of(storage_staged_path(file.staged), house->arena).len;
+    data_file_discard(&file);
+    for (long at = 0; at <= len; at += at + 41 < len || at == len ? 41 : len - at) {
+        must_copy(house, &file);
+        change_byte(storage_staged_path(file.staged), at, 16); /* behind the end: one more */
+        if (seal(house, &file) != LH_IO)
+            fail_msg("byte %ld of %ld: %s", at, len, house->bench->err.message);
+        data_file_discard(&file);
+    }
+    must_copy(house, &file);
+    assert_int_equal(truncate(storage_staged_path(file.staged).data, len - 1), 0);
+    assert_int_equal(seal(house, &file), LH_IO);
+    data_file_discard(&file);
+}
+
+static bool is_joined_for_the_engine(struct house *house, const struct data_file *file,
+                                     const struct engine_joined_part *parts, int64_t rows)
+{
     bool is_joined = false;
-    add_part(house, "SELECT i FROM range(1000) r(i)");
-    add_part(house, "SELECT i FROM range(1000, 2000) r(i)");
-    house->content.sums[1]++;
-    assert_int_equal(join(house, 1, &file, &is_joined), LH_OK);
-    assert_true(is_joined);
-    assert_int_equal(
-        data_file_seal(&file, house->bench->connection, "it", NULL, &house->bench->err), LH_IO);
+    if (engine_parquet_is_joined(house->bench->connection, storage_staged_path(file->staged), parts,
+                                 house->count, rows, NULL, &is_joined, &house->bench->err))
+        fail_msg("%s", house->bench->err.message);
+    return is_joined;
+}
+
+static void the_engine_tells_any_other_place_order_or_number(void **state)
+{
+    struct house *house = *state;
+    struct engine_joined_part parts[3], tried[3];
+    struct data_file file;
+    int64_t shift = 0;
+    house->group_rows = 2048;
+    for (int i = 0; i < 3; i++) {
+        add_part(house, i == 1 ? "SELECT i, 'b' || i % 9 AS name FROM range(5000) r(i)"
+                               : "SELECT i, 'a' || i % 9 AS name FROM range(5000) r(i)");
+        struct lh_str whole = bytes_of(house->parts[i].path, house->arena);
+        const uint8_t *tail = (const uint8_t *)whole.data + whole.len - PARQUET_TAIL_BYTES;
+        parts[i] = (struct engine_joined_part){house->parts[i].path, shift, i * INT64_C(3)};
+        shift += (int64_t)(whole.len - PARQUET_TAIL_BYTES - parquet_footer_len(tail) -
+                           PARQUET_MARK_BYTES);
+    }
+    must_join(house, &file);
+    assert_true(is_joined_for_the_engine(house, &file, parts, 15000));
+    assert_false(is_joined_for_the_engine(house, &file, parts, 14999));
+    for (int i = 0; i < 3; i++) {
+        memcpy(tried, parts, sizeof parts);
+        tried[i].shift++;
+        assert_false(is_joined_for_the_engine(house, &file, tried, 15000));
+        memcpy(tried, parts, sizeof parts);
+        tried[i].first_group++;
+        assert_false(is_joined_for_the_engine(house, &file, tried, 15000));
+        memcpy(tried, parts, sizeof parts);
+        tried[i].path = parts[(i + 1) % 3].path;
+        assert_false(is_joined_for_the_engine(house, &file, tried, 15000));
+    }
+    /* Parts of equal rows and equal sizes in the other order are another file. */
+    memcpy(tried, parts, sizeof parts);
+    tried[0].path = parts[1].path;
+    tried[1].path = parts[0].path;
+    assert_false(is_joined_for_the_engine(house, &file, tried, 15000));
     data_file_discard(&file);
 }
 
@@ -394,7 +483,9 @@ int main(void)
                                         open_house, close_house),
         cmocka_unit_test_setup_teardown(a_flipped_bit_is_found_before_anything_is_published,
                                         open_house, close_house),
-        cmocka_unit_test_setup_teardown(other_sums_than_the_manifests_have_are_not_sealed,
+        cmocka_unit_test_setup_teardown(a_file_that_reads_back_differently_is_not_sealed,
+                                        open_house, close_house),
+        cmocka_unit_test_setup_teardown(the_engine_tells_any_other_place_order_or_number,
                                         open_house, close_house),
         cmocka_unit_test_setup_teardown(footers_that_are_cut_or_changed_are_harmless, open_house,
                                         close_house),

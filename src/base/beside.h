@@ -1,14 +1,14 @@
 /* Work that runs beside its caller's, on a thread of its own while that lasts: the second processor
- * looks through the bytes while the engine sniffs. */
-#ifndef LAKEHOUSE_INGEST_BESIDE_H
-#define LAKEHOUSE_INGEST_BESIDE_H
+ * looks through the bytes while the engine sniffs, or sums them a second time. */
+#ifndef LAKEHOUSE_BASE_BESIDE_H
+#define LAKEHOUSE_BASE_BESIDE_H
 
 #include "base/pool.h"
 
 /* Less is done before a thread would have begun. */
-#define BESIDE_BYTES_MIN ((int64_t)4 << 20)
+#define LH_BESIDE_BYTES_MIN ((int64_t)4 << 20)
 
-struct beside {
+struct lh_beside {
     enum lh_code (*run)(void *context, struct lh_error *err);
     void *context;
     pthread_t thread;
@@ -18,10 +18,10 @@ struct beside {
 };
 
 /* Where no thread can be had, the work is done before this returns. *beside stays where it is. */
-void beside_start(struct beside *beside, enum lh_code (*work)(void *context, struct lh_error *err),
-                  void *context);
-void beside_wait(struct beside *beside);
+void lh_beside_start(struct lh_beside *beside,
+                     enum lh_code (*work)(void *context, struct lh_error *err), void *context);
+void lh_beside_wait(struct lh_beside *beside);
 /* Waits, and tells how it went. */
-enum lh_code beside_end(struct beside *beside, struct lh_error *err) LH_MUST_USE;
+enum lh_code lh_beside_end(struct lh_beside *beside, struct lh_error *err) LH_MUST_USE;
 
 #endif
