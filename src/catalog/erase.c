@@ -231,6 +231,43 @@ enum lh_code catalog_erase_keys(struct catalog *catalog, struct engine *engine,
     return code;
 }
 
+enum lh_code catalog_erase_has_keys(struct catalog *catalog, struct engine *engine,
+                                    const struct catalog_dataset *dataset, const json_t *values,
+                                    const struct lh_cancel *cancel, bool *ret, struct lh_error *err)
+{
+    struct erasing erasing = {.catalog = catalog,
+                              .engine = engine,
+                              .dataset = dataset,
+                              .values = values,
+                              .cancel = cancel,
+                              .arena = lh_arena_new(0)};
+    enum lh_code code = find_texts(&erasing, err);
+    if (!code)
+        *ret = erasing.text_count || erasing.sealed_count;
+    lh_arena_free(erasing.arena);
+    return code;
+}
+
+enum lh_code catalog_erase_each_key(struct lh_str bytes, struct lh_str column,
+                                    void (*each)(void *context, struct lh_str text), void *context,
+                                    struct lh_error *err)
+{
+    struct tombstone_content *content = NULL;
+    enum lh_code code = tombstone_decode(bytes, lh_lit("A list of tombstones"), &content, err);
+    if (code)
+        return code;
+    assert(content);
+    for (size_t i = 0; i < content->record_count; i++) {
+        const struct tombstone_record *record = &content->records[i];
+        for (size_t k = 0; k < record->key_count; k++)
+            if (record->keys[k].form == TOMBSTONE_VALUE &&
+                lh_str_equal_nocase(record->column, column))
+                each(context, record->keys[k].text);
+    }
+    tombstone_content_free(content);
+    return LH_OK;
+}
+
 enum lh_code catalog_pseudonym(struct catalog *catalog, struct lh_str text, struct lh_arena *arena,
                                struct lh_str *ret, struct lh_error *err)
 {

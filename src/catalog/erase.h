@@ -37,6 +37,17 @@ enum lh_code catalog_erase_keys(struct catalog *catalog, struct engine *engine,
                                 const struct lh_cancel *cancel, int64_t *ret_keys,
                                 int64_t *ret_version, struct lh_error *err) LH_MUST_USE;
 
+/* Whether catalog_erase_keys would make hashes of some. */
+enum lh_code catalog_erase_has_keys(struct catalog *catalog, struct engine *engine,
+                                    const struct catalog_dataset *dataset, const json_t *values,
+                                    const struct lh_cancel *cancel, bool *ret,
+                                    struct lh_error *err) LH_MUST_USE;
+/* Calls each() for every key of the column that an object of tombstones, given as its bytes, says
+ * in clear. LH_DAMAGED: it is none. */
+enum lh_code catalog_erase_each_key(struct lh_str bytes, struct lh_str column,
+                                    void (*each)(void *context, struct lh_str text), void *context,
+                                    struct lh_error *err) LH_MUST_USE;
+
 /* These values as texts, in each type in which they could be written down: that of the column now,
  * and those that it had when others of its keys were tombstoned. A value that is none of a type is
  * left out. In `arena`. */

@@ -196,9 +196,10 @@ static enum lh_code type_values(struct call *call, struct lh_error *err)
     call->text_count = 0;
     for (size_t i = 0; i < kept; i++) {
         struct catalog_key_result *value = &call->ret->values[places[i].value];
+        const struct key_entry *hash = key_list_find_hash(&call->list, places[i].text);
         bool is_there = call->is_lift ? liftable(call, places[i].text) != NULL
-                                      : key_list_find(&call->list, places[i].text) ||
-                                            key_list_find_hash(&call->list, places[i].text);
+                                      : key_list_find(&call->list, places[i].text) || hash;
+        value->is_erased = hash && hash->form == TOMBSTONE_HASHED;
         bool is_again = i && lh_str_equal(places[i].text, places[i - 1].text);
         if (is_there != call->is_lift)
             value->outcome = call->is_lift ? CATALOG_KEY_NO_MATCH : CATALOG_KEY_ALREADY;
@@ -605,7 +606,7 @@ static enum lh_code try_once(struct call *call, struct lh_error *err)
     if (code)
         return code;
     settle(call);
-    if (call->ret->keys)
+    if (call->ret->keys && !call->request->is_trial)
         code = commit(call, err);
     return code;
 }

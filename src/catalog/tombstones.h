@@ -84,6 +84,7 @@ struct catalog_tombstone_request {
     struct lh_str request_hash;
     int64_t expected_version; /* 0 = any */
     bool is_erasure;          /* no event names a key */
+    bool is_trial;            /* says what it would do, and commits nothing */
 };
 enum catalog_key_outcome {
     CATALOG_KEY_DONE,
@@ -96,7 +97,8 @@ enum catalog_key_outcome {
 struct catalog_key_result {
     struct lh_str value; /* as it was given: JSON */
     enum catalog_key_outcome outcome;
-    int64_t rows; /* that are hidden, or shown again, by it */
+    int64_t rows;   /* that are hidden, or shown again, by it */
+    bool is_erased; /* ALREADY: of the key only a hash is kept, its rows were erased */
 };
 struct catalog_tombstone_result {
     struct lh_str name;   /* of the dataset, as the catalog writes it */

@@ -13,7 +13,7 @@
 #include "base/arena.h"
 
 #define CANARY_BYTES_MIN 6
-#define CANARY_WORD_BYTES 12 /* a shorter one counts only as a word */
+#define CANARY_WORD_BYTES 12  /* a shorter one counts only as a word */
 #define CANARY_BYTES_MAX 4096 /* of a longer text the beginning is searched for */
 
 struct canaries; /* made by canaries_new, ended by canaries_free, which wipes it */

@@ -45,7 +45,9 @@ static enum lh_code look_at(void *context, const struct storage_entry *entry, st
     enum lh_code code = entry->is_special ? LH_NOT_FOUND
                                           : storage_get(of->storage, STORAGE_PRIMARY, entry->key,
                                                         ANSWER_BYTES_MAX, arena, &text, &found);
-    if (!code && count_hits(of->canaries, text)) {
+    if (!code && of->is_trial) {
+        is_changed = erase_holds(of->canaries, of->keys, text);
+    } else if (!code && count_hits(of->canaries, text)) {
         code = storage_trash(of->storage, STORAGE_PRIMARY, &entry->key, 1, &found);
         is_changed = !code;
     } else if (!code) {

@@ -21,7 +21,8 @@
 void erase_show(struct erase_run *run, const char *phase)
 {
     const struct job_progress progress = {.phase = lh_str_of(phase)};
-    job_set_progress(run->job, &progress);
+    if (run->job)
+        job_set_progress(run->job, &progress);
 }
 
 /* --- the data */
@@ -194,32 +195,43 @@ static enum lh_code rebuild(struct erase_run *run, struct lake_erased_dataset *d
     return code;
 }
 
+static enum lh_code expire_once(struct erase_run *run, struct lake_erased_dataset *dataset,
+                                struct erase_done *done, int64_t *floor, bool *ret_all,
+                                struct lh_error *err)
+{
+    struct catalog_erased_past past = {0};
+    enum lh_code code = lake_sync_journal(run->lake, err);
+    if (!code)
+        code =
+            catalog_erase_past(lake_catalog(run->lake), dataset->dataset_id, run->request.committer,
+                               lh_lit("Rows were erased from all versions."), floor, &past, err);
+    if (code)
+        return code;
+    if (past.retained_version > done->retained_before)
+        done->versions_expired = past.retained_version - done->retained_before;
+    done->files_removed += past.file_count;
+    *ret_all = past.is_all;
+    return LH_OK;
+}
+
 /* Who still reads an old version keeps its files: they are waited for. */
 static enum lh_code expire(struct erase_run *run, struct lake_erased_dataset *dataset,
                            struct lh_error *err)
 {
-    struct catalog_erased_past past = {0};
     struct erase_done *done = erase_done_of(&run->progress, dataset->dataset_id);
-    int64_t floor = 0, versions = done->versions_expired;
-    enum lh_code code = LH_OK;
+    int64_t floor = 0;
+    bool is_all = false;
     erase_show(run, "expiring versions");
-    for (int i = 0; i < WAITS_MAX && !code && !past.is_all; i++) {
-        code = lake_sync_journal(run->lake, err);
-        if (!code)
-            code = catalog_erase_past(
-                lake_catalog(run->lake), dataset->dataset_id, run->request.committer,
-                lh_lit("Rows were erased from all versions."), &floor, &past, err);
-        if (!code && done->versions_expired < versions + past.version_count)
-            done->versions_expired = versions + past.version_count;
-        done->files_removed += code ? 0 : past.file_count;
-        if (!code && (past.version_count || past.file_count))
-            code = erase_progress_note(lake_storage(run->lake), run->id, &run->progress, err);
-        if (!code && !past.is_all)
+    enum lh_code code = erase_begin_count(run->lake, run->id, &run->progress, err);
+    for (int i = 0; i < WAITS_MAX && !code && !is_all; i++) {
+        code = expire_once(run, dataset, done, &floor, &is_all, err);
+        if (!code && !is_all)
             code = lh_cancel_fail(run->cancel, "The erasure", err);
-        if (!code && !past.is_all)
+        if (!code && !is_all)
             (void)nanosleep(&(struct timespec){0, WAIT_NS}, NULL);
     }
-    if (!code && !past.is_all)
+    code = erase_end_count(run->lake, run->id, &run->progress, code, err);
+    if (!code && !is_all)
         code = lh_fail(err, LH_BUSY, "Older versions of '%.*s' are still being read.",
                        LH_ARG(dataset->dataset));
     return code ? code : remove_trash(run, "datasets", dataset->dataset_id, err);
@@ -269,7 +281,8 @@ static enum lh_code rewrite_journal(struct erase_run *run, struct lh_error *err)
     if (code)
         return code;
     run->receipt.journal = &run->journal;
-    return empty_trash(run, &folder, 1, err);
+    run->has_work |= run->journal.records > 0;
+    return run->has_work ? empty_trash(run, &folder, 1, err) : LH_OK;
 }
 
 /* --- kept answers */
@@ -280,10 +293,36 @@ static enum lh_code remove_answers(struct erase_run *run, struct lh_error *err)
     const struct erase_answers of = {.storage = lake_storage(run->lake),
                                      .canaries = run->canaries,
                                      .keys = run->keys,
-                                     .count = &run->receipt.answers_removed};
+                                     .count = &run->progress.answers_removed};
     erase_show(run, "removing kept answers");
-    enum lh_code code = erase_answers(&of, err);
-    return code ? code : empty_trash(run, &folder, 1, err);
+    enum lh_code code = erase_begin_count(run->lake, run->id, &run->progress, err);
+    if (!code) {
+        code = erase_answers(&of, err);
+        code = erase_end_count(run->lake, run->id, &run->progress, code, err);
+    }
+    run->has_work |= run->progress.answers_removed > 0;
+    return code || !run->has_work ? code : empty_trash(run, &folder, 1, err);
+}
+
+static enum lh_code remove_rejects(struct erase_run *run, struct lh_error *err)
+{
+    const struct erase_rejects rejects = {.storage = lake_storage(run->lake),
+                                          .engine = lake_engine(run->lake),
+                                          .canaries = run->canaries,
+                                          .keys = run->keys,
+                                          .cancel = run->cancel};
+    enum lh_code code = erase_begin_count(run->lake, run->id, &run->progress, err);
+    if (code)
+        return code;
+    for (size_t i = 0; i < run->dataset_count && !code; i++) {
+        struct erase_done *done = erase_done_of(&run->progress, run->datasets[i].dataset_id);
+        int64_t rows = 0;
+        if (!done)
+            continue;
+        code = erase_rejects(&rejects, run->datasets[i].dataset_id, &rows, err);
+        done->rejected_rows += rows;
+    }
+    return erase_end_count(run->lake, run->id, &run->progress, code, err);
 }
 
 /* What a killed writer left of these datasets, and of their indexes, in no list; and what others
@@ -297,18 +336,11 @@ static enum lh_code remove_leftovers(struct erase_run *run, struct lh_error *err
     enum lh_code code = catalog_sweep(lake_catalog(run->lake), &moved, err);
     if (!code)
         code = search_sweep(lake_search(run->lake), &moved, err);
-    const struct erase_rejects rejects = {.storage = lake_storage(run->lake),
-                                          .engine = lake_engine(run->lake),
-                                          .canaries = run->canaries,
-                                          .keys = run->keys,
-                                          .cancel = run->cancel};
-    for (size_t i = 0; i < run->dataset_count && !code; i++) {
-        if (!run->datasets[i].dataset_id.len)
-            continue;
-        code = erase_rejects(&rejects, run->datasets[i].dataset_id, err);
-        if (!code)
+    if (!code)
+        code = remove_rejects(run, err);
+    for (size_t i = 0; i < run->dataset_count && !code; i++)
+        if (run->datasets[i].dataset_id.len)
             code = remove_trash(run, "datasets", run->datasets[i].dataset_id, err);
-    }
     for (size_t i = 0; i < dropped.count && !code; i++)
         code = remove_trash(run, "datasets", dropped.items[i], err);
     if (!code)
@@ -337,7 +369,9 @@ static enum lh_code end(struct erase_run *run, struct lh_error *err)
                         lh_lit("It was not written anew, and may name the keys."));
     size_t found = run->scanning.found_count;
     receipt->erase_id = run->id;
-    receipt->state = found ? LAKE_ERASE_INCOMPLETE : LAKE_ERASE_ERASED;
+    receipt->state = found           ? LAKE_ERASE_INCOMPLETE
+                     : run->has_work ? LAKE_ERASE_ERASED
+                                     : LAKE_ERASE_NOTHING;
     receipt->dataset = run->request.dataset;
     receipt->row_key_column = run->request.row_key_column;
     receipt->keys = (int64_t)json_array_size(run->request.row_key_values.value);
@@ -353,8 +387,15 @@ static enum lh_code end(struct erase_run *run, struct lh_error *err)
         run->datasets[i].rows = done ? done->rows : 0;
         run->datasets[i].versions_expired = done ? done->versions_expired : 0;
         run->datasets[i].files_removed = done ? done->files_removed : 0;
+        run->datasets[i].rejected_rows = done ? done->rejected_rows : 0;
         receipt->rows += run->datasets[i].rows;
     }
+    receipt->values = erase_values_of(&run->progress, run->arena);
+    /* Another erasure may have done what was left to do after the rows were hidden. */
+    if (receipt->state == LAKE_ERASE_NOTHING && erase_has_match(receipt->values))
+        receipt->state = LAKE_ERASE_ERASED;
+    receipt->is_at_least = run->progress.is_at_least;
+    receipt->answers_removed = run->progress.answers_removed;
     receipt->scan = &run->scanning.result;
     receipt->found = (struct lh_list){run->scanning.found, found};
     receipt->not_covered =
@@ -367,7 +408,7 @@ static enum lh_code end(struct erase_run *run, struct lh_error *err)
 
 /* --- the job */
 
-/* `step` of each dataset that is there. */
+/* `step` of each dataset that is there and has, or had, something of the keys. */
 static enum lh_code each_dataset(struct erase_run *run,
                                  enum lh_code (*step)(struct erase_run *run,
                                                       struct lake_erased_dataset *dataset,
@@ -375,9 +416,11 @@ static enum lh_code each_dataset(struct erase_run *run,
                                  struct lh_error *err)
 {
     enum lh_code code = LH_OK;
-    for (size_t i = 0; i < run->dataset_count && !code; i++)
-        if (erase_run_is_there(run, &run->datasets[i]))
+    for (size_t i = 0; i < run->dataset_count && !code; i++) {
+        const struct erase_done *done = erase_done_of(&run->progress, run->datasets[i].dataset_id);
+        if (done && done->is_touched && erase_run_is_there(run, &run->datasets[i]))
             code = step(run, &run->datasets[i], err);
+    }
     return code;
 }
 
@@ -397,6 +440,38 @@ static enum lh_code check_places(struct erase_run *run, struct lh_error *err)
     return code;
 }
 
+/* What came, or came back, meanwhile. */
+static enum lh_code do_again(struct erase_run *run, struct lh_error *err)
+{
+    enum lh_code code =
+        erase_hide(run->lake, run->id, &run->request, &run->progress, run->cancel, run->arena, err);
+    if (!code)
+        code = erase_find_work(run, NULL, err);
+    if (!code)
+        code = each_dataset(run, rewrite, err);
+    return code ? code : each_dataset(run, expire, err);
+}
+
+/* Until nothing is found. Where nothing was done the search that found nothing is the proof. */
+static enum lh_code clean_and_prove(struct erase_run *run, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    if (!run->has_work)
+        return erase_note_versions(run, err);
+    for (int tries = 0; tries < SCANS_MAX && !code; tries++) {
+        if (tries)
+            code = do_again(run, err);
+        if (!code)
+            code = remove_leftovers(run, err);
+        if (!code)
+            code = erase_prove(run, err);
+        if (!run->scanning.found_count)
+            break;
+        (void)nanosleep(&(struct timespec){0, WAIT_NS}, NULL); /* somebody was sweeping, too */
+    }
+    return code;
+}
+
 static enum lh_code do_all(struct erase_run *run, struct lh_error *err)
 {
     erase_show(run, "hiding");
@@ -407,30 +482,21 @@ static enum lh_code do_all(struct erase_run *run, struct lh_error *err)
     if (!code)
         code = erase_find_plan(run, err);
     if (!code)
+        code = erase_find_work(run, NULL, err);
+    if (!code)
         code = each_dataset(run, rewrite, err);
     if (!code)
         code = each_dataset(run, rebuild, err);
     if (!code)
         code = each_dataset(run, expire, err);
-    if (!code)
+    if (!code && run->has_work)
         code = erase_find_shared(run, err);
     if (!code)
         code = rewrite_journal(run, err);
     if (!code)
         code = remove_answers(run, err);
-    for (int tries = 0; tries < SCANS_MAX && !code; tries++) {
-        if (tries) /* what came, or came back, meanwhile */
-            code = each_dataset(run, rewrite, err);
-        if (tries && !code)
-            code = each_dataset(run, expire, err);
-        if (!code)
-            code = remove_leftovers(run, err);
-        if (!code)
-            code = erase_prove(run, err);
-        if (!run->scanning.found_count)
-            break;
-        (void)nanosleep(&(struct timespec){0, WAIT_NS}, NULL); /* somebody was sweeping, too */
-    }
+    if (!code)
+        code = clean_and_prove(run, err);
     return code ? code : end(run, err);
 }
 

@@ -20,6 +20,7 @@ struct journal_rewriting {
     struct hit hits[HITS_MAX]; /* of keys, in one text */
     size_t hit_count;
     size_t text_hits, own_hits; /* own: of texts that no row has which is left */
+    int64_t trial_count;
 };
 
 static void note_hit(void *context, size_t index, size_t at, size_t len)
@@ -192,6 +193,14 @@ static bool rewrite_event(void *context, struct journal_event *event, struct lh_
     return is_changed;
 }
 
+static bool count_event(void *context, struct journal_event *event, struct lh_arena *arena)
+{
+    struct journal_rewriting *rewriting = context;
+    struct journal_event copy = *event;
+    rewriting->trial_count += rewrite_event(context, &copy, arena);
+    return false;
+}
+
 enum lh_code erase_journal(const struct erase_journal *of, struct lh_arena *arena,
                            struct lake_erased_journal *ret, struct lh_error *err)
 {
@@ -209,12 +218,12 @@ enum lh_code erase_journal(const struct erase_journal *of, struct lh_arena *aren
     for (size_t i = 0; i < of->dataset_count; i++)
         add_name(&rewriting, of->datasets[i].dataset);
     enum lh_code code = journal_erase(of->journal, &options, &erased, err);
-    options.rewrite = rewrite_event;
+    options.rewrite = of->is_trial ? count_event : rewrite_event;
     if (!code)
         code = journal_erase(of->journal, &options, &erased, err);
     if (!code)
         *ret = (struct lake_erased_journal){
-            .records = erased.records,
+            .records = of->is_trial ? rewriting.trial_count : erased.records,
             .hash_before = lh_arena_str(arena, lh_str_of(erased.hash_before)),
             .hash_after = lh_arena_str(arena, lh_str_of(erased.hash_after))};
     return code;

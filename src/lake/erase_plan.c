@@ -130,7 +130,7 @@ static enum lh_code make_plan(struct erase_run *run, struct lh_error *err)
         .texts = {gathering.texts, gathering.count},
         .texts_short = gathering.short_count,
         .texts_left_out = gathering.left_out};
-    if (!code)
+    if (!code && run->id.len)
         code = erase_write(lake_storage(run->lake), run->id, "plan", &erase_plan_fields, &run->plan,
                            err);
     canaries_free(gathering.set);
@@ -161,7 +161,7 @@ enum lh_code erase_find_plan(struct erase_run *run, struct lh_error *err)
                                    run->arena, &run->plan, &found);
     if (code == LH_NOT_FOUND) {
         code = make_plan(run, err);
-        if (!code)
+        if (!code && run->job)
             job_checkpoint(run->job);
     } else if (code && err) {
         *err = found;

@@ -2,14 +2,7 @@
 #include "lake/erase_run.h"
 #include "lake/lake.h"
 
-static void note_rows(struct erase_run *run, struct lh_str key, int64_t rows)
-{
-    erase_scan_find(
-        &run->scanning, key,
-        lh_arena_printf(run->arena, "%lld rows of the keys stand in it.", (long long)rows));
-}
-
-/* What is there now, and that none of it has a row of the keys. */
+/* What is there now, and what of the texts its rows hold. */
 static enum lh_code check_dataset(struct erase_run *run, struct lake_erased_dataset *dataset,
                                   struct lh_list before, struct lh_error *err)
 {
@@ -23,20 +16,12 @@ static enum lh_code check_dataset(struct erase_run *run, struct lake_erased_data
     struct lh_list live = erase_objects_of(now, run->arena);
     const struct lake_erase_object *items = live.items;
     struct lh_str *keys = lh_arena_array(run->arena, live.count + 1, sizeof *keys);
-    const struct erase_rows rows = erase_run_rows(run, now);
     dataset->version_after = now->version;
     dataset->objects_removed = erase_objects_without(before, live, run->arena);
     dataset->objects_made = erase_objects_without(live, before, run->arena);
-    for (size_t i = 0; i < live.count && !code; i++) {
-        int64_t count = 0;
+    for (size_t i = 0; i < live.count; i++)
         keys[i] = items[i].key;
-        if (rows.column.len)
-            code = erase_rows_count(&rows, items[i].key, &count, err);
-        if (!code && count)
-            note_rows(run, items[i].key, count);
-    }
-    if (!code)
-        code = erase_scan_shared(&run->scanning, keys, live.count, err);
+    code = erase_scan_shared(&run->scanning, keys, live.count, err);
     catalog_snapshot_unref(snapshot);
     return code;
 }
@@ -49,7 +34,7 @@ static bool has_values(const struct erase_run *run)
     return false;
 }
 
-static void begin_scanning(struct erase_run *run)
+void erase_begin_scanning(struct erase_run *run)
 {
     run->scanning = (struct erase_scanning){
         .storage = lake_storage(run->lake),
@@ -84,16 +69,38 @@ static enum lh_code check_dropped(struct erase_run *run, struct lake_erased_data
     return code == LH_NOT_FOUND ? LH_OK : code;
 }
 
+enum lh_code erase_note_versions(struct erase_run *run, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < run->dataset_count && !code; i++) {
+        struct lake_erased_dataset *dataset = &run->datasets[i];
+        struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(run->lake));
+        const struct catalog_dataset *now = NULL;
+        dataset->objects_removed = (struct lh_list){0};
+        if (!erase_run_is_there(run, dataset))
+            dataset->is_dropped = true;
+        else if (!(code = catalog_find_id(snapshot, dataset->dataset_id, &now, err)))
+            dataset->version_after = now->version;
+        catalog_snapshot_unref(snapshot);
+    }
+    return code;
+}
+
 enum lh_code erase_prove(struct erase_run *run, struct lh_error *err)
 {
     enum lh_code code = LH_OK;
-    begin_scanning(run);
+    erase_begin_scanning(run);
     erase_show(run, "scanning");
     const struct lake_erased_dataset *planned = run->plan.datasets.items;
     for (size_t i = 0; i < run->dataset_count && !code; i++)
         code = erase_run_is_there(run, &run->datasets[i])
                    ? check_dataset(run, &run->datasets[i], planned[i].objects_removed, err)
                    : check_dropped(run, &run->datasets[i], err);
+    struct erase_look look;
+    if (!code)
+        code = erase_look(run, &look, err);
+    for (size_t i = 0; !code && i < look.place_count; i++)
+        erase_scan_find(&run->scanning, look.places[i].object, look.places[i].what);
     if (!code)
         code = erase_scan(&run->scanning, err);
     run->scanning.result.texts_short += run->plan.texts_short;
@@ -103,7 +110,7 @@ enum lh_code erase_prove(struct erase_run *run, struct lh_error *err)
 enum lh_code erase_find_shared(struct erase_run *run, struct lh_error *err)
 {
     enum lh_code code = LH_OK;
-    begin_scanning(run);
+    erase_begin_scanning(run);
     for (size_t i = 0; i < run->dataset_count && !code; i++) {
         struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(run->lake));
         const struct catalog_dataset *now = NULL;

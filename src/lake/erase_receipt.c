@@ -1,5 +1,5 @@
 /* What a receipt says that an erasure did not do. */
-#include "lake/erasing_internal.h"
+#include "lake/erase_run.h"
 
 struct lh_str_list erase_not_covered(const struct erase_plan *plan,
                                      const struct erase_scanning *scanning, struct lh_str id,

@@ -33,6 +33,8 @@ static const struct lh_field dataset_rows[] = {
            .doc = "Versions that nobody can read any more."),
     LH_INT(struct lake_erased_dataset, files_removed, .required = true,
            .doc = "Data files, lists of tombstones and manifests that are gone with them."),
+    LH_INT(struct lake_erased_dataset, rejected_rows,
+           .doc = "Lines that were not taken when they came, and say 'erased' now."),
 };
 static const struct lh_fields dataset_fields =
     LH_FIELDS_OF(struct lake_erased_dataset, "ErasedDataset", dataset_rows);
@@ -80,10 +82,23 @@ static const struct lh_field finding_rows[] = {
 static const struct lh_fields finding_fields =
     LH_FIELDS_OF(struct lake_erase_finding, "EraseFinding", finding_rows);
 
-static const char *const state_names[] = {"waiting",    "running",  "failed", "erased",
-                                          "incomplete", "given_up", NULL};
+static const char *const outcome_names[] = {"type", "null", "no_match", "already", "match", NULL};
+static const struct lh_field value_rows[] = {
+    LH_INT(struct lake_erase_value, index, .required = true,
+           .doc = "Which of row_key_values, from 0: the value itself is not kept."),
+    LH_CHOICE(struct lake_erase_value, outcome, .choices = outcome_names, .required = true,
+              .doc =
+                  "match: rows of some version had it, or a list of deleted keys; no_match: none "
+                  "has; already: it was erased before, and no row came since; type: no column "
+                  "has values like it; null: NULL names no row."),
+};
+static const struct lh_fields value_fields =
+    LH_FIELDS_OF(struct lake_erase_value, "EraseValue", value_rows);
+
+static const char *const state_names[] = {"waiting",  "running",  "failed",  "erased", "incomplete",
+                                          "given_up", "no_match", "dry_run", NULL};
 static const struct lh_field erasure_rows[] = {
-    LH_STR(struct lake_erasure, erase_id, .required = true, .doc = "Its id."),
+    LH_STR(struct lake_erasure, erase_id, .doc = "Its id; absent: a dry run."),
     LH_CHOICE(struct lake_erasure, state, .choices = state_names, .required = true,
               .doc =
                   "failed: the rows are hidden, and it can be resumed; incomplete: all was done, "
@@ -93,6 +108,8 @@ static const struct lh_field erasure_rows[] = {
     LH_STR(struct lake_erasure, dataset, .doc = "Absent: every one that had the column."),
     LH_STR(struct lake_erasure, row_key_column, .required = true, .doc = "The key column."),
     LH_INT(struct lake_erasure, keys, .required = true, .doc = "Keys that were asked for."),
+    LH_LIST(struct lake_erasure, values, .fields = &value_fields,
+            .doc = "What was found of each value; left out of lists."),
     LH_STR(struct lake_erasure, actor, .doc = "Who wanted it."),
     LH_STR(struct lake_erasure, committer, .doc = "Who did it."),
     LH_STR(struct lake_erasure, reason, .doc = "Why, if it was said."),
@@ -102,6 +119,9 @@ static const struct lh_field erasure_rows[] = {
     LH_STR(struct lake_erasure, phase, .doc = "What a running one does."),
     LH_STR(struct lake_erasure, problem, .doc = "Why it failed, or who gave it up."),
     LH_INT(struct lake_erasure, rows, .doc = "Rows that could be seen until then."),
+    LH_BOOL(struct lake_erasure, is_at_least,
+            .doc = "The server was killed between removing something and counting it: rows, files, "
+                   "rejected_rows and answers were at least as many as it says."),
     LH_LIST(struct lake_erasure, datasets, .fields = &dataset_fields, .doc = "What went of each."),
     LH_LIST(struct lake_erasure, indexes, .fields = &index_fields,
             .doc = "Indexes of them, vectors and words, that were made anew."),
@@ -144,13 +164,22 @@ const struct lh_fields erase_plan_fields = LH_FIELDS_OF(struct erase_plan, "Eras
 static const struct lh_field done_rows[] = {
     LH_STR(struct erase_done, dataset_id, .required = true, .doc = "Its id."),
     LH_BOOL(struct erase_done, is_hidden, .doc = "Its rows were hidden."),
+    LH_BOOL(struct erase_done, is_touched, .doc = "It is written anew."),
     LH_INT(struct erase_done, rows, .doc = "So many."),
+    LH_INT(struct erase_done, retained_before, .doc = "Its oldest version when it was asked for."),
+    LH_INT(struct erase_done, version_then, .doc = "Its newest when a hiding began."),
+    LH_INT(struct erase_done, rejected_rows, .doc = "Until now."),
     LH_INT(struct erase_done, versions_expired, .doc = "Until now."),
     LH_INT(struct erase_done, files_removed, .doc = "Until now."),
 };
 static const struct lh_fields done_fields = LH_FIELDS_OF(struct erase_done, "EraseDone", done_rows);
 static const struct lh_field progress_rows[] = {
     LH_LIST(struct erase_progress, datasets, .fields = &done_fields, .doc = "What was done."),
+    LH_STR(struct erase_progress, outcomes, .doc = "A letter for each value."),
+    LH_INT(struct erase_progress, hides_begun, .doc = "Hidings that were begun."),
+    LH_INT(struct erase_progress, hides_noted, .doc = "And counted."),
+    LH_BOOL(struct erase_progress, is_counting, .doc = "Something goes that is not counted yet."),
+    LH_BOOL(struct erase_progress, is_at_least, .doc = "A kill came meanwhile."),
     LH_OBJECT(struct erase_progress, journal, const struct lake_erased_journal *,
               .fields = &journal_fields, .doc = "What became of the journal."),
     LH_INT(struct erase_progress, answers_removed, .doc = "Until now."),

@@ -41,7 +41,7 @@ static void write_from(struct lh_str path, struct lh_buf *sql)
 
 /* Their numbers, as SQL lists them. */
 static enum lh_code find_rows(const struct erase_rejects *of, struct lh_str path,
-                              struct lh_buf *list, struct lh_error *err)
+                              struct lh_buf *list, int64_t *ret_count, struct lh_error *err)
 {
     struct engine_cursor *cursor = NULL;
     const struct engine_chunk *chunk = NULL;
@@ -55,9 +55,11 @@ static enum lh_code find_rows(const struct erase_rejects *of, struct lh_str path
         code = engine_query(of->engine, lh_buf_str(&sql), NULL, of->cancel, &cursor, err);
     while (!code && !(code = engine_cursor_next(cursor, &chunk, err)) && chunk)
         for (size_t row = 0; row < chunk->row_count; row++)
-            if (holds(of, engine_vector_str(&chunk->columns[1], row)))
+            if (holds(of, engine_vector_str(&chunk->columns[1], row))) {
                 lh_buf_printf(list, "%s%lld", list->len ? "," : "",
                               (long long)((const int64_t *)chunk->columns[0].data)[row]);
+                ++*ret_count;
+            }
     engine_cursor_close(cursor);
     lh_buf_release(&sql);
     return code ? code : lh_buf_check(list, "The list of rows", err);
@@ -121,8 +123,41 @@ static enum lh_code write_anew(const struct erase_rejects *of, struct lh_str key
     return code;
 }
 
+/* How the engine reads it: an erasure before may have written it anew under its name. */
+static enum lh_code path_of(const struct erase_rejects *of, struct lh_str file,
+                            struct lh_arena *arena, struct lh_str *ret, struct lh_error *err)
+{
+    struct storage_info info = {0};
+    enum lh_code code = storage_info(of->storage, STORAGE_PRIMARY, file, &info, err);
+    if (!code)
+        code = storage_object_path(of->storage, STORAGE_PRIMARY, file, arena, ret, err);
+    if (!code)
+        *ret = engine_path_of(*ret, (uint64_t)info.changed_ns ^ info.inode, arena);
+    return code;
+}
+
+enum lh_code erase_rejects_count(const struct erase_rejects *of, struct lh_str file, int64_t *ret,
+                                 struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_str root = storage_path(of->storage), path;
+    struct lh_buf list;
+    lh_buf_init(&list, SQL_BYTES_MAX);
+    enum lh_code code = LH_OK;
+    if (lh_str_starts_with(file, lh_lit("_"))) /* in the trash */
+        path = lh_arena_printf(arena, "%.*s/%.*s", LH_ARG(root), LH_ARG(file));
+    else
+        code = path_of(of, file, arena, &path, err);
+    *ret = 0;
+    if (!code)
+        code = find_rows(of, path, &list, ret, err);
+    lh_buf_release(&list);
+    lh_arena_free(arena);
+    return code;
+}
+
 enum lh_code erase_rejects(const struct erase_rejects *of, struct lh_str dataset_id,
-                           struct lh_error *err)
+                           int64_t *ret_rows, struct lh_error *err)
 {
     struct lh_arena *arena = lh_arena_new(0);
     struct storage_entry *files = NULL;
@@ -131,23 +166,20 @@ enum lh_code erase_rejects(const struct erase_rejects *of, struct lh_str dataset
         storage_list(of->storage, STORAGE_PRIMARY,
                      lh_arena_printf(arena, "datasets/%.*s/rejects", LH_ARG(dataset_id)), arena,
                      &files, &count, err);
+    *ret_rows = 0;
     for (size_t i = 0; i < count && !code; i++) {
         struct lh_buf list;
-        struct lh_str path;
+        struct lh_str path = {0};
+        int64_t rows = 0;
         if (files[i].is_folder || files[i].is_special || files[i].bytes > (int64_t)FILE_BYTES_MAX)
             continue;
         lh_buf_init(&list, SQL_BYTES_MAX / 4);
-        struct storage_info info = {0};
-        code = storage_info(of->storage, STORAGE_PRIMARY, files[i].key, &info, err);
+        code = path_of(of, files[i].key, arena, &path, err);
         if (!code)
-            code =
-                storage_object_path(of->storage, STORAGE_PRIMARY, files[i].key, arena, &path, err);
-        if (!code) /* an erasure before may have written it anew */
-            path = engine_path_of(path, (uint64_t)info.changed_ns ^ info.inode, arena);
-        if (!code)
-            code = find_rows(of, path, &list, err);
-        if (!code && list.len)
+            code = find_rows(of, path, &list, &rows, err);
+        if (!code && rows)
             code = write_anew(of, files[i].key, path, lh_buf_str(&list), err);
+        *ret_rows += code ? 0 : rows;
         lh_buf_release(&list);
     }
     lh_arena_free(arena);

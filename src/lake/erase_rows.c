@@ -137,18 +137,16 @@ static void each_text(struct lh_str text, bool is_nested,
     json_decref(value);
 }
 
-static enum lh_code columns_of_file(const struct erase_rows *rows, struct lh_str key,
-                                    struct lh_arena *arena, struct lh_str *ret_path,
-                                    struct engine_columns *ret, struct lh_error *err)
+static enum lh_code columns_of_file(const struct erase_rows *rows, struct lh_str path,
+                                    struct lh_arena *arena, struct engine_columns *ret,
+                                    struct lh_error *err)
 {
     struct engine_connection *connection = NULL;
     int64_t row_count = 0;
     enum lh_code code =
-        storage_object_path(rows->storage, STORAGE_PRIMARY, key, arena, ret_path, err);
+        engine_acquire(rows->engine, (struct lh_str){0}, rows->cancel, &connection, err);
     if (!code)
-        code = engine_acquire(rows->engine, (struct lh_str){0}, rows->cancel, &connection, err);
-    if (!code)
-        code = engine_parquet_schema(connection, *ret_path, arena, ret, &row_count, err);
+        code = engine_parquet_schema(connection, path, arena, ret, &row_count, err);
     engine_release(connection);
     return code;
 }
@@ -164,7 +162,9 @@ static enum lh_code read_file(const struct erase_rows *rows, struct lh_str key,
     struct lh_str path;
     struct lh_buf select;
     lh_buf_init(&select, SQL_BYTES_MAX);
-    enum lh_code code = columns_of_file(rows, key, arena, &path, &columns, err);
+    enum lh_code code = storage_object_path(rows->storage, STORAGE_PRIMARY, key, arena, &path, err);
+    if (!code)
+        code = columns_of_file(rows, path, arena, &columns, err);
     bool *nested = lh_arena_array(arena, columns.count + 1, sizeof *nested);
     if (!code && write_texts(rows, &columns, nested, &select)) {
         code = open_rows(rows, lh_buf_str(&select), path, &cursor, err);
@@ -198,16 +198,15 @@ enum lh_code erase_rows_texts(const struct erase_rows *rows, struct lh_str datas
     return code;
 }
 
-enum lh_code erase_rows_count(const struct erase_rows *rows, struct lh_str key, int64_t *ret,
+enum lh_code erase_rows_count(const struct erase_rows *rows, struct lh_str path, int64_t *ret,
                               struct lh_error *err)
 {
     struct lh_arena *arena = lh_arena_new(0);
     struct engine_cursor *cursor = NULL;
     const struct engine_chunk *chunk = NULL;
     struct engine_columns columns = {0};
-    struct lh_str path;
     bool has_key = false;
-    enum lh_code code = columns_of_file(rows, key, arena, &path, &columns, err);
+    enum lh_code code = columns_of_file(rows, path, arena, &columns, err);
     *ret = 0;
     for (size_t i = 0; i < columns.count && !code; i++)
         has_key |= lh_str_equal_nocase(columns.items[i].name, rows->column);

@@ -23,6 +23,7 @@ struct erase_run {
     struct lake_erased_journal journal;
     struct lh_str journal_problem; /* why it stayed as it is */
     struct erase_scanning scanning;
+    bool has_work; /* something of the keys was found, or was done */
 };
 
 /* --- erase_job.c */
@@ -39,11 +40,56 @@ bool erase_run_is_there(struct erase_run *run, struct lake_erased_dataset *datas
 
 enum lh_code erase_find_plan(struct erase_run *run, struct lh_error *err) LH_MUST_USE;
 
+/* --- erase_look.c */
+
+struct erase_owner { /* of a file below the data folder */
+    enum { ERASE_OF_NOBODY, ERASE_OF_DATASET, ERASE_OF_INDEX } kind;
+    struct lh_str id;
+    struct lh_str rest; /* of the path, below its folder */
+    bool is_manifest, is_trash;
+};
+struct erase_owner erase_owner_of(struct lh_str path);
+bool erase_owner_is_rejects(const struct erase_owner *owner);
+
+struct erase_look {
+    bool *has; /* one each of the run's datasets: what is its own has a key, or cannot be read */
+    struct lake_erase_finding *places; /* LAKE_ERASE_FOUND_MAX, with lines that were not taken */
+    size_t place_count;
+    size_t unread_count;
+};
+/* Looks for keys of any length as values, in all that belongs to the run's datasets. */
+enum lh_code erase_look(struct erase_run *run, struct erase_look *ret,
+                        struct lh_error *err) LH_MUST_USE;
+
+/* --- erase_work.c: what there is to do */
+
+/* Sets is_touched of the datasets that must be written anew, and run->has_work if anything is found
+ * anywhere; what was touched in an earlier attempt stays so. With `ret` (else NULL), which gets
+ * what was found as values, all files are searched, else only where that decides something. */
+enum lh_code erase_find_work(struct erase_run *run, struct erase_look *ret,
+                             struct lh_error *err) LH_MUST_USE;
+
 /* --- erase_proof.c: the search at the end */
 
 /* Before the records of others are written anew: what rows hold that are left is not taken out. */
 enum lh_code erase_find_shared(struct erase_run *run, struct lh_error *err) LH_MUST_USE;
+/* What version each dataset has now. */
+enum lh_code erase_note_versions(struct erase_run *run, struct lh_error *err) LH_MUST_USE;
+void erase_begin_scanning(struct erase_run *run);
 /* Fills run->scanning, and what the datasets have now. */
 enum lh_code erase_prove(struct erase_run *run, struct lh_error *err) LH_MUST_USE;
+
+/* --- erase_trial.c: the dry run */
+
+enum lh_code erase_trial(struct lake *lake, const struct erase_request *request,
+                         const struct lh_cancel *cancel, struct lh_arena *arena,
+                         struct lake_erasure *ret, struct lh_error *err) LH_MUST_USE;
+
+/* --- erase_receipt.c */
+
+/* Sentences; `journal_problem` is absent unless the journal could not be written anew. */
+struct lh_str_list erase_not_covered(const struct erase_plan *plan,
+                                     const struct erase_scanning *scanning, struct lh_str id,
+                                     struct lh_str journal_problem, struct lh_arena *arena);
 
 #endif

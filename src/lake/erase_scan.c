@@ -36,6 +36,8 @@ static void note(void *context, size_t index, size_t at, size_t len)
 
 void erase_scan_find(struct erase_scanning *scanning, struct lh_str object, struct lh_str what)
 {
+    if (scanning->told)
+        scanning->told(scanning->context, object);
     if (scanning->found_count == LAKE_ERASE_FOUND_MAX) {
         scanning->found_more++;
         return;

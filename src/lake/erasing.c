@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "catalog/erase.h"
 #include "jobs/jobs.h"
-#include "lake/erasing_internal.h"
+#include "lake/erase_run.h"
 #include "lake/lake.h"
 #include "lake/moving.h"
 #include "storage/findings.h"
@@ -199,13 +199,11 @@ static enum lh_code set_out(struct lake *lake, struct lh_str id,
                          LH_ARG(id));
 }
 
-enum lh_code lake_erase_begin(struct lake *lake, const struct lake_erase_request *request,
-                              const struct lh_cancel *cancel, struct lh_arena *arena,
-                              struct lh_str *ret_id, struct lh_str *ret_job, struct lh_error *err)
+/* What is asked for, checked. */
+static enum lh_code prepare(struct lake *lake, const struct lake_erase_request *request,
+                            struct lh_arena *arena, struct erase_request *ret, struct lh_error *err)
 {
-    struct lh_uuid uuid = lh_uuid_new();
-    struct lh_str id = lh_arena_str(arena, lh_uuid_str(&uuid));
-    struct erase_request kept = {
+    *ret = (struct erase_request){
         .dataset = request->dataset,
         .row_key_column = request->column,
         .row_key_values = {.value = request->values},
@@ -216,9 +214,27 @@ enum lh_code lake_erase_begin(struct lake *lake, const struct lake_erase_request
     };
     enum lh_code code = check_texts(request, arena, err);
     if (!code)
-        code = find_datasets(lake, request, arena, &kept.dataset_ids, err);
-    if (!code)
-        code = check_incomplete(lake, &kept, arena, err);
+        code = find_datasets(lake, request, arena, &ret->dataset_ids, err);
+    return code ? code : check_incomplete(lake, ret, arena, err);
+}
+
+enum lh_code lake_erase_try(struct lake *lake, const struct lake_erase_request *request,
+                            const struct lh_cancel *cancel, struct lh_arena *arena,
+                            struct lake_erasure *ret, struct lh_error *err)
+{
+    struct erase_request asked;
+    enum lh_code code = prepare(lake, request, arena, &asked, err);
+    return code ? code : erase_trial(lake, &asked, cancel, arena, ret, err);
+}
+
+enum lh_code lake_erase_begin(struct lake *lake, const struct lake_erase_request *request,
+                              const struct lh_cancel *cancel, struct lh_arena *arena,
+                              struct lh_str *ret_id, struct lh_str *ret_job, struct lh_error *err)
+{
+    struct lh_uuid uuid = lh_uuid_new();
+    struct lh_str id = lh_arena_str(arena, lh_uuid_str(&uuid));
+    struct erase_request kept;
+    enum lh_code code = prepare(lake, request, arena, &kept, err);
     if (!code)
         code = erase_write(lake_storage(lake), id, "request", &erase_request_fields, &kept, err);
     if (!code)

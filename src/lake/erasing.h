@@ -43,6 +43,18 @@ struct lake_erased_dataset {
     struct lh_list objects_made;    /* likewise */
     int64_t versions_expired;
     int64_t files_removed; /* data files, lists of tombstones, manifests */
+    int64_t rejected_rows; /* lines that were not taken, and say "erased" now */
+};
+enum lake_erase_outcome {
+    LAKE_ERASE_NO_KEY, /* no column has a value like it */
+    LAKE_ERASE_NULL,
+    LAKE_ERASE_NO_MATCH, /* no row has it, in any version */
+    LAKE_ERASE_ALREADY,  /* it was erased before, and no row came since */
+    LAKE_ERASE_MATCH
+};
+struct lake_erase_value {
+    int64_t index; /* among those that were asked for, which are not kept */
+    int outcome;   /* enum lake_erase_outcome */
 };
 struct lake_erased_index {
     struct lh_str index;
@@ -71,20 +83,24 @@ enum lake_erase_state {
     LAKE_ERASE_FAILED, /* hidden, and can be gone on with */
     LAKE_ERASE_ERASED,
     LAKE_ERASE_INCOMPLETE, /* all steps were done, and something was found: can be, too */
-    LAKE_ERASE_GIVEN_UP    /* one of the two, and nobody goes on */
+    LAKE_ERASE_GIVEN_UP,   /* one of the two, and nobody goes on */
+    LAKE_ERASE_NOTHING,    /* nothing of the keys was found anywhere, and nothing changed */
+    LAKE_ERASE_TRIAL       /* a dry run: nothing was changed */
 };
 struct lake_erasure {
-    struct lh_str erase_id;
-    int state;             /* enum lake_erase_state */
-    struct lh_str dataset; /* absent: all that had the column */
+    struct lh_str erase_id; /* absent: a dry run */
+    int state;              /* enum lake_erase_state */
+    struct lh_str dataset;  /* absent: all that had the column */
     struct lh_str row_key_column;
-    int64_t keys; /* asked for */
+    int64_t keys;          /* asked for */
+    struct lh_list values; /* struct lake_erase_value: one each */
     struct lh_str actor, committer, reason;
     struct lh_time created_at, ended_at;
     struct lh_str job_id;
     struct lh_str phase;   /* of a running one */
     struct lh_str problem; /* why it failed */
     int64_t rows;          /* that could be seen before */
+    bool is_at_least;      /* a kill came between a removal and its count */
     struct lh_list datasets;
     struct lh_list indexes;
     const struct lake_erased_journal *journal;
@@ -108,6 +124,10 @@ enum lh_code lake_erase_begin(struct lake *lake, const struct lake_erase_request
                               const struct lh_cancel *cancel, struct lh_arena *arena,
                               struct lh_str *ret_id, struct lh_str *ret_job,
                               struct lh_error *err) LH_MUST_USE;
+/* What it would do, where; changes nothing. Errors likewise; LH_BUSY: ask again. */
+enum lh_code lake_erase_try(struct lake *lake, const struct lake_erase_request *request,
+                            const struct lh_cancel *cancel, struct lh_arena *arena,
+                            struct lake_erasure *ret, struct lh_error *err) LH_MUST_USE;
 /* Goes on with one that failed, or looks again what one that is incomplete left. LH_NOT_FOUND;
  * LH_CONFLICT: it waits, runs or has ended. */
 enum lh_code lake_erase_resume(struct lake *lake, struct lh_str id, struct lh_arena *arena,

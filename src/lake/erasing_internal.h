@@ -36,12 +36,19 @@ struct erase_plan {          /* .plan.json: likewise, for it holds what the rows
 struct erase_done { /* what all attempts together did to a dataset */
     struct lh_str dataset_id;
     bool is_hidden;
-    int64_t rows; /* that could be seen before */
+    bool is_touched; /* it has, or had, something of the keys: it is written anew */
+    int64_t rows;    /* that could be seen before */
+    int64_t retained_before, version_then; /* its oldest version first, its newest at a hiding */
     int64_t versions_expired;
     int64_t files_removed;
+    int64_t rejected_rows;
 };
 struct erase_progress {      /* .progress.json: likewise, though it names no key */
     struct lh_list datasets; /* struct erase_done: one each of the request's */
+    struct lh_str outcomes;  /* a letter for each value (erase_hide.c) */
+    int64_t hides_begun, hides_noted;
+    bool is_counting; /* something goes, and is not counted yet */
+    bool is_at_least; /* a kill came meanwhile */
     const struct lake_erased_journal *journal;
     int64_t answers_removed;
 };
@@ -78,11 +85,27 @@ enum lh_code erase_progress_open(struct storage *storage, struct lh_str id,
                                  struct erase_progress *ret, struct lh_error *err) LH_MUST_USE;
 /* NULL: it is not one of the request's. */
 struct erase_done *erase_done_of(struct erase_progress *progress, struct lh_str dataset_id);
+/* What was found of each value: struct lake_erase_value, in `arena`. */
+struct lh_list erase_values_of(const struct erase_progress *progress, struct lh_arena *arena);
+bool erase_has_match(struct lh_list values);
+/* What erase_hide would hide; the outcomes of *progress are filled, and how many rows if nothing
+ * was hidden yet. */
+enum lh_code erase_hide_trial(struct lake *lake, const struct erase_request *request,
+                              struct erase_progress *progress, const struct lh_cancel *cancel,
+                              struct lh_arena *arena, int64_t *ret_keys,
+                              struct lh_error *err) LH_MUST_USE;
 /* The rows are seen no more from here on, in all datasets of the request that are there; and how
  * many they were is noted. Again and again: what was lifted meanwhile is hidden again. */
 enum lh_code erase_hide(struct lake *lake, struct lh_str id, const struct erase_request *request,
                         struct erase_progress *progress, const struct lh_cancel *cancel,
                         struct lh_arena *arena, struct lh_error *err) LH_MUST_USE;
+
+/* Around what goes and is counted afterwards: a kill between the two makes counts lower bounds. The
+ * end returns `so_far` if that is an error, whose err stays. */
+enum lh_code erase_begin_count(struct lake *lake, struct lh_str id, struct erase_progress *progress,
+                               struct lh_error *err) LH_MUST_USE;
+enum lh_code erase_end_count(struct lake *lake, struct lh_str id, struct erase_progress *progress,
+                             enum lh_code so_far, struct lh_error *err) LH_MUST_USE;
 
 /* Notes what became of the journal: of *now and of what earlier attempts did, since the erasure was
  * asked for, *now becomes the sum. */
@@ -112,8 +135,8 @@ struct erase_rows {
 enum lh_code erase_rows_texts(const struct erase_rows *rows, struct lh_str dataset_id,
                               void (*each)(void *context, struct lh_str text), void *context,
                               struct lh_error *err) LH_MUST_USE;
-/* How many rows of the keys a data file has. */
-enum lh_code erase_rows_count(const struct erase_rows *rows, struct lh_str key, int64_t *ret,
+/* How many rows of the keys a Parquet file has, by its path. */
+enum lh_code erase_rows_count(const struct erase_rows *rows, struct lh_str path, int64_t *ret,
                               struct lh_error *err) LH_MUST_USE;
 
 /* --- erase_keys.c: keys of any length */
@@ -141,6 +164,7 @@ struct erase_answers {
     const struct canaries *canaries;
     const struct erase_keys *keys;
     int64_t *count; /* of those that were changed or went */
+    bool is_trial;  /* only counts */
 };
 enum lh_code erase_answers(const struct erase_answers *of, struct lh_error *err) LH_MUST_USE;
 /* Moves records of saved queries that newer ones took the place of to the trash, if something of
@@ -168,6 +192,7 @@ struct erase_journal {
     size_t dataset_count;
     struct lh_str actor;
     struct lh_str id; /* of the erasure: the event names it */
+    bool is_trial;    /* only counts */
     const struct lh_cancel *cancel;
 };
 /* Keys become pseudonyms in every record, and a field in which a text of a row stands goes as a
@@ -189,6 +214,9 @@ struct erase_scanning {
     struct lake_erase_scan result;
     struct lake_erase_finding *found; /* LAKE_ERASE_FOUND_MAX */
     size_t found_count, found_more;
+    /* Told of each finding, those past the most too; may be NULL. */
+    void (*told)(void *context, struct lh_str object);
+    void *context;
     struct lh_str not_read[16]; /* that could not be looked into */
     size_t not_read_count, not_read_more;
     struct lh_str pending; /* another erasure that has not ended; its files are passed over */
@@ -210,15 +238,11 @@ struct erase_rejects {
     const struct lh_cancel *cancel;
 };
 /* Of the dataset's rows that were not taken those in which something of the erased ones stands say
- * "erased" afterwards. */
+ * "erased" afterwards; *ret_rows is how many. */
 enum lh_code erase_rejects(const struct erase_rejects *of, struct lh_str dataset_id,
-                           struct lh_error *err) LH_MUST_USE;
-
-/* --- erase_receipt.c */
-
-/* Sentences; `journal_problem` is absent unless the journal could not be written anew. */
-struct lh_str_list erase_not_covered(const struct erase_plan *plan,
-                                     const struct erase_scanning *scanning, struct lh_str id,
-                                     struct lh_str journal_problem, struct lh_arena *arena);
+                           int64_t *ret_rows, struct lh_error *err) LH_MUST_USE;
+/* How many such rows a file has, by its path below the data folder. */
+enum lh_code erase_rejects_count(const struct erase_rejects *of, struct lh_str file, int64_t *ret,
+                                 struct lh_error *err) LH_MUST_USE;
 
 #endif

@@ -19,6 +19,7 @@ struct erase_args {
     struct lh_str actor;
     struct lh_str reason;
     bool wait;
+    bool dry_run;
 };
 static const struct lh_field erase_rows[] = {
     LH_STR(struct erase_args, dataset, .positional = true, .min = 1, .max = 255,
@@ -33,6 +34,8 @@ static const struct lh_field erase_rows[] = {
            .doc = "Why; kept with the receipt, so it may hold no key."),
     LH_BOOL(struct erase_args, wait, LH_PRESET(true),
             .doc = "false, or many wait already: answer 202 with the id to be asked for."),
+    LH_BOOL(struct erase_args, dry_run,
+            .doc = "Say what would go, and where something of the rows stands; change nothing."),
 };
 static const struct lh_fields erase_fields =
     LH_FIELDS_OF(struct erase_args, "CatalogEraseArgs", erase_rows);
@@ -92,6 +95,12 @@ static enum lh_code run_erase(struct op_call *call, const void *raw, struct op_r
         .committer = call->principal->id,
         .reason = args->reason,
     };
+    if (args->dry_run) {
+        struct lake_erasure erasure;
+        enum lh_code tried =
+            lake_erase_try(call->lake, &request, call->cancel, call->arena, &erasure, err);
+        return tried ? tried : op_reply_record(reply, &erasure, err);
+    }
     enum lh_code code =
         lake_erase_begin(call->lake, &request, call->cancel, call->arena, &id, &job, err);
     return code ? code : answer(call, id, job, args->wait, reply, err);
@@ -115,7 +124,9 @@ const struct op op_catalog_erase = {
         "of the data folder is searched for what the rows held. The receipt says what went where, "
         "what was found all the same (state incomplete) and what was not looked into, and never "
         "holds a key. It is a job that goes on after a kill; one that fails leaves the rows hidden "
-        "and can be resumed. Rows are erased from the bucket primary only: a dataset with files in "
+        "and can be resumed. A dataset without anything of the keys, in any version, keeps its "
+        "files and versions; where nothing of them is found anywhere, nothing is changed (state "
+        "no_match). Rows are erased from the bucket primary only: a dataset with files in "
         "another is refused. Erased keys cannot be lifted, older versions not be read.",
     .http = {OP_POST, "/catalog/erase"},
     .effect = OP_WRITE,
@@ -265,6 +276,8 @@ static enum lh_code run_list(struct op_call *call, const void *raw, struct op_re
     size_t count = 0;
     enum lh_code code = lake_erase_list(call->lake, args->after, (size_t)args->limit, call->arena,
                                         &items, &count, &next, err);
+    for (size_t i = 0; i < count; i++)
+        items[i].values = (struct lh_list){0}; /* up to 100,000 each */
     return code ? code : op_reply_list(reply, items, count, next, err);
 }
 

@@ -272,6 +272,90 @@ static void what_a_first_attempt_did_stands_in_the_receipt_of_the_second(void **
     op_house_remove(&house);
 }
 
+/* As when the server is killed after the commit that hides rows, and before that is counted. */
+static void set_back(struct op_house *house, const struct asked *asked, const char *edit)
+{
+    char command[512];
+    snprintf(command, sizeof command, "sed -i '%s' _erase/%s.progress.json", edit, asked->erase_id);
+    assert_true(shell(house, command));
+}
+
+static void rows_that_a_later_attempt_hid_are_counted_over_a_kill(void **state)
+{
+    struct op_house house;
+    (void)state;
+    people(&house);
+    struct asked asked = cancelled(&house, "two");
+    lift_all_the_same(&house, "two");
+    hold(&house);
+    (void)op_house_call(
+        &house, "erasures.resume",
+        lh_arena_printf(house.arena, "{\"id\": \"%s\", \"wait\": false}", asked.erase_id).data);
+    call_id(&house, "jobs.cancel",
+            reply_text(call_id(&house, "erasures.get", asked.erase_id), "job_id"));
+    assert_string_equal(reply_text(ended(&house, &asked), "state"), "failed");
+    lake_give_erasing(house.lake);
+    /* A second hiding begins, hides, and is not counted. */
+    set_back(&house, &asked, "s/\"hides_begun\":1/\"hides_begun\":2/");
+    json_t *values = json_pack("[s]", "two");
+    struct catalog_tombstone_result result;
+    const struct catalog_dataset *found = NULL;
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(house.lake));
+    assert_int_equal(catalog_find(snapshot, lh_lit("people"), &found, &house.err), LH_OK);
+    const struct catalog_tombstone_request request = {
+        .name = lh_lit("people"),
+        .column = lh_lit("id"),
+        .values = values,
+        .actor = lh_lit("x"),
+        .committer = lh_lit("x"),
+        .idempotency_key =
+            lh_arena_printf(house.arena, "erase:%s:%.*s:2", asked.erase_id, LH_ARG(found->id)),
+        .is_erasure = true};
+    assert_int_equal(catalog_tombstone(lake_catalog(house.lake), lake_engine(house.lake), &request,
+                                       NULL, house.arena, &result, &house.err),
+                     LH_OK);
+    catalog_snapshot_unref(snapshot);
+    json_decref(values);
+    assert_int_equal(result.rows, 1);
+    (void)call_id(&house, "erasures.resume", asked.erase_id);
+    const json_t *receipt = ended(&house, &asked);
+    assert_string_equal(reply_text(receipt, "state"), "erased");
+    assert_int_equal(number_of(receipt, "rows"), 2); /* it was hidden twice, and seen between */
+    assert_false(json_is_true(json_object_get(receipt, "is_at_least")));
+    op_house_remove(&house);
+}
+
+static void what_was_not_counted_makes_the_counts_lower_bounds(void **state)
+{
+    struct op_house house;
+    (void)state;
+    people(&house);
+    struct asked asked = cancelled(&house, "two");
+    set_back(&house, &asked, "s/\"is_counting\":false/\"is_counting\":true/");
+    (void)call_id(&house, "erasures.resume", asked.erase_id);
+    const json_t *receipt = ended(&house, &asked);
+    assert_string_equal(reply_text(receipt, "state"), "erased");
+    assert_true(json_is_true(json_object_get(receipt, "is_at_least")));
+    op_house_remove(&house);
+}
+
+static void a_hiding_of_which_no_version_tells_makes_them_so_too(void **state)
+{
+    struct op_house house;
+    (void)state;
+    people(&house);
+    struct asked asked = cancelled(&house, "two");
+    set_back(&house, &asked, "s/\"hides_begun\":1/\"hides_begun\":2/");
+    op_house_rows(&house, "people", "id,text\nten,tenth\n", "replace");
+    op_house_rows(&house, "people", "id,text\nten,tenth\ntwo,again\n", "replace");
+    op_house_call(&house, "catalog.expire", "{\"dataset\": \"people\", \"older_than_s\": 0}");
+    (void)call_id(&house, "erasures.resume", asked.erase_id);
+    const json_t *receipt = ended(&house, &asked);
+    assert_string_equal(reply_text(receipt, "state"), "erased");
+    assert_true(json_is_true(json_object_get(receipt, "is_at_least")));
+    op_house_remove(&house);
+}
+
 static void a_dataset_that_is_dropped_meanwhile_is_told_so(void **state)
 {
     struct op_house house;
@@ -513,6 +597,9 @@ int main(void)
         cmocka_unit_test(a_backup_that_runs_is_waited_for),
         cmocka_unit_test(what_holds_the_keys_is_gone_before_it_is_told_as_erased),
         cmocka_unit_test(what_a_first_attempt_did_stands_in_the_receipt_of_the_second),
+        cmocka_unit_test(rows_that_a_later_attempt_hid_are_counted_over_a_kill),
+        cmocka_unit_test(what_was_not_counted_makes_the_counts_lower_bounds),
+        cmocka_unit_test(a_hiding_of_which_no_version_tells_makes_them_so_too),
         cmocka_unit_test(a_dataset_that_is_dropped_meanwhile_is_told_so),
         cmocka_unit_test(rows_that_come_while_the_journal_is_rewritten_are_erased_too),
         cmocka_unit_test(another_request_for_the_same_key_is_not_found_but_named),
