@@ -69,9 +69,10 @@ struct lh_field {
     enum lh_field_type type;
     size_t offset;
     bool required;
-    bool nullable;   /* output: written as null when absent instead of left out */
-    bool positional; /* command line: taken without --name */
-    int64_t min;     /* numbers: least value; STR: least bytes; lists: least items */
+    bool nullable;    /* output: written as null when absent instead of left out */
+    bool is_optional; /* output: a LIST without items is left out, not written as [] */
+    bool positional;  /* command line: taken without --name */
+    int64_t min;      /* numbers: least value; STR: least bytes; lists: least items */
     int64_t max; /* INT: most value; STR: most bytes; lists: most items; 0 with min 0 = unbounded by
                     the row; only min: open above */
     int64_t preset;          /* INT, OPT_INT (with preset_text NULL: none), BOOL, CHOICE */

@@ -116,9 +116,10 @@ bool field_is_always_written(const struct lh_field *field)
     case LH_FIELD_INT:
     case LH_FIELD_BOOL:
     case LH_FIELD_STR_LIST:
-    case LH_FIELD_LIST:
     case LH_FIELD_INT_MAP:
         return true;
+    case LH_FIELD_LIST:
+        return !field->is_optional;
     case LH_FIELD_DOUBLE:
         return !field->nullable;
     default:

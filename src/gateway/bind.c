@@ -4,6 +4,13 @@
 
 #define JSON_TYPE "application/json"
 #define FORM_TYPE "multipart/form-data"
+#define OCTETS_TYPE "application/octet-stream"
+
+static bool has_octets(const struct op *op, const struct http_request *request)
+{
+    return op->takes_octets &&
+           lh_str_equal_nocase(http_request_content_type(request), lh_lit(OCTETS_TYPE));
+}
 
 enum lh_code bind_check_type(const struct op *op, const struct http_request *request,
                              struct lh_error *err)
@@ -17,19 +24,20 @@ enum lh_code bind_check_type(const struct op *op, const struct http_request *req
                 LH_ARG(lh_str_head(encoding, 100)));
         return lh_error_hint(err, "Send it without Content-Encoding; files may be gzipped inside.");
     }
-    if (op->body == OP_BODY_NONE || op->body == OP_BODY_RAW ||
+    if (op->body == OP_BODY_NONE || op->body == OP_BODY_RAW || has_octets(op, request) ||
         lh_str_equal_nocase(type, lh_str_of(wanted)))
         return LH_OK;
     bool is_chunked = http_request_header(request, "Transfer-Encoding").data != NULL;
     bool is_empty = !is_chunked && (!length.data || lh_str_equal(length, lh_lit("0")));
     if (op->body == OP_BODY_JSON && is_empty && !type.data)
         return LH_OK; /* no body at all: an object without members */
+    const char *also = op->takes_octets ? " or " OCTETS_TYPE : "";
     if (type.data)
-        lh_fail(err, LH_UNSUPPORTED, "The body is '%.*s'; '%s' takes %s.",
-                LH_ARG(lh_str_head(type, 100)), op->name, wanted);
+        lh_fail(err, LH_UNSUPPORTED, "The body is '%.*s'; '%s' takes %s%s.",
+                LH_ARG(lh_str_head(type, 100)), op->name, wanted, also);
     else
-        lh_fail(err, LH_UNSUPPORTED, "The body has no content type; '%s' takes %s.", op->name,
-                wanted);
+        lh_fail(err, LH_UNSUPPORTED, "The body has no content type; '%s' takes %s%s.", op->name,
+                wanted, also);
     return lh_error_hint(err, "Send the header Content-Type: %s.", wanted);
 }
 
@@ -85,7 +93,8 @@ static enum lh_code bind_query(const struct op *op, const struct http_request *r
 {
     enum lh_code code = LH_OK;
     for (size_t i = 0; i < request->query_count && !code; i++) {
-        if (!op->fields || (op->body != OP_BODY_NONE && op->body != OP_BODY_RAW))
+        if (!op->fields ||
+            (op->body != OP_BODY_NONE && op->body != OP_BODY_RAW && !has_octets(op, request)))
             return no_parameters(op, &request->query[i], err);
         code = lh_fields_bind_text(op->fields, request->query[i].name, request->query[i].value,
                                    request->arena, args, bound, err);
@@ -200,7 +209,10 @@ enum lh_code bind_request(const struct op *op, const struct http_request *reques
     }
     if (!code)
         code = bind_query(op, request, args, &bound, err);
-    if (!code && op->body == OP_BODY_JSON)
+    if (!code && args && has_octets(op, request))
+        *(struct lh_str *)(void *)((char *)args + op->octets) =
+            request->body.data ? request->body : lh_lit("");
+    else if (!code && op->body == OP_BODY_JSON)
         code = bind_json(op, request, args, bound, err);
     if (!code && op->body == OP_BODY_MULTIPART)
         code = bind_form(op, request, staging, args, &bound, err);

@@ -77,6 +77,8 @@ static enum lh_code check_fields(const struct op *op, struct lh_error *err)
         return wrong(op, err, "takes a file but no form");
     if (op->body == OP_BODY_RAW && files != 1)
         return wrong(op, err, "takes a body as it is, but not one file");
+    if (op->takes_octets && op->body != OP_BODY_JSON)
+        return wrong(op, err, "takes octets in place of JSON that it does not take");
     if (op->body != OP_BODY_NONE && !op->fields)
         return wrong(op, err, "takes a body but has no fields");
     /* A list of what is to go may be long: it comes in the body of a DELETE. */

@@ -73,6 +73,10 @@ struct op {
     enum lh_lane lane;
     enum op_body body;
     const struct lh_fields *fields; /* of the arguments; NULL = none */
+    /* Beside JSON: a body of type application/octet-stream is put into the struct lh_str at
+     * `octets` of the arguments' struct, and the arguments come from the query. */
+    bool takes_octets;
+    size_t octets;
     enum op_result kind;
     const struct lh_fields *result; /* RECORD: the object; LIST: an item; ROWS: for the docs */
     const char *media_type;         /* TEXT */
@@ -96,6 +100,8 @@ struct op {
     {                                                                                              \
         __VA_ARGS__, LH_OK                                                                         \
     }
+#define OP_OCTETS(struct_type, member)                                                             \
+    .takes_octets = true, .octets = LH_FIELD_OFFSET(struct_type, member, struct lh_str)
 #define OP_EXAMPLES(rows) .examples = (rows), .example_count = sizeof(rows) / sizeof((rows)[0])
 
 /* Every operation, in the order of the docs: by domain. */

@@ -104,15 +104,19 @@ static void put_parameter(struct document *document, const struct op *op,
 {
     struct lh_json *json = &document->json;
     bool is_path = is_in_path(op, field);
-    if (!is_path && op->body != OP_BODY_NONE && op->body != OP_BODY_RAW)
+    bool is_beside_octets = !is_path && op->body == OP_BODY_JSON && op->takes_octets;
+    if (!is_path && op->body != OP_BODY_NONE && op->body != OP_BODY_RAW && !is_beside_octets)
         return;
-    if (field->type == LH_FIELD_FILE)
+    if (field->type == LH_FIELD_FILE || (is_beside_octets && field->type == LH_FIELD_JSON))
         return;
     lh_json_object(json);
     lh_json_put_cstr(json, "name", field->name);
     lh_json_put_cstr(json, "in", is_path ? "path" : "query");
-    lh_json_put_bool(json, "required", field->required);
-    lh_json_put_cstr(json, "description", field->doc);
+    lh_json_put_bool(json, "required", field->required && !is_beside_octets);
+    char text[1024];
+    snprintf(text, sizeof text, "%s%s", is_beside_octets ? "Only with a body of octets. " : "",
+             field->doc);
+    lh_json_put_cstr(json, "description", text);
     if (is_path && takes_rest(op, field))
         lh_json_put_bool(json, "x-takes-slashes", true);
     if (field->type == LH_FIELD_STR_LIST) {
@@ -224,6 +228,10 @@ static void put_body(struct document *document, const struct op *op)
         put_body_schema(document, op);
     put_examples(json, op, true);
     lh_json_object_end(json);
+    if (op->takes_octets) {
+        lh_json_key(json, "application/octet-stream");
+        lh_json_raw(json, lh_lit("{\"schema\":{\"type\":\"string\",\"format\":\"binary\"}}"));
+    }
     lh_json_object_end(json);
     lh_json_object_end(json);
 }

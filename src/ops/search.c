@@ -1,6 +1,7 @@
 /* Asking indexes: by meaning, by words, by both. */
 #include <math.h>
 
+#include "base/half.h"
 #include "search/ask.h"
 
 #include "lake/lake.h"
@@ -59,8 +60,18 @@ static const struct lh_field hit_rows[] = {
 };
 static const struct lh_fields hit_fields = LH_FIELDS_OF(struct hit_view, "SearchHit", hit_rows);
 
+struct result_view {
+    struct lh_list items;
+};
+static const struct lh_field result_rows[] = {
+    LH_LIST(struct result_view, items, .fields = &hit_fields, .doc = "Best first; ties by id."),
+};
+static const struct lh_fields result_fields =
+    LH_FIELDS_OF(struct result_view, "SearchResult", result_rows);
+
 struct answer_view {
     struct lh_list items;
+    struct lh_list results;
     struct lh_str method;
     double recall;
     struct lh_int_map versions;
@@ -72,7 +83,10 @@ struct answer_view {
     double elapsed_ms;
 };
 static const struct lh_field answer_rows[] = {
-    LH_LIST(struct answer_view, items, .fields = &hit_fields, .doc = "Best first; ties by id."),
+    LH_LIST(struct answer_view, items, .fields = &hit_fields,
+            .doc = "Best first; ties by id. Empty in the answer to a batch."),
+    LH_LIST(struct answer_view, results, .fields = &result_fields, .is_optional = true,
+            .doc = "Of a batch: one for each query or vector, in their order."),
     LH_STR(struct answer_view, method, .required = true, .doc = "exact, keyword or hybrid."),
     LH_DOUBLE(struct answer_view, recall, .nullable = true,
               .doc = "Share of the true nearest that was found; null for words."),
@@ -115,6 +129,45 @@ static struct parts_view *parts_of(const struct search_hit *hit, enum search_mod
     return parts;
 }
 
+static struct lh_list items_of(const struct search_hit *hits, size_t count, enum search_mode mode,
+                               struct lh_arena *arena)
+{
+    struct hit_view *items = lh_arena_array(arena, count + 1, sizeof *items);
+    for (size_t i = 0; i < count; i++) {
+        const struct search_hit *hit = &hits[i];
+        items[i] = (struct hit_view){.id = {.text = hit->id_json},
+                                     .score = short_score(hit->score),
+                                     .text = hit->text,
+                                     .chunk = hit->chunk,
+                                     .parts = parts_of(hit, mode, arena),
+                                     .highlight = hit->highlight,
+                                     .is_fresh = hit->is_fresh,
+                                     .row = {.text = hit->row}};
+    }
+    return (struct lh_list){items, count};
+}
+
+/* What was found, and what holds for all of it. */
+static enum lh_code tell(const struct search_answer *answer, struct lh_list items,
+                         struct lh_list results, struct op_reply *reply, struct lh_error *err)
+{
+    struct lh_int_map_item version = {answer->dataset, answer->dataset_version};
+    const struct answer_view view = {
+        .items = items,
+        .results = results,
+        .method = lh_str_of(answer->method),
+        .recall = answer->recall,
+        .versions = {&version, 1},
+        .index_version = answer->index_version,
+        .covered_version = answer->covered_version,
+        .fresh_rows = answer->fresh_rows,
+        .hidden_rows = answer->hidden_rows,
+        .pending_rows = answer->pending_rows,
+        .elapsed_ms = answer->elapsed_ms,
+    };
+    return op_reply_record(reply, &view, err);
+}
+
 static enum lh_code ask(struct op_call *call, const struct search_ask *request,
                         struct op_reply *reply, struct lh_error *err)
 {
@@ -123,44 +176,47 @@ static enum lh_code ask(struct op_call *call, const struct search_ask *request,
         search_run(lake_search(call->lake), request, call->cancel, call->arena, &answer, err);
     if (code)
         return code;
-    struct hit_view *items = lh_arena_array(call->arena, answer.hit_count + 1, sizeof *items);
-    for (size_t i = 0; i < answer.hit_count; i++) {
-        const struct search_hit *hit = &answer.hits[i];
-        items[i] = (struct hit_view){.id = {.text = hit->id_json},
-                                     .score = short_score(hit->score),
-                                     .text = hit->text,
-                                     .chunk = hit->chunk,
-                                     .parts = parts_of(hit, request->mode, call->arena),
-                                     .highlight = hit->highlight,
-                                     .is_fresh = hit->is_fresh,
-                                     .row = {.text = hit->row}};
-    }
-    struct lh_int_map_item version = {answer.dataset, answer.dataset_version};
-    const struct answer_view view = {
-        .items = {items, answer.hit_count},
-        .method = lh_str_of(answer.method),
-        .recall = answer.recall,
-        .versions = {&version, 1},
-        .index_version = answer.index_version,
-        .covered_version = answer.covered_version,
-        .fresh_rows = answer.fresh_rows,
-        .hidden_rows = answer.hidden_rows,
-        .pending_rows = answer.pending_rows,
-        .elapsed_ms = answer.elapsed_ms,
-    };
-    return op_reply_record(reply, &view, err);
+    return tell(&answer, items_of(answer.hits, answer.hit_count, request->mode, call->arena),
+                (struct lh_list){0}, reply, err);
+}
+
+/* `is_list`: answered as a batch, however many there are. */
+static enum lh_code ask_batch(struct op_call *call, const struct search_batch *batch, bool is_list,
+                              struct op_reply *reply, struct lh_error *err)
+{
+    struct search_answer answer;
+    struct search_hits *hits = NULL;
+    size_t count = 0;
+    enum lh_code code = search_run_batch(lake_search(call->lake), batch, call->cancel, call->arena,
+                                         &answer, &hits, &count, err);
+    if (code)
+        return code;
+    if (count == 1 && !is_list)
+        return tell(&answer, items_of(hits[0].items, hits[0].count, SEARCH_VECTOR, call->arena),
+                    (struct lh_list){0}, reply, err);
+    struct result_view *results = lh_arena_array(call->arena, count, sizeof *results);
+    for (size_t i = 0; i < count; i++)
+        results[i].items = items_of(hits[i].items, hits[i].count, SEARCH_VECTOR, call->arena);
+    return tell(&answer, (struct lh_list){0}, (struct lh_list){results, count}, reply, err);
 }
 
 /* --- POST /vectors/search */
+
+enum octet_format { OCTETS_F32, OCTETS_F16 };
+static const char *const octet_formats[] = {"f32", "f16", NULL};
 
 struct search_args {
     struct lh_str index;
     struct lh_str query;
     struct lh_json_value vector;
+    struct lh_str_list queries;
+    struct lh_json_value vectors;
     int64_t k;
+    int format;
     struct lh_str sql_filter;
     bool per_chunk;
     bool include_row;
+    struct lh_str octets; /* the body, if it is no JSON */
 };
 
 #define ASK_ROWS(struct_type)                                                                      \
@@ -175,32 +231,139 @@ static const struct lh_field search_rows[] = {
     LH_STR(struct search_args, query, .positional = true, .max = SEARCH_QUERY_BYTES_MAX,
            .doc = "What to look for, in words."),
     LH_JSON(struct search_args, vector, .doc = "Instead of words: a list of numbers."),
+    LH_STR_LIST(struct search_args, queries, .max = SEARCH_BATCH_MAX,
+                .doc = "Several at once, in words: one result for each."),
+    LH_JSON(struct search_args, vectors,
+            .doc = "Several at once: a list of lists of numbers, one result for each."),
     LH_INT(struct search_args, k, LH_PRESET(SEARCH_K_PRESET), .min = 0, .max = SEARCH_K_MAX,
-           .doc = "Most items."),
+           .doc = "Most items, of each question."),
+    LH_CHOICE(struct search_args, format, .choices = octet_formats,
+              .doc = "How the numbers of a body of octets are written, the low byte first: f32 "
+                     "unless said otherwise, or f16."),
     ASK_ROWS(struct search_args),
 };
 static const struct lh_fields search_fields =
     LH_FIELDS_OF(struct search_args, "VectorsSearchArgs", search_rows);
 
+static enum lh_code fail_vector(struct lh_error *err, const char *field)
+{
+    return lh_error_field(err, lh_str_of(field));
+}
+
+/* `at`: which of several; negative: the only one. */
+static enum lh_code read_numbers(const json_t *value, int64_t at, float *ret, struct lh_error *err)
+{
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        const json_t *item = json_array_get(value, i);
+        ret[i] = (float)json_number_value(item);
+        if (json_is_number(item) && isfinite(ret[i]))
+            continue;
+        if (at < 0)
+            lh_fail(err, LH_INVALID, "Item %zu of the vector is no number that a float holds.", i);
+        else
+            lh_fail(err, LH_INVALID, "Item %zu of vector %lld is no number that a float holds.", i,
+                    (long long)at);
+        return LH_INVALID;
+    }
+    return LH_OK;
+}
+
+static bool is_vector(const json_t *value)
+{
+    size_t count = json_array_size(value);
+    return json_is_array(value) && count && count <= SEARCH_DIMENSIONS_MAX;
+}
+
 static enum lh_code read_vector(const json_t *value, struct lh_arena *arena,
                                 struct search_ask *request, struct lh_error *err)
 {
-    size_t count = json_array_size(value);
-    if (!json_is_array(value) || count == 0 || count > SEARCH_DIMENSIONS_MAX) {
+    if (!is_vector(value)) {
         lh_fail(err, LH_INVALID, "A vector is a list of 1 to %d numbers.", SEARCH_DIMENSIONS_MAX);
-        return lh_error_field(err, lh_lit("vector"));
+        return fail_vector(err, "vector");
     }
-    float *vector = lh_arena_array(arena, count, sizeof *vector);
-    for (size_t i = 0; i < count; i++) {
-        const json_t *item = json_array_get(value, i);
-        if (!json_is_number(item) || !isfinite((float)json_number_value(item))) {
-            lh_fail(err, LH_INVALID, "Item %zu of the vector is no number that a float holds.", i);
-            return lh_error_field(err, lh_lit("vector"));
-        }
-        vector[i] = (float)json_number_value(item);
-    }
+    float *vector = lh_arena_array(arena, json_array_size(value), sizeof *vector);
     request->vector = vector;
-    request->vector_count = count;
+    request->vector_count = json_array_size(value);
+    return read_numbers(value, -1, vector, err) ? fail_vector(err, "vector") : LH_OK;
+}
+
+static enum lh_code read_vectors(const json_t *value, struct lh_arena *arena,
+                                 struct search_batch *batch, struct lh_error *err)
+{
+    size_t count = json_array_size(value), each = json_array_size(json_array_get(value, 0));
+    if (!json_is_array(value) || !count || count > SEARCH_BATCH_MAX) {
+        lh_fail(err, LH_INVALID, "vectors is a list of 1 to %d lists of numbers.",
+                SEARCH_BATCH_MAX);
+        return fail_vector(err, "vectors");
+    }
+    float *vectors = lh_arena_try(arena, (count * each + 1) * sizeof *vectors);
+    if (!vectors)
+        return lh_fail(err, LH_BUSY, "There is no memory for the vectors.");
+    for (size_t i = 0; i < count; i++) {
+        const json_t *vector = json_array_get(value, i);
+        if (!is_vector(vector))
+            lh_fail(err, LH_INVALID, "Vector %zu is no list of 1 to %d numbers.", i,
+                    SEARCH_DIMENSIONS_MAX);
+        else if (json_array_size(vector) != each)
+            lh_fail(err, LH_INVALID, "Vector %zu has %zu numbers, vector 0 has %zu.", i,
+                    json_array_size(vector), each);
+        else if (!read_numbers(vector, (int64_t)i, vectors + i * each, err))
+            continue;
+        return fail_vector(err, "vectors");
+    }
+    batch->vectors = vectors;
+    batch->number_count = count * each;
+    batch->vector_count = each;
+    return LH_OK;
+}
+
+/* What stands in a body of octets; how many vectors that are is told by the index. */
+static enum lh_code read_octets(struct lh_str octets, enum octet_format format,
+                                struct lh_arena *arena, struct search_batch *batch,
+                                struct lh_error *err)
+{
+    size_t size = format == OCTETS_F16 ? sizeof(uint16_t) : sizeof(float);
+    size_t count = octets.len / size;
+    if (!count || octets.len % size) {
+        lh_fail(err, LH_INVALID, "The body has %zu bytes; a number of format %s has %zu.",
+                octets.len, octet_formats[format], size);
+        return lh_error_hint(err, "Send vectors of the index's dimensions, one after the other.");
+    }
+    float *vectors = lh_arena_try(arena, count * sizeof *vectors);
+    if (!vectors)
+        return lh_fail(err, LH_BUSY, "There is no memory for the vectors.");
+    for (size_t i = 0; i < count; i++) {
+        const unsigned char *from = (const unsigned char *)octets.data + i * size;
+        uint32_t bits = from[0] | (uint32_t)from[1] << 8;
+        if (format == OCTETS_F16) {
+            vectors[i] = lh_float_of_half((uint16_t)bits);
+            continue;
+        }
+        bits |= (uint32_t)from[2] << 16 | (uint32_t)from[3] << 24;
+        memcpy(&vectors[i], &bits, sizeof bits);
+    }
+    batch->vectors = vectors;
+    batch->number_count = count;
+    return LH_OK;
+}
+
+/* One question alone is asked in one way. */
+static enum lh_code check_search(const struct search_args *args, struct lh_error *err)
+{
+    int given = !!args->query.data + !!args->vector.value + (args->queries.count > 0) +
+                !!args->vectors.value + !!args->octets.data;
+    if (given > 1) {
+        lh_fail(err, LH_INVALID, "%s",
+                args->octets.data
+                    ? "The body is the vector: give no other question."
+                    : "Give one of query, vector, queries and vectors, not several of them.");
+        return fail_vector(err, args->vector.value ? "vector" : "query");
+    }
+    if (args->format >= 0 && !args->octets.data) {
+        lh_fail(err, LH_INVALID, "format is of a body of octets, and this one is none.");
+        lh_error_hint(err, "Send the body as application/octet-stream.");
+        return fail_vector(err, "format");
+    }
     return LH_OK;
 }
 
@@ -208,19 +371,28 @@ static enum lh_code run_search(struct op_call *call, const void *raw, struct op_
                                struct lh_error *err)
 {
     const struct search_args *args = raw;
-    struct search_ask request = {
-        .index = args->index,
-        .mode = SEARCH_VECTOR,
-        .query = args->query,
-        .k = args->k,
-        .filter = args->sql_filter,
-        .per_chunk = args->per_chunk,
-        .with_rows = args->include_row,
-    };
-    enum lh_code code = LH_OK;
+    struct search_batch batch = {.ask = {.index = args->index,
+                                         .mode = SEARCH_VECTOR,
+                                         .k = args->k,
+                                         .filter = args->sql_filter,
+                                         .per_chunk = args->per_chunk,
+                                         .with_rows = args->include_row},
+                                 .queries = args->queries.items,
+                                 .query_count = args->queries.count};
+    enum lh_code code = check_search(args, err);
+    if (!code && args->octets.data)
+        code = read_octets(args->octets, args->format == OCTETS_F16 ? OCTETS_F16 : OCTETS_F32,
+                           call->arena, &batch, err);
+    else if (!code && args->vectors.value)
+        code = read_vectors(args->vectors.value, call->arena, &batch, err);
+    if (code)
+        return code;
+    if (batch.vectors || batch.query_count)
+        return ask_batch(call, &batch, !args->octets.data, reply, err);
+    batch.ask.query = args->query;
     if (args->vector.value)
-        code = read_vector(args->vector.value, call->arena, &request, err);
-    return code ? code : ask(call, &request, reply, err);
+        code = read_vector(args->vector.value, call->arena, &batch.ask, err);
+    return code ? code : ask(call, &batch.ask, reply, err);
 }
 
 static const struct op_example search_examples[] = {
@@ -229,6 +401,9 @@ static const struct op_example search_examples[] = {
     {.summary = "Among some rows only",
      .request = "{\"index\": \"packages_v1\", \"query\": \"edit photos\", \"sql_filter\": "
                 "\"section = 'graphics' AND installed_size < 50000000\"}"},
+    {.summary = "Several questions at once",
+     .request = "{\"index\": \"packages_v1\", \"queries\": [\"edit photos\", \"play music\"], "
+                "\"k\": 3}"},
 };
 
 const struct op op_vectors_search = {
@@ -237,12 +412,17 @@ const struct op op_vectors_search = {
     .description =
         "Answers for the dataset as it is now: what was deleted or changed since the index was "
         "refreshed is left out, what came since is searched too. The built-in model is lexical: "
-        "it knows words and parts of words, not what they mean.",
+        "it knows words and parts of words, not what they mean. Several questions at once "
+        "(`queries` "
+        "or `vectors`) are answered by one look at the rows. Instead of JSON, a body of type "
+        "application/octet-stream holds one vector, or several without anything between them, as "
+        "numbers of `format`; the other arguments then stand in the address.",
     .http = {OP_POST, "/vectors/search"},
     .effect = OP_READ,
     .permission = "search.read",
     .body = OP_BODY_JSON,
     .fields = &search_fields,
+    OP_OCTETS(struct search_args, octets),
     .kind = OP_RECORD,
     .result = &answer_fields,
     .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_SQL, LH_SYNTAX, LH_REFUSED, LH_TOO_LARGE,

@@ -74,6 +74,30 @@ enum lh_code search_run(struct search *search, const struct search_ask *ask,
                         const struct lh_cancel *cancel, struct lh_arena *arena,
                         struct search_answer *ret, struct lh_error *err) LH_MUST_USE;
 
+/* Several questions of one index at once, by meaning: the rows are looked at together for all. */
+#define SEARCH_BATCH_MAX 1000
+#define SEARCH_BATCH_HITS_MAX 100000
+struct search_batch {
+    /* What holds for all of them; its mode is SEARCH_VECTOR, its query and vector are absent. */
+    struct search_ask ask;
+    const struct lh_str *queries; /* words; or: */
+    size_t query_count;
+    const float *vectors; /* one after the other */
+    size_t number_count;  /* of them all */
+    size_t vector_count;  /* numbers of each; 0: as many as the index's */
+};
+struct search_hits {
+    const struct search_hit *items;
+    size_t count;
+};
+/* As search_run; *ret tells what holds for all of them and has no hits, *ret_hits has those of each
+ * question. LH_INVALID: none, or more than SEARCH_BATCH_MAX of them, or more than
+ * SEARCH_BATCH_HITS_MAX hits are asked for; a number that is not finite. */
+enum lh_code search_run_batch(struct search *search, const struct search_batch *asked,
+                              const struct lh_cancel *cancel, struct lh_arena *arena,
+                              struct search_answer *ret, struct search_hits **ret_hits,
+                              size_t *ret_count, struct lh_error *err) LH_MUST_USE;
+
 /* What the index holds of one source row. */
 struct search_doc_chunk {
     int64_t chunk;

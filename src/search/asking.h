@@ -2,6 +2,7 @@
 #ifndef LAKEHOUSE_SEARCH_ASKING_H
 #define LAKEHOUSE_SEARCH_ASKING_H
 
+#include "search/scan.h"
 #include "search/view.h"
 
 /* What is searched: the index, and on top of it what is fresh. */
@@ -53,9 +54,23 @@ struct asking {
     struct pin pin;
     struct layer layers[LAYERS];
     const float
-        *vector; /* of the query, once leg_by_meaning made it; NULL: nothing is known of it */
+        *vector;      /* of the query, once leg_by_meaning made it; NULL: nothing is known of it */
+    bool has_vectors; /* a batch of them was given, to be looked at by who reads it */
     bool has_number_ids; /* of the source, whatever prefix replies put before them */
 };
+
+/* --- search.c */
+
+/* Pins what is asked, and lays out its layers; asking_close, whatever is returned. */
+enum lh_code asking_open(struct asking *asking, struct lh_error *err) LH_MUST_USE;
+void asking_close(struct asking *asking);
+/* What holds of all answers of an asking. */
+void asking_describe(const struct asking *asking, struct search_answer *answer);
+struct fused; /* below */
+struct search_hit asking_hit(const struct asking *asking, const struct fused *fused);
+/* To unit length; zeros stay zeros. */
+void make_unit(const float *vector, size_t count, float *ret);
+enum lh_code fail_field(struct lh_error *err, const char *field, const char *why);
 
 /* The best `want` rows (chunks, if so asked) by meaning, or by words. */
 enum lh_code leg_by_meaning(struct asking *asking, size_t want, struct found_list *ret,
@@ -63,6 +78,35 @@ enum lh_code leg_by_meaning(struct asking *asking, size_t want, struct found_lis
 /* What is in `also` (may be NULL) gets its evidence, wherever it stands. */
 enum lh_code leg_by_words(struct asking *asking, size_t want, struct found_list *also,
                           struct found_list *ret, struct lh_error *err) LH_MUST_USE;
+
+/* --- exact.c */
+
+/* The best `want` rows of each query (chunks, if so asked), by looking at all; one list for each in
+ * `rets`. Empty for a query of zeros. */
+enum lh_code exact_find(struct asking *asking, const float *const *queries, size_t query_count,
+                        size_t want, struct found_list *rets, struct lh_error *err) LH_MUST_USE;
+
+/* --- sweep.c: one look at all rows for everybody who waits for it */
+
+#define SWEEP_QUERIES_MAX SEARCH_BLOCK_QUERIES
+struct sweep {
+    const void *rows;           /* who has the same looks at the same rows */
+    const struct layer *layers; /* LAYERS of them; `mute` is everyone's own */
+    struct search_scanner *const *scanners;
+    size_t count; /* 1 … SWEEP_QUERIES_MAX */
+    const struct lh_cancel *cancel;
+    /* Of the line: */
+    struct sweep *next, *with;
+    int state;
+};
+/* `places`: how many may look at once; 0: as many as there are processors. */
+struct sweeps *sweeps_new(size_t places); /* NULL: there is no memory */
+void sweeps_free(struct sweeps *sweeps);  /* nobody may wait; NULL is fine */
+/* Passes that ended, and how many joined them. */
+void sweeps_count(struct sweeps *sweeps, int64_t *ret_passes, int64_t *ret_served);
+/* Returns when the scanners have seen all rows; waits for a place. The stopping codes. */
+enum lh_code sweeps_join(struct sweeps *sweeps, struct sweep *sweep,
+                         struct lh_error *err) LH_MUST_USE;
 
 /* --- fusion.c */
 

@@ -47,8 +47,8 @@ struct search_query {
 bool search_query_init(struct search_query *query, const float *floats, size_t dimensions);
 void search_query_release(struct search_query *query);
 
-/* Up to SEARCH_BLOCK_QUERIES queries of the same dimensions made ready to be asked together; they are
- * borrowed. The bars are the caller's to set. NULL: there is no memory. */
+/* Up to SEARCH_BLOCK_QUERIES queries of the same dimensions made ready to be asked together; they
+ * are borrowed. The bars are the caller's to set. NULL: there is no memory. */
 struct search_block *search_block_new(const struct search_query *const *queries, size_t count);
 void search_block_free(struct search_block *block); /* NULL is fine */
 

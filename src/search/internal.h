@@ -35,6 +35,7 @@ struct view;       /* view.h */
 struct overlay;    /* view.h */
 struct words;      /* view.h */
 struct entry_scan; /* part.c */
+struct sweeps;     /* asking.h */
 
 /* --- manifest.c: one version of one index, on disk ---------------------------------------------*/
 
@@ -173,6 +174,7 @@ struct search {
     pthread_mutex_t scan_lock; /* guards scans: entries that COPY reads */
     struct entry_scan *scans;
     int64_t next_scan;
+    struct sweeps *sweeps; /* searches that wait to look at all rows */
 };
 
 /* By name (ASCII case ignored); the caller ends *ret with index_unref. LH_NOT_FOUND with the

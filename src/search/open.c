@@ -13,7 +13,11 @@ enum lh_code search_open(const struct search_options *options, struct search **r
     atomic_init(&search->definitions, 1);
     pthread_mutex_init(&search->lock, NULL);
     pthread_mutex_init(&search->scan_lock, NULL);
-    enum lh_code code = registry_open(search, err);
+    search->sweeps = sweeps_new(0);
+    enum lh_code code =
+        search->sweeps ? LH_OK : lh_fail(err, LH_BUSY, "There is no memory for searches.");
+    if (!code)
+        code = registry_open(search, err);
     if (!code)
         code = part_register(search, err);
     if (!code)
@@ -32,6 +36,7 @@ void search_close(struct search *search)
     registry_close(search);
     pthread_mutex_destroy(&search->lock);
     pthread_mutex_destroy(&search->scan_lock);
+    sweeps_free(search->sweeps);
     lh_arena_free(search->arena);
     free(search);
 }

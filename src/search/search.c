@@ -5,7 +5,6 @@
 
 #include "base/clock.h"
 #include "search/asking.h"
-#include "search/scan.h"
 
 const char *const search_mode_names[] = {"vector", "keyword", "hybrid", NULL};
 
@@ -118,99 +117,13 @@ void found_settle(const struct asking *asking, struct found_list *list, size_t w
 
 /* --- by meaning */
 
-static size_t first_of_row(const struct view *view, size_t ordinal)
+void make_unit(const float *vector, size_t count, float *ret)
 {
-    size_t at = 0;
-    const struct entries *part = view_entry(view, ordinal, &at);
-    return ordinal - (size_t)part->chunks[at];
-}
-
-/* Row numbers of a scan: the index's ordinals, then those of what is fresh. */
-static struct found found_of(const struct asking *asking, const struct search_scan_hit *hit)
-{
-    size_t span = asking->layers[0].view->span;
-    size_t layer = hit->row < span ? 0 : 1, ordinal = hit->row - layer * span;
-    return (struct found){.layer = layer,
-                          .ordinal = ordinal,
-                          .row = first_of_row(asking->layers[layer].view, ordinal),
-                          .score = (double)hit->score};
-}
-
-/* The best `take` entries; *ret_floor: the list is complete above it. */
-static enum lh_code scan(struct asking *asking, const float *query, size_t take,
-                         struct found_list *list, double *ret_floor, struct lh_error *err)
-{
-    const struct search_scan_hit *hits = NULL;
-    size_t dimensions = (size_t)asking->layers[0].view->manifest->dimensions;
-    struct search_scanner *scanner = search_scanner_new(query, dimensions, take);
-    enum lh_code code = LH_OK;
-    if (!scanner)
-        return lh_fail(err, LH_BUSY, "There is no memory for the search.");
-    for (size_t i = 0; i < LAYERS; i++) {
-        const struct layer *layer = &asking->layers[i];
-        size_t first = i ? asking->layers[0].view->span : 0;
-        for (size_t p = 0; layer->view && p < layer->view->part_count && !code; p++) {
-            const struct entries *part = layer->view->parts[p];
-            size_t base = layer->view->bases[p];
-            const struct search_scan matrix = {.rows = part->vectors,
-                                               .row_count = part->count,
-                                               .left_out = layer->mute + base / 64,
-                                               .codes = part->codes};
-            search_scanner_add(scanner, &matrix, first + base);
-            code = lh_cancel_fail(asking->cancel, "The search", err);
-        }
-    }
-    list->count = search_scanner_finish(scanner, &hits);
-    for (size_t i = 0; i < list->count; i++)
-        list->items[i] = found_of(asking, &hits[i]);
-    *ret_floor = list->count == take ? list->items[take - 1].score : -INFINITY;
-    search_scanner_free(scanner);
-    return code;
-}
-
-static size_t entry_count(const struct asking *asking)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < LAYERS; i++)
-        count += asking->layers[i].view ? asking->layers[i].view->span : 0;
-    return count;
-}
-
-static bool is_zero(const float *vector, size_t count)
-{
+    double square = 0;
     for (size_t i = 0; i < count; i++)
-        if (vector[i] != 0)
-            return false;
-    return true;
-}
-
-/* Several chunks may be of one row, and equal scores are told apart by id: so more is taken than
- * wanted, and more again, until what lies above the floor is enough. */
-static enum lh_code scan_rows(struct asking *asking, const float *query, size_t want,
-                              struct found_list *ret, struct lh_error *err)
-{
-    size_t all = entry_count(asking);
-    size_t take = want + 16 < all ? want + 16 : all;
-    for (;;) {
-        double floor = 0;
-        struct found_list list = {calloc(take + 1, sizeof(struct found)), 0};
-        if (!list.items)
-            return lh_fail(err, LH_BUSY, "There is no memory for the search.");
-        enum lh_code code = scan(asking, query, take, &list, &floor, err);
-        found_settle(asking, &list, want);
-        bool is_enough =
-            code || take >= all || (list.count == want && list.items[list.count - 1].score > floor);
-        if (is_enough) {
-            ret->items = lh_arena_array(asking->arena, list.count + 1, sizeof(struct found));
-            if (list.count)
-                memcpy(ret->items, list.items, list.count * sizeof(struct found));
-            ret->count = list.count;
-        }
-        free(list.items);
-        if (is_enough)
-            return code;
-        take = take * 8 < all ? take * 8 : all;
-    }
+        square += (double)vector[i] * (double)vector[i];
+    for (size_t i = 0; i < count; i++)
+        ret[i] = square > 0 ? (float)((double)vector[i] / sqrt(square)) : 0;
 }
 
 static enum lh_code query_vector(struct asking *asking, float *vector, struct lh_error *err)
@@ -219,11 +132,7 @@ static enum lh_code query_vector(struct asking *asking, float *vector, struct lh
     const struct view *view = asking->pin.overlay->view;
     size_t dimensions = (size_t)view->manifest->dimensions;
     if (ask->vector) {
-        double square = 0;
-        for (size_t i = 0; i < dimensions; i++)
-            square += (double)ask->vector[i] * (double)ask->vector[i];
-        for (size_t i = 0; i < dimensions; i++)
-            vector[i] = square > 0 ? (float)((double)ask->vector[i] / sqrt(square)) : 0;
+        make_unit(ask->vector, dimensions, vector);
         return LH_OK;
     }
     return view->model->embedder->embed(view->model->loaded, &ask->query, 1, vector, asking->cancel,
@@ -239,16 +148,15 @@ enum lh_code leg_by_meaning(struct asking *asking, size_t want, struct found_lis
     float *query = (float *)(void *)((char *)room + (64 - (uintptr_t)room % 64));
     enum lh_code code = query_vector(asking, query, err);
     *ret = (struct found_list){0};
-    /* Nothing that the model knows: then nothing is near. */
-    if (code || !want || !entry_count(asking) || is_zero(query, dimensions))
+    if (code)
         return code;
     asking->vector = query;
-    return scan_rows(asking, query, want, ret, err);
+    return exact_find(asking, (const float *const *)&query, 1, want, ret, err);
 }
 
 /* --- the request */
 
-static enum lh_code fail_field(struct lh_error *err, const char *field, const char *why)
+enum lh_code fail_field(struct lh_error *err, const char *field, const char *why)
 {
     lh_fail(err, LH_INVALID, "%s", why);
     return lh_error_field(err, lh_str_of(field));
@@ -288,6 +196,8 @@ static enum lh_code check_index(const struct asking *asking, struct lh_error *er
 {
     const struct search_ask *ask = asking->ask;
     const struct index_manifest *manifest = asking->pin.overlay->view->manifest;
+    if (asking->has_vectors)
+        return LH_OK;
     if (ask->vector)
         return check_vector(ask, manifest, err);
     if (ask->mode != SEARCH_KEYWORD && !asking->pin.overlay->view->model) {
@@ -350,7 +260,7 @@ static void take_leg(struct fused *fused, const struct found_list *list, enum se
     }
 }
 
-static struct search_hit hit_of(const struct asking *asking, const struct fused *fused)
+struct search_hit asking_hit(const struct asking *asking, const struct fused *fused)
 {
     size_t at = 0;
     const struct entries *part =
@@ -419,7 +329,7 @@ static enum lh_code find(struct asking *asking, struct search_answer *answer, st
         count = (size_t)ask->k;
     struct search_hit *hits = lh_arena_array(asking->arena, count + 1, sizeof *hits);
     for (size_t i = 0; i < count; i++)
-        hits[i] = hit_of(asking, &fused[i]);
+        hits[i] = asking_hit(asking, &fused[i]);
     if (ask->mode != SEARCH_VECTOR)
         mark_words(asking, fused, hits, count < HIGHLIGHTS_MAX ? count : HIGHLIGHTS_MAX);
     if (ask->with_rows && count)
@@ -430,7 +340,7 @@ static enum lh_code find(struct asking *asking, struct search_answer *answer, st
     return code;
 }
 
-static void describe(const struct asking *asking, struct search_answer *answer)
+void asking_describe(const struct asking *asking, struct search_answer *answer)
 {
     static const char *const methods[] = {"exact", "keyword", "hybrid"};
     const struct overlay *overlay = asking->pin.overlay;
@@ -446,6 +356,22 @@ static void describe(const struct asking *asking, struct search_answer *answer)
     answer->pending_rows = overlay->pending_rows;
 }
 
+enum lh_code asking_open(struct asking *asking, struct lh_error *err)
+{
+    enum lh_code code =
+        pin_open(asking->search, asking->ask->index, asking->cancel, &asking->pin, err);
+    if (!code)
+        code = check_index(asking, err);
+    return code ? code : lay_out(asking, err);
+}
+
+void asking_close(struct asking *asking)
+{
+    for (size_t i = 0; i < LAYERS; i++)
+        free(asking->layers[i].allowed);
+    pin_release(&asking->pin);
+}
+
 enum lh_code search_run(struct search *search, const struct search_ask *ask,
                         const struct lh_cancel *cancel, struct lh_arena *arena,
                         struct search_answer *ret, struct lh_error *err)
@@ -455,20 +381,14 @@ enum lh_code search_run(struct search *search, const struct search_ask *ask,
     int64_t started_us = lh_clock_monotonic_us();
     enum lh_code code = check_ask(ask, err);
     if (!code)
-        code = pin_open(search, ask->index, cancel, &asking.pin, err);
-    if (!code)
-        code = check_index(&asking, err);
-    if (!code)
-        code = lay_out(&asking, err);
+        code = asking_open(&asking, err);
     if (!code)
         code = find(&asking, &answer, err);
     if (!code) {
-        describe(&asking, &answer);
+        asking_describe(&asking, &answer);
         answer.elapsed_ms = (double)(lh_clock_monotonic_us() - started_us) / 1000;
         *ret = answer;
     }
-    for (size_t i = 0; i < LAYERS; i++)
-        free(asking.layers[i].allowed);
-    pin_release(&asking.pin);
+    asking_close(&asking);
     return code;
 }

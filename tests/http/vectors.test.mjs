@@ -1,0 +1,144 @@
+// Vectors in and out over HTTP: bodies of octets, several questions at once.
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { connect } from '../support/client.mjs';
+import { startServer } from '../support/server.mjs';
+
+const dimensions = 24;
+const vectorOf = (row) => Array.from({ length: dimensions }, (_, at) => Math.fround(Math.sin(row * 31 + at * 7)));
+const rows = 60;
+const lines = Array.from({ length: rows }, (_, row) => JSON.stringify({ id: row, tag: row % 2 ? 'odd' : 'even', v: vectorOf(row) })).join('\n');
+
+async function given(context) {
+  const server = await startServer();
+  context.after(() => server.kill());
+  const lake = await connect(server);
+  await lake.ingest('points', lines, { mode: 'create', name: 'points.ndjson' });
+  const made = await lake.post('/vectors/index', { index_name: 'points_v1', dataset: 'points', id_column: 'id', vector_column: 'v' });
+  assert.equal(made.status, 200, made.text);
+  return lake;
+}
+
+const f32 = (...vectors) => Buffer.from(new Float32Array(vectors.flat()).buffer);
+// Round to the nearest binary16; the numbers here are between 2⁻¹⁴ and 2 or zero.
+const half = (number) => {
+  const bits = new Uint32Array(new Float32Array([number]).buffer)[0];
+  const rounded = bits + 0x0fff + ((bits >>> 13) & 1);
+  const exponent = ((rounded >>> 23) & 0xff) - 112;
+  return ((bits >>> 16) & 0x8000) | (exponent <= 0 ? 0 : (exponent << 10) | ((rounded >>> 13) & 0x3ff));
+};
+const f16 = (...vectors) => Buffer.from(new Uint16Array(vectors.flat().map(half)).buffer);
+
+const octets = (lake, parameters, body, type = 'application/octet-stream') =>
+  lake.send('POST', `/vectors/search?${new URLSearchParams(parameters)}`, { headers: { 'content-type': type }, body });
+const found = (reply) => reply.body.items.map(({ id, score }) => [id, score]);
+
+test('a body of octets finds what the same numbers find as JSON', { timeout: 60000 }, async (context) => {
+  const lake = await given(context);
+  const vector = vectorOf(7.25);
+  const json = await lake.post('/vectors/search', { index: 'points_v1', vector, k: 5 });
+  assert.equal(json.status, 200, json.text);
+  const raw = await octets(lake, { index: 'points_v1', k: 5 }, f32(vector));
+  assert.equal(raw.status, 200, raw.text);
+  assert.deepEqual(found(raw), found(json));
+  assert.equal(raw.body.results, undefined);
+  const short = await octets(lake, { index: 'points_v1', k: 5, format: 'f16' }, f16(vector));
+  assert.equal(short.status, 200, short.text);
+  assert.deepEqual(short.body.items.map(({ id }) => id), json.body.items.map(({ id }) => id));
+  assert.ok(Math.abs(short.body.items[0].score - json.body.items[0].score) < 2e-3);
+  const filtered = await octets(lake, { index: 'points_v1', k: 3, sql_filter: "tag = 'odd'", include_row: true }, f32(vector));
+  assert.deepEqual([...new Set(filtered.body.items.map(({ row }) => row.tag))], ['odd']);
+});
+
+test('several questions get one result each, which are those that each gets alone', { timeout: 60000 }, async (context) => {
+  const lake = await given(context);
+  const vectors = Array.from({ length: 70 }, (_, at) => vectorOf(at + 0.5));
+  vectors[3] = vectors[3].map(() => 0);
+  const batch = await lake.post('/vectors/search', { index: 'points_v1', vectors, k: 4, include_row: true });
+  assert.equal(batch.status, 200, batch.text);
+  assert.deepEqual(batch.body.items, []);
+  assert.equal(batch.body.results.length, 70);
+  assert.equal(batch.body.method, 'exact');
+  for (const at of [0, 3, 31, 32, 69]) {
+    const alone = await lake.post('/vectors/search', { index: 'points_v1', vector: vectors[at], k: 4, include_row: true });
+    assert.deepEqual(batch.body.results[at].items, alone.body.items);
+  }
+  const raw = await octets(lake, { index: 'points_v1', k: 4, include_row: true }, f32(...vectors));
+  assert.deepEqual(raw.body.results, batch.body.results);
+  const filtered = await lake.post('/vectors/search', { index: 'points_v1', vectors: vectors.slice(0, 3), k: 2, sql_filter: 'id >= 50' });
+  assert.ok(filtered.body.results.every(({ items }) => items.length === 2 && items.every(({ id }) => id >= 50)));
+});
+
+test('questions in words are answered together, too', { timeout: 60000 }, async (context) => {
+  const lake = await given(context);
+  await lake.ingest('notes', 'id,text\n1,a river and a stone\n2,winter market\n3,the garden window\n', { mode: 'create' });
+  await lake.post('/vectors/index', { index_name: 'notes_v1', dataset: 'notes', id_column: 'id', text_columns: ['text'] });
+  const queries = ['garden window', 'stone river', 'zzzz'];
+  const batch = await lake.post('/vectors/search', { index: 'notes_v1', queries, k: 2 });
+  assert.equal(batch.status, 200, batch.text);
+  assert.equal(batch.body.results[0].items[0].id, 3);
+  assert.equal(batch.body.results[1].items[0].id, 1);
+  for (const [at, query] of queries.entries()) {
+    const alone = await lake.post('/vectors/search', { index: 'notes_v1', query, k: 2 });
+    assert.deepEqual(batch.body.results[at].items, alone.body.items);
+  }
+});
+
+test('what is wrong with vectors is told with its place', { timeout: 60000 }, async (context) => {
+  const lake = await given(context);
+  const good = vectorOf(1);
+  const not = (at, number) => good.map((value, i) => (i === at ? number : value));
+  const bodies = [
+    [{ index: 'points_v1' }, f32(good).subarray(1), /95 bytes.*f32 has 4/],
+    [{ index: 'points_v1', format: 'f16' }, f16(good).subarray(1), /47 bytes.*f16 has 2/],
+    [{ index: 'points_v1' }, Buffer.alloc(0), /0 bytes/],
+    [{ index: 'points_v1' }, f32(good).subarray(4), /24 numbers; 23 numbers are no whole number/],
+    [{ index: 'points_v1' }, f32(good, good.slice(1)), /24 numbers; 47 numbers/],
+    [{ index: 'points_v1' }, f32(good, not(5, NaN)), /Number 5 of vector 1 is not finite/],
+    [{ index: 'points_v1' }, f32(not(23, Infinity)), /Number 23 of vector 0 is not finite/],
+    [{ index: 'points_v1', format: 'f16' }, Buffer.from([...f16(good).subarray(0, 46), 0x00, 0xfc]), /Number 23 of vector 0/],
+    [{ index: 'points_v1', query: 'x' }, f32(good), /body is the vector/],
+    [{ index: 'points_v1', format: 'f64' }, f32(good), /f32 or f16/],
+    [{ index: 'points_v1', wrong: '1' }, f32(good), /wrong/],
+    [{}, f32(good), /index/],
+    [{ index: 'points_v1', k: 101 }, f32(...Array.from({ length: 1000 }, () => good)), /101 hits each are more than 100000/],
+    [{ index: 'points_v1', k: 1 }, f32(...Array.from({ length: 1001 }, () => good)), /1 to 1000 questions, this one has 1001/],
+  ];
+  for (const [parameters, body, detail] of bodies) {
+    const reply = await octets(lake, parameters, body);
+    assert.equal(reply.status, 400, `${JSON.stringify(parameters)}: ${reply.text}`);
+    assert.match(reply.body.detail + reply.body.hint, detail);
+  }
+  const lists = [
+    [{ vectors: [good, good.slice(1)] }, 'vectors', /Vector 1 has 23 numbers, vector 0 has 24/],
+    [{ vectors: [good, not(2, 'x')] }, 'vectors', /Item 2 of vector 1/],
+    [{ vectors: [not(0, 1e39)] }, 'vectors', /Item 0 of vector 0/],
+    [{ vectors: [] }, 'vectors', /1 to 1000/],
+    [{ vectors: [good, 7] }, 'vectors', /Vector 1 is no list/],
+    [{ vectors: [[1, 2]] }, 'vectors', /24 numbers; 2 numbers/],
+    [{ vectors: [good], query: 'x' }, 'query', /one of/],
+    [{ queries: ['x'] }, 'query', /no model here turns words/],
+    [{ queries: [] }, 'query', /Give a query/],
+    [{ vector: good, format: 'f32' }, 'format', /body of octets/],
+  ];
+  for (const [members, field, detail] of lists) {
+    const reply = await lake.post('/vectors/search', { index: 'points_v1', ...members });
+    assert.equal(reply.status, 400, `${JSON.stringify(members)}: ${reply.text}`);
+    assert.equal(reply.body.field, field, reply.text);
+    assert.match(reply.body.detail, detail);
+  }
+  const text = await octets(lake, { index: 'points_v1' }, 'x', 'text/plain');
+  assert.equal(text.status, 415);
+  assert.match(text.body.detail, /application\/json or application\/octet-stream/);
+  const other = await lake.send('POST', '/vectors/hybrid?index=points_v1', { headers: { 'content-type': 'application/octet-stream' }, body: f32(good) });
+  assert.equal(other.status, 415);
+});
+
+test('searches that arrive together are answered as each is alone', { timeout: 60000 }, async (context) => {
+  const lake = await given(context);
+  const alone = [];
+  for (let at = 0; at < 40; at++)
+    alone.push(found(await lake.post('/vectors/search', { index: 'points_v1', vector: vectorOf(at + 0.3), k: 3 })));
+  const together = await Promise.all(alone.map((_, at) => octets(lake, { index: 'points_v1', k: 3 }, f32(vectorOf(at + 0.3)))));
+  assert.deepEqual(together.map(found), alone);
+});
