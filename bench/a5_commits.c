@@ -59,7 +59,7 @@ int main(void)
     snprintf(detail, sizeof(detail), "about the 1,000th %.2f ms, the 10th %.2f ms",
              ratio.a_seconds * 1e3, ratio.b_seconds * 1e3);
     bool is_met = bench_report("A5", "1,000th commit of a dataset / 10th", ratio.median, ratio.low,
-                               ratio.high, "×", 1.3, true, detail);
+                               ratio.high, "×", 1.2, true, detail);
     bench_http_close(&http);
     bench_server_stop(&server);
     bench_remove_folder(folder);

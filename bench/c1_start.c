@@ -47,7 +47,7 @@ int main(void)
     snprintf(detail, sizeof(detail), "empty lake %.0f ms; the 1,000 datasets cost %.0f ms more",
              ratio.b_seconds * 1e3, (ratio.a_seconds - ratio.b_seconds) * 1e3);
     bool is_met = bench_report("C1", "start of the program with 1,000 datasets", median, times[1],
-                               times[2 * BENCH_ROUNDS - 2], "ms", 300, true, detail);
+                               times[2 * BENCH_ROUNDS - 2], "ms", 200, true, detail);
     bench_remove_folder(full);
     bench_remove_folder(empty);
     return is_met ? 0 : 1;

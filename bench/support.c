@@ -178,13 +178,13 @@ static const char *program(void)
     return name ? name : "build/lakehouse";
 }
 
-void bench_server_start(struct bench_server *server, const char *folder)
+static void start(struct bench_server *server, const char *folder, const char *is_compacting)
 {
     int out[2];
     if (pipe(out))
         bench_die("pipe: %s", strerror(errno));
     snprintf(server->folder, sizeof(server->folder), "%s", folder);
-    double start = bench_now();
+    double started_at = bench_now();
     server->pid = fork();
     if (server->pid < 0)
         bench_die("fork: %s", strerror(errno));
@@ -194,9 +194,8 @@ void bench_server_start(struct bench_server *server, const char *folder)
         dup2(log, 2);
         close(out[0]);
         close(out[1]);
-        /* What is compared must not become something else meanwhile. */
         execl(program(), program(), "serve", "--data", folder, "--listen", "127.0.0.1:0",
-              "--compaction-enabled", "false", (char *)NULL);
+              "--compaction-enabled", is_compacting, (char *)NULL);
         _exit(127);
     }
     close(out[1]);
@@ -210,10 +209,20 @@ void bench_server_start(struct bench_server *server, const char *folder)
             break;
         }
     }
-    server->start_seconds = bench_now() - start;
+    server->start_seconds = bench_now() - started_at;
     if (!server->port)
         bench_die("%s serve did not start over %s", program(), folder);
     /* The pipe stays open, so that the server never writes into a closed one. */
+}
+
+void bench_server_start(struct bench_server *server, const char *folder)
+{
+    start(server, folder, "false");
+}
+
+void bench_server_start_compacting(struct bench_server *server, const char *folder)
+{
+    start(server, folder, "true");
 }
 
 void bench_server_stop(struct bench_server *server)

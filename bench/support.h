@@ -55,8 +55,10 @@ struct bench_server {
     char folder[256];
     double start_seconds; /* from fork to the ready line */
 };
-/* Starts $LAKEHOUSE_PROGRAM (build/lakehouse) over `folder` on a free port. */
+/* Starts $LAKEHOUSE_PROGRAM (build/lakehouse) over `folder` on a free port. It does not compact by
+ * itself: what is compared must not become something else meanwhile. */
 void bench_server_start(struct bench_server *server, const char *folder);
+void bench_server_start_compacting(struct bench_server *server, const char *folder);
 void bench_server_stop(struct bench_server *server);
 double bench_cpu_seconds(pid_t pid); /* user + system so far */
 

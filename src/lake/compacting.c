@@ -7,8 +7,8 @@
  *
  * One dataset at a time, the one with most files first. Statements come first: while any runs, the
  * work waits, but not for ever. A dataset to which somebody appends right now waits for a pause,
- * but not until it has become slow. One that could not be compacted is left alone for an hour, or
- * until it changes. */
+ * but not once it has files enough: statements over many deltas are slow, and an append does not
+ * mind. One that could not be compacted is left alone for an hour, or until it changes. */
 #include "lake/internal.h"
 
 #include <stdlib.h>
@@ -23,9 +23,8 @@
 
 #define LOOK_EVERY_MS INT64_C(5000)
 #define PAUSE_MS INT64_C(10000)    /* without a commit */
-#define BUSY_MS_MAX INT64_C(60000) /* work that is due waits no longer for quiet */
+#define BUSY_MS_MAX INT64_C(15000) /* work that is due waits no longer for quiet */
 #define AGAIN_MS INT64_C(3600000)
-#define CROWDED 4 /* times the files that make it due */
 
 struct tried {
     struct tried *next;
@@ -58,7 +57,11 @@ enum lh_code compacting_new(const struct compacting_options *options, struct com
     struct compacting *compacting = lh_allocate(1, sizeof *compacting);
     compacting->options = *options;
     compacting->policy = (struct query_compact_policy){
-        .files = settings->files, .bytes = settings->bytes, .age_ms = settings->age_s * 1000};
+        .files = settings->files,
+        .pause_ms = PAUSE_MS,
+        .bytes = settings->bytes,
+        .age_ms = settings->age_s * 1000,
+    };
     compacting->schedule = schedule;
     compacting->has_schedule = settings->schedule.len > 0;
     compacting->since_ms = lh_clock_unix_ms();
@@ -113,14 +116,15 @@ static bool is_candidate(struct compacting *compacting, const struct catalog_sna
                          const struct catalog_dataset *dataset, int64_t now_ms)
 {
     const struct tried *tried = find_tried(compacting, dataset->id);
-    bool is_crowded = (int64_t)dataset->object_count >= CROWDED * compacting->policy.files;
+    const struct query_compact_policy *policy = &compacting->policy;
+    int64_t rest_ms = now_ms - dataset->updated_ms;
+    bool is_soon = rest_ms < policy->pause_ms && rest_ms < policy->age_ms;
     if ((dataset->object_count < 2 && !dataset->tombstone_count) ||
-        (!is_crowded && now_ms - dataset->updated_ms < PAUSE_MS))
+        ((int64_t)dataset->object_count < policy->files && is_soon)) /* saves looking closer */
         return false;
     if (tried && tried->version == dataset->version && now_ms - tried->at_ms < AGAIN_MS)
         return false;
-    return query_compact_is_due(compacting->options.compactor, snapshot, dataset,
-                                &compacting->policy, now_ms);
+    return query_compact_is_due(compacting->options.compactor, snapshot, dataset, policy, now_ms);
 }
 
 static void begin(struct compacting *compacting, const struct catalog_dataset *dataset,

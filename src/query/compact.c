@@ -243,9 +243,10 @@ bool query_compact_is_due(const struct query_compactor *compactor,
                 int64_t bytes = dataset->objects[plan.groups[i].first + k]->bytes;
                 largest = bytes > largest ? bytes : largest;
             }
-        is_due = (int64_t)plan.file_count >= policy->files ||
-                 plan.bytes - largest >= policy->bytes || plan.hidden > 0 ||
-                 now_ms - dataset->updated_ms >= policy->age_ms;
+        int64_t rest_ms = now_ms - dataset->updated_ms;
+        is_due = (int64_t)plan.file_count >= policy->files || rest_ms >= policy->age_ms ||
+                 (rest_ms >= policy->pause_ms &&
+                  (plan.bytes - largest >= policy->bytes || plan.hidden > 0));
     }
     lh_arena_free(arena);
     return is_due;

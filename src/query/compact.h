@@ -113,9 +113,10 @@ enum lh_code query_compact_effect(void *context, struct job *job, bool *ret_is_d
 /* --- when it is worth it -----------------------------------------------------------------------*/
 
 struct query_compact_policy {
-    int64_t files;  /* so many that can be merged, */
-    int64_t bytes;  /* or so many bytes of those beside the largest, */
-    int64_t age_ms; /* or fewer, once the dataset has not changed for so long */
+    int64_t files;    /* so many that can be merged, */
+    int64_t pause_ms; /* or fewer, once the dataset has not changed for so long, that */
+    int64_t bytes;    /* have so many bytes beside the largest, or deleted rows, */
+    int64_t age_ms;   /* or whatever, once it has not changed for so long */
 };
 /* What a request that is automatic would do something for. */
 bool query_compact_is_due(const struct query_compactor *compactor,
