@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "engine/engine.h"
 #include "journal/verify.h"
 #include "storage/findings.h"
@@ -25,9 +26,10 @@ void journal_house_open(struct journal_house *house)
     if (storage_open(&storage, &house->storage, &house->err) ||
         engine_open(&engine, &house->engine, &house->err))
         fail_msg("%s", house->err.message);
-    const struct journal_options options = {
-        .storage = house->storage, .engine = house->engine, .epoch = 7};
-    if (journal_open(&options, &house->journal, &house->err))
+    house->options.storage = house->storage;
+    house->options.engine = house->engine;
+    house->options.epoch = 7;
+    if (journal_open(&house->options, &house->journal, &house->err))
         fail_msg("%s", house->err.message);
 }
 
@@ -54,6 +56,7 @@ int journal_house_set_up(void **state)
 int journal_house_tear_down(void **state)
 {
     struct journal_house *house = *state;
+    lh_fault_plan(NULL);
     journal_house_close(house);
     lh_arena_free(house->arena);
     temp_lake_remove(&house->folder);

@@ -12,6 +12,7 @@ struct journal_house {
     struct engine *engine;
     struct journal *journal;
     struct lh_arena *arena;
+    struct journal_options options; /* storage and engine aside, of the next opening */
     struct lh_error err;
 };
 

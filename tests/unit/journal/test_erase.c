@@ -19,59 +19,9 @@
 #include "storage/findings.h"
 #include "storage/scrub.h"
 #include "storage/storage.h"
-#include "support/temp_lake.h"
+#include "support/journal_house.h"
 
-struct house {
-    struct temp_lake folder;
-    struct storage *storage;
-    struct engine *engine;
-    struct journal *journal;
-    struct lh_arena *arena;
-    struct lh_error err;
-};
-
-static void open_house(struct house *house)
-{
-    const struct storage_options storage = {
-        .path = temp_lake_path(&house->folder), .access = STORAGE_WRITE, .create = true};
-    const struct engine_options engine = {.thread_count = 1, .connection_max = 2};
-    if (storage_open(&storage, &house->storage, &house->err) ||
-        engine_open(&engine, &house->engine, &house->err))
-        fail_msg("%s", house->err.message);
-    const struct journal_options options = {
-        .storage = house->storage, .engine = house->engine, .epoch = 7};
-    if (journal_open(&options, &house->journal, &house->err))
-        fail_msg("%s", house->err.message);
-}
-
-static void close_house(struct house *house)
-{
-    journal_close(house->journal);
-    engine_close(house->engine);
-    storage_close(house->storage);
-}
-
-static int set_up(void **state)
-{
-    struct house *house = calloc(1, sizeof *house);
-    temp_lake_make(&house->folder);
-    house->arena = lh_arena_new(0);
-    open_house(house);
-    *state = house;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct house *house = *state;
-    close_house(house);
-    lh_arena_free(house->arena);
-    temp_lake_remove(&house->folder);
-    free(house);
-    return 0;
-}
-
-static void report(struct house *house, const char *entity)
+static void report(struct journal_house *house, const char *entity)
 {
     const struct journal_event event = {.action = lh_lit("update"),
                                         .entity = lh_str_of(entity),
@@ -90,7 +40,8 @@ static bool take_out(void *context, struct journal_event *event, struct lh_arena
     return true;
 }
 
-static enum lh_code erase(struct house *house, const char *entity, struct journal_erased *ret)
+static enum lh_code erase(struct journal_house *house, const char *entity,
+                          struct journal_erased *ret)
 {
     const struct journal_erase_options options = {.rewrite = take_out,
                                                   .context = (void *)(uintptr_t)entity,
@@ -99,7 +50,7 @@ static enum lh_code erase(struct house *house, const char *entity, struct journa
     return journal_erase(house->journal, &options, ret, &house->err);
 }
 
-static size_t count_of(struct house *house, const char *entity)
+static size_t count_of(struct journal_house *house, const char *entity)
 {
     const struct journal_filter filter = {.entity = lh_str_of(entity)};
     struct journal_record *records = NULL;
@@ -111,7 +62,7 @@ static size_t count_of(struct house *house, const char *entity)
     return count;
 }
 
-static size_t verify(struct house *house)
+static size_t verify(struct journal_house *house)
 {
     struct storage_findings findings = {.arena = house->arena};
     const struct journal_verify_options options = {.engine = house->engine};
@@ -125,7 +76,7 @@ static size_t verify(struct house *house)
 
 static void texts_go_and_the_chain_holds_over_logs_segments_and_restarts(void **state)
 {
-    struct house *house = *state;
+    struct journal_house *house = *state;
     struct journal_erased erased;
     struct journal_stats stats;
     report(house, "one");
@@ -145,8 +96,8 @@ static void texts_go_and_the_chain_holds_over_logs_segments_and_restarts(void **
     report(house, "four");
     assert_int_equal(verify(house), 0);
     for (int i = 0; i < 2; i++) {
-        close_house(house);
-        open_house(house);
+        journal_house_close(house);
+        journal_house_open(house);
         assert_null(journal_damage(house->journal, house->arena).data);
         assert_int_equal(count_of(house, "erased:1"), 2);
         assert_int_equal(count_of(house, "four"), 1 + (size_t)i);
@@ -164,7 +115,7 @@ static void texts_go_and_the_chain_holds_over_logs_segments_and_restarts(void **
 
 static void nothing_is_written_where_nothing_is_to_go(void **state)
 {
-    struct house *house = *state;
+    struct journal_house *house = *state;
     struct journal_erased erased;
     struct journal_stats before, after;
     report(house, "one");
@@ -178,7 +129,7 @@ static void nothing_is_written_where_nothing_is_to_go(void **state)
 
 static void an_announced_change_keeps_the_records_as_they_are(void **state)
 {
-    struct house *house = *state;
+    struct journal_house *house = *state;
     struct journal_erased erased;
     uint64_t intent = 0;
     const struct journal_event event = {.action = lh_lit("key.create"), .entity = lh_lit("K")};
@@ -223,7 +174,7 @@ static void *read_on(void *context)
 
 static void readers_find_every_record_while_they_are_written_anew(void **state)
 {
-    struct house *house = *state;
+    struct journal_house *house = *state;
     struct journal_erased erased;
     struct reader reader = {0};
     const struct lh_str folder = lh_lit("_journal");
@@ -231,8 +182,8 @@ static void readers_find_every_record_while_they_are_written_anew(void **state)
     report(house, "kept");
     report(house, "one");
     assert_int_equal(journal_roll(house->journal, true, &house->err), LH_OK);
-    close_house(house); /* memory forgets them: only the segment has them */
-    open_house(house);
+    journal_house_close(house); /* memory forgets them: only the segment has them */
+    journal_house_open(house);
     reader.journal = house->journal;
     assert_int_equal(lh_thread_start("reader", read_on, &reader, &thread, &house->err), LH_OK);
     for (int i = 0; i < REWRITINGS; i++) {
@@ -255,12 +206,12 @@ static void readers_find_every_record_while_they_are_written_anew(void **state)
 #define POINTS_MAX 500
 #define POINTS_MIN 15 /* that one rewriting has at least */
 
-static void begin_again(struct house *house)
+static void begin_again(struct journal_house *house)
 {
-    close_house(house);
+    journal_house_close(house);
     temp_lake_remove(&house->folder);
     temp_lake_make(&house->folder);
-    open_house(house);
+    journal_house_open(house);
     report(house, "one");
     report(house, "two");
     assert_int_equal(journal_roll(house->journal, true, &house->err), LH_OK);
@@ -269,7 +220,7 @@ static void begin_again(struct house *house)
 
 /* Whatever is told of the rewriting: what is acknowledged after it is there for who opens the
  * journal next, the records are the old ones or the new ones, and the chain holds. */
-static bool rewrite_with(struct house *house, const char *plan)
+static bool rewrite_with(struct journal_house *house, const char *plan)
 {
     struct journal_erased erased;
     const struct journal_event event = {
@@ -285,8 +236,8 @@ static bool rewrite_with(struct house *house, const char *plan)
         fail_msg("%s: it goes on, though nobody knows from where", plan);
     if (code && code != LH_UNKNOWN && !was_taken)
         fail_msg("%s: it takes nothing: %s", plan, house->err.message);
-    close_house(house);
-    open_house(house);
+    journal_house_close(house);
+    journal_house_open(house);
     if (journal_damage(house->journal, house->arena).data)
         fail_msg("%s: damaged", plan);
     if (count_of(house, "after") != was_taken)
@@ -321,7 +272,7 @@ static void no_acknowledged_event_is_lost_wherever_the_disk_fails(void **state)
 /* --- damage */
 
 /* The first file of a folder of the journal. */
-static void find(struct house *house, const char *folder, char path[4400])
+static void find(struct journal_house *house, const char *folder, char path[4400])
 {
     char command[4400];
     snprintf(command, sizeof command, "find '%s/_journal/%s' -type f | sort | head -n 1",
@@ -332,7 +283,7 @@ static void find(struct house *house, const char *folder, char path[4400])
     pclose(found);
 }
 
-static void flip_in_log(struct house *house, long at)
+static void flip_in_log(struct journal_house *house, long at)
 {
     char path[4400];
     find(house, "log", path);
@@ -346,7 +297,7 @@ static void flip_in_log(struct house *house, long at)
 }
 
 /* Somebody who can write Parquet says that it was another who did it. */
-static void change_segment(struct house *house)
+static void change_segment(struct journal_house *house)
 {
     char path[4400], sql[9000];
     struct lh_str other = lh_arena_printf(house->arena, "%s/other.parquet", house->folder.path);
@@ -369,7 +320,7 @@ static void change_segment(struct house *house)
     assert_int_equal(rename(lh_arena_cstr(house->arena, other), path), 0);
 }
 
-static void then_nothing_is_mended(struct house *house)
+static void then_nothing_is_mended(struct journal_house *house)
 {
     struct journal_erased erased;
     assert_int_equal(erase(house, "one", &erased), LH_DAMAGED);
@@ -379,32 +330,33 @@ static void then_nothing_is_mended(struct house *house)
 
 static void a_log_that_is_damaged_is_not_written_anew(void **state)
 {
-    struct house *house = *state;
+    struct journal_house *house = *state;
     report(house, "one");
     report(house, "two");
     report(house, "three");
-    close_house(house);
+    journal_house_close(house);
     flip_in_log(house, -40); /* in the last record */
-    open_house(house);
+    journal_house_open(house);
     then_nothing_is_mended(house);
 }
 
 static void a_segment_of_other_records_is_not_written_anew(void **state)
 {
-    struct house *house = *state;
+    struct journal_house *house = *state;
     struct journal_erased erased;
     report(house, "one");
     report(house, "two");
     assert_int_equal(journal_roll(house->journal, true, &house->err), LH_OK);
     report(house, "three");
-    close_house(house);
+    journal_house_close(house);
     change_segment(house);
-    open_house(house);
+    journal_house_open(house);
     then_nothing_is_mended(house);
     assert_int_equal(erase(house, "nobody", &erased), LH_DAMAGED);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, journal_house_set_up, journal_house_tear_down)
 
 int main(void)
 {

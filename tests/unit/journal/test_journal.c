@@ -14,75 +14,18 @@
 #include "base/hash.h"
 #include "engine/engine.h"
 #include "journal/journal.h"
-#include "journal/verify.h"
-#include "storage/findings.h"
 #include "storage/storage.h"
-#include "support/temp_lake.h"
+#include "support/journal_house.h"
 
-struct house {
-    struct temp_lake folder;
-    struct storage *storage;
-    struct engine *engine;
-    struct journal *journal;
-    struct lh_arena *arena;
-    struct lh_error err;
-    int64_t roll_records;
-};
+#define FIRST_LOG "_journal/log/00000000000000000001.log"
 
-static void open_house(struct house *house)
+static void reopen(struct journal_house *house)
 {
-    const struct storage_options storage = {
-        .path = temp_lake_path(&house->folder), .access = STORAGE_WRITE, .create = true};
-    const struct engine_options engine = {.thread_count = 1, .connection_max = 2};
-    if (storage_open(&storage, &house->storage, &house->err) ||
-        engine_open(&engine, &house->engine, &house->err))
-        fail_msg("%s", house->err.message);
-    const struct journal_options options = {.storage = house->storage,
-                                            .engine = house->engine,
-                                            .epoch = 7,
-                                            .roll_records = house->roll_records};
-    if (journal_open(&options, &house->journal, &house->err))
-        fail_msg("%s", house->err.message);
+    journal_house_close(house);
+    journal_house_open(house);
 }
 
-static void close_house(struct house *house)
-{
-    journal_close(house->journal);
-    engine_close(house->engine);
-    storage_close(house->storage);
-    house->journal = NULL;
-    house->engine = NULL;
-    house->storage = NULL;
-}
-
-static int set_up(void **state)
-{
-    struct house *house = calloc(1, sizeof *house);
-    temp_lake_make(&house->folder);
-    house->arena = lh_arena_new(0);
-    open_house(house);
-    *state = house;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct house *house = *state;
-    lh_fault_plan(NULL);
-    close_house(house);
-    lh_arena_free(house->arena);
-    temp_lake_remove(&house->folder);
-    free(house);
-    return 0;
-}
-
-static void reopen(struct house *house)
-{
-    close_house(house);
-    open_house(house);
-}
-
-static enum lh_code report(struct house *house, const char *entity, const char *value)
+static enum lh_code report(struct journal_house *house, const char *entity, const char *value)
 {
     const struct journal_event event = {.action = lh_lit("update"),
                                         .entity = lh_str_of(entity),
@@ -93,7 +36,7 @@ static enum lh_code report(struct house *house, const char *entity, const char *
     return journal_append(house->journal, &event, 1, false, NULL, NULL, &house->err);
 }
 
-static void given_events(struct house *house, int count)
+static void given_events(struct journal_house *house, int count)
 {
     for (int i = 0; i < count; i++) {
         char entity[32];
@@ -103,8 +46,8 @@ static void given_events(struct house *house, int count)
     }
 }
 
-static size_t list(struct house *house, const struct journal_filter *filter, uint64_t before,
-                   size_t limit, struct journal_record **ret, bool *ret_has_more)
+static size_t list(struct journal_house *house, const struct journal_filter *filter,
+                   uint64_t before, size_t limit, struct journal_record **ret, bool *ret_has_more)
 {
     size_t count = 0;
     if (journal_list(house->journal, filter, before, limit, NULL, house->arena, ret, &count,
@@ -113,7 +56,7 @@ static size_t list(struct house *house, const struct journal_filter *filter, uin
     return count;
 }
 
-static size_t count_all(struct house *house)
+static size_t count_all(struct journal_house *house)
 {
     const struct journal_filter all = {.since_ms = 0};
     struct journal_record *records = NULL;
@@ -121,32 +64,11 @@ static size_t count_all(struct house *house)
     return list(house, &all, 0, 1000, &records, &has_more);
 }
 
-/* The verifier's errors; the journal is closed meanwhile. */
-static size_t verify(struct house *house)
-{
-    struct storage_findings findings = {.arena = house->arena};
-    struct engine *engine = NULL;
-    struct storage *storage = NULL;
-    const struct storage_options options = {.path = temp_lake_path(&house->folder),
-                                            .access = STORAGE_READ};
-    const struct engine_options engine_options = {.thread_count = 1, .connection_max = 1};
-    int64_t count = 0;
-    if (storage_open(&options, &storage, &house->err) ||
-        engine_open(&engine_options, &engine, &house->err))
-        fail_msg("%s", house->err.message);
-    const struct journal_verify_options journal = {.engine = engine};
-    if (journal_verify(storage, &journal, &findings, &count, &house->err))
-        fail_msg("%s", house->err.message);
-    engine_close(engine);
-    storage_close(storage);
-    return findings.error_count;
-}
-
 /* --- what is acknowledged */
 
 static void what_was_appended_is_read_newest_first_by_page_and_after_a_restart(void **state)
 {
-    struct house *house = *state;
+    struct journal_house *house = *state;
     const struct journal_filter all = {.since_ms = 0}, one = {.entity = lh_lit("E-3")};
     struct journal_record *records = NULL;
     bool has_more = false;
@@ -168,7 +90,7 @@ static void what_was_appended_is_read_newest_first_by_page_and_after_a_restart(v
 
 static void segments_and_memory_are_one_journal(void **state)
 {
-    struct house *house = *state;
+    struct journal_house *house = *state;
     const struct journal_filter all = {.since_ms = 0}, one = {.entity = lh_lit("E-1")};
     struct journal_record *records = NULL;
     struct journal_stats stats;
@@ -194,16 +116,16 @@ static void segments_and_memory_are_one_journal(void **state)
     assert_int_equal(list(house, &one, 0, 2, &records, &has_more), 2);
     assert_true(has_more);
     assert_int_equal(list(house, &one, records[1].sequence, 5, &records, &has_more), 2);
-    close_house(house);
-    assert_int_equal(verify(house), 0);
-    open_house(house);
+    journal_house_close(house);
+    assert_int_equal(journal_house_verify(house).errors, 0);
+    journal_house_open(house);
 }
 
 static void the_log_becomes_a_segment_by_itself_when_it_is_full(void **state)
 {
-    struct house *house = *state;
+    struct journal_house *house = *state;
     struct journal_stats stats;
-    house->roll_records = 10;
+    house->options.roll_records = 10;
     reopen(house);
     given_events(house, 9);
     assert_int_equal(journal_roll(house->journal, false, &house->err), LH_OK);
@@ -218,7 +140,7 @@ static void the_log_becomes_a_segment_by_itself_when_it_is_full(void **state)
 
 static void a_request_that_comes_again_is_the_first_one(void **state)
 {
-    struct house *house = *state;
+    struct journal_house *house = *state;
     const struct journal_event event = {
         .action = lh_lit("call"), .entity = lh_lit("E"), .request = lh_lit("key:1")};
     uint64_t first = 0, again = 0;
@@ -236,7 +158,7 @@ static void a_request_that_comes_again_is_the_first_one(void **state)
 
 static void bad_events_are_refused_and_leave_nothing(void **state)
 {
-    struct house *house = *state;
+    struct journal_house *house = *state;
     char *large = calloc(1, JOURNAL_VALUE_BYTES_MAX + 2);
     memset(large, 'x', JOURNAL_VALUE_BYTES_MAX + 1);
     const struct journal_event bad[] = {
@@ -261,7 +183,7 @@ static void bad_events_are_refused_and_leave_nothing(void **state)
 static void
 a_change_that_was_announced_and_never_settled_is_asked_about_after_a_restart(void **state)
 {
-    struct house *house = *state;
+    struct journal_house *house = *state;
     const struct journal_event event = {.action = lh_lit("key.create"), .entity = lh_lit("k")};
     struct journal_intent *intents = NULL;
     size_t count = 0;
@@ -287,7 +209,7 @@ a_change_that_was_announced_and_never_settled_is_asked_about_after_a_restart(voi
 
 static void what_was_drained_is_known_after_segments_and_restarts(void **state)
 {
-    struct house *house = *state;
+    struct journal_house *house = *state;
     const struct journal_event commits[] = {
         {.action = lh_lit("dataset.append"),
          .entity = lh_lit("t"),
@@ -315,49 +237,14 @@ static void what_was_drained_is_known_after_segments_and_restarts(void **state)
 
 /* --- what was done to its files */
 
-static const char *log_path(struct house *house, int first)
-{
-    char name[80];
-    snprintf(name, sizeof name, "_journal/log/%020d.log", first);
-    return temp_lake_file(&house->folder, name);
-}
-
-static size_t read_log(struct house *house, char **ret)
-{
-    FILE *file = fopen(log_path(house, 1), "rb");
-    assert_non_null(file);
-    *ret = malloc(1 << 20);
-    size_t count = fread(*ret, 1, 1 << 20, file);
-    fclose(file);
-    return count;
-}
-
-static void write_log(struct house *house, const char *bytes, size_t count)
-{
-    FILE *file = fopen(log_path(house, 1), "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(bytes, 1, count, file), count);
-    fclose(file);
-}
-
-/* Where the frames begin. */
-static size_t frames_of(const char *bytes, size_t count, size_t *ret, size_t max)
-{
-    size_t found = 0;
-    for (size_t i = 0; i + 4 <= count && found < max; i++)
-        if (memcmp(bytes + i, "LHJ1", 4) == 0)
-            ret[found++] = i;
-    return found;
-}
-
 /* As after an end that was not clean. */
-static void forget_note(struct house *house)
+static void forget_note(struct journal_house *house)
 {
     assert_int_equal(remove(temp_lake_file(&house->folder, "_journal/closed.json")), 0);
 }
 
 /* As if the power had failed before the newest records were acknowledged. */
-static void forget_ends(struct house *house)
+static void forget_ends(struct journal_house *house)
 {
     forget_note(house);
     assert_int_equal(remove(temp_lake_file(&house->folder, "_heads/journal")), 0);
@@ -365,49 +252,49 @@ static void forget_ends(struct house *house)
 
 static void a_torn_end_goes_and_what_stands_before_it_stays(void **state)
 {
-    struct house *house = *state;
-    char *bytes = NULL;
+    struct journal_house *house = *state;
     size_t at[8];
     given_events(house, 4);
-    close_house(house);
+    journal_house_close(house);
     forget_ends(house); /* it did not end, it was killed */
-    size_t count = read_log(house, &bytes);
-    assert_int_equal(frames_of(bytes, count, at, 8), 4);
+    size_t count = 0;
+    char *bytes = journal_house_read(house, FIRST_LOG, &count);
+    assert_int_equal(journal_house_frames(bytes, count, at, 8), 4);
     for (size_t cut = at[3] + 1; cut < count; cut += 17) {
-        write_log(house, bytes, cut);
-        assert_int_equal(verify(house), 0);
-        open_house(house);
+        journal_house_write(house, FIRST_LOG, bytes, cut);
+        assert_int_equal(journal_house_verify(house).errors, 0);
+        journal_house_open(house);
         assert_null(journal_damage(house->journal, house->arena).data);
         assert_int_equal(count_all(house), 3);
         given_events(house, 1);
         assert_int_equal(count_all(house), 4);
-        close_house(house);
-        assert_int_equal(verify(house), 0);
+        journal_house_close(house);
+        assert_int_equal(journal_house_verify(house).errors, 0);
         forget_ends(house);
     }
     free(bytes);
-    open_house(house);
+    journal_house_open(house);
 }
 
 static void part_of_an_atom_is_as_nothing(void **state)
 {
-    struct house *house = *state;
+    struct journal_house *house = *state;
     const struct journal_event events[] = {
         {.action = lh_lit("a"), .entity = lh_lit("1")},
         {.action = lh_lit("a"), .entity = lh_lit("2")},
         {.action = lh_lit("a"), .entity = lh_lit("3")},
     };
-    char *bytes = NULL;
     size_t at[8];
     given_events(house, 1);
     assert_int_equal(journal_append(house->journal, events, 3, false, NULL, NULL, &house->err),
                      LH_OK);
-    close_house(house);
+    journal_house_close(house);
     forget_ends(house);
-    size_t count = read_log(house, &bytes);
-    assert_int_equal(frames_of(bytes, count, at, 8), 4);
-    write_log(house, bytes, at[3]); /* its first two records are whole */
-    open_house(house);
+    size_t count = 0;
+    char *bytes = journal_house_read(house, FIRST_LOG, &count);
+    assert_int_equal(journal_house_frames(bytes, count, at, 8), 4);
+    journal_house_write(house, FIRST_LOG, bytes, at[3]); /* its first two records are whole */
+    journal_house_open(house);
     assert_int_equal(count_all(house), 1);
     assert_null(journal_damage(house->journal, house->arena).data);
     free(bytes);
@@ -415,7 +302,7 @@ static void part_of_an_atom_is_as_nothing(void **state)
 
 enum harm { REMOVED, CHANGED, SWAPPED, CUT, HARM_COUNT };
 
-static void do_harm(struct house *house, enum harm harm, const char *bytes, size_t count,
+static void do_harm(struct journal_house *house, enum harm harm, const char *bytes, size_t count,
                     const size_t *at)
 {
     char *harmed = malloc(count);
@@ -438,69 +325,69 @@ static void do_harm(struct house *house, enum harm harm, const char *bytes, size
     default:
         len = at[3]; /* the newest one, of a journal that ended well */
     }
-    write_log(house, harmed, len);
+    journal_house_write(house, FIRST_LOG, harmed, len);
     free(harmed);
 }
 
 static void a_record_that_was_removed_changed_swapped_or_cut_off_is_found(void **state)
 {
-    struct house *house = *state;
-    char *bytes = NULL;
+    struct journal_house *house = *state;
     size_t at[8];
     given_events(house, 4);
-    close_house(house);
-    assert_int_equal(verify(house), 0);
-    size_t count = read_log(house, &bytes);
-    assert_int_equal(frames_of(bytes, count, at, 8), 4);
+    journal_house_close(house);
+    assert_int_equal(journal_house_verify(house).errors, 0);
+    size_t count = 0;
+    char *bytes = journal_house_read(house, FIRST_LOG, &count);
+    assert_int_equal(journal_house_frames(bytes, count, at, 8), 4);
 
     for (enum harm harm = REMOVED; harm < HARM_COUNT; harm++) {
         do_harm(house, harm, bytes, count, at);
-        if (!verify(house))
+        if (!journal_house_verify(house).errors)
             fail_msg("harm %d is not found", (int)harm);
-        open_house(house); /* it serves what is left, and says so */
+        journal_house_open(house); /* it serves what is left, and says so */
         assert_non_null(journal_damage(house->journal, house->arena).data);
         assert_true(count_all(house) >= 2);
-        close_house(house);
+        journal_house_close(house);
         if (harm != CUT)
-            write_log(house, bytes, count);
+            journal_house_write(house, FIRST_LOG, bytes, count);
     }
 
     free(bytes);
-    open_house(house);
+    journal_house_open(house);
     given_events(house, 1); /* the number that is gone is not given again */
-    close_house(house);
-    assert_true(verify(house) > 0);
-    open_house(house);
+    journal_house_close(house);
+    assert_true(journal_house_verify(house).errors > 0);
+    journal_house_open(house);
 }
 
 static void every_flipped_bit_of_a_log_is_found(void **state)
 {
-    struct house *house = *state;
-    char *bytes = NULL;
+    struct journal_house *house = *state;
     unsigned flips = 0;
     size_t stride = getenv("LAKEHOUSE_LONG") ? 1 : 61;
     given_events(house, 3);
-    close_house(house);
-    size_t count = read_log(house, &bytes);
+    journal_house_close(house);
+    size_t count = 0;
+    char *bytes = journal_house_read(house, FIRST_LOG, &count);
     for (size_t bit = 0; bit < count * 8; bit += stride, flips++) {
         bytes[bit / 8] ^= (char)(1 << bit % 8);
-        write_log(house, bytes, count);
-        if (!verify(house))
+        journal_house_write(house, FIRST_LOG, bytes, count);
+        if (!journal_house_verify(house).errors)
             fail_msg("a flipped bit %zu of byte %zu is not found", bit % 8, bit / 8);
         bytes[bit / 8] ^= (char)(1 << bit % 8);
     }
     printf("figure: %u flipped bits of a log, all found\n", flips);
-    write_log(house, bytes, count);
-    assert_int_equal(verify(house), 0);
+    journal_house_write(house, FIRST_LOG, bytes, count);
+    assert_int_equal(journal_house_verify(house).errors, 0);
     free(bytes);
-    open_house(house);
+    journal_house_open(house);
 }
 
 /* What a segment says is told by its rows: a flip that changes none of them (the library's own
  * statistics, a name of who wrote it) harms nobody, and one that changes any is found. */
 static void a_flipped_bit_of_a_segment_is_found_or_changes_nothing(void **state)
 {
-    struct house *house = *state;
+    struct journal_house *house = *state;
     static const char *const name =
         "_journal/segments/00000000000000000001-00000000000000000004.parquet";
     char *bytes = malloc(1 << 20);
@@ -509,7 +396,7 @@ static void a_flipped_bit_of_a_segment_is_found_or_changes_nothing(void **state)
     assert_int_equal(journal_roll(house->journal, true, &house->err), LH_OK);
     struct journal_stats before, after;
     journal_stats(house->journal, &before);
-    close_house(house);
+    journal_house_close(house);
     FILE *file = fopen(temp_lake_file(&house->folder, name), "rb");
     assert_non_null(file);
     size_t count = fread(bytes, 1, 1 << 20, file);
@@ -519,26 +406,26 @@ static void a_flipped_bit_of_a_segment_is_found_or_changes_nothing(void **state)
         bytes[bit / 8] ^= (char)(1 << bit % 8);
         temp_lake_write(&house->folder, name, bytes, count);
         bytes[bit / 8] ^= (char)(1 << bit % 8);
-        if (verify(house)) {
+        if (journal_house_verify(house).errors) {
             found++;
             continue;
         }
-        open_house(house);
+        journal_house_open(house);
         assert_int_equal(count_all(house), 4);
         journal_stats(house->journal, &after);
         assert_string_equal(after.hash, before.hash);
-        close_house(house);
+        journal_house_close(house);
     }
     temp_lake_write(&house->folder, name, bytes, count);
-    assert_int_equal(verify(house), 0);
+    assert_int_equal(journal_house_verify(house).errors, 0);
     printf("figure: %u flipped bits of a segment of %zu bytes: %u found, the rest changed no row\n",
            flips, count, found);
     assert_true(found > flips / 3);
     free(bytes);
-    open_house(house);
+    journal_house_open(house);
 }
 
-static void rewrite_segment(struct house *house, const char *select)
+static void rewrite_segment(struct journal_house *house, const char *select)
 {
     struct engine *engine = NULL;
     struct engine_connection *connection = NULL;
@@ -561,7 +448,7 @@ static void rewrite_segment(struct house *house, const char *select)
 
 static void a_row_of_a_segment_that_was_removed_changed_or_swapped_is_found(void **state)
 {
-    struct house *house = *state;
+    struct journal_house *house = *state;
     static const char *const harms[] = {
         "SELECT * FROM read_parquet('%s') WHERE sequence <> 2 ORDER BY sequence",
         "SELECT * REPLACE (CASE sequence WHEN 3 THEN 'bob' ELSE actor END AS actor) FROM "
@@ -574,30 +461,30 @@ static void a_row_of_a_segment_that_was_removed_changed_or_swapped_is_found(void
     };
     for (size_t i = 0; i < sizeof harms / sizeof harms[0]; i++) {
         if (i) {
-            tear_down(state);
-            set_up(state);
+            journal_house_tear_down(state);
+            journal_house_set_up(state);
             house = *state;
         }
         given_events(house, 4);
         assert_int_equal(journal_roll(house->journal, true, &house->err), LH_OK);
         given_events(house, 1);
-        close_house(house);
-        assert_int_equal(verify(house), 0);
+        journal_house_close(house);
+        assert_int_equal(journal_house_verify(house).errors, 0);
         rewrite_segment(house, harms[i]);
-        if (!verify(house))
+        if (!journal_house_verify(house).errors)
             fail_msg("harm %zu is not found", i);
-        open_house(house);
+        journal_house_open(house);
     }
 }
 
 static void a_log_of_a_newer_format_is_not_touched(void **state)
 {
-    struct house *house = *state;
+    struct journal_house *house = *state;
     static const char *const name = "_journal/log/00000000000000000001.log";
-    char *bytes = NULL;
     given_events(house, 1);
-    close_house(house);
-    size_t count = read_log(house, &bytes);
+    journal_house_close(house);
+    size_t count = 0;
+    char *bytes = journal_house_read(house, FIRST_LOG, &count);
     assert_true(count > 100);
     assert_true(temp_lake_has(&house->folder, name));
     bytes[8] = 3;
@@ -605,7 +492,7 @@ static void a_log_of_a_newer_format_is_not_touched(void **state)
     uint32_t crc = lh_crc32c(0, bytes, head - 4);
     for (size_t i = 0; i < 4; i++)
         bytes[head - 4 + i] = (char)(unsigned char)(crc >> (8 * i));
-    write_log(house, bytes, count);
+    journal_house_write(house, FIRST_LOG, bytes, count);
     bytes[8] = 1; /* of earlier releases: read as well */
     const struct storage_options storage = {.path = temp_lake_path(&house->folder),
                                             .access = STORAGE_WRITE};
@@ -615,13 +502,13 @@ static void a_log_of_a_newer_format_is_not_touched(void **state)
     assert_int_equal(engine_open(&engine, &house->engine, &house->err), LH_OK);
     const struct journal_options options = {.storage = house->storage, .engine = house->engine};
     assert_int_equal(journal_open(&options, &journal, &house->err), LH_FORMAT);
-    close_house(house);
+    journal_house_close(house);
     crc = lh_crc32c(0, bytes, head - 4);
     for (size_t i = 0; i < 4; i++)
         bytes[head - 4 + i] = (char)(unsigned char)(crc >> (8 * i));
-    write_log(house, bytes, count);
+    journal_house_write(house, FIRST_LOG, bytes, count);
     free(bytes);
-    open_house(house);
+    journal_house_open(house);
     assert_int_equal(count_all(house), 1);
 }
 
@@ -631,7 +518,7 @@ static void a_log_of_a_newer_format_is_not_touched(void **state)
 
 static void a_write_that_fails_leaves_nothing_and_the_next_one_works(void **state)
 {
-    struct house *house = *state;
+    struct journal_house *house = *state;
     given_events(house, 2);
     assert_true(lh_fault_plan("file.write=1:ENOSPC"));
     assert_int_equal(report(house, "lost", "x"), LH_FULL);
@@ -641,14 +528,14 @@ static void a_write_that_fails_leaves_nothing_and_the_next_one_works(void **stat
     given_events(house, 1);
     reopen(house);
     assert_int_equal(count_all(house), 3);
-    close_house(house);
-    assert_int_equal(verify(house), 0);
-    open_house(house);
+    journal_house_close(house);
+    assert_int_equal(journal_house_verify(house).errors, 0);
+    journal_house_open(house);
 }
 
 static void after_a_failed_fsync_nothing_is_taken_until_the_next_opening(void **state)
 {
-    struct house *house = *state;
+    struct journal_house *house = *state;
     struct journal_stats stats;
     given_events(house, 2);
     assert_true(lh_fault_plan("file.sync=1:EIO"));
@@ -660,9 +547,9 @@ static void after_a_failed_fsync_nothing_is_taken_until_the_next_opening(void **
     reopen(house);
     assert_int_equal(count_all(house), 3); /* here the doubtful one did last */
     given_events(house, 1);
-    close_house(house);
-    assert_int_equal(verify(house), 0);
-    open_house(house);
+    journal_house_close(house);
+    assert_int_equal(journal_house_verify(house).errors, 0);
+    journal_house_open(house);
 }
 
 /* At every call of rolling: whatever fails, all records are there afterwards, once. */
@@ -671,7 +558,7 @@ static void a_roll_that_fails_anywhere_loses_and_doubles_nothing(void **state)
     bool is_through = false;
     unsigned struck = 0;
     for (unsigned at = 1; at < 200 && !is_through; at++) {
-        struct house *house = *state;
+        struct journal_house *house = *state;
         char plan[32];
         given_events(house, 3);
         snprintf(plan, sizeof plan, "*=%u:EIO", at);
@@ -690,12 +577,12 @@ static void a_roll_that_fails_anywhere_loses_and_doubles_nothing(void **state)
         assert_int_equal(count_all(house), 4);
         reopen(house);
         assert_int_equal(count_all(house), 4);
-        close_house(house);
-        if (verify(house))
+        journal_house_close(house);
+        if (journal_house_verify(house).errors)
             fail_msg("%s: the verifier finds something", plan);
-        open_house(house);
-        tear_down(state);
-        set_up(state);
+        journal_house_open(house);
+        journal_house_tear_down(state);
+        journal_house_set_up(state);
     }
     assert_true(is_through);
     assert_true(struck >= 15);
@@ -708,7 +595,7 @@ static void a_roll_that_fails_anywhere_loses_and_doubles_nothing(void **state)
 
 static void *write_many(void *context)
 {
-    struct house *house = context;
+    struct journal_house *house = context;
     for (int i = 0; i < EVENTS_EACH; i++) {
         const struct journal_event event = {.action = lh_lit("a"), .entity = lh_lit("e")};
         if (journal_append(house->journal, &event, 1, false, NULL, NULL, NULL))
@@ -730,7 +617,7 @@ static unsigned count_syncs(void)
 
 static void sixteen_writers_share_an_fsync(void **state)
 {
-    struct house *house = *state;
+    struct journal_house *house = *state;
     pthread_t threads[WRITERS];
     struct journal_stats stats;
     assert_true(lh_fault_plan(NULL)); /* counts and the trace begin here */
@@ -749,14 +636,15 @@ static void sixteen_writers_share_an_fsync(void **state)
     assert_int_equal(stats.syncs, syncs);
     assert_int_equal(stats.events, WRITERS * EVENTS_EACH);
     assert_true(share <= 0.25);
-    close_house(house);
-    assert_int_equal(verify(house), 0);
-    open_house(house);
+    journal_house_close(house);
+    assert_int_equal(journal_house_verify(house).errors, 0);
+    journal_house_open(house);
 }
 
 #endif
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, journal_house_set_up, journal_house_tear_down)
 
 int main(void)
 {
