@@ -29,7 +29,7 @@ test-bare: ## Prove `make run` and `make test` in bare Debian 12 roots (needs ro
 	@tests/bare/run
 
 bench: ## Measure every claim beside its opponent
-	@deps/install --test
+	@deps/install --bench
 	@bench/run
 
 lint: ## clang-format (check only), clang-tidy, cppcheck and the tidy test

@@ -1,5 +1,4 @@
-/* faiss's flat index behind C functions: the opponent of V6. It is optional: without it
- * (libfaiss-dev) there is none. */
+/* faiss's flat index behind C functions: the opponent of V6. */
 #ifndef LAKEHOUSE_BENCH_FAISS_H
 #define LAKEHOUSE_BENCH_FAISS_H
 
@@ -12,7 +11,7 @@ extern "C" {
 
 struct faiss_flat;
 
-/* One thread from now on; by inner product. NULL: faiss was not there when this was built. */
+/* One thread from now on; by inner product. */
 struct faiss_flat *faiss_flat_new(const float *rows, size_t count, size_t dimensions);
 void faiss_flat_free(struct faiss_flat *index);
 /* k numbers of rows and scores for each query, best first. */

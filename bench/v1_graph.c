@@ -1,25 +1,26 @@
-/* V1, V3 and V8: the graph against hnswlib: queries per second at a recall of 0.99, one thread; the
- * time to build what reaches that with a width of 128, two threads; bytes of a row.
+/* V1, V2, V3 and V8: the graph against the libraries: queries per second at a recall of 0.99, one
+ * thread; the time to build what reaches that with a width of 128, two threads; bytes of a row.
  *
- * Both sides get the same rows, and 1,000 queries that are not among them. Each is built in several
+ * All get the same rows, and 1,000 queries that are not among them. Each is built in several
  * configurations and asked at several widths; every point is printed. The quickest point of each at
- * the recall asked for is measured again, side by side. Recall counts what is as near as the tenth
- * of an exact search. Times are the processor's.
+ * the recall asked for is measured again, side by side with ours. Recall counts what is as near as
+ * the tenth of an exact search. Times are the processor's.
  *
- * v1_graph [set 0 … 3: texts, clusters, Gaussian, skewed] [rows at most] */
-#include <pthread.h>
-#include <stdatomic.h>
+ * v1_graph [set 0 … 3: texts, clusters, Gaussian, skewed] [rows at most] [opponents: their first
+ * letters and more, by commas] */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
-#include "opponent.h"
+#include "opponents.h"
 #include "search/graph.h"
 #include "support.h"
 #include "vectors.h"
 
 #define RECALL 0.99
 #define V3_WIDTH 128
+#define BUILD_THREADS 2
 #define D VECTORS_DIMENSIONS
 
 static const size_t widths[] = {32, 64, 96, 128, 192, 256, 320, 384, 512, 768, 1024, 1536};
@@ -28,9 +29,10 @@ static const size_t widths[] = {32, 64, 96, 128, 192, 256, 320, 384, 512, 768, 1
 struct side {
     const char *name;
     const struct vectors *set;
-    struct graph *graph;       /* ours, or */
-    struct opponent *opponent; /* theirs */
-    size_t width;              /* of the searches */
+    struct graph *graph;            /* ours, or */
+    const struct opponent *library; /* theirs, */
+    void *index;                    /* with its index */
+    size_t width;                   /* of the searches */
     size_t evaluations, hops, rescored;
     double build_seconds; /* of each of two processors */
 };
@@ -50,64 +52,42 @@ static double cpu_of_all(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-static void build_ours(struct side *side, unsigned links, unsigned width)
+static void build(struct side *side, const struct opponent_config *config)
 {
-    struct graph_options options = {.dimensions = D,
-                                    .metric = GRAPH_COSINE,
-                                    .links = links,
-                                    .build_width = width,
-                                    .seed = 1,
-                                    .lends_rows = true};
-    struct graph_work work = {.threads = 2};
-    struct lh_error err = LH_ERROR_NONE;
-    size_t first = 0;
     double start = cpu_of_all();
-    if (graph_new(&options, &side->graph, &err) ||
-        graph_insert(side->graph, side->set->rows, side->set->count, &work, &first, &err))
-        bench_die("%s", err.message);
-    side->build_seconds = (cpu_of_all() - start) / 2;
-}
-
-struct adding {
-    struct side *side;
-    atomic_size_t next;
-};
-
-static void *add_some(void *context)
-{
-    struct adding *adding = context;
-    const struct vectors *set = adding->side->set;
-    for (size_t at; (at = atomic_fetch_add(&adding->next, 1)) < set->count;)
-        opponent_add(adding->side->opponent, set->rows + at * D, at);
-    return NULL;
-}
-
-static void build_theirs(struct side *side, size_t links, size_t width)
-{
-    struct adding adding = {.side = side};
-    pthread_t other;
-    double start = cpu_of_all();
-    side->opponent = opponent_new(D, side->set->count, links, width);
-    if (pthread_create(&other, NULL, add_some, &adding))
-        bench_die("there is no second thread");
-    add_some(&adding);
-    pthread_join(other, NULL);
-    side->build_seconds = (cpu_of_all() - start) / 2;
+    if (side->library) {
+        side->index =
+            side->library->build(side->set->rows, side->set->count, D, config, BUILD_THREADS);
+    } else {
+        struct graph_options options = {.dimensions = D,
+                                        .metric = GRAPH_COSINE,
+                                        .links = config->links,
+                                        .build_width = config->build_width,
+                                        .seed = 1,
+                                        .lends_rows = true};
+        struct graph_work work = {.threads = BUILD_THREADS};
+        struct lh_error err = LH_ERROR_NONE;
+        size_t first = 0;
+        if (graph_new(&options, &side->graph, &err) ||
+            graph_insert(side->graph, side->set->rows, side->set->count, &work, &first, &err))
+            bench_die("%s", err.message);
+    }
+    side->build_seconds = (cpu_of_all() - start) / BUILD_THREADS;
 }
 
 static void side_free(struct side *side)
 {
     graph_free(side->graph);
-    if (side->opponent)
-        opponent_free(side->opponent);
+    if (side->index)
+        side->library->free(side->index);
     side->graph = NULL;
-    side->opponent = NULL;
+    side->index = NULL;
 }
 
 static double bytes_per_row(const struct side *side)
 {
     double bytes = side->graph ? (double)graph_state(side->graph).bytes
-                               : (double)opponent_bytes(side->opponent);
+                               : (double)side->library->bytes(side->index);
     return bytes / (double)side->set->count;
 }
 
@@ -116,8 +96,8 @@ static double bytes_per_row(const struct side *side)
 static size_t ask(struct side *side, size_t query, size_t *ret)
 {
     const float *at = side->set->queries + query * D;
-    if (side->opponent)
-        return opponent_search(side->opponent, at, VECTORS_K, ret);
+    if (side->index)
+        return side->library->search(side->index, at, VECTORS_K, side->width, ret);
     struct graph_hit hits[VECTORS_K];
     struct graph_ask asked = {.k = VECTORS_K, .width = side->width};
     struct graph_told told;
@@ -147,8 +127,6 @@ static void set_width(struct side *side, size_t width)
 {
     side->width = width;
     side->evaluations = side->hops = side->rescored = 0;
-    if (side->opponent)
-        opponent_set_width(side->opponent, width);
 }
 
 static int compare(const void *a, const void *b)
@@ -207,25 +185,18 @@ static bool sweep(struct side *side, struct point *best)
     return is_v3;
 }
 
-struct config {
-    unsigned links, build_width;
-};
-
 /* Returns the seconds of the quickest build that V3 asks for; 0: none reached it. */
-static double sweep_all(const char *name, const struct vectors *set, bool is_ours,
-                        const struct config *configs, size_t count, struct point *best)
+static double sweep_all(struct side like, const struct opponent_config *configs, size_t count,
+                        struct point *best)
 {
     double quickest = 0;
     for (size_t i = 0; i < count; i++) {
-        struct side side = {.name = name, .set = set};
-        if (is_ours)
-            build_ours(&side, configs[i].links, configs[i].build_width);
-        else
-            build_theirs(&side, configs[i].links, configs[i].build_width);
+        struct side side = like;
+        build(&side, configs + i);
         double seconds = side.build_seconds;
-        printf(
-            "%s, links %u, build width %u: built in %.1f s of two processors, %.0f bytes a row\n",
-            name, configs[i].links, configs[i].build_width, seconds, bytes_per_row(&side));
+        printf("%s, links %u, build width %u: built in %.1f s of two processors, %.0f bytes a "
+               "row\n",
+               side.name, configs[i].links, configs[i].build_width, seconds, bytes_per_row(&side));
         if (sweep(&side, best) && (quickest == 0 || seconds < quickest))
             quickest = seconds;
         side_free(&side);
@@ -233,48 +204,104 @@ static double sweep_all(const char *name, const struct vectors *set, bool is_our
     return quickest;
 }
 
+/* --- the claims */
+
+static const struct rival {
+    const struct opponent *library;
+    const char *claim; /* which says how much quicker we are; NULL: for comparison only */
+    double goal;
+    struct opponent_config configs[2];
+} rivals[] = {
+    {&opponent_hnswlib, "V1", 4, {{16, 200}, {32, 400}}},
+    {&opponent_usearch_f32, "V2", 2.5, {{16, 200}, {32, 400}}},
+    {&opponent_usearch_i8, "V2", 2.5, {{16, 200}, {32, 400}}},
+    {&opponent_faiss_hnsw, NULL, 0, {{16, 200}, {32, 400}}},
+    {&opponent_faiss_ivfpq, NULL, 0, {{0, 0}}},
+};
+#define RIVAL_COUNT (sizeof rivals / sizeof rivals[0])
+
+static bool report_build(const char *rival, double ours, double theirs)
+{
+    char what[120];
+    snprintf(what, sizeof what, "build to recall 0.99 by width %d: %s / graph", V3_WIDTH, rival);
+    if (ours > 0 && theirs > 0)
+        return bench_report("V3", what, theirs / ours, theirs / ours, theirs / ours, "×", 4, false,
+                            "single builds");
+    printf("V3: within these configurations, %s reaches it by a width of %d\n",
+           ours > 0     ? "only the graph"
+           : theirs > 0 ? "only the rival"
+                        : "neither",
+           V3_WIDTH);
+    return ours > 0;
+}
+
+/* Builds, asks and compares one rival. `ours_build`: 0: no configuration of ours did for V3. */
+static bool against(const struct rival *rival, const struct vectors *set, struct point *ours,
+                    double ours_build)
+{
+    struct point theirs = {0};
+    char detail[200], what[120];
+    bool is_met = true;
+    const struct opponent *library = rival->library;
+    printf("%s %s%s%s\n", library->name, library->version, library->speed ? ", " : "",
+           library->speed ? library->speed() : "");
+    double build_seconds =
+        sweep_all((struct side){.name = library->name, .set = set, .library = library},
+                  rival->configs, rival->configs[1].links ? 2 : 1, &theirs);
+    if (!theirs.recall) {
+        printf("%s does not reach a recall of %.2f\n", library->name, RECALL);
+        return true;
+    }
+    struct bench_ratio gain =
+        bench_compare((struct bench_side){library->name, ask_all, &theirs.side},
+                      (struct bench_side){"graph", ask_all, &ours->side}, 7);
+    snprintf(detail, sizeof detail, "%.0f µs at %.4f, %.0f µs at %.4f; %s, %zu rows",
+             gain.b_seconds * 1e3, ours->recall, gain.a_seconds * 1e3, theirs.recall, set->name,
+             set->count);
+    snprintf(what, sizeof what, "queries at recall 0.99: graph / %s", library->name);
+    is_met &= bench_report(rival->claim ? rival->claim : "--", what, gain.median, gain.low,
+                           gain.high, "×", rival->goal, false, detail);
+    if (library == &opponent_hnswlib) {
+        double part = bytes_per_row(&ours->side) / bytes_per_row(&theirs.side);
+        snprintf(detail, sizeof detail, "%.0f and %.0f bytes a row; ours without the rows",
+                 bytes_per_row(&ours->side), bytes_per_row(&theirs.side));
+        is_met &=
+            bench_report("V8", "bytes: graph / hnswlib", part, part, part, "×", 0.35, true, detail);
+        is_met &= report_build(library->name, ours_build, build_seconds);
+    }
+    side_free(&theirs.side);
+    return is_met;
+}
+
+static bool is_asked_for(const char *names, const char *name)
+{
+    for (const char *at = names; at && *at; at += strcspn(at, ","), at += *at == ',')
+        if (!strncmp(at, name, strcspn(at, ",")))
+            return true;
+    return !names;
+}
+
 int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
-    static const struct config ours[] = {{46, 200}, {62, 300}};
-    static const struct config theirs[] = {{16, 200}, {32, 400}};
+    static const struct opponent_config configs[] = {{46, 200}, {62, 300}};
     enum vectors_kind kind = argc > 1 ? (enum vectors_kind)(argv[1][0] - '0') : VECTORS_TEXTS;
     size_t rows = argc > 2 ? strtoul(argv[2], NULL, 10) : 100000;
     struct vectors set;
-    struct point a = {0}, b = {0};
-    char detail[160];
+    struct point ours = {0};
     bench_machine();
     vectors_make(kind, rows, &set);
     printf("%s: %zu rows of %zu dimensions, %zu queries\n", set.name, set.count, D,
            VECTORS_QUERIES);
-    double our_build = sweep_all("graph", &set, true, ours, sizeof ours / sizeof ours[0], &a);
-    double their_build =
-        sweep_all("hnswlib", &set, false, theirs, sizeof theirs / sizeof theirs[0], &b);
-    if (!a.recall || !b.recall)
-        bench_die("a recall of %.2f is not reached by both", RECALL);
-    struct bench_ratio gain = bench_compare((struct bench_side){"hnswlib", ask_all, &b.side},
-                                            (struct bench_side){"graph", ask_all, &a.side}, 7);
-    snprintf(detail, sizeof detail, "%.0f µs at %.4f, %.0f µs at %.4f; %s, %zu rows",
-             gain.b_seconds * 1e3, a.recall, gain.a_seconds * 1e3, b.recall, set.name, set.count);
-    bool is_met = bench_report("V1", "queries at recall 0.99: graph / hnswlib", gain.median,
-                               gain.low, gain.high, "×", 4, false, detail);
-    double part = bytes_per_row(&a.side) / bytes_per_row(&b.side);
-    snprintf(detail, sizeof detail, "%.0f and %.0f bytes a row; ours without the rows themselves",
-             bytes_per_row(&a.side), bytes_per_row(&b.side));
-    is_met &=
-        bench_report("V8", "bytes: graph / hnswlib", part, part, part, "×", 0.35, true, detail);
-    if (our_build > 0 && their_build > 0)
-        is_met &= bench_report("V3", "build to recall 0.99 by width 128: hnswlib / graph",
-                               their_build / our_build, their_build / our_build,
-                               their_build / our_build, "×", 4, false, "single builds");
-    else
-        printf("V3: within these configurations, %s reaches it by a width of %d\n",
-               our_build > 0     ? "only the graph"
-               : their_build > 0 ? "only hnswlib"
-                                 : "neither",
-               V3_WIDTH);
-    side_free(&a.side);
-    side_free(&b.side);
+    double build_seconds = sweep_all((struct side){.name = "graph", .set = &set}, configs,
+                                     sizeof configs / sizeof configs[0], &ours);
+    if (!ours.recall)
+        bench_die("the graph does not reach a recall of %.2f", RECALL);
+    bool is_met = true;
+    for (size_t i = 0; i < RIVAL_COUNT; i++)
+        if (is_asked_for(argc > 3 ? argv[3] : NULL, rivals[i].library->name))
+            is_met &= against(rivals + i, &set, &ours, build_seconds);
+    side_free(&ours.side);
     vectors_release(&set);
     return is_met ? 0 : 1;
 }
