@@ -1,5 +1,6 @@
-// The server is killed at random moments while it takes files and merges them; whatever it acknowledged is there
-// afterwards, nothing is half-visible, and `verify` finds nothing.
+// The server is killed at random moments while it takes files, merges them, deletes and erases rows, and others
+// read: whatever it acknowledged is there afterwards, what was deleted stays away, nothing is half-visible, before
+// the kill or after it, and `verify` finds nothing.
 //
 // LAKEHOUSE_KILLS: how many (500). LAKEHOUSE_SEED: makes the same choices again: the moment of each
 // kill, and what each writer's first, second, third … batch before it is and where it goes. How many
@@ -67,6 +68,12 @@ class Expectation {
     this.sure = new Set();
     this.maybe = new Set();
     this.jobs = new Map(); // accepted for later: batch → job
+    this.leaving = new Set(); // deletes that were on their way: whole there or not
+    this.gone = new Set(); // deleted, and that was acknowledged
+  }
+
+  get isSettled() {
+    return !this.maybe.size && !this.jobs.size && !this.leaving.size;
   }
 }
 
@@ -99,32 +106,45 @@ async function untilIdle(url) {
   throw new Error('jobs do not end');
 }
 
-async function check(url, expectations) {
-  await untilIdle(url);
-  for (const [dataset, expected] of expectations) {
-    await endJobs(url, expected);
-    const { sure, maybe } = expected;
-    if (!sure.size && !maybe.size) continue;
-    // Absent is what the catalog says is absent: a query that fails for any other reason is a failure.
-    const known = await fetch(`${url}/catalog/datasets/by-name/${dataset}`);
-    const what = await known.json();
-    if (!sure.size && known.status === 404) {
-      assert.equal(what.code, 'not_found');
-      maybe.clear();
-      continue;
-    }
-    assert.equal(known.status, 200, `${dataset}: ${JSON.stringify(what)}`);
-    const found = await rows(url, `SELECT batch, count(*), min(size), max(size), count(DISTINCT position) FROM ${dataset} GROUP BY batch`);
-    assert.ok(found.length, `${dataset} is there without a row`);
-    for (const [batch, count, least, most, distinct] of found) {
-      assert.ok(sure.has(batch) || maybe.has(batch), `${dataset}: batch ${batch} came from nowhere`);
-      assert.deepEqual([count, least, most, distinct], Array(4).fill(rowsOf(batch)), `${dataset}: batch ${batch} is half there or twice`);
-    }
-    const there = new Set(found.map(([batch]) => batch));
-    for (const batch of sure) assert.ok(there.has(batch), `${dataset}: batch ${batch} was acknowledged and is lost`);
-    for (const batch of maybe) if (there.has(batch)) sure.add(batch);
+const byBatch = (dataset) => `SELECT batch, count(*), min(size), max(size), count(DISTINCT position) FROM ${dataset} GROUP BY batch`;
+
+function checkWhole(dataset, [batch, ...counts]) {
+  assert.deepEqual(counts, Array(4).fill(rowsOf(batch)), `${dataset}: batch ${batch} is half there or twice`);
+}
+
+async function checkDataset(url, dataset, expected) {
+  await endJobs(url, expected);
+  const { sure, maybe, leaving, gone } = expected;
+  if (!sure.size && !maybe.size && !leaving.size) return;
+  // Absent is what the catalog says is absent: a query that fails for any other reason is a failure.
+  const known = await fetch(`${url}/catalog/datasets/by-name/${dataset}`);
+  const what = await known.json();
+  if (!sure.size && !leaving.size && !gone.size && known.status === 404) {
+    assert.equal(what.code, 'not_found');
     maybe.clear();
+    return;
   }
+  assert.equal(known.status, 200, `${dataset}: ${JSON.stringify(what)}`);
+  const found = await rows(url, byBatch(dataset));
+  assert.ok(found.length || leaving.size || gone.size, `${dataset} is there without a row`);
+  for (const row of found) {
+    assert.ok(!gone.has(row[0]), `${dataset}: batch ${row[0]} was deleted and came back`);
+    assert.ok(sure.has(row[0]) || maybe.has(row[0]) || leaving.has(row[0]), `${dataset}: batch ${row[0]} came from nowhere`);
+    checkWhole(dataset, row);
+  }
+  const there = new Set(found.map(([batch]) => batch));
+  for (const batch of sure) assert.ok(there.has(batch), `${dataset}: batch ${batch} was acknowledged and is lost`);
+  for (const batch of maybe) if (there.has(batch)) sure.add(batch);
+  for (const batch of leaving) (there.has(batch) ? sure : gone).add(batch);
+  maybe.clear();
+  leaving.clear();
+}
+
+// What nothing was done to since it was last looked at waits for `all`.
+async function check(url, expectations, all) {
+  await untilIdle(url);
+  for (const [dataset, expected] of expectations)
+    if (all || !expected.isSettled) await checkDataset(url, dataset, expected);
 }
 
 // Takes files as a client does, until the server is dead.
@@ -160,6 +180,62 @@ async function write(server, kill, writer, expectations, state) {
   }
 }
 
+const answered = (state) => state.acknowledged + state.accepted + state.deleted + state.erased + state.merged + state.reads;
+
+// Deletes batches that are there for sure, one in eight of them for good from every file.
+async function remove(server, kill, expectations, state) {
+  const next = random(seed ^ Math.imul(kill + 1, 0x27d4eb2f));
+  while (!state.isDead) {
+    await new Promise((resolve) => setTimeout(resolve, next() * 40));
+    const dataset = `shared_${next() < 0.5 ? 0 : 1}`;
+    const expected = expectations.get(dataset);
+    const batches = [...expected?.sure ?? []];
+    const isErased = next() < 0.125;
+    const batch = batches[Math.floor(next() * batches.length)];
+    if (batch === undefined || state.isDead) continue;
+    expected.sure.delete(batch);
+    expected.leaving.add(batch);
+    const keys = { row_key_column: 'batch', row_key_values: [batch], reason: 'asked' };
+    const path = isErased ? 'catalog/erase' : `catalog/datasets/by-name/${dataset}/tombstone`;
+    try {
+      const response = await fetch(`${server.url}/${path}`, {
+        method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(isErased ? { ...keys, wait: false } : keys),
+      });
+      const body = await response.json();
+      assert.ok(response.ok || isLost(body.code), `batch ${batch} was not deleted: ${JSON.stringify(body)}`);
+      expected.leaving.delete(batch);
+      (response.ok ? expected.gone : expected.sure).add(batch);
+      state[isErased ? 'erased' : 'deleted'] += response.ok;
+    } catch (error) {
+      if (error.code === 'ERR_ASSERTION') throw error;
+    }
+  }
+}
+
+// Looks on: whatever a statement finds is whole, all of what was sure when it began, nothing of what was gone.
+async function look(server, kill, expectations, state) {
+  const next = random(seed ^ Math.imul(kill + 1, 0x165667b1));
+  while (!state.isDead) {
+    await new Promise((resolve) => setTimeout(resolve, next() * 20));
+    const dataset = `shared_${next() < 0.5 ? 0 : 1}`;
+    const expected = expectations.get(dataset);
+    if (!expected?.sure.size || state.isDead) continue;
+    const [sure, gone] = [[...expected.sure], new Set(expected.gone)];
+    try {
+      const found = await rows(server.url, byBatch(dataset));
+      const there = new Set(found.map(([batch]) => batch));
+      for (const row of found) {
+        assert.ok(!gone.has(row[0]), `${dataset}: a reader finds batch ${row[0]}, which was deleted`);
+        checkWhole(dataset, row);
+      }
+      for (const batch of sure) assert.ok(there.has(batch) || !expected.sure.has(batch), `${dataset}: a reader does not find batch ${batch}`);
+      state.reads++;
+    } catch (error) {
+      if (error.code === 'ERR_ASSERTION') throw error;
+    }
+  }
+}
+
 // Merges what the others have brought, beside them: no row may change by it.
 async function merge(server, kill, state) {
   const next = random(seed ^ Math.imul(kill + 1, 0x85ebca6b));
@@ -178,35 +254,43 @@ async function merge(server, kill, state) {
   }
 }
 
+// A little after so many answers, of slow machines too; at most a while.
+async function moment(next, state) {
+  const [before, wanted, last] = [answered(state), Math.floor(next() ** 2 * 16), performance.now() + 400];
+  while (answered(state) < before + wanted && performance.now() < last) await new Promise((resolve) => setTimeout(resolve, 2));
+  await new Promise((resolve) => setTimeout(resolve, next() * 20));
+}
+
 async function killAgainAndAgain(context) {
   let folder = temporaryFolder('kills');
   let running = null;
   context.after(() => running?.kill()); // a red run ends too
   let expectations = new Map();
-  const state = { acknowledged: 0, accepted: 0, merged: 0, isDead: false };
+  const state = { acknowledged: 0, accepted: 0, merged: 0, deleted: 0, erased: 0, reads: 0, isDead: false };
   let slowestStart = 0;
   let lakes = 1;
-  const start = async () => {
+  const start = async (all) => {
     const started = performance.now();
     running = await startServer({ data: folder.path });
     const took = performance.now() - started;
     slowestStart = Math.max(slowestStart, took);
     assert.ok(took <= startMax, `a start took ${Math.round(took)} ms`);
-    await check(running.url, expectations);
+    await check(running.url, expectations, all);
     return running;
   };
   for (let kill = 0; kill < kills; kill++) {
-    const server = await start();
+    const server = await start(kill % 10 === 0);
     state.isDead = false;
-    const writers = Promise.all([merge(server, kill, state), ...Array.from({ length: writerCount }, (_, writer) => write(server, kill, writer, expectations, state))]);
+    const writers = Promise.all([merge(server, kill, state), remove(server, kill, expectations, state), look(server, kill, expectations, state),
+      ...Array.from({ length: writerCount }, (_, writer) => write(server, kill, writer, expectations, state))]);
     writers.catch(() => {}); // told below, after the kill
-    await new Promise((resolve) => setTimeout(resolve, chances(kill, writerCount)() * 120));
+    await moment(chances(kill, writerCount), state);
     state.isDead = true;
     await server.kill();
     await writers;
     // Now and then the oracle looks at the folder as the kill left it, and a new folder is begun.
     if (kill % 50 === 49 || kill === kills - 1) {
-      const last = await start();
+      const last = await start(true);
       assert.deepEqual(await last.stop(), { code: 0, signal: null });
       const verdict = await run(['verify', '--data', folder.path, '--json']);
       assert.equal(verdict.code, 0, `verify: ${verdict.out}${verdict.err}`);
@@ -220,10 +304,10 @@ async function killAgainAndAgain(context) {
   }
   folder.remove();
   assert.ok(state.acknowledged + state.accepted > kills / 2, `only ${state.acknowledged + state.accepted} batches were acknowledged: the kills came too early to prove anything`);
-  console.log(`figure: ${kills} kills, ${state.acknowledged} acknowledged commits and ${state.accepted} accepted jobs, ${state.merged} compactions, 0 lost, 0 half-visible, ${lakes} lakes, slowest start ${Math.round(slowestStart)} ms, seed ${seed}`);
+  console.log(`figure: ${kills} kills, ${state.acknowledged} acknowledged commits and ${state.accepted} accepted jobs, ${state.merged} compactions, ${state.deleted} deletes, ${state.erased} erasures, ${state.reads} statements beside them, 0 lost, 0 back, 0 half-visible, ${lakes} lakes, slowest start ${Math.round(slowestStart)} ms, seed ${seed}`);
 }
 
-test(`${kills} kills during ingest, append and compaction lose nothing that was acknowledged (seed ${seed})`, { timeout: 3600000 }, async (context) => {
+test(`${kills} kills during ingest, append, delete, erasure and compaction lose nothing that was acknowledged (seed ${seed})`, { timeout: 3600000 }, async (context) => {
   try {
     await killAgainAndAgain(context);
   } catch (error) {

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "support/fault_ways.h"
+#include "support/kept_engine.h"
 #include "support/killed_child.h"
 #include "support/known_lives.h"
 
@@ -30,6 +31,7 @@
 
 #define PLACES_MAX 65536
 #define PLACES 2 /* of a step, in a short run */
+#define LAKES_OF_AN_ENGINE 200
 
 struct outcome {
     size_t acknowledged;
@@ -70,11 +72,11 @@ static _Noreturn void run_child(const char *mode, const char *lake, const char *
     _exit(127);
 }
 
-static void live_once(const char *folder, size_t life, const char *plan, struct outcome *ret)
+static void live_once(const char *folder, const char *lake, size_t life, const char *plan,
+                      struct outcome *ret)
 {
-    char lake[4200], told[4200], out[4200], err[4200], mode[32], acks[64];
+    char told[4200], out[4200], err[4200], mode[32], acks[64];
     size_t count = 0;
-    snprintf(lake, sizeof(lake), "%.4090s/lake", folder);
     snprintf(told, sizeof(told), "%.4090s/told", folder);
     snprintf(out, sizeof(out), "%.4090s/out", folder);
     snprintf(err, sizeof(err), "%.4090s/err", folder);
@@ -142,27 +144,37 @@ static size_t first_of_each(const char *folder, size_t *ret, size_t max)
     return count;
 }
 
+/* A copy of the base whose path was never there before: support/kept_engine.h. */
+static void copy_base(const char *folder, char *lake, size_t max)
+{
+    static size_t copies;
+    char command[4400], base[4200];
+    snprintf(command, sizeof(command), "rm -rf '%.4090s'/lake-*", folder);
+    assert_int_equal(system(command), 0);
+    snprintf(base, sizeof(base), "%.4090s/base", folder);
+    snprintf(lake, max, "%.4090s/lake-%zu", folder, ++copies);
+    copy_folder(base, lake);
+}
+
 /* One step of a life, of which each `stride`-th place fails. */
 static void try_step(const char *folder, size_t life, size_t step, size_t stride_of, uint64_t seed)
 {
     static size_t places[PLACES_MAX];
-    char base[4200], lake[4200], plan[64], where[160];
+    char lake[4200], plan[64], where[160];
     struct outcome outcome;
-    snprintf(base, sizeof(base), "%.4090s/base", folder);
-    snprintf(lake, sizeof(lake), "%.4090s/lake", folder);
-    copy_folder(base, lake);
+    copy_base(folder, lake, sizeof(lake));
     snprintf(plan, sizeof(plan), "%zu:0", step);
-    live_once(folder, life, plan, &outcome);
+    live_once(folder, lake, life, plan, &outcome);
     if (!outcome.has_ended_well)
         fail_msg("%s: %s", known_lives[life].name, outcome.said);
     size_t count = first_of_each(folder, places, 8192);
     size_t stride = stride_of ? count / stride_of + 1 : 1;
     for (size_t i = (size_t)(seed % stride); i < count; i += stride) {
-        copy_folder(base, lake);
+        copy_base(folder, lake, sizeof(lake));
         snprintf(plan, sizeof(plan), "%zu:%zu", step, places[i]);
         snprintf(where, sizeof(where), "%s, step %zu, allocation %zu", known_lives[life].name, step,
                  places[i]);
-        live_once(folder, life, plan, &outcome);
+        live_once(folder, lake, life, plan, &outcome);
         judge(&outcome, where);
         known_life_check(&known_lives[life], lake, outcome.acknowledged, i % 8 == 0);
     }
@@ -215,7 +227,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_allocation_that_fails_loses_nothing),
     };
     temp_lake_prefer_memory();
-    return cmocka_run_group_tests_name("without memory", tests, NULL, NULL);
+    kept_engine_begin(LAKES_OF_AN_ENGINE);
+    int failed = cmocka_run_group_tests_name("without memory", tests, NULL, NULL);
+    kept_engine_end();
+    return failed;
 }
 
 #else

@@ -3,9 +3,10 @@
  * before the cut is there, nothing is half done, the lake verifies and goes on. A SIGKILL keeps the
  * page cache: this is what proves that each fsync is made, and made in time.
  *
- * LAKEHOUSE_POWER_STATES: how many states to look at in all; LAKEHOUSE_SEED: which. A state that is
- * not recovered from is kept in build/power-cut, and `crash.power --kept build/power-cut/lake`
- * tells what it holds. */
+ * LAKEHOUSE_POWER_STATES: how many states to look at in all; LAKEHOUSE_SEED: which;
+ * LAKEHOUSE_POWER_LIVES: "indexes" those that search, "stores" the others. States are counted that
+ * differ in what they hold, within one recorded life. One that is not recovered from is kept in
+ * build/power-cut, and `crash.power --kept build/power-cut/lake` tells what it holds. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #include "support/fault_ways.h"
+#include "support/kept_engine.h"
 #include "support/known_lives.h"
 #include "support/power_disk.h"
 #include "support/recorded_child.h"
@@ -31,6 +33,7 @@
 #define STATES 700
 #define STATES_LONG 20000
 #define STATES_PER_CUT 6
+#define LAKES_OF_AN_ENGINE 200
 
 /* What a kept state holds, for people: it is recovered by that. */
 static int tell_kept(const char *folder)
@@ -192,7 +195,7 @@ static void record_life(struct recording *recording, size_t life)
 }
 
 struct tally {
-    size_t cuts, states;
+    size_t cuts, states, lives; /* lives: recordings of them */
 };
 
 typedef void (*judge)(const char *folder, size_t acknowledged, size_t number);
@@ -206,13 +209,15 @@ static void recover(const char *folder, size_t acknowledged, size_t number)
 
 static void look_at(struct recording *recording, size_t acknowledged, judge judged)
 {
-    char folder[4200];
-    snprintf(folder, sizeof(folder), "%.4080s/cut", recording->folder.path);
+    static size_t cuts; /* no path comes twice: support/kept_engine.h */
+    char folder[4200], name[32];
+    snprintf(name, sizeof(name), "cut-%zu", ++cuts);
+    snprintf(folder, sizeof(folder), "%.4080s/%s", recording->folder.path, name);
     look.is_looking = true;
     assert_int_equal(mkdir(folder, 0700), 0);
     power_disk_build(look.disk, look.number, folder);
     judged(folder, acknowledged, look.number);
-    remove_folder(recording->folder.path, "cut");
+    remove_folder(recording->folder.path, name);
     look.is_looking = false;
 }
 
@@ -370,6 +375,18 @@ static size_t states_wanted(void)
     return getenv("LAKEHOUSE_LONG") ? STATES_LONG : STATES / fault_stride(1);
 }
 
+/* The next life that is wanted, round and round. */
+static size_t life_from(size_t life)
+{
+    const char *wanted = getenv("LAKEHOUSE_POWER_LIVES");
+    bool wants_indexes = wanted && strcmp(wanted, "indexes") == 0;
+    for (;; life++) {
+        bool has_index = (known_lives[life % KNOWN_LIFE_COUNT].parts & LIVED_FOUND) != 0;
+        if (!wanted || has_index == wants_indexes)
+            return life;
+    }
+}
+
 static void begin_seed(void)
 {
     const char *seed = getenv("LAKEHOUSE_SEED");
@@ -384,15 +401,16 @@ static void a_power_cut_loses_nothing_that_was_acknowledged(void **state)
     (void)state;
     begin_seed();
     uint64_t seed = look.seed;
-    for (size_t life = 0; tally.states < wanted; life++) {
+    for (size_t life = life_from(0); tally.states < wanted; life = life_from(life + 1)) {
         struct recording recording;
         record_life(&recording, life % KNOWN_LIFE_COUNT);
+        tally.lives++;
         enumerate(&recording, share < 800 ? share : 800, recover, &tally);
         temp_lake_remove(&recording.folder);
     }
     printf("figure: power cuts: %zu states after %zu cuts in %zu lives, each recovered and "
            "verified, seed %llu\n",
-           tally.states, tally.cuts, KNOWN_LIFE_COUNT, (unsigned long long)seed);
+           tally.states, tally.cuts, tally.lives, (unsigned long long)seed);
 }
 
 static void a_power_cut_during_recovery_loses_nothing(void **state)
@@ -402,7 +420,8 @@ static void a_power_cut_during_recovery_loses_nothing(void **state)
     (void)state;
     begin_seed();
     uint64_t seed = look.seed;
-    for (size_t life = (size_t)(seed % KNOWN_LIFE_COUNT); tally.states < wanted; life++) {
+    for (size_t life = life_from((size_t)(seed % KNOWN_LIFE_COUNT)); tally.states < wanted;
+         life = life_from(life + 1)) {
         struct recording recording;
         size_t first_cuts = wanted < 400 ? 2 : 6;
         record_life(&recording, life % KNOWN_LIFE_COUNT);
@@ -487,7 +506,10 @@ int main(int argc, char **argv)
     };
     signal(SIGABRT, when_aborted);
     temp_lake_prefer_memory();
-    return cmocka_run_group_tests_name("power cuts", tests, NULL, NULL);
+    kept_engine_begin(LAKES_OF_AN_ENGINE);
+    int failed = cmocka_run_group_tests_name("power cuts", tests, NULL, NULL);
+    kept_engine_end();
+    return failed;
 }
 
 #else

@@ -424,5 +424,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_of_an_erased_person_is_left_after_any_history),
     };
+    temp_lake_prefer_memory();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

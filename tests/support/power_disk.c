@@ -32,10 +32,17 @@ struct entry {
     size_t state_count;
 };
 
+/* What a file holds; zeros that only make it longer take no memory and no time. */
+struct content {
+    char *bytes;
+    size_t len;  /* of `bytes`; what comes after them is zero */
+    size_t size; /* of the file: never less */
+};
+
 struct node {
     bool is_folder;
-    char *bytes; /* durable */
-    size_t len;
+    struct content durable;
+    uint64_t sum;           /* of `durable`; 0: not known */
     struct change *changes; /* since */
     size_t change_count;
     struct entry *entries; /* by name */
@@ -107,7 +114,7 @@ void power_disk_free(struct power_disk *disk)
         }
         free(node->entries);
         free(node->changes);
-        free(node->bytes);
+        free(node->durable.bytes);
         free(node);
     }
     free(disk->record);
@@ -177,20 +184,37 @@ static struct node *node_at(struct power_disk *disk, const char *path, size_t le
 
 /* --- content */
 
-static void put_change(char **bytes, size_t *len, const struct change *change, size_t from,
-                       size_t to)
+/* Makes room for so many bytes. */
+static void stretch(struct content *content, size_t len)
 {
-    size_t end = change->is_size ? (size_t)change->offset : (size_t)change->offset + to;
-    if (end > *len) {
-        *bytes = realloc(*bytes, end);
-        assert_non_null(*bytes);
-        memset(*bytes + *len, 0, end - *len);
-        *len = end;
+    if (len <= content->len)
+        return;
+    content->bytes = realloc(content->bytes, len);
+    assert_non_null(content->bytes);
+    memset(content->bytes + content->len, 0, len - content->len);
+    content->len = len;
+}
+
+static void resize(struct content *content, size_t size)
+{
+    content->size = size;
+    if (content->len > size)
+        content->len = size;
+}
+
+static void put_change(struct content *content, const struct change *change, size_t from, size_t to)
+{
+    size_t begin = (size_t)change->offset + from, end = (size_t)change->offset + to;
+    if (change->is_size) {
+        resize(content, (size_t)change->offset);
+        return;
     }
-    if (change->is_size)
-        *len = end;
-    else if (to > from)
-        memcpy(*bytes + change->offset + from, change->bytes + from, to - from);
+    if (end > content->size)
+        content->size = end;
+    if (to <= from)
+        return;
+    stretch(content, end);
+    memcpy(content->bytes + begin, change->bytes + from, to - from);
 }
 
 static void add_change(struct node *node, struct change change)
@@ -202,8 +226,9 @@ static void add_change(struct node *node, struct change change)
 static void sync_node(struct node *node)
 {
     for (size_t i = 0; i < node->change_count; i++)
-        put_change(&node->bytes, &node->len, &node->changes[i], 0, (size_t)node->changes[i].length);
+        put_change(&node->durable, &node->changes[i], 0, (size_t)node->changes[i].length);
     node->change_count = 0;
+    node->sum = 0;
     for (size_t i = 0; i < node->entry_count; i++) {
         struct entry *entry = &node->entries[i];
         entry->states[0] = now(entry);
@@ -219,9 +244,11 @@ static void load_node(struct power_disk *disk, struct node *node, const char *pa
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     assert_true(fd >= 0 && fstat(fd, &stat) == 0);
     if (!node->is_folder) {
-        node->len = (size_t)stat.st_size;
-        node->bytes = malloc(node->len + 1);
-        assert_int_equal(read(fd, node->bytes, node->len), (ssize_t)node->len);
+        node->durable = (struct content){.bytes = malloc((size_t)stat.st_size + 1),
+                                         .len = (size_t)stat.st_size,
+                                         .size = (size_t)stat.st_size};
+        assert_non_null(node->durable.bytes);
+        assert_int_equal(read(fd, node->durable.bytes, node->durable.len), stat.st_size);
         close(fd);
         return;
     }
@@ -442,27 +469,26 @@ static size_t choose(struct choices *choices, size_t count)
 }
 
 /* One write, or less of it: nothing; the room alone; its beginning or its end; all. */
-static void put_chosen(char **bytes, size_t *len, const struct change *change,
+static void put_chosen(struct content *content, const struct change *change,
                        struct choices *choices)
 {
     size_t first = SECTOR_BYTES - (size_t)(change->offset % SECTOR_BYTES);
     size_t count = (size_t)change->length;
     bool is_torn = !change->is_size && count > first;
-    bool is_longer = !change->is_size && change->offset + count > *len;
+    bool is_longer = !change->is_size && change->offset + count > content->size;
     size_t sectors = is_torn ? 1 + (count - first - 1) / SECTOR_BYTES : 0; /* possible cuts */
     size_t cut = is_torn ? first + SECTOR_BYTES * (size_t)(draw(&choices->random) % sectors) : 0;
     size_t chosen = choose(choices, 2u + (is_longer ? 1u : 0u) + (is_torn ? 2u : 0u));
     if (chosen == 0)
         return;
     if (is_longer && chosen-- == 1)
-        put_change(bytes, len, &(struct change){.is_size = true, .offset = change->offset + count},
-                   0, 0);
+        resize(content, (size_t)change->offset + count);
     else if (is_torn && chosen == 1)
-        put_change(bytes, len, change, 0, cut);
+        put_change(content, change, 0, cut);
     else if (is_torn && chosen == 2)
-        put_change(bytes, len, change, cut, count);
+        put_change(content, change, cut, count);
     else
-        put_change(bytes, len, change, 0, count);
+        put_change(content, change, 0, count);
 }
 
 static void mix(uint64_t *sum, const void *bytes, size_t count)
@@ -479,39 +505,61 @@ static void mix(uint64_t *sum, const void *bytes, size_t count)
     *sum = (*sum ^ 0xff) * 0x100000001b3u;
 }
 
-static void write_file(int folder_fd, const char *name, const char *bytes, size_t len)
+static uint64_t sum_of(const struct content *content)
+{
+    uint64_t sum = 1;
+    size_t len = content->len;
+    while (len && content->bytes[len - 1] == 0)
+        len--;
+    mix(&sum, content->bytes, len);
+    mix(&sum, &content->size, sizeof(content->size));
+    return sum;
+}
+
+static void write_file(int folder_fd, const char *name, const struct content *content)
 {
     int fd = openat(folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
-    for (size_t done = 0; done < len;) {
-        ssize_t step = write(fd, bytes + done, len - done);
+    for (size_t done = 0; done < content->len;) {
+        ssize_t step = write(fd, content->bytes + done, content->len - done);
         assert_true(step > 0);
         done += (size_t)step;
     }
+    if (content->size > content->len)
+        assert_int_equal(ftruncate(fd, (off_t)content->size), 0);
     close(fd);
 }
 
-static void build_file(const struct node *node, struct choices *choices, int folder_fd,
-                       const char *name, uint64_t *sum)
+/* What the changes that were chosen make of it. The caller frees the bytes. */
+static struct content chosen_content(const struct node *node, struct choices *choices)
 {
-    char *bytes = node->bytes;
-    size_t len = node->len;
-    if (node->change_count) {
-        bytes = malloc(len + 1);
-        assert_non_null(bytes);
-        if (len)
-            memcpy(bytes, node->bytes, len);
-        for (size_t i = 0; i < node->change_count; i++)
-            put_chosen(&bytes, &len, &node->changes[i], choices);
-    }
+    struct content content = node->durable;
+    content.bytes = malloc(content.len + 1);
+    assert_non_null(content.bytes);
+    if (content.len)
+        memcpy(content.bytes, node->durable.bytes, content.len);
+    for (size_t i = 0; i < node->change_count; i++)
+        put_chosen(&content, &node->changes[i], choices);
+    return content;
+}
+
+static void build_file(struct node *node, struct choices *choices, int folder_fd, const char *name,
+                       uint64_t *sum)
+{
     size_t name_len = strlen(name);
     bool is_shared = name_len > 4 && strcmp(name + name_len - 4, "-shm") == 0; /* made anew */
-    if (sum && !is_shared)
-        mix(sum, bytes, len);
+    bool is_changed = node->change_count > 0;
+    struct content content = is_changed ? chosen_content(node, choices) : node->durable;
+    if (sum && !is_shared) {
+        if (!is_changed && !node->sum)
+            node->sum = sum_of(&content);
+        uint64_t own = is_changed ? sum_of(&content) : node->sum;
+        mix(sum, &own, sizeof(own));
+    }
     if (folder_fd >= 0)
-        write_file(folder_fd, name, bytes, len);
-    if (bytes != node->bytes)
-        free(bytes);
+        write_file(folder_fd, name, &content);
+    if (is_changed)
+        free(content.bytes);
 }
 
 static void build(const struct node *folder, struct choices *choices, int folder_fd, uint64_t *sum);
@@ -521,7 +569,7 @@ static void build(const struct node *folder, struct choices *choices, int folder
 static void count_older(const struct entry *entry, struct choices *choices)
 {
     for (size_t i = 0; i + 1 < entry->state_count; i++) {
-        const struct node *node = entry->states[i];
+        struct node *node = entry->states[i];
         if (node && node != now(entry) && node->is_folder)
             build(node, choices, -1, NULL);
         else if (node && node != now(entry))
@@ -534,7 +582,7 @@ static void build(const struct node *folder, struct choices *choices, int folder
 {
     for (size_t i = 0; i < folder->entry_count; i++) {
         const struct entry *entry = &folder->entries[i];
-        const struct node *node = entry->states[choose(choices, entry->state_count)];
+        struct node *node = entry->states[choose(choices, entry->state_count)];
         int fd = -1;
         if (choices->mode == COUNT)
             count_older(entry, choices);
