@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -528,4 +529,11 @@ void lh_thread_be_prompt(void)
         return;
     attributes.runtime_ns = PROMPT_SLICE_NS;
     (void)syscall(SYS_sched_setattr, 0, &attributes, 0);
+}
+
+#define LAST_NICE 10
+
+void lh_thread_be_last(void)
+{
+    (void)setpriority(PRIO_PROCESS, 0, LAST_NICE); /* 0: of this thread alone */
 }

@@ -66,5 +66,7 @@ enum lh_code lh_thread_start(const char *name, void *(*run)(void *context), void
  * ones; its share of the processors stays what it is, and no right is needed. Elsewhere: nothing.
  */
 void lh_thread_be_prompt(void);
+/* Said by a thread of itself and of those that it starts later: others come first. For ever. */
+void lh_thread_be_last(void);
 
 #endif

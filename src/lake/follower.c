@@ -1,10 +1,11 @@
-/* Follows commits: indexes are refreshed when their policy says so.
+/* Follows commits: indexes are refreshed when their policy says so, and get their graphs.
  *
  * on_append: after every change. scheduled: when the schedule comes due after the first change that
  * the index does not cover; what came due while no process ran is made up for at the start. manual:
  * never. One thread, woken by commits and by the clock. What it starts are jobs like any other, one
  * at a time; one that fails is tried again after 30 s, 1 min, 2 min … 1 h, or by the next due time
- * after that. One that waits for the next start of the program is not begun twice. */
+ * after that. One that waits for the next start of the program is not begun twice. A graph that a
+ * refresh or build did not come to make, or that was found damaged, is made by a job of its own. */
 #include "lake/internal.h"
 
 #include <pthread.h>
@@ -32,7 +33,10 @@ struct followed {
     int64_t tried_ms; /* when it was last refreshed, or that was tried */
     int64_t failures; /* in a row */
     bool is_bad_schedule_told;
-    bool is_held; /* its refresh is queued already, and cannot be run by this process */
+    bool is_held;           /* its refresh is queued already, and cannot be run by this process */
+    int64_t graph_tried_ms; /* the same of its graph */
+    int64_t graph_failures;
+    bool is_graph_held;
 };
 
 struct follower {
@@ -62,13 +66,17 @@ static struct followed *find_followed(struct follower *follower, struct lh_str i
     return followed;
 }
 
-static int64_t retry_at(const struct followed *followed)
+static int64_t retry_after(int64_t tried_ms, int64_t failures)
 {
     int64_t wait = RETRY_MS_MIN;
-    for (int64_t i = 1; i < followed->failures && wait < RETRY_MS_MAX; i++)
+    for (int64_t i = 1; i < failures && wait < RETRY_MS_MAX; i++)
         wait *= 2;
-    return followed->failures ? followed->tried_ms + (wait < RETRY_MS_MAX ? wait : RETRY_MS_MAX)
-                              : 0;
+    return failures ? tried_ms + (wait < RETRY_MS_MAX ? wait : RETRY_MS_MAX) : 0;
+}
+
+static int64_t retry_at(const struct followed *followed)
+{
+    return retry_after(followed->tried_ms, followed->failures);
 }
 
 /* When the schedule of an index that lags comes due; INT64_MAX: never. */
@@ -123,13 +131,25 @@ static struct lh_str args_of(const struct search_index_info *index, struct lh_ar
     return text;
 }
 
-/* Waits for the job: the next one finds the machine free. */
-static void refresh(struct follower *follower, const struct search_index_info *index,
-                    struct followed *followed, struct lh_arena *arena)
+/* Waits for the job: the next one finds the machine free. False: it did not succeed. */
+static bool run_job(struct follower *follower, const struct job_spec *spec, struct lh_arena *arena,
+                    bool *ret_is_held)
 {
     struct lh_error err = LH_ERROR_NONE;
     struct lh_uuid id;
     struct job_info info = {.state = JOB_FAILED};
+    enum lh_code code = jobs_submit(follower->jobs, spec, &id, &err);
+    if (!code)
+        code = jobs_wait(follower->jobs, lh_uuid_str(&id), &follower->cancel, arena, &info, &err);
+    if (code && code != LH_STOPPING)
+        lh_log_error(LH_LOG_WARN, "lake.follower", &err);
+    *ret_is_held = !code && info.state == JOB_QUEUED;
+    return !code && info.state == JOB_SUCCEEDED;
+}
+
+static void refresh(struct follower *follower, const struct search_index_info *index,
+                    struct followed *followed, struct lh_arena *arena)
+{
     const struct job_spec spec = {
         .kind = lh_lit(SEARCH_REFRESH_JOB_KIND),
         .dataset = index->source,
@@ -137,13 +157,29 @@ static void refresh(struct follower *follower, const struct search_index_info *i
                                  catalog_refresh_kind_names[index->refresh_policy->kind]),
         .args = args_of(index, arena)};
     followed->tried_ms = lh_clock_unix_ms();
-    enum lh_code code = jobs_submit(follower->jobs, &spec, &id, &err);
-    if (!code)
-        code = jobs_wait(follower->jobs, lh_uuid_str(&id), &follower->cancel, arena, &info, &err);
-    if (code && code != LH_STOPPING)
-        lh_log_error(LH_LOG_WARN, "lake.follower", &err);
-    followed->is_held = !code && info.state == JOB_QUEUED;
-    followed->failures = !code && info.state == JOB_SUCCEEDED ? 0 : followed->failures + 1;
+    bool is_done = run_job(follower, &spec, arena, &followed->is_held);
+    followed->failures = is_done ? 0 : followed->failures + 1;
+}
+
+static void make_graph(struct follower *follower, const struct search_index_info *index,
+                       struct followed *followed, struct lh_arena *arena)
+{
+    const struct job_spec spec = {
+        .kind = lh_lit(SEARCH_GRAPH_JOB_KIND),
+        .dataset = index->source,
+        .actor = lh_lit("policy:graph"),
+        .args = args_of(index, arena)};
+    followed->graph_tried_ms = lh_clock_unix_ms();
+    bool is_done = run_job(follower, &spec, arena, &followed->is_graph_held);
+    followed->graph_failures = is_done ? 0 : followed->graph_failures + 1;
+}
+
+/* When its graph is to be made; INT64_MAX: not before something else happens. */
+static int64_t graph_due_at(const struct search_index_info *index, const struct followed *followed)
+{
+    return index->is_graph_due && !followed->is_graph_held
+               ? retry_after(followed->graph_tried_ms, followed->graph_failures)
+               : INT64_MAX;
 }
 
 /* Refreshes what is due; returns when the next one is. */
@@ -164,6 +200,14 @@ static int64_t look(struct follower *follower)
         if (due <= lh_clock_unix_ms()) {
             refresh(follower, &items[i], followed, arena);
             due = followed->failures && !followed->is_held ? retry_at(followed) : INT64_MAX;
+        }
+        soonest = due < soonest ? due : soonest;
+        due = graph_due_at(&items[i], followed);
+        if (due <= lh_clock_unix_ms()) {
+            make_graph(follower, &items[i], followed, arena);
+            due = followed->graph_failures && !followed->is_graph_held
+                      ? retry_after(followed->graph_tried_ms, followed->graph_failures)
+                      : INT64_MAX;
         }
         soonest = due < soonest ? due : soonest;
     }

@@ -57,7 +57,7 @@ struct lake {
     struct failures *failures;
     struct repeats *repeats;
     atomic_flag is_erasing; /* one erasure at a time */
-    struct job_kind kinds[6];
+    struct job_kind kinds[7];
     int64_t opened_ms;
     int64_t opened_us;
     int64_t recovery_ms;
@@ -73,11 +73,16 @@ static unsigned long_places(unsigned threads)
     return threads < 6 ? 12 : threads < 32 ? threads * 2 : 64;
 }
 
-static unsigned worker_threads(const struct lake *lake)
+static unsigned processor_count(void)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    return processors > 1 ? (unsigned)processors : 1;
+}
+
+static unsigned worker_threads(const struct lake *lake)
+{
     unsigned threads = (unsigned)lake->settings->server.worker_threads;
-    return threads ? threads : processors > 2 ? (unsigned)processors * 2 : 4;
+    return threads ? threads : processor_count() > 2 ? processor_count() * 2 : 4;
 }
 
 static enum lh_code open_pool(struct lake *lake, struct lh_error *err)
@@ -177,6 +182,8 @@ static enum lh_code open_search(struct lake *lake, struct lh_error *err)
         .embedder_count = searching_embedder_count,
         .source = searching_source(&lake->query),
         .memory_max = memory_max,
+        .graph_rows = lake->settings->search.graph_rows,
+        .graph_threads = processor_count() > 1 ? processor_count() - 1 : 1,
         .on_change = wake_follower,
         .context = lake,
     };
@@ -227,6 +234,7 @@ static enum lh_code open_work(struct lake *lake, struct lh_error *err)
          lake->compactor, false},
         {SEARCH_INDEX_JOB_KIND, changes_index_job, lake, changes_find_index, lake, false},
         {SEARCH_REFRESH_JOB_KIND, changes_refresh_job, lake, changes_find_refresh, lake, false},
+        {SEARCH_GRAPH_JOB_KIND, search_graph_job, lake->search, NULL, NULL, true},
         {LAKE_ERASE_JOB_KIND, lake_erase_job, lake, NULL, NULL, true},
         {LAKE_MOVE_JOB_KIND, lake_move_job, lake, lake_move_effect, lake, true},
     };

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/schedule.h"
 #include "lake/internal.h"
+#include "search/search.h"
 #include "storage/buckets.h"
 
 #define SETTINGS_FILE "lakehouse.toml"
@@ -84,6 +85,10 @@ static const struct lh_field search_rows[] = {
            .doc =
                "Memory of all loaded indexes together, such as \"4GB\"; those that were not asked "
                "for longest make room. Empty = a quarter of the machine's."),
+    LH_INT(struct settings_search, graph_rows, LH_PRESET(SEARCH_GRAPH_ROWS_PRESET), .min = 1,
+           .max = (int64_t)1 << 31,
+           .doc = "An index of at least so many chunks gets a graph; a smaller one is searched by "
+                  "looking at all its vectors."),
 };
 
 static const struct lh_field catalog_rows[] = {

@@ -3,6 +3,7 @@
 
 #include "base/half.h"
 #include "search/ask.h"
+#include "search/configuration.h"
 
 #include "lake/lake.h"
 #include "ops/internal.h"
@@ -74,6 +75,10 @@ struct answer_view {
     struct lh_list results;
     struct lh_str method;
     double recall;
+    struct lh_time recall_measured_at;
+    struct lh_opt_int recall_sample;
+    struct lh_opt_int ef;
+    struct lh_str note;
     struct lh_int_map versions;
     int64_t index_version;
     int64_t covered_version;
@@ -87,9 +92,16 @@ static const struct lh_field answer_rows[] = {
             .doc = "Best first; ties by id. Empty in the answer to a batch."),
     LH_LIST(struct answer_view, results, .fields = &result_fields, .is_optional = true,
             .doc = "Of a batch: one for each query or vector, in their order."),
-    LH_STR(struct answer_view, method, .required = true, .doc = "exact, keyword or hybrid."),
+    LH_STR(struct answer_view, method, .required = true,
+           .doc = "hnsw: by the index's graph; exact: by looking at all vectors; keyword; hybrid."),
     LH_DOUBLE(struct answer_view, recall, .nullable = true,
-              .doc = "Share of the true nearest that was found; null for words."),
+              .doc = "Share of the nearest vectors that such a search finds: 1 if all were looked "
+                     "at, else as it was measured of the ten nearest; null for words, and for a "
+                     "smaller `ef` than was measured."),
+    LH_TIME(struct answer_view, recall_measured_at, .doc = "When that was; absent: it was exact."),
+    LH_OPT_INT(struct answer_view, recall_sample, .doc = "Rows that it was measured with."),
+    LH_OPT_INT(struct answer_view, ef, .doc = "Nodes kept on the walk through the graph."),
+    LH_STR(struct answer_view, note, .doc = "What the reader should know of this answer."),
     LH_INT_MAP(struct answer_view, versions, .doc = "The dataset's version that was asked."),
     LH_INT(struct answer_view, index_version, .doc = "Of the index."),
     LH_INT(struct answer_view, covered_version, .doc = "Of the dataset, that the index covers."),
@@ -157,6 +169,10 @@ static enum lh_code tell(const struct search_answer *answer, struct lh_list item
         .results = results,
         .method = lh_str_of(answer->method),
         .recall = answer->recall,
+        .recall_measured_at = answer->recall_measured_at,
+        .recall_sample = {answer->ef > 0, answer->recall_sample},
+        .ef = {answer->ef > 0, answer->ef},
+        .note = answer->note,
         .versions = {&version, 1},
         .index_version = answer->index_version,
         .covered_version = answer->covered_version,
@@ -212,6 +228,8 @@ struct search_args {
     struct lh_str_list queries;
     struct lh_json_value vectors;
     int64_t k;
+    int64_t ef;
+    bool exact;
     int format;
     struct lh_str sql_filter;
     bool per_chunk;
@@ -220,8 +238,12 @@ struct search_args {
 };
 
 #define ASK_ROWS(struct_type)                                                                      \
-    LH_STR(struct_type, sql_filter, .max = 32768,                                                  \
-           .doc = "Only rows for which this is true: an SQL expression over the dataset."),        \
+    LH_INT(struct_type, ef, .min = 0, .max = SEARCH_EF_SEARCH_MAX,                                 \
+           .doc = "Nodes kept on the walk through the index's graph: more find more, more "        \
+                  "slowly; 0: as the index says. At least as many as items are taken."),           \
+        LH_BOOL(struct_type, exact, .doc = "Look at all vectors, whatever graph there is."),       \
+        LH_STR(struct_type, sql_filter, .max = 32768,                                              \
+               .doc = "Only rows for which this is true: an SQL expression over the dataset."),    \
         LH_BOOL(struct_type, per_chunk, .doc = "One item per chunk instead of one per row."),      \
         LH_BOOL(struct_type, include_row, .doc = "Each item with its whole row.")
 
@@ -374,6 +396,8 @@ static enum lh_code run_search(struct op_call *call, const void *raw, struct op_
     struct search_batch batch = {.ask = {.index = args->index,
                                          .mode = SEARCH_VECTOR,
                                          .k = args->k,
+                                         .ef = args->ef,
+                                         .is_exact = args->exact,
                                          .filter = args->sql_filter,
                                          .per_chunk = args->per_chunk,
                                          .with_rows = args->include_row},
@@ -414,7 +438,7 @@ const struct op op_vectors_search = {
         "refreshed is left out, what came since is searched too. The built-in model is lexical: "
         "it knows words and parts of words, not what they mean. Several questions at once "
         "(`queries` "
-        "or `vectors`) are answered by one look at the rows. Instead of JSON, a body of type "
+        "or `vectors`) look at the rows together. Instead of JSON, a body of type "
         "application/octet-stream holds one vector, or several without anything between them, as "
         "numbers of `format`; the other arguments then stand in the address.",
     .http = {OP_POST, "/vectors/search"},
@@ -440,6 +464,8 @@ struct hybrid_args {
     struct lh_opt_int count;
     int mode;
     int fusion;
+    int64_t ef;
+    bool exact;
     struct lh_str sql_filter;
     bool per_chunk;
     bool include_row;
@@ -475,6 +501,8 @@ static enum lh_code run_hybrid(struct op_call *call, const void *raw, struct op_
         .k = args->k.is_set       ? args->k.value
              : args->count.is_set ? args->count.value
                                   : SEARCH_K_PRESET,
+        .ef = args->ef,
+        .is_exact = args->exact,
         .filter = args->sql_filter,
         .per_chunk = args->per_chunk,
         .with_rows = args->include_row,

@@ -49,6 +49,7 @@ static const struct lh_field index_rows[] = {
     LH_STR(struct search_memory, name, .required = true, .doc = "Of the index."),
     LH_INT(struct search_memory, entries, .required = true, .doc = "Chunks."),
     LH_INT(struct search_memory, vector_bytes, .required = true, .doc = "Of their vectors."),
+    LH_INT(struct search_memory, graph_bytes, .required = true, .doc = "Of its graph."),
     LH_INT(struct search_memory, bytes, .required = true, .doc = "Of everything of it."),
     LH_INT(struct search_memory, fresh_bytes, .required = true,
            .doc = "Beside that: rows that the index does not hold yet."),

@@ -24,6 +24,8 @@ struct search_ask {
     const float *vector;       /* instead of the query; only SEARCH_VECTOR */
     size_t vector_count;       /* LH_INVALID unless the index's dimensions */
     int64_t k;                 /* 0 … SEARCH_K_MAX: hits at most */
+    int64_t ef;                /* nodes kept on a graph's walk, at least k; 0: as the index says */
+    bool is_exact;             /* whatever there is, all vectors are looked at */
     struct lh_str filter;      /* a boolean SQL expression over the dataset; absent: all rows */
     bool per_chunk;            /* one hit per chunk, not per row */
     bool with_rows;            /* each hit with its source row */
@@ -54,8 +56,14 @@ struct search_hit {
 struct search_answer {
     const struct search_hit *hits; /* best first; ties by id */
     size_t hit_count;
-    const char *method; /* "exact", "keyword", "hybrid" */
-    double recall;      /* NaN: not a matter of it (keyword) */
+    const char *method; /* "exact", "hnsw", "keyword", "hybrid" */
+    /* Of the leg by meaning: 1 if all was looked at, else as it was measured of the graph's ten
+     * nearest. NaN: not a matter of it (keyword), or nothing so narrow was measured. */
+    double recall;
+    struct lh_time recall_measured_at; /* 0: nothing was measured */
+    int64_t recall_sample;             /* rows that it was measured with */
+    int64_t ef;                        /* nodes that the walk kept; 0: there was none */
+    struct lh_str note;                /* what the reader should know; absent: nothing */
     struct lh_str dataset;
     int64_t dataset_version; /* pinned */
     int64_t index_version;

@@ -53,6 +53,8 @@ struct asking {
     struct lh_arena *arena;
     struct pin pin;
     struct layer layers[LAYERS];
+    size_t ef;            /* of the walk that was gone; 0: none was */
+    bool is_graph_broken; /* it should have been asked, and everything was looked at instead */
     const float
         *vector;      /* of the query, once leg_by_meaning made it; NULL: nothing is known of it */
     bool has_vectors; /* a batch of them was given, to be looked at by who reads it */
@@ -71,6 +73,8 @@ struct search_hit asking_hit(const struct asking *asking, const struct fused *fu
 /* To unit length; zeros stay zeros. */
 void make_unit(const float *vector, size_t count, float *ret);
 enum lh_code fail_field(struct lh_error *err, const char *field, const char *why);
+/* `ef`, and whether it goes with the rest. */
+enum lh_code check_width(const struct search_ask *ask, struct lh_error *err) LH_MUST_USE;
 
 /* The best `want` rows (chunks, if so asked) by meaning, or by words. */
 enum lh_code leg_by_meaning(struct asking *asking, size_t want, struct found_list *ret,
@@ -79,8 +83,31 @@ enum lh_code leg_by_meaning(struct asking *asking, size_t want, struct found_lis
 enum lh_code leg_by_words(struct asking *asking, size_t want, struct found_list *also,
                           struct found_list *ret, struct lh_error *err) LH_MUST_USE;
 
+/* --- leg.c */
+
+/* The best `want` rows of each query (chunks, if so asked), one list for each in `rets`: by the
+ * index's graph where it has one and that suits, else by looking at all. Empty for a query of
+ * zeros. */
+enum lh_code meaning_find(struct asking *asking, const float *const *queries, size_t query_count,
+                          size_t want, struct found_list *rets, struct lh_error *err) LH_MUST_USE;
+
 /* --- exact.c */
 
+/* One query on its way to enough rows. */
+struct open_query {
+    const float *query;
+    struct found_list *ret;
+    size_t take; /* entries that are looked for this time; later more */
+};
+/* As many as are looked for at first, of `all`. */
+struct open_query open_query_of(const float *query, struct found_list *ret, size_t want,
+                                size_t all);
+/* Takes what was found, if it is enough. */
+enum lh_code open_query_settle(struct asking *asking, struct open_query *one,
+                               const struct search_scan_hit *hits, size_t count, size_t want,
+                               size_t all, bool *ret_is_enough, struct lh_error *err) LH_MUST_USE;
+size_t entry_count(const struct asking *asking);
+bool is_zero(const float *vector, size_t count);
 /* The best `want` rows of each query (chunks, if so asked), by looking at all; one list for each in
  * `rets`. Empty for a query of zeros. */
 enum lh_code exact_find(struct asking *asking, const float *const *queries, size_t query_count,

@@ -36,7 +36,8 @@ static enum lh_code check_batch(const struct search_batch *asked, struct lh_erro
         return fail_field(err, "k", "k is a whole number from 0 to 10000.");
     if (!asked->vectors && (!asked->query_count || asked->query_count > SEARCH_BATCH_MAX))
         return fail_count(asked->query_count, err);
-    return check_texts(asked, err);
+    enum lh_code code = check_width(&asked->ask, err);
+    return code ? code : check_texts(asked, err);
 }
 
 /* How many vectors there are is known with the index only: those of a body follow each other
@@ -147,7 +148,7 @@ static enum lh_code run_pinned(struct batch *batch, struct search_hits **ret_hit
     if (!code)
         code = make_vectors(batch, err);
     if (!code)
-        code = exact_find(&batch->asking, batch->vectors, batch->count, k, batch->found, err);
+        code = meaning_find(&batch->asking, batch->vectors, batch->count, k, batch->found, err);
     return code ? code : make_hits(batch, ret_hits, err);
 }
 

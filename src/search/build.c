@@ -376,6 +376,7 @@ static void begin_anew(struct build *build, const struct index_manifest *manifes
     made->next = NULL;
     made->parts = (struct lh_list){0};
     made->model_file = NULL;
+    made->graph = NULL;
     made->generation++;
     if (!made->model.len)
         made->dimensions = 0; /* of given vectors: as they are now */
@@ -416,8 +417,10 @@ enum lh_code build_run(struct search_index *index, const struct index_manifest *
         code = pass_run(&build.pass, err);
     if (!code)
         code = finish(&build, ret, err);
-    if (!code && target->from_scratch)
+    if (!code && target->from_scratch) {
         index_trash_files(index->search, &manifest->parts, manifest->model_file);
+        index_trash_graph(index->search, manifest->graph);
+    }
     pass_release(&build.pass);
     model_unref(build.pass.model);
     view_unref(view);

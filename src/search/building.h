@@ -31,6 +31,15 @@ enum lh_code build_run(struct search_index *index, const struct index_manifest *
                        const struct build_target *target, struct job *job,
                        struct search_build_result *ret, struct lh_error *err) LH_MUST_USE;
 
+/* --- refresh.c */
+
+/* What the job's record keeps. */
+enum lh_code request_read(struct job *job, struct lh_arena *arena, struct search_build_request *ret,
+                          struct lh_error *err) LH_MUST_USE;
+/* Loads what was made, so that the first search finds it there. A search that comes too early, or
+ * has no memory, is no failure of the build. */
+void index_warm(struct search_index *index, const struct lh_cancel *cancel);
+
 /* --- merge.c */
 
 /* What a refresh leaves behind: few parts. */

@@ -22,22 +22,19 @@ static struct found found_of(const struct asking *asking, const struct search_sc
                           .score = (double)hit->score};
 }
 
-/* One query on its way to enough rows. */
-struct search_of_all {
-    const float *query;
-    struct found_list *ret;
-    size_t take; /* entries that are looked for this time */
-};
+struct open_query open_query_of(const float *query, struct found_list *ret, size_t want, size_t all)
+{
+    return (struct open_query){query, ret, want + 16 < all ? want + 16 : all};
+}
 
-/* What the scanner found, if it is enough. Several chunks may be of one row, and equal scores are
+/* Several chunks may be of one row, and equal scores are
  * told apart by id: so more is taken than wanted, and more again, until what lies above the worst
  * that was taken is enough. */
-static enum lh_code settle(struct asking *asking, struct search_of_all *one, size_t want,
-                           size_t all, struct search_scanner *scanner, bool *ret_is_enough,
-                           struct lh_error *err)
+enum lh_code open_query_settle(struct asking *asking, struct open_query *one,
+                               const struct search_scan_hit *hits, size_t count, size_t want,
+                               size_t all, bool *ret_is_enough, struct lh_error *err)
 {
-    const struct search_scan_hit *hits = NULL;
-    struct found_list list = {.count = search_scanner_finish(scanner, &hits)};
+    struct found_list list = {.count = count};
     list.items = calloc(list.count + 1, sizeof *list.items);
     if (!list.items)
         return lh_fail(err, LH_BUSY, "There is no memory for the search.");
@@ -58,8 +55,8 @@ static enum lh_code settle(struct asking *asking, struct search_of_all *one, siz
 }
 
 /* One pass for those that have not enough yet; they are the first *count afterwards. */
-static enum lh_code pass(struct asking *asking, struct search_of_all *open, size_t *count,
-                         size_t want, size_t all, struct lh_error *err)
+static enum lh_code pass(struct asking *asking, struct open_query *open, size_t *count, size_t want,
+                         size_t all, struct lh_error *err)
 {
     size_t dimensions = (size_t)asking->layers[0].view->manifest->dimensions;
     size_t open_count = *count, kept = 0;
@@ -80,7 +77,9 @@ static enum lh_code pass(struct asking *asking, struct search_of_all *open, size
     }
     for (size_t i = 0; i < *count && !code; i++) {
         bool is_enough = false;
-        code = settle(asking, &open[i], want, all, scanners[i], &is_enough, err);
+        const struct search_scan_hit *hits = NULL;
+        size_t hit_count = search_scanner_finish(scanners[i], &hits);
+        code = open_query_settle(asking, &open[i], hits, hit_count, want, all, &is_enough, err);
         if (!is_enough)
             open[kept++] = open[i];
     }
@@ -90,7 +89,7 @@ static enum lh_code pass(struct asking *asking, struct search_of_all *open, size
     return code;
 }
 
-static size_t entry_count(const struct asking *asking)
+size_t entry_count(const struct asking *asking)
 {
     size_t count = 0;
     for (size_t i = 0; i < LAYERS; i++)
@@ -98,7 +97,7 @@ static size_t entry_count(const struct asking *asking)
     return count;
 }
 
-static bool is_zero(const float *vector, size_t count)
+bool is_zero(const float *vector, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (vector[i] != 0)
@@ -111,14 +110,13 @@ static enum lh_code find_group(struct asking *asking, const float *const *querie
 {
     size_t dimensions = (size_t)asking->layers[0].view->manifest->dimensions;
     size_t all = entry_count(asking), open_count = 0;
-    struct search_of_all open[SWEEP_QUERIES_MAX];
+    struct open_query open[SWEEP_QUERIES_MAX];
     enum lh_code code = LH_OK;
     for (size_t i = 0; i < count; i++) {
         rets[i] = (struct found_list){0};
         /* Nothing that the model knows: then nothing is near. */
         if (want && all && !is_zero(queries[i], dimensions))
-            open[open_count++] =
-                (struct search_of_all){queries[i], &rets[i], want + 16 < all ? want + 16 : all};
+            open[open_count++] = open_query_of(queries[i], &rets[i], want, all);
     }
     while (open_count && !code)
         code = pass(asking, open, &open_count, want, all, err);

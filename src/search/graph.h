@@ -49,7 +49,9 @@ struct graph_options {
     unsigned links;       /* most of a node at level 0: 14, 30, 46 or 62; 0: 46 */
     unsigned build_width; /* candidates of a new node, 8 … 4096; 0: 200 */
     uint64_t seed;
-    bool lends_rows; /* inserted rows stay where they are until graph_free; else they are copied */
+    /* Rows stay where they are until graph_free, and are not written into its file; else they are
+     * copied. */
+    bool lends_rows;
     const struct packed_kernels *kernels; /* NULL: the best ones here */
 };
 
@@ -75,6 +77,13 @@ void graph_free(struct graph *graph); /* NULL is fine */
 enum lh_code graph_insert(struct graph *graph, const float *rows, size_t row_count,
                           const struct graph_work *work, size_t *ret_first,
                           struct lh_error *err) LH_MUST_USE;
+/* The same, but that of rows whose bit is set in `gaps` only the numbers are used up: they are
+ * deleted, were never a node, and are not looked at. */
+enum lh_code graph_insert_between(struct graph *graph, const float *rows, size_t row_count,
+                                  const uint64_t *gaps, const struct graph_work *work,
+                                  size_t *ret_first, struct lh_error *err) LH_MUST_USE;
+/* Uses up so many numbers, at most 64. LH_BUSY, LH_DAMAGED, LH_TOO_LARGE. */
+enum lh_code graph_skip(struct graph *graph, size_t count, struct lh_error *err) LH_MUST_USE;
 /* From now on no search that begins finds the row. Twice is fine. LH_NOT_FOUND: no such number. */
 enum lh_code graph_delete(struct graph *graph, size_t row, struct lh_error *err) LH_MUST_USE;
 /* Takes deleted nodes out of all lists and closes the gaps. Cancelled, some may be left. */
@@ -126,11 +135,25 @@ struct graph_state graph_state(const struct graph *graph);
  * docs/formats/graph.md. */
 enum lh_code graph_write(struct graph *graph, int fd, const struct lh_cancel *cancel,
                          struct lh_error *err) LH_MUST_USE;
+/* The same, handed out piece by piece. */
+typedef enum lh_code graph_sink(void *context, const void *bytes, size_t count,
+                                struct lh_error *err);
+enum lh_code graph_write_to(struct graph *graph, graph_sink *sink, void *context,
+                            const struct lh_cancel *cancel, struct lh_error *err) LH_MUST_USE;
 /* Maps a file that graph_write made and that is not changed or cut afterwards. Takes as long for
  * every size: blocks are compared with their checksums when a search first needs them. What is
  * inserted and deleted then stays in memory. `fd` may be closed. LH_DAMAGED; LH_FORMAT: of a newer
  * release, or of a machine with another byte order. */
 enum lh_code graph_open(int fd, struct graph **ret, struct lh_error *err) LH_MUST_USE;
+/* Where rows lie that a graph of lent rows was written without: before its first search, ascending
+ * and apart; copied, but for the rows. What is not lent may be no row that a search may find. */
+struct graph_lent {
+    size_t first; /* its number */
+    size_t count;
+    const float *rows;
+};
+enum lh_code graph_lend(struct graph *graph, const struct graph_lent *lent, size_t count,
+                        struct lh_error *err) LH_MUST_USE;
 /* Compares every block of the file it was opened from. LH_DAMAGED names the first bad one. */
 enum lh_code graph_verify(struct graph *graph, const struct lh_cancel *cancel,
                           struct lh_error *err) LH_MUST_USE;

@@ -12,6 +12,7 @@
  * A row sees the whole batch by comparing all with all: a batch fits the caches, where that costs a
  * fraction of one walk; so what a batch does not find in the graph it does not lose, and the first
  * batch needs no graph at all. */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,8 @@ struct build {
     struct graph_team *team;
     struct graph_walk *walks[GRAPH_THREADS_MAX];
     struct graph_lister listers[GRAPH_THREADS_MAX];
-    const float *rows; /* of this batch, where they will stay */
+    const float *rows; /* of this batch, where they will stay; NULL: all are gaps */
+    uint64_t gaps[BATCH / 64];
     uint32_t first, count;
     uint64_t entry;
     uint8_t levels[BATCH];
@@ -53,6 +55,11 @@ static size_t links_wanted(const struct graph *graph, unsigned level)
     return level ? GRAPH_SLOT_LINKS / 2 : graph->options.links * WANTED / 6;
 }
 
+static bool is_gap(const struct build *build, size_t at)
+{
+    return build->gaps[at / 64] >> (at % 64) & 1;
+}
+
 /* --- prepare */
 
 static unsigned level_of(const struct graph *graph, uint32_t node)
@@ -70,12 +77,21 @@ static void prepare(void *context, unsigned worker, size_t at)
     struct graph *graph = build->graph;
     uint32_t id = build->first + (uint32_t)at;
     struct graph_node *node = graph_node_at(graph, id);
-    const float *row = build->rows + at * graph->options.dimensions;
+    const float *row = is_gap(build, at) ? NULL : build->rows + at * graph->options.dimensions;
     float *turned = build->walks[worker]->turned;
     const float **places = atomic_load(graph->row_chunks + (id >> graph->chunk_shift));
     places[id & (((size_t)1 << graph->chunk_shift) - 1)] = row;
     for (size_t i = 0; i < graph->options.links; i++)
         atomic_init(node->links + i, GRAPH_LINK_NONE);
+    build->levels[at] = 0;
+    if (!row) {
+        node->scale = node->self = 0;
+        memset((uint8_t *)node + graph->head_bytes, 0, graph->blocks * PACKED_BLOCK_BYTES);
+        atomic_fetch_or(graph_dead_word(graph, id), UINT64_C(1) << (id % 64));
+        return;
+    }
+    /* A gap of a batch that came to nothing may have had the number. */
+    atomic_fetch_and(graph_dead_word(graph, id), ~(UINT64_C(1) << (id % 64)));
     graph_turn(graph, row, turned);
     graph_encode(graph, turned, node);
     build->levels[at] = (uint8_t)level_of(graph, id);
@@ -152,6 +168,8 @@ static void find(void *context, unsigned worker, size_t at)
     struct build *build = context;
     struct graph_walk *walk = build->walks[worker];
     uint32_t start = 0;
+    if (is_gap(build, at))
+        return;
     aim_at_row(walk, build->rows + at * build->graph->options.dimensions);
     if (build->entry != GRAPH_NOWHERE) {
         unsigned top = (unsigned)(build->entry >> 32);
@@ -207,6 +225,8 @@ static void place(struct build *build)
     struct graph *graph = build->graph;
     for (uint32_t i = 0; i < build->count; i++) {
         uint32_t node = build->places[i][0];
+        if (is_gap(build, i))
+            continue;
         graph_list_write(graph, 0, node, build->chosen[i], build->chosen_count[i][0]);
         graph_tree_join(graph, node, build->chosen[i], build->chosen_count[i][0]);
         for (unsigned level = 1; level <= build->levels[i]; level++)
@@ -219,7 +239,7 @@ static void set_entry(struct build *build)
 {
     uint64_t entry = build->entry;
     for (uint32_t i = 0; i < build->count; i++)
-        if (entry == GRAPH_NOWHERE || build->levels[i] > entry >> 32)
+        if (!is_gap(build, i) && (entry == GRAPH_NOWHERE || build->levels[i] > entry >> 32))
             entry = (uint64_t)build->levels[i] << 32 | build->places[i][build->levels[i]];
     atomic_store(&build->graph->entry, entry);
 }
@@ -246,6 +266,8 @@ static enum lh_code insert_batch(struct build *build, const float *rows, size_t 
     for (unsigned level = 1; level < GRAPH_LEVELS; level++)
         atomic_store(&graph->levels[level].count, build->slots_to[level]);
     atomic_store(&graph->count, build->first + build->count);
+    for (size_t i = 0; i < BATCH / 64; i++)
+        atomic_fetch_add(&graph->dead_count, (uint32_t)__builtin_popcountll(build->gaps[i]));
     place(build);
     for (unsigned level = 0; level < GRAPH_LEVELS; level++)
         if (!level || build->slots_to[level] > build->slots_from[level])
@@ -338,8 +360,17 @@ static const float *keep_rows(struct graph *graph, const float *rows, size_t cou
     return own;
 }
 
+/* The gaps of a batch that begins at row `from` of `gaps`. */
+static void set_gaps(struct build *build, const uint64_t *gaps, size_t from, size_t count)
+{
+    memset(build->gaps, 0, sizeof build->gaps);
+    for (size_t at = 0; gaps && at < count; at++)
+        build->gaps[at / 64] |= (gaps[(from + at) / 64] >> ((from + at) % 64) & 1) << (at % 64);
+}
+
 static enum lh_code insert_all(struct build *build, const float *rows, size_t row_count,
-                               const struct graph_work *work, struct lh_error *err)
+                               const uint64_t *gaps, const struct graph_work *work,
+                               struct lh_error *err)
 {
     struct graph *graph = build->graph;
     enum lh_code code = LH_OK;
@@ -348,9 +379,11 @@ static enum lh_code insert_all(struct build *build, const float *rows, size_t ro
         code = lh_cancel_fail(work->cancel, "The insertion into a graph", err);
         if (code)
             return code;
-        const float *kept = keep_rows(graph, rows + done * graph->options.dimensions, count);
-        if (!kept)
+        const float *from = rows ? rows + done * graph->options.dimensions : NULL;
+        const float *kept = from ? keep_rows(graph, from, count) : NULL;
+        if (from && !kept)
             return lh_fail(err, LH_BUSY, "There is no memory for %zu more rows.", count);
+        set_gaps(build, gaps, done, count);
         code = insert_batch(build, kept, count, err);
         done += count;
         if (!code && work->progress)
@@ -363,19 +396,23 @@ static enum lh_code insert_all(struct build *build, const float *rows, size_t ro
 static void take_back(struct graph *graph, uint32_t from)
 {
     uint32_t to = atomic_load(&graph->count);
-    for (uint32_t at = from; at < to; at++)
-        atomic_fetch_or(graph_dead_word(graph, at), UINT64_C(1) << (at % 64));
-    atomic_fetch_add(&graph->dead_count, to - from);
+    for (uint32_t at = from; at < to; at++) {
+        uint64_t bit = UINT64_C(1) << (at % 64);
+        if (!(atomic_fetch_or(graph_dead_word(graph, at), bit) & bit))
+            atomic_fetch_add(&graph->dead_count, 1);
+    }
 }
 
-enum lh_code graph_insert(struct graph *graph, const float *rows, size_t row_count,
-                          const struct graph_work *work, size_t *ret_first, struct lh_error *err)
+enum lh_code graph_insert_between(struct graph *graph, const float *rows, size_t row_count,
+                                  const uint64_t *gaps, const struct graph_work *work,
+                                  size_t *ret_first, struct lh_error *err)
 {
     static const struct graph_work plain = {.threads = 1};
     enum lh_code code = LH_OK;
     work = work ? work : &plain;
-    for (size_t i = 0; i < row_count && !code; i++)
-        code = check_row(graph, rows + i * graph->options.dimensions, i, err);
+    for (size_t i = 0; i < row_count && rows && !code; i++)
+        if (!gaps || !(gaps[i / 64] >> (i % 64) & 1))
+            code = check_row(graph, rows + i * graph->options.dimensions, i, err);
     if (code)
         return code;
     pthread_mutex_lock(&graph->write_lock);
@@ -392,7 +429,7 @@ enum lh_code graph_insert(struct graph *graph, const float *rows, size_t row_cou
     if (row_count && !build)
         code = lh_fail(err, LH_BUSY, "There is no memory for a graph to be built.");
     else if (row_count)
-        code = insert_all(build, rows, row_count, work, err);
+        code = insert_all(build, rows, row_count, gaps, work, err);
     if (code)
         take_back(graph, first);
     atomic_store(&graph->visible, atomic_load(&graph->count));
@@ -402,4 +439,18 @@ out:
     build_free(build);
     pthread_mutex_unlock(&graph->write_lock);
     return code;
+}
+
+enum lh_code graph_insert(struct graph *graph, const float *rows, size_t row_count,
+                          const struct graph_work *work, size_t *ret_first, struct lh_error *err)
+{
+    return graph_insert_between(graph, rows, row_count, NULL, work, ret_first, err);
+}
+
+enum lh_code graph_skip(struct graph *graph, size_t count, struct lh_error *err)
+{
+    static const uint64_t all = UINT64_MAX;
+    size_t first = 0;
+    assert(count <= 64);
+    return graph_insert_between(graph, NULL, count, &all, NULL, &first, err);
 }

@@ -26,12 +26,13 @@ struct file_head { /* at the start of block 0, zeros behind it */
     uint32_t version;
     uint32_t dimensions, metric, bits, links, build_width;
     uint32_t count, dead_count, root;
+    uint32_t has_rows, zero; /* 1: yes; 0: they are lent */
     uint64_t seed;
     uint64_t entry;
     uint32_t slots[GRAPH_LEVELS]; /* [0]: 0 */
     uint64_t nodes_at, slots_at[GRAPH_LEVELS], dead_at, rows_at, sums_at, bytes;
 };
-_Static_assert(sizeof(struct file_head) == 200, "the format has no gaps");
+_Static_assert(sizeof(struct file_head) == 208, "the format has no gaps");
 
 struct graph_map {
     uint8_t *bytes;
@@ -61,7 +62,8 @@ static void lay_out(const struct graph *graph, struct file_head *head)
     head->dead_at = at;
     at += rounded(((size_t)head->count + 63) / 64 * sizeof(uint64_t));
     head->rows_at = at;
-    at += rounded((size_t)head->count * head->dimensions * sizeof(float));
+    if (head->has_rows)
+        at += rounded((size_t)head->count * head->dimensions * sizeof(float));
     head->sums_at = at;
     head->bytes = at + at / BLOCK * sizeof(uint32_t);
 }
@@ -74,7 +76,8 @@ static uint32_t sum_of(const void *block, size_t number)
 /* --- writing */
 
 struct writer {
-    int fd;
+    graph_sink *sink;
+    void *context;
     uint8_t *buffer;
     size_t filled;
     uint32_t *sums;
@@ -94,7 +97,7 @@ static void flush(struct writer *writer)
     }
     writer->code = lh_cancel_fail(writer->cancel, "Writing a graph", writer->err);
     if (!writer->code)
-        writer->code = lh_file_write(writer->fd, writer->buffer, writer->filled, writer->err);
+        writer->code = writer->sink(writer->context, writer->buffer, writer->filled, writer->err);
     writer->filled = 0;
 }
 
@@ -121,6 +124,21 @@ static void pad(struct writer *writer)
         flush(writer);
 }
 
+/* What was never a row has zeros. */
+static void put_row(struct writer *writer, const struct graph *graph, uint32_t at)
+{
+    static const float zeros[16];
+    const float *row = graph_row_at(graph, at);
+    size_t left = graph->options.dimensions;
+    if (row)
+        put(writer, row, left * sizeof *row);
+    while (!row && left) {
+        size_t some = left < 16 ? left : 16;
+        put(writer, zeros, some * sizeof *zeros);
+        left -= some;
+    }
+}
+
 static void put_all(struct writer *writer, const struct graph *graph, const struct file_head *head)
 {
     put(writer, head, sizeof *head);
@@ -138,8 +156,8 @@ static void put_all(struct writer *writer, const struct graph *graph, const stru
         put(writer, &word, sizeof word);
     }
     pad(writer);
-    for (uint32_t at = 0; at < head->count; at++)
-        put(writer, graph_row_at(graph, at), head->dimensions * sizeof(float));
+    for (uint32_t at = 0; at < head->count && head->has_rows; at++)
+        put_row(writer, graph, at);
     pad(writer);
     flush(writer);
 }
@@ -159,17 +177,18 @@ static void set_head(const struct graph *graph, struct file_head *head)
     head->count = atomic_load(&graph->count);
     head->dead_count = atomic_load(&graph->dead_count);
     head->root = graph->root;
+    head->has_rows = options->lends_rows ? 0 : 1;
     head->entry = atomic_load(&graph->entry);
     for (unsigned level = 1; level < GRAPH_LEVELS; level++)
         head->slots[level] = atomic_load(&graph->levels[level].count);
     lay_out(graph, head);
 }
 
-enum lh_code graph_write(struct graph *graph, int fd, const struct lh_cancel *cancel,
-                         struct lh_error *err)
+enum lh_code graph_write_to(struct graph *graph, graph_sink *sink, void *context,
+                            const struct lh_cancel *cancel, struct lh_error *err)
 {
     struct file_head head = {0};
-    struct writer writer = {.fd = fd, .cancel = cancel, .err = err};
+    struct writer writer = {.sink = sink, .context = context, .cancel = cancel, .err = err};
     pthread_mutex_lock(&graph->write_lock);
     enum lh_code code = graph->map ? graph_verify(graph, cancel, err) : LH_OK;
     if (code)
@@ -184,12 +203,25 @@ enum lh_code graph_write(struct graph *graph, int fd, const struct lh_cancel *ca
     put_all(&writer, graph, &head);
     code = writer.code;
     if (!code)
-        code = lh_file_write(fd, writer.sums, writer.sum_count * sizeof *writer.sums, err);
+        code = sink(context, writer.sums, writer.sum_count * sizeof *writer.sums, err);
 out:
     pthread_mutex_unlock(&graph->write_lock);
     free(writer.buffer);
     free(writer.sums);
     return code;
+}
+
+static enum lh_code write_to_file(void *context, const void *bytes, size_t count,
+                                  struct lh_error *err)
+{
+    const int *fd = context;
+    return lh_file_write(*fd, bytes, count, err);
+}
+
+enum lh_code graph_write(struct graph *graph, int fd, const struct lh_cancel *cancel,
+                         struct lh_error *err)
+{
+    return graph_write_to(graph, write_to_file, &fd, cancel, err);
 }
 
 /* --- reading */
@@ -342,7 +374,8 @@ static enum lh_code take_nodes(struct graph *graph, struct lh_error *err)
     if (code)
         return code;
     graph->mapped_count = head->count;
-    graph->mapped_rows = (const float *)(const void *)(map->bytes + head->rows_at);
+    if (head->has_rows)
+        graph->mapped_rows = (const float *)(const void *)(map->bytes + head->rows_at);
     for (size_t from = 0; from < head->count; from += per_chunk) {
         size_t left = head->count - from < per_chunk ? head->count - from : per_chunk;
         size_t at = from >> graph->chunk_shift;
@@ -361,6 +394,37 @@ static enum lh_code take_nodes(struct graph *graph, struct lh_error *err)
     return LH_OK;
 }
 
+enum lh_code graph_lend(struct graph *graph, const struct graph_lent *lent, size_t count,
+                        struct lh_error *err)
+{
+    assert(!graph->mapped_rows && !graph->lent);
+    graph->lent = calloc(count + 1, sizeof *graph->lent);
+    if (!graph->lent)
+        return lh_fail(err, LH_BUSY, "There is no memory for a graph.");
+    for (size_t i = 0; i < count; i++) {
+        assert(!i || lent[i - 1].first + lent[i - 1].count <= lent[i].first);
+        graph->lent[i] = lent[i];
+    }
+    graph->lent_count = count;
+    return LH_OK;
+}
+
+const float *graph_lent_row(const struct graph *graph, uint32_t at)
+{
+    size_t low = 0, high = graph->lent_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (graph->lent[middle].first <= at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    const struct graph_lent *lent = low ? graph->lent + low - 1 : NULL;
+    if (!lent || at - lent->first >= lent->count)
+        return NULL;
+    return lent->rows + (at - lent->first) * graph->options.dimensions;
+}
+
 enum lh_code graph_open(int fd, struct graph **ret, struct lh_error *err)
 {
     struct file_head head = {0};
@@ -373,7 +437,8 @@ enum lh_code graph_open(int fd, struct graph **ret, struct lh_error *err)
                                     .bits = head.bits,
                                     .links = head.links,
                                     .build_width = head.build_width,
-                                    .seed = head.seed};
+                                    .seed = head.seed,
+                                    .lends_rows = !head.has_rows};
     if (graph_make(&options, &graph, NULL))
         return lh_fail(err, LH_DAMAGED, "The head of the graph's file is not what was written.");
     code = map_file(fd, graph, &head, err);

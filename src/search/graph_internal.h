@@ -79,6 +79,8 @@ struct graph {
     struct graph_map *map;    /* NULL: not from a file */
     const float *mapped_rows; /* the first `mapped_count` rows lie here */
     uint32_t mapped_count;
+    struct graph_lent *lent; /* where they lie if the file has none */
+    size_t lent_count;
     bool is_tail_own;           /* the last chunk of them was copied, to be filled up */
     pthread_mutex_t write_lock; /* one change at a time */
     pthread_mutex_t walks_lock; /* the list of walks that rest; a few instructions */
@@ -137,10 +139,12 @@ static inline bool graph_is_dead(const struct graph *graph, uint32_t at)
 {
     return atomic_load_explicit(graph_dead_word(graph, at), memory_order_relaxed) >> (at % 64) & 1;
 }
+const float *graph_lent_row(const struct graph *graph, uint32_t at); /* graph_file.c; NULL: none */
 static inline const float *graph_row_at(const struct graph *graph, uint32_t at)
 {
     if (at < graph->mapped_count)
-        return graph->mapped_rows + (size_t)at * graph->options.dimensions;
+        return graph->mapped_rows ? graph->mapped_rows + (size_t)at * graph->options.dimensions
+                                  : graph_lent_row(graph, at);
     const float **rows =
         atomic_load_explicit(graph->row_chunks + (at >> graph->chunk_shift), memory_order_acquire);
     return rows[at & (((size_t)1 << graph->chunk_shift) - 1)];

@@ -193,6 +193,7 @@ void graph_free(struct graph *graph)
     free(graph->dead_chunks);
     free(graph->row_chunks);
     free(graph->turn);
+    free(graph->lent);
     for (size_t i = 0; i < graph->own_row_count; i++)
         free(graph->own_rows[i]);
     free(graph->own_rows);
@@ -227,7 +228,8 @@ struct graph_state graph_state(const struct graph *graph)
         ret.bytes += (int64_t)(slots * sizeof(struct graph_slot));
         ret.levels += slots ? 1 : 0;
     }
-    ret.row_bytes = graph->own_row_bytes +
-                    (int64_t)(graph->mapped_count * graph->options.dimensions * sizeof(float));
+    ret.row_bytes = graph->own_row_bytes;
+    if (graph->mapped_rows)
+        ret.row_bytes += (int64_t)(graph->mapped_count * graph->options.dimensions * sizeof(float));
     return ret;
 }

@@ -9,6 +9,7 @@
  * Codes only order; scores come from the rows. A candidate is read as floats unless its code says
  * that it is behind the k-th best by more than the blur of a code can be: for turned rows that blur
  * is spread like a Gaussian, so SPREADS of its deviation are all but sure. */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,7 @@ static bool score(struct asked *asked, uint32_t row)
     size_t count = graph->options.dimensions;
     const float *from = graph_row_at(graph, row);
     struct graph_hit hit = {.row = row};
+    assert(from); /* who lends rows lets no others be found */
     if (graph->map &&
         !graph_map_is_good(graph->map, from, count * sizeof *from, &asked->walk->bad_block)) {
         asked->walk->is_damaged = true;

@@ -349,8 +349,9 @@ void graph_walk_join(struct graph_walk *walk, unsigned level, uint32_t from, uin
     uint32_t gathered[64];
     while (from < to) {
         size_t count = 0;
-        for (; from < to && count < 64; from++)
-            if (from != except)
+        for (; from < to && count < 64; from++) /* what is deleted already never was a node */
+            if (from != except &&
+                !graph_is_dead(walk->graph, graph_node_of(walk->graph, level, from)))
                 gathered[count++] = from;
         if (count)
             evaluate(walk, level, gathered, count);

@@ -15,13 +15,10 @@
 #include "engine/engine.h"
 #include "search/ask.h"
 #include "search/make.h"
+#include "search/manifest.h"
 #include "storage/storage.h"
 
 #define SEARCH_HASH_BYTES 16 /* of SHA-256: tells whether a row's text is the indexed one */
-#define SEARCH_MANIFEST_BYTES_MAX ((size_t)16 << 20)
-#define SEARCH_FORMAT 1
-#define SEARCH_CATALOG_FOLDER "_catalog/indexes"
-#define SEARCH_FOLDER "indexes"
 
 /* A failure that changes nothing for the caller: a comment says why. */
 static inline void forgive(enum lh_code code)
@@ -37,102 +34,11 @@ struct words;      /* view.h */
 struct entry_scan; /* part.c */
 struct sweeps;     /* asking.h */
 
-/* --- manifest.c: one version of one index, on disk ---------------------------------------------*/
+/* --- tend.c ---------------------------------------------------------------------------------*/
 
-struct index_object {
-    struct lh_str key; /* absent: there is none */
-    int64_t bytes;
-    struct lh_str sha256; /* hex */
-};
-struct index_part {
-    int64_t bytes;
-    int64_t entries; /* rows of the Parquet file */
-    struct lh_str key;
-    struct lh_str sha256; /* hex */
-};
-
-/* A generation that is being made beside the one that is served. */
-struct index_next {
-    int64_t attempt; /* of the job, that came this far */
-    int64_t dimensions;
-    int64_t generation;
-    struct lh_str job_id;                  /* that makes it */
-    const struct index_object *model_file; /* NULL: not fitted yet */
-    struct lh_list parts;                  /* of struct index_part */
-};
-
-/* Immutable once published; everything lives in its arena. Docs: docs/formats/search.md. */
-struct index_manifest {
-    int64_t attempt; /* of the job that wrote this */
-    int64_t chunk_size;
-    struct lh_time created_at;
-    struct lh_str dataset_data; /* fingerprint of the covered version's files */
-    struct lh_str dataset_id;
-    struct lh_str dataset_name; /* when it was written: for people */
-    int64_t dataset_version;    /* covered; of a first build: the one that it reads */
-    struct lh_str description;  /* for people */
-    int64_t dimensions;         /* 0: not known yet (imported vectors) */
-    int64_t duplicate_ids;
-    int64_t empty_rows;
-    int64_t epoch;
-    int64_t format;
-    int64_t generation;
-    struct lh_str id;
-    struct lh_str id_column;
-    struct lh_str id_prefix;
-    struct lh_str id_type;
-    bool is_deleted;
-    struct lh_str job_id;   /* that wrote it */
-    struct lh_str language; /* of the stems */
-    struct lh_str model;
-    const struct index_object *model_file; /* NULL: not fitted yet, or none is needed */
-    struct lh_str model_version;
-    struct lh_str name;
-    const struct index_next *next; /* NULL: none is being made */
-    int64_t null_ids;
-    int64_t overlap;
-    struct lh_list parts;                       /* of struct index_part */
-    const struct search_policy *refresh_policy; /* NULL: as the dataset says */
-    struct lh_str result;                       /* of the job that made it ready: JSON text */
-    int64_t rows;                               /* of the dataset at the covered version */
-    int state;                                  /* enum search_state */
-    struct lh_str_list text_columns;
-    struct lh_time updated_at;
-    struct lh_str vector_column;
-    int64_t version;
-    /* Of this copy alone; the last members: what stands before them is what is copied. */
-    struct lh_arena *arena;
-    atomic_size_t refs;
-};
-
-struct index_manifest *index_manifest_new(void); /* one reference, an arena, all absent */
-/* A copy to change, with an arena of its own. */
-struct index_manifest *index_manifest_copy(const struct index_manifest *manifest);
-struct index_manifest *index_manifest_ref(struct index_manifest *manifest);
-void index_manifest_unref(struct index_manifest *manifest); /* NULL is fine */
-/* The half-made generation as what is served; copied. */
-void index_manifest_take_next(struct index_manifest *manifest, const struct index_next *next);
-/* Both are copied. */
-void index_manifest_set_next(struct index_manifest *manifest, const struct index_next *next);
-void index_manifest_set_policy(struct index_manifest *manifest, const struct search_policy *policy);
-/* Do searches find the same with both, told in the same words? */
-bool index_manifest_serves_same(const struct index_manifest *a, const struct index_manifest *b);
-/* Adds a part at the end; texts are copied. */
-void index_manifest_add_part(struct index_manifest *manifest, const struct index_part *part);
-/* `part` (NULL: none) takes the place of the parts from … to - 1; texts are copied. */
-void index_manifest_replace_parts(struct index_manifest *manifest, size_t from, size_t to,
-                                  const struct index_part *part);
-struct lh_str index_manifest_key(struct lh_str id, int64_t version, struct lh_arena *arena);
-enum lh_code index_manifest_encode(const struct index_manifest *manifest, struct lh_buf *buf,
-                                   struct lh_error *err) LH_MUST_USE;
-/* LH_DAMAGED, LH_FORMAT. `what` names the file. */
-enum lh_code index_manifest_decode(struct lh_str bytes, struct lh_str what,
-                                   struct index_manifest **ret, struct lh_error *err) LH_MUST_USE;
-bool index_is_language(struct lh_str name);
-static inline const struct index_part *index_parts(const struct index_manifest *manifest)
-{
-    return manifest->parts.items;
-}
+/* Is a graph of the index to be made, or another one? By the manifest, and what was found bad; not
+ * while somebody is busy with it, who looks himself. */
+bool graph_is_due(struct search *search, const struct index_manifest *head);
 
 /* --- registry.c: the indexes there are ---------------------------------------------------------*/
 
@@ -149,8 +55,11 @@ struct search_index {
     bool is_doubtful;      /* an unknown outcome: nothing more is written before the next opening */
     struct view *view;
     struct overlay *overlay;
-    int64_t claimed_bytes; /* of the memory that loaded indexes may take */
-    uint64_t used_at;      /* by search->clock */
+    int64_t claimed_bytes;   /* of the memory that loaded indexes may take */
+    int64_t making_bytes;    /* likewise, of a graph that is being made */
+    char bad_graph[128];     /* key of the one that was found bad; "": none */
+    char graph_trouble[256]; /* why it has none, for people; "": nothing is wrong */
+    uint64_t used_at;        /* by search->clock */
     /* one thread at a time loads; taken before search->lock, never after */
     pthread_mutex_t load_lock;
     struct words *words; /* guarded by load_lock */
@@ -201,6 +110,7 @@ struct search_policy search_policy_of(const struct index_manifest *manifest,
 /* Files that no manifest names any more. Whoever reads them has them open, or loads anew. */
 void index_trash_files(struct search *search, const struct lh_list *parts,
                        const struct index_object *model_file);
+void index_trash_graph(struct search *search, const struct index_graph *graph); /* NULL is fine */
 /* A half-made generation is given up: durably unnamed, then to the trash. Only by who is busy. */
 enum lh_code index_drop_next(struct search_index *index, struct lh_error *err) LH_MUST_USE;
 /* Its objects go to the trash, durably unnamed before. The caller is busy with it. */

@@ -3,6 +3,26 @@
 
 #include "search/building.h"
 
+static const struct lh_field graph_rows[] = {
+    LH_OBJECT(struct search_graph_info, configuration, const struct search_configuration *,
+              .fields = &search_configuration_fields, .doc = "That it was made with."),
+    LH_INT(struct search_graph_info, ef_search,
+           .doc = "Nodes kept on a walk: the configuration's, raised until enough was found."),
+    LH_DOUBLE(struct search_graph_info, recall,
+              .doc = "Share of the ten nearest that it finds so, as measured."),
+    LH_INT(struct search_graph_info, sample, .doc = "Rows of the index that it was measured with."),
+    LH_TIME(struct search_graph_info, made_at, .doc = "When it was made and measured."),
+    LH_INT(struct search_graph_info, dataset_version, .doc = "That it was made at."),
+    LH_INT(struct search_graph_info, rows, .doc = "Chunks that it could find then."),
+    LH_INT(struct search_graph_info, tail,
+           .doc = "Chunks that came since: searched beside it by looking at all of them."),
+    LH_INT(struct search_graph_info, bytes, .doc = "Of its file."),
+    LH_LIST(struct search_graph_info, recalls, .fields = &search_graph_recall_fields,
+            .doc = "What was measured, by nodes kept."),
+};
+static const struct lh_fields graph_fields =
+    LH_FIELDS_OF(struct search_graph_info, "VectorsIndexGraph", graph_rows);
+
 static const struct lh_field info_rows[] = {
     LH_STR(struct search_index_info, name, .required = true, .doc = "Of the index."),
     LH_STR(struct search_index_info, id, .required = true, .doc = "For ever, whatever its name."),
@@ -17,7 +37,7 @@ static const struct lh_field info_rows[] = {
     LH_INT(struct search_index_info, dimensions, .doc = "Numbers of a vector."),
     LH_STR(struct search_index_info, bucket, .required = true, .doc = "Where it lives."),
     LH_STR(struct search_index_info, backend, .required = true,
-           .doc = "How it is searched by meaning: exact."),
+           .doc = "How it is searched by meaning: hnsw, by a graph; exact, by looking at all."),
     LH_STR(struct search_index_info, id_column, .required = true, .doc = "Of the dataset."),
     LH_STR(struct search_index_info, id_type, .required = true, .doc = "Of that column, in SQL."),
     LH_STR(struct search_index_info, id_prefix, .doc = "Before ids in replies; absent: none."),
@@ -27,7 +47,12 @@ static const struct lh_field info_rows[] = {
     LH_INT(struct search_index_info, overlap, .doc = "Characters that neighbours share."),
     LH_STR(struct search_index_info, language, .doc = "Whose stems the words are found by."),
     LH_DOUBLE(struct search_index_info, recall,
-              .doc = "Share of the true nearest that a search finds: exact search finds all."),
+              .doc = "Share of the ten nearest that a search finds: exact search finds all, a "
+                     "graph what was measured of it."),
+    LH_OBJECT(struct search_index_info, configuration, const struct search_configuration *,
+              .fields = &search_configuration_fields, .doc = "Of its graphs."),
+    LH_OBJECT(struct search_index_info, graph, const struct search_graph_info *,
+              .fields = &graph_fields, .doc = "Absent: it has none."),
     LH_INT(struct search_index_info, version, .doc = "Grows with everything that is published."),
     LH_INT(struct search_index_info, generation, .doc = "Of its vectors: those of one fit."),
     LH_INT(struct search_index_info, dataset_version, .doc = "That it covers."),
@@ -80,8 +105,52 @@ static void describe_policy(const struct index_manifest *head,
     ret->refresh_policy = policy;
 }
 
-static void describe(const struct index_manifest *head, const struct catalog_snapshot *snapshot,
-                     struct lh_arena *arena, struct search_index_info *ret)
+static int64_t count_tail(const struct index_manifest *head)
+{
+    const struct index_graph_part *covered = head->graph->parts.items;
+    int64_t tail = 0;
+    for (size_t i = 0; i < head->parts.count; i++) {
+        bool is_covered = false;
+        for (size_t k = 0; k < head->graph->parts.count && !is_covered; k++)
+            is_covered = lh_str_equal(covered[k].key, index_parts(head)[i].key);
+        tail += is_covered ? 0 : index_parts(head)[i].entries;
+    }
+    return tail;
+}
+
+static void describe_graph(const struct index_manifest *head, struct lh_arena *arena,
+                           struct search_index_info *ret)
+{
+    const struct index_graph *graph = head->graph;
+    struct search_configuration *configurations = lh_arena_array(arena, 2, sizeof *configurations);
+    configurations[0] = index_configuration(head);
+    ret->configuration = &configurations[0];
+    if (!graph)
+        return;
+    struct search_graph_info *info = lh_arena_alloc(arena, sizeof *info);
+    struct search_graph_recall *recalls =
+        lh_arena_array(arena, graph->recalls.count + 1, sizeof *recalls);
+    configurations[1] = *graph->configuration;
+    for (size_t i = 0; i < graph->recalls.count; i++)
+        recalls[i] = ((const struct search_graph_recall *)graph->recalls.items)[i];
+    *info = (struct search_graph_info){.configuration = &configurations[1],
+                                       .ef_search = graph->ef_search,
+                                       .recall = index_graph_recall(graph, 0),
+                                       .sample = graph->sample,
+                                       .made_at = graph->made_at,
+                                       .dataset_version = graph->dataset_version,
+                                       .rows = graph->rows,
+                                       .tail = count_tail(head),
+                                       .bytes = graph->file->bytes,
+                                       .recalls = {recalls, graph->recalls.count}};
+    ret->graph = info;
+    ret->backend = lh_lit("hnsw");
+    ret->recall = info->recall;
+}
+
+static void describe(struct search *search, const struct index_manifest *head,
+                     const struct catalog_snapshot *snapshot, struct lh_arena *arena,
+                     struct search_index_info *ret)
 {
     const struct catalog_dataset *dataset = NULL;
     const struct index_part *parts = index_parts(head);
@@ -120,6 +189,8 @@ static void describe(const struct index_manifest *head, const struct catalog_sna
         .has_own_policy = head->refresh_policy != NULL,
     };
     describe_policy(head, has_dataset ? dataset : NULL, arena, ret);
+    describe_graph(head, arena, ret);
+    ret->is_graph_due = has_dataset && graph_is_due(search, head);
     copy_columns(arena, &ret->text_columns);
     for (size_t i = 0; i < head->parts.count; i++) {
         ret->chunks += parts[i].entries;
@@ -159,7 +230,7 @@ enum lh_code search_list(struct search *search, const struct search_list_filter 
     registry_heads(search, &heads, &count);
     struct search_index_info *items = lh_arena_array(arena, count + 1, sizeof *items);
     for (size_t i = 0; i < count; i++) {
-        describe(heads[i], snapshot, arena, &items[wanted]);
+        describe(search, heads[i], snapshot, arena, &items[wanted]);
         wanted += is_wanted(&items[wanted], filter, after);
         index_manifest_unref(heads[i]);
     }
@@ -181,7 +252,7 @@ enum lh_code search_get(struct search *search, struct lh_str name, struct lh_are
         return code;
     struct index_manifest *head = index_head(index);
     struct catalog_snapshot *snapshot = catalog_snapshot_ref(search->options.catalog);
-    describe(head, snapshot, arena, ret);
+    describe(search, head, snapshot, arena, ret);
     catalog_snapshot_unref(snapshot);
     index_manifest_unref(head);
     index_unref(index);

@@ -52,7 +52,21 @@ enum lh_code search_check(struct search *search, const struct search_build_reque
 enum lh_code search_index_job(void *context, struct job *job, struct lh_error *err) LH_MUST_USE;
 /* Brings an index up to its dataset's version now; builds it when it is absent. */
 enum lh_code search_refresh_job(void *context, struct job *job, struct lh_error *err) LH_MUST_USE;
-/* Of both: whether the index stands as this job made it (job_kind.find_effect). */
+/* Makes the graph of an index that is large enough for one and has none, or a bad one. The result
+ * is search_graph_result_fields. */
+#define SEARCH_GRAPH_JOB_KIND "vectors.graph"
+struct search_graph_result {
+    struct lh_str index_name;
+    int64_t version; /* of the index */
+    int64_t rows;    /* that the graph finds; 0: there is none */
+    int64_t ef_search;
+    double recall; /* NaN: there is no graph */
+    int64_t sample;
+    int64_t elapsed_ms;
+};
+extern const struct lh_fields search_graph_result_fields;
+enum lh_code search_graph_job(void *context, struct job *job, struct lh_error *err) LH_MUST_USE;
+/* Of the two before: whether the index stands as this job made it (job_kind.find_effect). */
 enum lh_code search_find_effect(void *context, struct job *job, bool *ret_is_done,
                                 struct lh_error *err) LH_MUST_USE;
 

@@ -1,6 +1,7 @@
 /* An index's manifests: canonical JSON that begins with its own checksum, made once, never changed.
  */
 #include <assert.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -23,6 +24,48 @@ static const struct lh_field part_rows[] = {
 };
 static const struct lh_fields part_fields = LH_FIELDS_OF(struct index_part, "IndexPart", part_rows);
 
+/* Not search_configuration_fields: names ascend here. */
+static const struct lh_field configuration_rows[] = {
+    LH_INT(struct search_configuration, ef_construction, .doc = "Candidates of a new node."),
+    LH_INT(struct search_configuration, ef_search, .doc = "Nodes kept on a walk."),
+    LH_INT(struct search_configuration, m, .doc = "Links of a node."),
+    LH_INT(struct search_configuration, seed, .doc = "Of the levels."),
+};
+static const struct lh_fields configuration_fields =
+    LH_FIELDS_OF(struct search_configuration, "IndexConfiguration", configuration_rows);
+
+static const struct lh_field graph_part_rows[] = {
+    LH_INT(struct index_graph_part, entries, .doc = "Rows of the part."),
+    LH_STR(struct index_graph_part, key, .required = true, .doc = "Of the part."),
+};
+static const struct lh_fields graph_part_fields =
+    LH_FIELDS_OF(struct index_graph_part, "IndexGraphPart", graph_part_rows);
+
+static const struct lh_field graph_recall_rows[] = {
+    LH_INT(struct search_graph_recall, ef, .doc = "Nodes kept on a walk."),
+    LH_DOUBLE(struct search_graph_recall, recall, .doc = "Share of the ten nearest found."),
+};
+const struct lh_fields search_graph_recall_fields =
+    LH_FIELDS_OF(struct search_graph_recall, "GraphRecall", graph_recall_rows);
+
+static const struct lh_field graph_rows[] = {
+    LH_OBJECT(struct index_graph, configuration, const struct search_configuration *,
+              .fields = &configuration_fields, .required = true, .doc = "That it was made with."),
+    LH_INT(struct index_graph, dataset_version, .doc = "That its parts covered."),
+    LH_INT(struct index_graph, ef_search, .doc = "That it is asked with."),
+    LH_OBJECT(struct index_graph, file, const struct index_object *, .fields = &object_fields,
+              .required = true, .doc = "The graph's file."),
+    LH_TIME(struct index_graph, made_at, .doc = "When it was made and measured."),
+    LH_LIST(struct index_graph, parts, .fields = &graph_part_fields,
+            .doc = "In the order of its numbers."),
+    LH_LIST(struct index_graph, recalls, .fields = &search_graph_recall_fields,
+            .doc = "As measured."),
+    LH_INT(struct index_graph, rows, .doc = "That it found when it was made."),
+    LH_INT(struct index_graph, sample, .doc = "Rows that it was measured with."),
+};
+static const struct lh_fields graph_fields =
+    LH_FIELDS_OF(struct index_graph, "IndexGraph", graph_rows);
+
 static const struct lh_field next_rows[] = {
     LH_INT(struct index_next, attempt, .doc = "Of the job, that came this far."),
     LH_INT(struct index_next, dimensions, .doc = "Of a vector."),
@@ -40,6 +83,8 @@ const char *const search_state_names[] = {"building", "ready", NULL};
 static const struct lh_field manifest_rows[] = {
     LH_INT(struct index_manifest, attempt, .doc = "Of the job."),
     LH_INT(struct index_manifest, chunk_size, .doc = "Characters of a chunk."),
+    LH_OBJECT(struct index_manifest, configuration, const struct search_configuration *,
+              .fields = &configuration_fields, .doc = "Of its graphs; absent: the preset."),
     LH_TIME(struct index_manifest, created_at, .doc = "Of the index."),
     LH_STR(struct index_manifest, dataset_data, .doc = "Fingerprint of the version's files."),
     LH_STR(struct index_manifest, dataset_id, .required = true, .doc = "What it is made from."),
@@ -52,6 +97,8 @@ static const struct lh_field manifest_rows[] = {
     LH_INT(struct index_manifest, epoch, .doc = "Of the writing process."),
     LH_INT(struct index_manifest, format, .doc = "Of this file."),
     LH_INT(struct index_manifest, generation, .doc = "Of its vectors."),
+    LH_OBJECT(struct index_manifest, graph, const struct index_graph *, .fields = &graph_fields,
+              .doc = "Over its parts; absent: there is none."),
     LH_STR(struct index_manifest, id, .required = true, .doc = "A UUID."),
     LH_STR(struct index_manifest, id_column, .required = true, .doc = "Of the dataset."),
     LH_STR(struct index_manifest, id_prefix, .doc = "Before ids in replies."),
@@ -59,6 +106,7 @@ static const struct lh_field manifest_rows[] = {
     LH_BOOL(struct index_manifest, is_deleted, .doc = "The index is gone."),
     LH_STR(struct index_manifest, job_id, .doc = "That wrote it."),
     LH_STR(struct index_manifest, language, .doc = "Of the stems; absent: english."),
+    LH_DOUBLE(struct index_manifest, min_recall, .doc = "Of its graph; 0: the preset."),
     LH_STR(struct index_manifest, model, .doc = "Absent: vectors were given."),
     LH_OBJECT(struct index_manifest, model_file, const struct index_object *,
               .fields = &object_fields, .doc = "What the model learned."),
@@ -167,6 +215,60 @@ void index_manifest_set_policy(struct index_manifest *manifest, const struct sea
     manifest->refresh_policy = copy;
 }
 
+static void *copy_bytes(struct lh_arena *arena, const void *from, size_t count)
+{
+    void *to = lh_arena_alloc(arena, count);
+    memcpy(to, from, count);
+    return to;
+}
+
+void index_manifest_set_configuration(struct index_manifest *manifest,
+                                      const struct search_configuration *configuration)
+{
+    manifest->configuration =
+        configuration ? copy_bytes(manifest->arena, configuration, sizeof *configuration) : NULL;
+}
+
+void index_manifest_set_graph(struct index_manifest *manifest, const struct index_graph *graph)
+{
+    struct lh_arena *arena = manifest->arena;
+    manifest->graph = NULL;
+    if (!graph)
+        return;
+    struct index_graph *copy = copy_bytes(arena, graph, sizeof *graph);
+    const struct index_graph_part *parts = graph->parts.items;
+    struct index_graph_part *copies = lh_arena_array(arena, graph->parts.count + 1, sizeof *copies);
+    for (size_t i = 0; i < graph->parts.count; i++)
+        copies[i] = (struct index_graph_part){parts[i].entries, lh_arena_str(arena, parts[i].key)};
+    copy->parts.items = copies;
+    if (graph->recalls.count)
+        copy->recalls.items = copy_bytes(arena, graph->recalls.items,
+                                         graph->recalls.count * sizeof(struct search_graph_recall));
+    copy->file = copy_object(graph->file, arena);
+    copy->configuration = copy_bytes(arena, graph->configuration, sizeof *graph->configuration);
+    manifest->graph = copy;
+}
+
+double index_graph_recall(const struct index_graph *graph, int64_t ef)
+{
+    double recall = NAN;
+    if (!graph)
+        return recall;
+    const struct search_graph_recall *recalls = graph->recalls.items;
+    for (size_t i = 0; i < graph->recalls.count; i++)
+        if (recalls[i].ef <= (ef ? ef : graph->ef_search))
+            recall = recalls[i].recall;
+    return recall;
+}
+
+/* Served the same way. */
+static bool have_same_graph(const struct index_graph *a, const struct index_graph *b)
+{
+    if (!a || !b)
+        return a == b;
+    return lh_str_equal(a->file->key, b->file->key) && a->ef_search == b->ef_search;
+}
+
 static bool have_same_parts(const struct index_manifest *a, const struct index_manifest *b)
 {
     if (a->parts.count != b->parts.count)
@@ -183,7 +285,8 @@ bool index_manifest_serves_same(const struct index_manifest *a, const struct ind
            (a->generation == b->generation && have_same_parts(a, b) && a->state == b->state &&
             a->dataset_version == b->dataset_version &&
             lh_str_equal(a->dataset_data, b->dataset_data) && lh_str_equal(a->name, b->name) &&
-            lh_str_equal(a->id_prefix, b->id_prefix) && lh_str_equal(a->language, b->language));
+            lh_str_equal(a->id_prefix, b->id_prefix) && lh_str_equal(a->language, b->language) &&
+            have_same_graph(a->graph, b->graph));
 }
 
 struct index_manifest *index_manifest_copy(const struct index_manifest *manifest)
@@ -198,6 +301,8 @@ struct index_manifest *index_manifest_copy(const struct index_manifest *manifest
         index_manifest_set_next(copy, manifest->next);
     if (manifest->refresh_policy)
         index_manifest_set_policy(copy, manifest->refresh_policy);
+    index_manifest_set_configuration(copy, manifest->configuration);
+    index_manifest_set_graph(copy, manifest->graph);
     copy->parts = (struct lh_list){0};
     for (size_t i = 0; i < manifest->parts.count; i++)
         index_manifest_add_part(copy, &parts[i]);
@@ -275,6 +380,22 @@ bool index_is_language(struct lh_str name)
     return false;
 }
 
+static bool is_sound_object(const struct index_object *object)
+{
+    return object->bytes > 0 && object->sha256.len == LH_SHA256_HEX_BYTES && object->key.len > 0;
+}
+
+static bool is_sound_graph(const struct index_graph *graph)
+{
+    const struct index_graph_part *parts = graph->parts.items;
+    bool is_sound = is_sound_object(graph->file) && graph->ef_search > 0 && graph->rows >= 0 &&
+                    graph->ef_search <= SEARCH_EF_SEARCH_MAX &&
+                    !search_configuration_check(graph->configuration, NULL);
+    for (size_t i = 0; i < graph->parts.count && is_sound; i++)
+        is_sound = parts[i].entries > 0;
+    return is_sound;
+}
+
 /* Sound as a file; is it so as an index? */
 static enum lh_code check_members(const struct index_manifest *manifest, struct lh_str what,
                                   struct lh_error *err)
@@ -287,6 +408,10 @@ static enum lh_code check_members(const struct index_manifest *manifest, struct 
     for (size_t i = 0; i < manifest->parts.count && is_sound; i++)
         is_sound = parts[i].bytes > 0 && parts[i].entries > 0 &&
                    parts[i].sha256.len == LH_SHA256_HEX_BYTES && parts[i].key.len > 0;
+    if (manifest->graph)
+        is_sound = is_sound && is_sound_graph(manifest->graph);
+    if (manifest->configuration)
+        is_sound = is_sound && !search_configuration_check(manifest->configuration, NULL);
     if (is_sound)
         return LH_OK;
     return lh_fail(err, LH_DAMAGED, "%.*s has its checksum but does not describe an index.",

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "search/codes.h"
-#include "search/view.h"
+#include "search/view_graph.h"
 
 /* --- what is there */
 
@@ -28,6 +28,8 @@ static void add_view(const struct view *view, struct search_memory *memory)
 {
     memory->bytes += (int64_t)(view->slot_count * sizeof *view->slots +
                                view->span / 64 * 2 * sizeof *view->dead);
+    memory->graph_bytes += view_graph_bytes(view->graph);
+    memory->bytes += view_graph_bytes(view->graph);
     for (size_t i = 0; i < view->part_count; i++) {
         memory->entries += (int64_t)view->parts[i]->count;
         memory->vector_bytes += bytes_of_vectors(view->parts[i]);
@@ -118,12 +120,11 @@ static struct search_index *find_oldest(struct search *search, const struct sear
 }
 
 /* Locked. */
-static int64_t claimed_by_others(const struct search *search, const struct search_index *but)
+static int64_t claimed_by_all(const struct search *search)
 {
     int64_t bytes = 0;
     for (const struct search_index *index = search->indexes; index; index = index->next)
-        if (index != but)
-            bytes += index->claimed_bytes;
+        bytes += index->claimed_bytes + index->making_bytes;
     return bytes;
 }
 
@@ -147,8 +148,9 @@ static enum lh_code fail_together(struct lh_str name, struct lh_error *err)
     return lh_error_hint(err, "Try again, or raise memory_limit under [search] and restart.");
 }
 
-enum lh_code memory_claim(struct search_index *index, struct lh_str name, int64_t bytes,
-                          struct lh_error *err)
+/* `place`: of the claim, a member of the index. */
+static enum lh_code claim(struct search_index *index, int64_t *place, struct lh_str name,
+                          int64_t bytes, struct lh_error *err)
 {
     struct search *search = index->search;
     int64_t most = search->options.memory_max;
@@ -161,7 +163,7 @@ enum lh_code memory_claim(struct search_index *index, struct lh_str name, int64_
         struct overlay *overlay = NULL;
         struct view *view = NULL;
         pthread_mutex_lock(&search->lock);
-        bool fits = claimed_by_others(search, index) + bytes <= most;
+        bool fits = claimed_by_all(search) - *place + bytes <= most;
         if (!fits && (oldest = find_oldest(search, index))) {
             overlay = oldest->overlay;
             view = oldest->view;
@@ -169,7 +171,7 @@ enum lh_code memory_claim(struct search_index *index, struct lh_str name, int64_
             oldest->view = NULL;
             oldest->claimed_bytes = 0;
         } else if (fits) {
-            index->claimed_bytes = bytes;
+            *place = bytes;
         }
         pthread_mutex_unlock(&search->lock);
         overlay_unref(overlay);
@@ -177,6 +179,25 @@ enum lh_code memory_claim(struct search_index *index, struct lh_str name, int64_
         if (!oldest)
             return fits ? LH_OK : fail_together(name, err);
     }
+}
+
+enum lh_code memory_claim(struct search_index *index, struct lh_str name, int64_t bytes,
+                          struct lh_error *err)
+{
+    return claim(index, &index->claimed_bytes, name, bytes, err);
+}
+
+enum lh_code memory_claim_making(struct search_index *index, struct lh_str name, int64_t bytes,
+                                 struct lh_error *err)
+{
+    return claim(index, &index->making_bytes, name, bytes, err);
+}
+
+void memory_settle_making(struct search_index *index)
+{
+    pthread_mutex_lock(&index->search->lock);
+    index->making_bytes = 0;
+    pthread_mutex_unlock(&index->search->lock);
 }
 
 void memory_settle(struct search_index *index)

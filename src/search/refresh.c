@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "search/building.h"
+#include "search/view_graph.h"
 
 static const struct lh_field result_rows[] = {
     LH_STR(struct search_build_result, index_name, .required = true, .doc = "The index."),
@@ -41,8 +42,8 @@ const struct lh_fields search_stale_fields =
 
 /* --- arguments and results */
 
-static enum lh_code read_request(struct job *job, struct lh_arena *arena,
-                                 struct search_build_request *ret, struct lh_error *err)
+enum lh_code request_read(struct job *job, struct lh_arena *arena, struct search_build_request *ret,
+                          struct lh_error *err)
 {
     json_t *args = NULL;
     enum lh_code code =
@@ -78,9 +79,7 @@ static struct index_manifest *take_over(struct search_index *index, struct job *
     return manifest;
 }
 
-/* Loads what was made, so that the first search finds it there. A search that comes too early, or
- * has no memory, is no failure of the build. */
-static void warm(struct search_index *index, const struct lh_cancel *cancel)
+void index_warm(struct search_index *index, const struct lh_cancel *cancel)
 {
     struct pin pin;
     struct index_manifest *head = index_head(index);
@@ -221,9 +220,11 @@ static enum lh_code make_index(struct search *search, const struct search_build_
     }
     if (!code && !is_done) {
         code = build_first(index, job, arena, err);
+        if (!code)
+            code = graph_tend_after(index, job, err);
         index_end(index);
         if (!code)
-            warm(index, job_cancel(job));
+            index_warm(index, job_cancel(job));
     }
     index_unref(index);
     return code;
@@ -233,7 +234,7 @@ enum lh_code search_index_job(void *context, struct job *job, struct lh_error *e
 {
     struct lh_arena *arena = lh_arena_new(0);
     struct search_build_request request;
-    enum lh_code code = read_request(job, arena, &request, err);
+    enum lh_code code = request_read(job, arena, &request, err);
     if (!code)
         code = make_index(context, &request, job, arena, err);
     lh_arena_free(arena);
@@ -331,7 +332,7 @@ enum lh_code search_refresh_job(void *context, struct job *job, struct lh_error 
     struct lh_arena *arena = lh_arena_new(0);
     struct search_build_request request;
     struct search_index *index = NULL;
-    enum lh_code code = read_request(job, arena, &request, err);
+    enum lh_code code = request_read(job, arena, &request, err);
     if (!code)
         code = index_find(search, request.index_name, &index, err);
     if (code == LH_NOT_FOUND) {
@@ -348,9 +349,11 @@ enum lh_code search_refresh_job(void *context, struct job *job, struct lh_error 
             if (!code && !was_done(index, job))
                 code = refresh(search, index, &request, job, err);
             clear_up(index, job, code);
+            if (!code)
+                code = graph_tend_after(index, job, err);
             index_end(index);
             if (!code)
-                warm(index, job_cancel(job));
+                index_warm(index, job_cancel(job));
         }
     }
     index_unref(index);
@@ -366,7 +369,7 @@ enum lh_code search_find_effect(void *context, struct job *job, bool *ret_is_don
     struct lh_arena *arena = lh_arena_new(0);
     struct search_build_request request;
     struct search_index *index = NULL;
-    enum lh_code code = read_request(job, arena, &request, err);
+    enum lh_code code = request_read(job, arena, &request, err);
     if (!code)
         code = index_find(context, request.index_name, &index, err);
     if (!code) {

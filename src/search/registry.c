@@ -315,6 +315,13 @@ void index_trash_files(struct search *search, const struct lh_list *parts,
     lh_arena_free(arena);
 }
 
+void index_trash_graph(struct search *search, const struct index_graph *graph)
+{
+    const struct lh_list none = {0};
+    if (graph)
+        index_trash_files(search, &none, graph->file);
+}
+
 struct keys {
     struct lh_arena *arena;
     struct lh_str *items;
@@ -371,6 +378,7 @@ enum lh_code index_remove(struct search_index *index, struct lh_error *err)
     last->is_deleted = true;
     last->parts = (struct lh_list){0};
     last->model_file = NULL;
+    last->graph = NULL;
     last->next = NULL;
     enum lh_code code = index_publish(index, last, err);
     index_manifest_unref(head);
@@ -531,6 +539,7 @@ bool index_names(const struct index_manifest *manifest, struct lh_str key)
 {
     const struct index_next *next = manifest->next;
     return is_among(&manifest->parts, manifest->model_file, key) ||
+           (manifest->graph && lh_str_equal(manifest->graph->file->key, key)) ||
            (next && is_among(&next->parts, next->model_file, key));
 }
 
@@ -678,7 +687,7 @@ void search_problems(struct search *search, struct lh_arena *arena, struct searc
     for (const struct damaged_index *bad = search->damaged; bad; bad = bad->next)
         count++;
     for (const struct search_index *index = search->indexes; index; index = index->next)
-        count += index->is_doubtful;
+        count += (index->is_doubtful ? 1U : 0U) + (index->graph_trouble[0] ? 1U : 0U);
     struct search_problem *problems = lh_arena_array(arena, count + 1, sizeof *problems);
     count = 0;
     for (const struct damaged_index *bad = search->damaged; bad; bad = bad->next)
@@ -689,6 +698,11 @@ void search_problems(struct search *search, struct lh_arena *arena, struct searc
             problems[count++] = (struct search_problem){
                 lh_arena_str(arena, index->head->name),
                 lh_lit("It takes no more changes after a write of unknown outcome; restart.")};
+    for (const struct search_index *index = search->indexes; index; index = index->next)
+        if (index->graph_trouble[0])
+            problems[count++] =
+                (struct search_problem){lh_arena_str(arena, index->head->name),
+                                        lh_arena_str(arena, lh_str_of(index->graph_trouble))};
     pthread_mutex_unlock(&search->lock);
     *ret = problems;
     *ret_count = count;

@@ -151,7 +151,7 @@ enum lh_code leg_by_meaning(struct asking *asking, size_t want, struct found_lis
     if (code)
         return code;
     asking->vector = query;
-    return exact_find(asking, (const float *const *)&query, 1, want, ret, err);
+    return meaning_find(asking, (const float *const *)&query, 1, want, ret, err);
 }
 
 /* --- the request */
@@ -176,6 +176,15 @@ static enum lh_code check_vector(const struct search_ask *ask,
     return LH_OK;
 }
 
+enum lh_code check_width(const struct search_ask *ask, struct lh_error *err)
+{
+    if (ask->ef < 0 || ask->ef > SEARCH_EF_SEARCH_MAX)
+        return fail_field(err, "ef", "ef is a whole number from 1 to 65536.");
+    if (ask->ef && ask->is_exact)
+        return fail_field(err, "ef", "An exact search takes no walk that `ef` could widen.");
+    return LH_OK;
+}
+
 static enum lh_code check_ask(const struct search_ask *ask, struct lh_error *err)
 {
     if (ask->k < 0 || ask->k > SEARCH_K_MAX)
@@ -189,7 +198,7 @@ static enum lh_code check_ask(const struct search_ask *ask, struct lh_error *err
                        ask->query.len, SEARCH_QUERY_BYTES_MAX);
     if (ask->vector && ask->mode != SEARCH_VECTOR)
         return fail_field(err, "vector", "Only a search by meaning takes a vector.");
-    return LH_OK;
+    return check_width(ask, err);
 }
 
 static enum lh_code check_index(const struct asking *asking, struct lh_error *err)
@@ -347,6 +356,17 @@ void asking_describe(const struct asking *asking, struct search_answer *answer)
     const struct index_manifest *manifest = overlay->view->manifest;
     answer->method = methods[asking->ask->mode];
     answer->recall = asking->ask->mode == SEARCH_KEYWORD ? NAN : 1;
+    if (asking->ef) {
+        if (asking->ask->mode == SEARCH_VECTOR)
+            answer->method = "hnsw";
+        answer->recall = index_graph_recall(manifest->graph, (int64_t)asking->ef);
+        answer->recall_measured_at = manifest->graph->made_at;
+        answer->recall_sample = manifest->graph->sample;
+        answer->ef = (int64_t)asking->ef;
+    }
+    if (asking->is_graph_broken)
+        answer->note = lh_lit("The graph of the index is damaged and is made anew: this answer "
+                              "comes from looking at all vectors.");
     answer->dataset = lh_arena_str(asking->arena, asking->pin.dataset->name);
     answer->dataset_version = asking->pin.dataset->version;
     answer->index_version = manifest->version;

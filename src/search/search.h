@@ -27,6 +27,7 @@
 #include "base/cancel.h"
 #include "base/field.h"
 #include "base/uuid.h"
+#include "search/configuration.h"
 #include "search/embedder.h"
 
 struct storage;
@@ -45,6 +46,7 @@ struct search; /* made by search_open, ended by search_close */
 #define SEARCH_QUERY_BYTES_MAX 65536
 #define SEARCH_CHUNK_SIZE_PRESET 1000
 #define SEARCH_OVERLAP_PRESET 150
+#define SEARCH_GRAPH_ROWS_PRESET 10000
 #define SEARCH_DOCUMENT_BYTES_MAX ((size_t)256 << 20) /* the text of one row */
 
 /* Rows of a SELECT over the lake, as a trusted reader sees it. */
@@ -68,6 +70,8 @@ struct search_options {
     size_t embedder_count;
     struct search_source source;
     int64_t memory_max; /* of all loaded indexes together; 0: no limit */
+    int64_t graph_rows; /* chunks from which on an index has a graph; 0: SEARCH_GRAPH_ROWS_PRESET */
+    unsigned graph_threads; /* that make one; 0: 1 */
     /* Who wrote versions of an index is done with it; may be NULL. Called by the writer, without
      * locks; does not block. */
     void (*on_change)(void *context);
@@ -100,7 +104,8 @@ struct search_memory {
     struct lh_str name;
     int64_t entries; /* chunks */
     int64_t vector_bytes;
-    int64_t bytes;       /* of everything: vectors, texts, the order of ids */
+    int64_t graph_bytes;
+    int64_t bytes;       /* of everything: vectors, graph, texts, the order of ids */
     int64_t fresh_bytes; /* of rows that the index does not hold yet */
 };
 void search_memory_list(struct search *search, struct lh_arena *arena, struct search_memory **ret,
@@ -131,6 +136,23 @@ struct search_policy {
 };
 extern const struct lh_fields search_policy_fields;
 
+/* What is told of an index's graph. */
+struct search_graph_info {
+    const struct search_configuration *configuration; /* that it was made with */
+    int64_t ef_search;                                /* in effect: raised until enough is found */
+    double recall;                                    /* as measured with that */
+    int64_t sample;
+    struct lh_time made_at;
+    int64_t dataset_version; /* that it was made at */
+    int64_t rows;            /* chunks that it found then */
+    int64_t tail;            /* chunks of parts that came since: searched exactly beside it */
+    int64_t bytes;
+    struct lh_list recalls; /* of struct search_graph_recall */
+};
+struct search_graph_recall {
+    int64_t ef;
+    double recall;
+};
 /* What is told of an index. */
 struct search_index_info {
     struct lh_str name;
@@ -151,10 +173,13 @@ struct search_index_info {
     int64_t chunk_size;
     int64_t overlap;
     struct lh_str language;
-    double recall;
-    int64_t version;         /* of the index */
-    int64_t generation;      /* of its vectors */
-    int64_t dataset_version; /* that it covers; 0: none yet */
+    double recall;                                    /* of searches by meaning */
+    const struct search_configuration *configuration; /* of its graphs */
+    const struct search_graph_info *graph;            /* NULL: it has none */
+    bool is_graph_due;                                /* one is to be made; not shown */
+    int64_t version;                                  /* of the index */
+    int64_t generation;                               /* of its vectors */
+    int64_t dataset_version;                          /* that it covers; 0: none yet */
     int64_t rows;
     int64_t chunks;
     int64_t empty_rows;
@@ -198,6 +223,20 @@ struct search_change {
 enum lh_code search_change_index(struct search *search, struct lh_str name,
                                  const struct search_change *change,
                                  struct lh_error *err) LH_MUST_USE;
+/* Gives the index this configuration, now and for every graph that will be made of it. Where the
+ * index has a graph, or enough rows for one, it is made with it beside what is served, measured,
+ * written, and takes the other's place in one manifest; until then, and if anything fails, searches
+ * and restarts find what there was. `job` (may be NULL) is told how far it is. A configuration that
+ * differs in ef_search alone changes no file. *ret_version: of the index. LH_INVALID: out of its
+ * bounds; LH_CONFLICT: it is being built or refreshed; LH_TOO_LARGE, LH_BUSY: memory. */
+enum lh_code search_reconfigure(struct search *search, struct lh_str name,
+                                const struct search_configuration *configuration, struct job *job,
+                                const struct lh_cancel *cancel, int64_t *ret_version,
+                                struct lh_error *err) LH_MUST_USE;
+/* The one that it has: its own, or the preset. LH_NOT_FOUND. */
+enum lh_code search_configuration_of(struct search *search, struct lh_str name,
+                                     struct search_configuration *ret,
+                                     struct lh_error *err) LH_MUST_USE;
 /* When the index fell behind its dataset; 0: it did not. LH_NOT_FOUND. */
 enum lh_code search_stale_since(struct search *search, struct lh_str name, int64_t *ret_unix_ms,
                                 struct lh_error *err) LH_MUST_USE;

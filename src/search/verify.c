@@ -75,6 +75,8 @@ static enum lh_code check_index(struct checking *checking, struct lh_str id, str
         return LH_OK;
     }
     code = check_files(checking, &head->parts, head->model_file, err);
+    if (!code && head->graph)
+        code = check_object(checking, head->graph->file, err);
     if (!code && head->next)
         code = check_files(checking, &head->next->parts, head->next->model_file, err);
     checking->heads[checking->head_count++] = head;

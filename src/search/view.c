@@ -1,5 +1,5 @@
 /* An index in memory: its parts, which of their entries are live, and where each row stands. */
-#include "search/view.h"
+#include "search/view_graph.h"
 
 #include <stdlib.h>
 
@@ -78,6 +78,7 @@ void view_unref(struct view *view)
 {
     if (!view || atomic_fetch_sub(&view->refs, 1) != 1)
         return;
+    view_graph_free(view->graph); /* lends rows of the parts */
     for (size_t i = 0; i < view->part_count; i++)
         entries_unref(view->parts[i]);
     index_manifest_unref(view->manifest);
@@ -286,6 +287,23 @@ enum lh_code view_load_with(struct search *search, const struct index_manifest *
     return code;
 }
 
+/* What is wrong with it, or that there is no memory for it, keeps nobody from searching. */
+static void load_graph(struct search *search, struct view *view, struct search_index *owner)
+{
+    const struct index_manifest *manifest = view->manifest;
+    struct lh_error why = LH_ERROR_NONE;
+    if (!manifest->graph || !view->has_vectors || !owner)
+        return;
+    int64_t bytes = view_bytes(view);
+    if (memory_claim(owner, manifest->name, bytes + manifest->graph->file->bytes, &why)) {
+        forgive(memory_claim(owner, manifest->name, bytes, &why));
+        return;
+    }
+    enum lh_code code = view_graph_open(search->options.storage, view, &view->graph, &why);
+    if (code == LH_DAMAGED || code == LH_FORMAT)
+        graph_is_bad(search, view, &why);
+}
+
 enum lh_code view_load(struct search *search, struct index_manifest *manifest, bool has_vectors,
                        struct view *old, struct search_index *owner, const struct lh_cancel *cancel,
                        struct view **ret, struct lh_error *err)
@@ -300,6 +318,8 @@ enum lh_code view_load(struct search *search, struct index_manifest *manifest, b
         else
             code = model_load(search, manifest, &view->model, err);
     }
+    if (!code)
+        load_graph(search, view, owner);
     if (code)
         view_unref(view);
     else

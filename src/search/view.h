@@ -28,6 +28,8 @@ void model_unref(struct model *model); /* NULL is fine */
 enum lh_code model_load(struct search *search, const struct index_manifest *manifest,
                         struct model **ret, struct lh_error *err) LH_MUST_USE;
 
+struct view_graph; /* view_graph.h */
+
 struct view { /* immutable once made, but for what grows while a build adds to it */
     atomic_size_t refs;
     struct index_manifest *manifest;
@@ -41,7 +43,8 @@ struct view { /* immutable once made, but for what grows while a build adds to i
     uint32_t *slots; /* by hash of the id: ordinal + 1 of its row's first entry; 0: free */
     size_t slot_count;
     bool has_vectors;
-    struct model *model; /* NULL: vectors were given */
+    struct model *model;      /* NULL: vectors were given */
+    struct view_graph *graph; /* NULL: it is searched by looking at all */
 };
 
 /* `old` (may be NULL) lends the parts and the model that it has already. `owner`: whose claim on
@@ -81,6 +84,10 @@ int64_t part_bytes_expected(const struct index_manifest *manifest, const struct 
  * load_lock. LH_TOO_LARGE: more than there may be; LH_BUSY: the others are being searched. */
 enum lh_code memory_claim(struct search_index *index, struct lh_str name, int64_t bytes,
                           struct lh_error *err) LH_MUST_USE;
+/* The same beside it, for a graph that is being made, by who is busy with the index. */
+enum lh_code memory_claim_making(struct search_index *index, struct lh_str name, int64_t bytes,
+                                 struct lh_error *err) LH_MUST_USE;
+void memory_settle_making(struct search_index *index); /* it is made, or given up */
 /* Claims what the index has in fact. */
 void memory_settle(struct search_index *index);
 

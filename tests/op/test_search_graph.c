@@ -1,0 +1,337 @@
+/* Indexes that are large enough are searched through a graph: what it finds, what it must never
+ * find, what happens to it when rows come and go, when its file is damaged, when it is asked for
+ * odd things. */
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "search/search.h"
+#include "search/vectors.h"
+#include "storage/storage.h"
+#include "support/op_house.h"
+
+#define GRAPH_ROWS 200
+#define ROWS 1500
+#define DIMENSIONS 16
+
+static int set_up(void **state)
+{
+    if (op_house_set_up(state))
+        return 1;
+    struct op_house *house = *state;
+    house->settings.search.graph_rows = GRAPH_ROWS;
+    op_house_reopen(house);
+    return 0;
+}
+
+/* --- rows */
+
+static uint64_t bits = 7;
+static double next_number(void)
+{
+    bits = bits * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (double)(int64_t)(bits >> 11) / (double)(INT64_C(1) << 52) - 1;
+}
+
+static void write_vector(struct lh_buf *json)
+{
+    for (int i = 0; i < DIMENSIONS; i++)
+        lh_buf_printf(json, "%s%.4f", i ? "," : "[", next_number());
+    lh_buf_append_char(json, ']');
+}
+
+/* Rows with the ids from … to - 1, as NDJSON. */
+static void add_rows(struct op_house *house, int from, int to, const char *mode)
+{
+    struct lh_buf rows;
+    lh_buf_init(&rows, (size_t)8 << 20);
+    for (int id = from; id < to; id++) {
+        lh_buf_printf(&rows, "{\"id\":%d,\"kind\":%d,\"v\":", id, id % 10);
+        write_vector(&rows);
+        lh_buf_append_str(&rows, lh_lit("}\n"));
+    }
+    char args[128];
+    snprintf(args, sizeof args, "{\"dataset\": \"points\", \"mode\": \"%s\"}", mode);
+    if (op_house_try_file(house, "ingest.file", args, "points.ndjson", rows.data, rows.len))
+        fail_msg("%s", house->err.message);
+    lh_buf_release(&rows);
+}
+
+static void make_index(struct op_house *house)
+{
+    op_house_call(house, "vectors.index",
+                  "{\"index_name\": \"points_v1\", \"dataset\": \"points\", \"id_column\": \"id\", "
+                  "\"vector_column\": \"v\"}");
+}
+
+static void refresh(struct op_house *house)
+{
+    op_house_call(house, "vectors.refresh",
+                  "{\"dataset\": \"points\", \"index_name\": \"points_v1\"}");
+}
+
+static json_t *info(struct op_house *house)
+{
+    return op_house_call(house, "vectors.get", "{\"name\": \"points_v1\"}");
+}
+
+/* --- asking */
+
+static json_t *search(struct op_house *house, const char *vector, const char *more)
+{
+    char args[4096];
+    snprintf(args, sizeof args, "{\"index\": \"points_v1\", \"vector\": %s%s}", vector, more);
+    return op_house_call(house, "vectors.search", args);
+}
+
+static const char *some_vector(void)
+{
+    static char text[1024];
+    struct lh_buf json;
+    lh_buf_init(&json, sizeof text);
+    write_vector(&json);
+    snprintf(text, sizeof text, "%.*s", LH_ARG(lh_buf_str(&json)));
+    lh_buf_release(&json);
+    return text;
+}
+
+static json_int_t id_at(const json_t *reply, size_t at)
+{
+    return reply_int(json_array_get(json_object_get(reply, "items"), at), "id");
+}
+
+static size_t count_of(const json_t *reply)
+{
+    return json_array_size(json_object_get(reply, "items"));
+}
+
+static bool has_id(const json_t *reply, json_int_t id)
+{
+    for (size_t i = 0; i < count_of(reply); i++)
+        if (id_at(reply, i) == id)
+            return true;
+    return false;
+}
+
+static const char *method_of(const json_t *reply)
+{
+    return reply_text(reply, "method");
+}
+
+/* Of what looking at all finds, how much the graph finds. */
+static double recall_of(struct op_house *house, const char *more, int questions)
+{
+    int right = 0, wanted = 0;
+    for (int q = 0; q < questions; q++) {
+        char exactly[512];
+        const char *vector = some_vector();
+        snprintf(exactly, sizeof exactly, "%s, \"exact\": true", more);
+        const json_t *truth = search(house, vector, exactly), *found = search(house, vector, more);
+        assert_string_equal(method_of(truth), "exact");
+        assert_int_equal(count_of(truth), count_of(found));
+        for (size_t i = 0; i < count_of(truth); i++)
+            right += has_id(found, id_at(truth, i));
+        wanted += (int)count_of(truth);
+    }
+    return (double)right / wanted;
+}
+
+/* --- the tests */
+
+static void a_large_index_is_searched_through_a_graph_and_says_how_much_it_finds(void **state)
+{
+    struct op_house *house = *state;
+    add_rows(house, 0, ROWS, "create");
+    make_index(house);
+    const json_t *told = info(house), *graph = json_object_get(told, "graph");
+    assert_string_equal(reply_text(told, "backend"), "hnsw");
+    assert_int_equal(reply_int(graph, "rows"), ROWS);
+    assert_int_equal(reply_int(graph, "sample"), 100);
+    double recall = json_real_value(json_object_get(graph, "recall"));
+    assert_true(recall >= 0.95);
+    const json_t *reply = search(house, some_vector(), "");
+    assert_string_equal(method_of(reply), "hnsw");
+    assert_int_equal(count_of(reply), 10);
+    assert_true(json_real_value(json_object_get(reply, "recall")) == recall);
+    assert_int_equal(reply_int(reply, "recall_sample"), 100);
+    assert_true(recall_of(house, "", 40) >= 0.95);
+}
+
+static void a_small_index_has_none_and_is_searched_exactly(void **state)
+{
+    struct op_house *house = *state;
+    add_rows(house, 0, GRAPH_ROWS - 1, "create");
+    make_index(house);
+    assert_null(json_object_get(info(house), "graph"));
+    const json_t *reply = search(house, some_vector(), "");
+    assert_string_equal(method_of(reply), "exact");
+    assert_true(json_real_value(json_object_get(reply, "recall")) == 1);
+    assert_null(json_object_get(reply, "recall_sample"));
+    /* One row more, and the next refresh makes one. */
+    add_rows(house, GRAPH_ROWS - 1, GRAPH_ROWS, "append");
+    refresh(house);
+    assert_non_null(json_object_get(info(house), "graph"));
+}
+
+static void a_row_that_is_deleted_is_gone_at_once_and_one_that_comes_is_there(void **state)
+{
+    struct op_house *house = *state;
+    char args[256];
+    add_rows(house, 0, ROWS, "create");
+    make_index(house);
+    for (int turn = 0; turn < 5; turn++) {
+        const char *vector = some_vector();
+        json_int_t id = id_at(search(house, vector, ""), 0);
+        snprintf(args, sizeof args,
+                 "{\"name\": \"points\", \"row_key_column\": \"id\", \"row_key_values\": "
+                 "[%lld]}",
+                 (long long)id);
+        op_house_call(house, "datasets.tombstone", args);
+        const json_t *reply = search(house, vector, ", \"k\": 20");
+        assert_false(has_id(reply, id));
+        assert_int_equal(count_of(reply), 20);
+        assert_string_equal(method_of(reply), "hnsw");
+    }
+    add_rows(house, ROWS, ROWS + 50, "append");
+    const json_t *all = search(house, some_vector(), ", \"k\": 10000");
+    assert_int_equal(count_of(all), ROWS + 50 - 5);
+    assert_true(recall_of(house, "", 20) >= 0.95);
+    refresh(house);
+    assert_int_equal(reply_int(json_object_get(info(house), "graph"), "rows"), ROWS);
+    assert_int_equal(count_of(search(house, some_vector(), ", \"k\": 10000")), ROWS + 50 - 5);
+    assert_true(recall_of(house, "", 20) >= 0.95);
+}
+
+static void many_new_rows_extend_the_graph_and_many_gone_ones_make_it_anew(void **state)
+{
+    struct op_house *house = *state;
+    add_rows(house, 0, ROWS, "create");
+    make_index(house);
+    add_rows(house, ROWS, ROWS + 1300, "append");
+    refresh(house);
+    assert_int_equal(reply_int(json_object_get(info(house), "graph"), "rows"), ROWS + 1300);
+    assert_int_equal(reply_int(json_object_get(info(house), "graph"), "tail"), 0);
+    assert_true(recall_of(house, "", 20) >= 0.95);
+    add_rows(house, 0, 700, "replace");
+    refresh(house);
+    assert_int_equal(count_of(search(house, some_vector(), ", \"k\": 10000")), 700);
+    assert_true(recall_of(house, "", 20) >= 0.95);
+    add_rows(house, 0, 40, "replace");
+    refresh(house);
+    assert_int_equal(count_of(search(house, some_vector(), ", \"k\": 10000")), 40);
+    assert_string_equal(method_of(search(house, some_vector(), "")), "exact");
+}
+
+static void filters_leave_k_rows_if_k_exist(void **state)
+{
+    static const struct {
+        const char *filter;
+        size_t count;
+    } filters[] = {{"kind < 9", 10},     {"kind = 3", 10},      {"id = 77", 1},
+                   {"id < 7", 7},        {"id < 0", 0},         {"id >= 0", 10},
+                   {"id % 100 = 0", 10}, {"kind IN (1, 2)", 10}};
+    struct op_house *house = *state;
+    add_rows(house, 0, ROWS, "create");
+    make_index(house);
+    for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++) {
+        char more[128];
+        snprintf(more, sizeof more, ", \"sql_filter\": \"%s\"", filters[i].filter);
+        assert_int_equal(count_of(search(house, some_vector(), more)), filters[i].count);
+        if (filters[i].count)
+            assert_true(recall_of(house, more, 10) >= 0.95);
+    }
+}
+
+static void odd_questions_get_right_answers(void **state)
+{
+    struct op_house *house = *state;
+    add_rows(house, 0, ROWS, "create");
+    make_index(house);
+    const char *zero = "[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]";
+    assert_int_equal(count_of(search(house, some_vector(), ", \"k\": 10000")), ROWS);
+    assert_int_equal(count_of(search(house, some_vector(), ", \"k\": 0")), 0);
+    assert_int_equal(count_of(search(house, some_vector(), ", \"k\": 50, \"ef\": 1")), 50);
+    assert_int_equal(count_of(search(house, some_vector(), ", \"ef\": 65536")), 10);
+    assert_int_equal(count_of(search(house, zero, "")), 0);
+    const json_t *narrow = search(house, some_vector(), ", \"ef\": 1");
+    assert_true(json_is_null(json_object_get(narrow, "recall")));
+    op_house_refuses(house, "vectors.search",
+                     "{\"index\": \"points_v1\", \"vector\": [1, 2], \"ef\": 30}", LH_INVALID);
+    op_house_refuses(house, "vectors.search",
+                     "{\"index\": \"points_v1\", \"vector\": [1], \"ef\": 65537}", LH_INVALID);
+    char args[512];
+    snprintf(args, sizeof args,
+             "{\"index\": \"points_v1\", \"vector\": %s, \"ef\": 30, \"exact\": true}", zero);
+    op_house_refuses(house, "vectors.search", args, LH_INVALID);
+}
+
+static void equal_rows_and_rows_without_length_hide_nothing(void **state)
+{
+    struct op_house *house = *state;
+    struct lh_buf rows;
+    lh_buf_init(&rows, (size_t)4 << 20);
+    for (int id = 0; id < ROWS; id++) {
+        lh_buf_printf(&rows, "{\"id\":%d,\"v\":", id);
+        if (id % 3 == 0)
+            lh_buf_append_str(&rows, lh_lit("[1,0,0,0]"));
+        else if (id % 3 == 1)
+            lh_buf_append_str(&rows, lh_lit("[0,0,0,0]"));
+        else
+            lh_buf_printf(&rows, "[%.3f,%.3f,%.3f,1]", next_number(), next_number(), next_number());
+        lh_buf_append_str(&rows, lh_lit("}\n"));
+    }
+    const char *args = "{\"dataset\": \"points\", \"mode\": \"create\"}";
+    assert_int_equal(op_house_try_file(house, "ingest.file", args, "p.ndjson", rows.data, rows.len),
+                     LH_OK);
+    lh_buf_release(&rows);
+    make_index(house);
+    assert_int_equal(reply_int(json_object_get(info(house), "graph"), "rows"), ROWS / 3 * 2);
+    const json_t *equal = search(house, "[1,0,0,0]", ", \"k\": 20");
+    for (size_t i = 0; i < 20; i++)
+        assert_int_equal(id_at(equal, i), 3 * i); /* ties by id */
+    assert_int_equal(count_of(search(house, "[0,0,0,1]", ", \"k\": 400")), 400);
+    assert_int_equal(id_at(search(house, "[0,0,0,1]", ""), 0) % 3, 2);
+}
+
+static void a_restart_finds_the_graph(void **state)
+{
+    struct op_house *house = *state;
+    add_rows(house, 0, ROWS, "create");
+    make_index(house);
+    const char *vector = some_vector();
+    char before[16384], after[16384];
+    json_t *reply = search(house, vector, "");
+    snprintf(before, sizeof before, "%s", json_dumps(json_object_get(reply, "items"), 0));
+    op_house_reopen(house);
+    reply = search(house, vector, "");
+    assert_string_equal(method_of(reply), "hnsw");
+    snprintf(after, sizeof after, "%s", json_dumps(json_object_get(reply, "items"), 0));
+    assert_string_equal(before, after);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, op_house_tear_down)
+        TEST(a_large_index_is_searched_through_a_graph_and_says_how_much_it_finds),
+        TEST(a_small_index_has_none_and_is_searched_exactly),
+        TEST(a_row_that_is_deleted_is_gone_at_once_and_one_that_comes_is_there),
+        TEST(many_new_rows_extend_the_graph_and_many_gone_ones_make_it_anew),
+        TEST(filters_leave_k_rows_if_k_exist),
+        TEST(odd_questions_get_right_answers),
+        TEST(equal_rows_and_rows_without_length_hide_nothing),
+        TEST(a_restart_finds_the_graph),
+#undef TEST
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
