@@ -364,15 +364,25 @@ static struct lh_str without_texts(const struct erase_run *run, struct lh_str te
 static enum lh_code end(struct erase_run *run, struct lh_error *err)
 {
     struct lake_erasure *receipt = &run->receipt;
-    if (run->journal_problem.len)
+    if (run->journal_problem.len) {
+        run->own_count++;
         erase_scan_find(&run->scanning, lh_lit(JOURNAL_FOLDER),
                         lh_lit("It was not written anew, and may name the keys."));
-    size_t found = run->scanning.found_count;
+    }
+    receipt->found = erase_own_findings(run);
+    if (run->others)
+        receipt->elsewhere = erase_others_list(run->others);
+    bool is_found = receipt->found.count || run->own_count;
     receipt->erase_id = run->id;
-    receipt->state = found           ? LAKE_ERASE_INCOMPLETE
-                     : run->has_work ? LAKE_ERASE_ERASED
-                                     : LAKE_ERASE_NOTHING;
+    receipt->values = erase_values_of(&run->progress, run->arena);
+    /* Another erasure may have done what was left to do after the rows were hidden. */
+    bool has_erased = run->has_work || erase_has_match(receipt->values);
+    receipt->state = is_found                   ? LAKE_ERASE_INCOMPLETE
+                     : !has_erased              ? LAKE_ERASE_NOTHING
+                     : receipt->elsewhere.count ? LAKE_ERASE_HERE
+                                                : LAKE_ERASE_ERASED;
     receipt->dataset = run->request.dataset;
+    receipt->hint = erase_hint(receipt);
     receipt->row_key_column = run->request.row_key_column;
     receipt->keys = (int64_t)json_array_size(run->request.row_key_values.value);
     receipt->actor = without_texts(run, run->request.actor);
@@ -390,20 +400,15 @@ static enum lh_code end(struct erase_run *run, struct lh_error *err)
         run->datasets[i].rejected_rows = done ? done->rejected_rows : 0;
         receipt->rows += run->datasets[i].rows;
     }
-    receipt->values = erase_values_of(&run->progress, run->arena);
-    /* Another erasure may have done what was left to do after the rows were hidden. */
-    if (receipt->state == LAKE_ERASE_NOTHING && erase_has_match(receipt->values))
-        receipt->state = LAKE_ERASE_ERASED;
     receipt->is_at_least = run->progress.is_at_least;
     receipt->answers_removed = run->progress.answers_removed;
     receipt->scan = &run->scanning.result;
-    receipt->found = (struct lh_list){run->scanning.found, found};
     receipt->not_covered =
         erase_not_covered(&run->plan, &run->scanning, run->id, run->journal_problem, run->arena);
     enum lh_code code = erase_write(lake_storage(run->lake), run->id, "receipt",
                                     &lake_erasure_fields, receipt, err);
     /* What was found can be mended and looked for again: for that the plan is needed. */
-    return code || found ? code : forget(run, err);
+    return code || is_found ? code : forget(run, err);
 }
 
 /* --- the job */
@@ -465,7 +470,7 @@ static enum lh_code clean_and_prove(struct erase_run *run, struct lh_error *err)
             code = remove_leftovers(run, err);
         if (!code)
             code = erase_prove(run, err);
-        if (!run->scanning.found_count)
+        if (!run->own_count)
             break;
         (void)nanosleep(&(struct timespec){0, WAIT_NS}, NULL); /* somebody was sweeping, too */
     }

@@ -86,11 +86,35 @@ enum lh_code erase_note_versions(struct erase_run *run, struct lh_error *err)
     return code;
 }
 
+/* From one dataset rows go that was asked for; from all, what others have is a finding. */
+static void take_finding(void *context, struct lh_str object)
+{
+    struct erase_run *run = context;
+    bool is_others = erase_others_take(run->others, object);
+    run->own_count += !is_others || !run->request.dataset.len;
+}
+
+struct lh_list erase_own_findings(struct erase_run *run)
+{
+    struct erase_scanning *scanning = &run->scanning;
+    size_t count = 0;
+    for (size_t i = 0; i < scanning->found_count; i++)
+        if (!run->request.dataset.len || !run->others ||
+            !erase_others_has(run->others, scanning->found[i].object))
+            scanning->found[count++] = scanning->found[i];
+    scanning->found_count = count;
+    return (struct lh_list){scanning->found, count};
+}
+
 enum lh_code erase_prove(struct erase_run *run, struct lh_error *err)
 {
     enum lh_code code = LH_OK;
     erase_begin_scanning(run);
     erase_show(run, "scanning");
+    run->others = erase_others_new(run);
+    run->own_count = 0;
+    run->scanning.told = take_finding;
+    run->scanning.context = run;
     const struct lake_erased_dataset *planned = run->plan.datasets.items;
     for (size_t i = 0; i < run->dataset_count && !code; i++)
         code = erase_run_is_there(run, &run->datasets[i])
@@ -103,6 +127,9 @@ enum lh_code erase_prove(struct erase_run *run, struct lh_error *err)
         erase_scan_find(&run->scanning, look.places[i].object, look.places[i].what);
     if (!code)
         code = erase_scan(&run->scanning, err);
+    if (!code && run->request.dataset.len)
+        code = erase_others_count(run->others, err);
+    run->scanning.told = NULL;
     run->scanning.result.texts_short += run->plan.texts_short;
     return code;
 }

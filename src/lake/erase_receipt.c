@@ -1,6 +1,19 @@
 /* What a receipt says that an erasure did not do. */
 #include "lake/erase_run.h"
 
+struct lh_str erase_hint(const struct lake_erasure *erasure)
+{
+    if (!erasure->elsewhere.count)
+        return (struct lh_str){0};
+    if (erasure->dataset.len)
+        return lh_lit("Other datasets have these keys or texts of the rows, too (elsewhere): erase "
+                      "from each of them, or ask without 'dataset' for all that have the column. "
+                      "Files of a dropped one go with POST /catalog/expire.");
+    return lh_lit(
+        "Datasets without this column have these keys or texts of the rows, too "
+        "(elsewhere): erase there by a column of theirs, or change the rows; then resume.");
+}
+
 struct lh_str_list erase_not_covered(const struct erase_plan *plan,
                                      const struct erase_scanning *scanning, struct lh_str id,
                                      struct lh_str journal_problem, struct lh_arena *arena)

@@ -82,6 +82,20 @@ static const struct lh_field finding_rows[] = {
 static const struct lh_fields finding_fields =
     LH_FIELDS_OF(struct lake_erase_finding, "EraseFinding", finding_rows);
 
+static const struct lh_field elsewhere_rows[] = {
+    LH_STR(struct lake_erase_elsewhere, dataset, .required = true,
+           .doc = "Its name; of a dropped one its id."),
+    LH_STR(struct lake_erase_elsewhere, dataset_id, .required = true, .doc = "Its id."),
+    LH_BOOL(struct lake_erase_elsewhere, is_dropped, .doc = "It was dropped, its files are kept."),
+    LH_INT(struct lake_erase_elsewhere, rows,
+           .doc = "Its rows that have one of the keys in a column of that name."),
+    LH_INT(struct lake_erase_elsewhere, object_count, .required = true,
+           .doc = "Its files in which a key or a text of an erased row stands."),
+    LH_STR_LIST(struct lake_erase_elsewhere, objects, .doc = "Twenty of them at most."),
+};
+static const struct lh_fields elsewhere_fields =
+    LH_FIELDS_OF(struct lake_erase_elsewhere, "EraseElsewhere", elsewhere_rows);
+
 static const char *const outcome_names[] = {"type", "null", "no_match", "already", "match", NULL};
 static const struct lh_field value_rows[] = {
     LH_INT(struct lake_erase_value, index, .required = true,
@@ -95,16 +109,19 @@ static const struct lh_field value_rows[] = {
 static const struct lh_fields value_fields =
     LH_FIELDS_OF(struct lake_erase_value, "EraseValue", value_rows);
 
-static const char *const state_names[] = {"waiting",  "running",  "failed",  "erased", "incomplete",
-                                          "given_up", "no_match", "dry_run", NULL};
+static const char *const state_names[] = {"waiting",     "running",  "failed",   "erased",
+                                          "incomplete",  "given_up", "no_match", "dry_run",
+                                          "erased_here", NULL};
 static const struct lh_field erasure_rows[] = {
     LH_STR(struct lake_erasure, erase_id, .doc = "Its id; absent: a dry run."),
     LH_CHOICE(struct lake_erasure, state, .choices = state_names, .required = true,
               .doc =
                   "failed: the rows are hidden, and it can be resumed; incomplete: all was done, "
-                  "and something of the rows was found all the same; resume looks again; given_up: "
-                  "one of "
-                  "these, and nobody goes on."),
+                  "and something of the rows was found all the same; resume looks again; "
+                  "given_up: one of these, and nobody goes on; no_match: nothing of the keys was "
+                  "found, and nothing was changed; dry_run: what would be done; erased_here: "
+                  "erased from the dataset that was asked for, and others have the same values "
+                  "(elsewhere). It has ended: nothing is kept of what it looked for."),
     LH_STR(struct lake_erasure, dataset, .doc = "Absent: every one that had the column."),
     LH_STR(struct lake_erasure, row_key_column, .required = true, .doc = "The key column."),
     LH_INT(struct lake_erasure, keys, .required = true, .doc = "Keys that were asked for."),
@@ -133,6 +150,11 @@ static const struct lh_field erasure_rows[] = {
               .doc = "The search through every file at the end."),
     LH_LIST(struct lake_erasure, found, .fields = &finding_fields,
             .doc = "Where something of the rows was found all the same."),
+    LH_LIST(struct lake_erasure, elsewhere, .fields = &elsewhere_fields,
+            .doc =
+                "Datasets that were not asked for, or have no such column, and in which a key or "
+                "a text of an erased row stands."),
+    LH_STR(struct lake_erasure, hint, .doc = "What to do about those."),
     LH_STR_LIST(struct lake_erasure, not_covered, .doc = "What this erasure did not look into."),
 };
 const struct lh_fields lake_erasure_fields =

@@ -23,7 +23,9 @@ struct erase_run {
     struct lake_erased_journal journal;
     struct lh_str journal_problem; /* why it stayed as it is */
     struct erase_scanning scanning;
-    bool has_work; /* something of the keys was found, or was done */
+    bool has_work;               /* something of the keys was found, or was done */
+    struct erase_others *others; /* of the last search */
+    size_t own_count;            /* of its findings: those that are nothing of the others' */
 };
 
 /* --- erase_job.c */
@@ -69,6 +71,18 @@ enum lh_code erase_look(struct erase_run *run, struct erase_look *ret,
 enum lh_code erase_find_work(struct erase_run *run, struct erase_look *ret,
                              struct lh_error *err) LH_MUST_USE;
 
+/* --- erase_elsewhere.c */
+
+struct erase_others; /* the datasets that were not asked for; in the run's arena */
+struct erase_others *erase_others_new(struct erase_run *run);
+bool erase_others_has(struct erase_others *others, struct lh_str object); /* it is of one */
+/* Notes that something was found in the object; false: it is of none of them. */
+bool erase_others_take(struct erase_others *others, struct lh_str object);
+/* Notes rows of the keys in a column of the same name. */
+enum lh_code erase_others_count(struct erase_others *others, struct lh_error *err) LH_MUST_USE;
+/* struct lake_erase_elsewhere: those in which something was found. */
+struct lh_list erase_others_list(struct erase_others *others);
+
 /* --- erase_proof.c: the search at the end */
 
 /* Before the records of others are written anew: what rows hold that are left is not taken out. */
@@ -77,6 +91,8 @@ enum lh_code erase_find_shared(struct erase_run *run, struct lh_error *err) LH_M
 enum lh_code erase_note_versions(struct erase_run *run, struct lh_error *err) LH_MUST_USE;
 void erase_begin_scanning(struct erase_run *run);
 /* Fills run->scanning, and what the datasets have now. */
+/* The findings that count for its state: not the others', where one dataset was asked for. */
+struct lh_list erase_own_findings(struct erase_run *run);
 enum lh_code erase_prove(struct erase_run *run, struct lh_error *err) LH_MUST_USE;
 
 /* --- erase_trial.c: the dry run */
@@ -87,6 +103,8 @@ enum lh_code erase_trial(struct lake *lake, const struct erase_request *request,
 
 /* --- erase_receipt.c */
 
+/* What to do about what other datasets have; absent: nothing. */
+struct lh_str erase_hint(const struct lake_erasure *erasure);
 /* Sentences; `journal_problem` is absent unless the journal could not be written anew. */
 struct lh_str_list erase_not_covered(const struct erase_plan *plan,
                                      const struct erase_scanning *scanning, struct lh_str id,

@@ -56,8 +56,11 @@ static struct lh_list tell_places(const struct erase_run *run, const struct eras
         lh_arena_array(run->arena, count + scanning->found_count + 1, sizeof *places);
     for (size_t i = 0; i < look->place_count; i++)
         places[i] = look->places[i];
-    for (size_t i = 0; i < scanning->found_count && count < LAKE_ERASE_FOUND_MAX; i++)
-        places[count++] = scanning->found[i];
+    for (size_t i = 0; i < scanning->found_count; i++)
+        if ((!run->request.dataset.len ||
+             !erase_others_has(run->others, scanning->found[i].object)) &&
+            count < LAKE_ERASE_FOUND_MAX)
+            places[count++] = scanning->found[i];
     return (struct lh_list){places, count};
 }
 
@@ -101,6 +104,8 @@ static void fill(struct erase_run *run, const struct erase_look *look)
     receipt->indexes = tell_indexes(run);
     receipt->scan = &run->scanning.result;
     receipt->found = tell_places(run, look);
+    receipt->elsewhere = erase_others_list(run->others);
+    receipt->hint = erase_hint(receipt);
 }
 
 /* What *ret refers to is in `arena`, of the caller; what it was made from goes with the run. */

@@ -50,7 +50,9 @@ static void take_finding(void *context, struct lh_str object)
                        : owner.kind == ERASE_OF_INDEX ? dataset_of_index(work->run, owner.id)
                                                       : (struct lh_str){0};
     bool *is_touched = id.len ? touched_of(work->run, id) : NULL;
-    work->run->has_work = true;
+    bool is_others = erase_others_take(work->run->others, object);
+    /* From one dataset rows go: what others have is told, and nothing to be done. */
+    work->run->has_work |= !is_others || !work->run->request.dataset.len;
     if (is_touched && !is_live(work, object) && !erase_owner_is_rejects(&owner))
         *is_touched = true;
 }
@@ -78,6 +80,7 @@ static enum lh_code look_everywhere(struct erase_run *run, struct lh_error *err)
     struct work work = {.run = run};
     enum lh_code code = LH_OK;
     work.live = lh_arena_array(run->arena, run->dataset_count + 1, sizeof *work.live);
+    run->others = erase_others_new(run);
     erase_begin_scanning(run);
     for (size_t i = 0; i < run->dataset_count && !code; i++)
         if (!*touched_of(run, run->datasets[i].dataset_id))
@@ -86,6 +89,8 @@ static enum lh_code look_everywhere(struct erase_run *run, struct lh_error *err)
     run->scanning.context = &work;
     if (!code)
         code = erase_scan(&run->scanning, err);
+    if (!code && run->request.dataset.len)
+        code = erase_others_count(run->others, err);
     run->scanning.told = NULL;
     run->scanning.result.texts_short += run->plan.texts_short;
     return code;

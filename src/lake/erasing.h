@@ -77,6 +77,14 @@ struct lake_erase_finding {
     struct lh_str object;
     struct lh_str what;
 };
+struct lake_erase_elsewhere { /* another dataset, that was not asked for */
+    struct lh_str dataset;
+    struct lh_str dataset_id;
+    bool is_dropped;
+    int64_t rows;               /* of the keys, in a column of the same name */
+    int64_t object_count;       /* in which a key or a text of a row stands */
+    struct lh_str_list objects; /* some of them */
+};
 enum lake_erase_state {
     LAKE_ERASE_WAITING,
     LAKE_ERASE_RUNNING,
@@ -85,7 +93,8 @@ enum lake_erase_state {
     LAKE_ERASE_INCOMPLETE, /* all steps were done, and something was found: can be, too */
     LAKE_ERASE_GIVEN_UP,   /* one of the two, and nobody goes on */
     LAKE_ERASE_NOTHING,    /* nothing of the keys was found anywhere, and nothing changed */
-    LAKE_ERASE_TRIAL       /* a dry run: nothing was changed */
+    LAKE_ERASE_TRIAL,      /* a dry run: nothing was changed */
+    LAKE_ERASE_HERE        /* erased from the dataset that was asked for; others have it, too */
 };
 struct lake_erasure {
     struct lh_str erase_id; /* absent: a dry run */
@@ -106,7 +115,9 @@ struct lake_erasure {
     const struct lake_erased_journal *journal;
     int64_t answers_removed;
     const struct lake_erase_scan *scan;
-    struct lh_list found; /* struct lake_erase_finding */
+    struct lh_list found;     /* struct lake_erase_finding */
+    struct lh_list elsewhere; /* struct lake_erase_elsewhere */
+    struct lh_str hint;       /* what to do about that */
     struct lh_str_list not_covered;
 };
 extern const struct lh_fields lake_erasure_fields;

@@ -159,8 +159,9 @@ test('what cannot be erased is refused, and what stands elsewhere is told', { ti
   let receipt;
   do receipt = (await lake.get(`/catalog/erase/${accepted.body.erase_id}`)).body;
   while (['waiting', 'running'].includes(receipt.state));
-  assert.equal(receipt.state, 'incomplete', JSON.stringify(receipt));
-  assert.ok(receipt.found.length > 0 && receipt.found.every((one) => /^datasets\//.test(one.object)), JSON.stringify(receipt.found));
+  assert.equal(receipt.state, 'erased_here', JSON.stringify(receipt));
+  assert.deepEqual([receipt.found ?? [], receipt.elsewhere.map((one) => [one.dataset, one.rows])], [[], [['copies', 1]]]);
+  assert.match(receipt.hint, /without 'dataset'/);
   assert.equal(await count(lake, 'copies'), 20);
   assert.deepEqual(await server.stop(), { code: 0, signal: null });
   await verify(folder.path);

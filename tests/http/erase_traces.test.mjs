@@ -146,8 +146,8 @@ test('numbers are found in columns of numbers, and texts in lists and structs', 
   await at.ingest('people', 'tel,name\n491701234567,Ann\n491707654321,Bob\n');
   await at.ingest('calls', 'phone,said\n491701234567,hello\n');
   const told = await at.erase({ dataset: 'people', row_key_column: 'tel', row_key_values: [491701234567] });
-  assert.equal(told.body.state, 'incomplete', told.text);
-  assert.ok(told.body.found.some((one) => one.object.startsWith('datasets/')), told.text);
+  assert.equal(told.body.state, 'erased_here', told.text);
+  assert.deepEqual(told.body.elsewhere.map((one) => one.dataset), ['calls'], told.text);
 
   const lines = (rows) => rows.map((row) => JSON.stringify(row)).join('\n');
   const deep = { id: 'CAND-000001', tags: ['plays the glockenspiel'], home: { street: 'Under the Quince 4', seen: ['with a "red" kite'] } };
@@ -155,9 +155,8 @@ test('numbers are found in columns of numbers, and texts in lists and structs', 
   for (const [name, text] of [['first', 'plays the glockenspiel'], ['second', 'Under the Quince 4'], ['third', 'with a "red" kite']])
     await at.ingest(name, lines([{ text, more: { all: [text] } }]), { name: `${name}.ndjson` });
   const nested = await at.erase({ dataset: 'folk', row_key_column: 'id', row_key_values: ['CAND-000001'] });
-  assert.equal(nested.body.state, 'incomplete', nested.text);
-  const objects = new Set(nested.body.found.map((one) => one.object.split('/').slice(0, 2).join('/')).filter((one) => one.startsWith('datasets/')));
-  assert.equal(objects.size, 3, nested.text);
+  assert.equal(nested.body.state, 'erased_here', nested.text);
+  assert.deepEqual(nested.body.elsewhere.map((one) => one.dataset).sort(), ['first', 'second', 'third'], nested.text);
   await at.end();
 });
 
@@ -191,13 +190,18 @@ test('keys with quotes are found where SQL doubles them, and what is incomplete 
 
 test('what an incomplete erasure keeps is no finding of another one, but named', { timeout: 60000 }, async (context) => {
   const at = await house(context);
-  for (const name of ['people', 'copies']) await at.ingest(name, 'id,name\nCAND-000001,Ann of the seven lakes\nCAND-000002,Bob\n');
+  for (const name of ['people', 'copies'])
+    await at.ingest(name, `id,name\nCAND-000001,Ann of the seven lakes\nCAND-000002,Bob${name === 'people' ? ' of CAND-000001' : ''}\n`);
   const ask = (dataset) => at.erase({ dataset, row_key_column: 'id', row_key_values: ['CAND-000001'] });
   const first = await ask('people');
   assert.equal(first.body.state, 'incomplete', first.text);
   const second = await ask('copies');
-  assert.equal(second.body.state, 'erased', second.text);
+  assert.equal(second.body.state, 'erased_here', second.text);
+  assert.deepEqual(second.body.elsewhere.map((one) => one.dataset), ['people']);
   assert.ok(second.body.not_covered.some((one) => one.includes(first.body.erase_id)), second.text);
+  // The row that mentions the key goes; then nothing is found any more.
+  const mention = await at.erase({ dataset: 'people', row_key_column: 'id', row_key_values: ['CAND-000002'] });
+  assert.equal(mention.body.state, 'erased_here', mention.text);
   const third = await at.lake.post(`/catalog/erase/${first.body.erase_id}/resume`, {});
   assert.equal(third.body.state, 'erased', third.text);
   assert.deepEqual(await at.found('CAND-000001', 'seven lakes'), []);
