@@ -61,8 +61,13 @@ enum lh_code engine_parquet_is_joined(struct engine_connection *connection, stru
     enum lh_code code = lh_buf_check(&text, "The statement to compare footers", err);
     if (!code)
         code = execute_once(connection, lh_buf_str(&text), NULL, cancel, NULL, NULL, &found, err);
-    if (code && err)
-        err->position = -1; /* of a text that is ours */
+    if (code ==
+        LH_SQL) /* the text is ours: it is what the files say that the engine does not take */
+        code = LH_UNREADABLE;
+    if (code && err) {
+        err->code = code;
+        err->position = -1;
+    }
     if (!code)
         *ret = found == 1;
     lh_buf_release(&text);

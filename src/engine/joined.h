@@ -15,7 +15,8 @@ struct engine_joined_part {
  * in this order, and each chunk of a column with all that the engine knows of it (rows, codec,
  * encodings, sizes, statistics, …) and with its bytes where its part's bytes went. So the engine
  * reads from the whole what it reads from the parts, if these bytes are the same, which is the
- * caller's to know. Compared by hashes, whose sums take no memory. No rows are read. */
+ * caller's to know. Compared by hashes, whose sums take no memory. No rows are read. LH_IO,
+ * LH_UNREADABLE: one of them is nothing that the engine reads. */
 enum lh_code engine_parquet_is_joined(struct engine_connection *connection, struct lh_str path,
                                       const struct engine_joined_part *parts, size_t part_count,
                                       int64_t rows, const struct lh_cancel *cancel, bool *ret,

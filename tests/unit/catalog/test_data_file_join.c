@@ -423,6 +423,13 @@ static void the_engine_tells_any_other_place_order_or_number(void **state)
     tried[0].path = parts[1].path;
     tried[1].path = parts[0].path;
     assert_false(is_joined_for_the_engine(house, &file, tried, 15000));
+    bool is_joined = true;
+    tried[1].path = lh_lit("/proc/self/cmdline"); /* no Parquet file */
+    enum lh_code code =
+        engine_parquet_is_joined(house->bench->connection, storage_staged_path(file.staged), tried,
+                                 3, 15000, NULL, &is_joined, &house->bench->err);
+    assert_true(code == LH_UNREADABLE || code == LH_IO);
+    assert_int_equal(house->bench->err.code, code);
     data_file_discard(&file);
 }
 
