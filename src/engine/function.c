@@ -305,13 +305,25 @@ static duckdb_vector extend_list(duckdb_vector list, size_t row, size_t count, s
     return duckdb_list_vector_get_child(list);
 }
 
-void engine_write_floats(struct engine_write *write, size_t at, size_t row, const float *values,
-                         size_t count)
+static void write_numbers(struct engine_write *write, size_t at, size_t row, const void *values,
+                          size_t count, size_t bytes)
 {
     size_t from;
     duckdb_vector items = extend_list(vector_at(write, at), row, count, &from);
     if (count)
-        memcpy((float *)duckdb_vector_get_data(items) + from, values, count * sizeof *values);
+        memcpy((char *)duckdb_vector_get_data(items) + from * bytes, values, count * bytes);
+}
+
+void engine_write_floats(struct engine_write *write, size_t at, size_t row, const float *values,
+                         size_t count)
+{
+    write_numbers(write, at, row, values, count, sizeof *values);
+}
+
+void engine_write_doubles(struct engine_write *write, size_t at, size_t row, const double *values,
+                          size_t count)
+{
+    write_numbers(write, at, row, values, count, sizeof *values);
 }
 
 void engine_write_strs(struct engine_write *write, size_t at, size_t row,

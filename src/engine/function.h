@@ -77,6 +77,8 @@ void engine_write_str(struct engine_write *write, size_t at, size_t row,
                       struct lh_str value); /* copies */
 void engine_write_floats(struct engine_write *write, size_t at, size_t row, const float *values,
                          size_t count);
+void engine_write_doubles(struct engine_write *write, size_t at, size_t row, const double *values,
+                          size_t count);
 void engine_write_strs(struct engine_write *write, size_t at, size_t row,
                        const struct lh_str *values, size_t count);
 

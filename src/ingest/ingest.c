@@ -17,6 +17,7 @@ const struct ingest_source ingest_sources[] = {
     {"json", FORMAT_JSON, true, json_open},
     {"ndjson", FORMAT_NDJSON, true, json_open},
     {"parquet", FORMAT_PARQUET, false, parquet_open},
+    {"npy", FORMAT_NPY, false, npy_open},
 };
 const size_t ingest_source_count = sizeof(ingest_sources) / sizeof(ingest_sources[0]);
 
@@ -30,12 +31,19 @@ enum lh_code ingest_new(const struct ingest_open_options *options, struct ingest
                               .storage = options->storage,
                               .catalog = options->catalog,
                               .jobs = options->jobs};
-    *ret = ingest;
-    return LH_OK;
+    pthread_mutex_init(&ingest->npy_lock, NULL);
+    enum lh_code code = npy_register(ingest, err);
+    if (code)
+        ingest_free(ingest);
+    else
+        *ret = ingest;
+    return code;
 }
 
 void ingest_free(struct ingest *ingest)
 {
+    if (ingest)
+        pthread_mutex_destroy(&ingest->npy_lock);
     free(ingest);
 }
 
@@ -276,11 +284,9 @@ enum lh_code fail_unreadable(struct task *task, enum lh_code code, struct lh_err
     static const struct {
         enum ingest_format format;
         const char *name;
-    } names[] = {{FORMAT_CSV, "CSV"},
-                 {FORMAT_TSV, "TSV"},
-                 {FORMAT_JSON, "a JSON array"},
-                 {FORMAT_NDJSON, "NDJSON"},
-                 {FORMAT_PARQUET, "Parquet"}};
+    } names[] = {{FORMAT_CSV, "CSV"},           {FORMAT_TSV, "TSV"},
+                 {FORMAT_JSON, "a JSON array"}, {FORMAT_NDJSON, "NDJSON"},
+                 {FORMAT_PARQUET, "Parquet"},   {FORMAT_NPY, "NPY"}};
     struct lh_str why = err ? lh_str_of(err->message) : lh_lit("");
     const char *name = "text";
     if (!is_files_fault(code))

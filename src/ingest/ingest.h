@@ -60,7 +60,7 @@ extern const char *const ingest_mode_names[];
 
 /* `options` of a request. Defaults detect everything. */
 struct ingest_options {
-    int format;              /* auto, csv, tsv, json, ndjson, parquet */
+    int format;              /* auto, csv, tsv, json, ndjson, parquet, npy */
     struct lh_str key;       /* upsert: the column whose values name rows */
     struct lh_str delimiter; /* CSV: one to four bytes */
     struct lh_str quote;     /* CSV: one character; "" = none */
@@ -70,6 +70,7 @@ struct ingest_options {
     struct lh_str_list null_strings; /* CSV: texts that mean NULL, besides the empty one */
     struct lh_json_value types;      /* {"column": "DECIMAL(10,2)", …} instead of detection */
     bool flatten;                    /* JSON: nested objects become parent_child columns */
+    int64_t first_row;               /* NPY: the number of the first row */
     bool allow_duplicate;            /* takes a file in again that is already there */
     double max_rejected_ratio;       /* more rejected rows than this refuse the file */
 };

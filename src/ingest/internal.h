@@ -6,17 +6,24 @@
 #ifndef LAKEHOUSE_INGEST_INTERNAL_H
 #define LAKEHOUSE_INGEST_INTERNAL_H
 
+#include <pthread.h>
+
 #include "catalog/catalog.h"
 #include "engine/engine.h"
 #include "ingest/ingest.h"
 #include "jobs/jobs.h"
 #include "storage/storage.h"
 
+struct npy; /* npy.c */
+
 struct ingest {
     struct engine *engine;
     struct storage *storage;
     struct catalog *catalog;
     struct jobs *jobs;
+    pthread_mutex_t npy_lock; /* guards the two below: NPY files that tasks have open */
+    struct npy *npys;
+    int64_t next_npy;
 };
 
 /* The arguments of the job, as its record keeps them. */
@@ -39,7 +46,8 @@ enum ingest_format {
     FORMAT_TSV,
     FORMAT_JSON,
     FORMAT_NDJSON,
-    FORMAT_PARQUET
+    FORMAT_PARQUET,
+    FORMAT_NPY
 };
 enum ingest_header { HEADER_AUTO, HEADER_PRESENT, HEADER_ABSENT };
 
@@ -75,6 +83,9 @@ void csv_close(struct task *task);
 enum lh_code csv_open(struct task *task, struct lh_error *err);
 enum lh_code json_open(struct task *task, struct lh_error *err);
 enum lh_code parquet_open(struct task *task, struct lh_error *err);
+enum lh_code npy_open(struct task *task, struct lh_error *err);
+/* Makes the table that NPY files are read through known to the engine. */
+enum lh_code npy_register(struct ingest *ingest, struct lh_error *err) LH_MUST_USE;
 
 /* What a look at the file's bytes tells. */
 struct scan {

@@ -2,7 +2,8 @@
 
 const char *const ingest_mode_names[] = {"auto", "create", "append", "replace", "upsert", NULL};
 
-static const char *const format_names[] = {"auto", "csv", "tsv", "json", "ndjson", "parquet", NULL};
+static const char *const format_names[] = {"auto",   "csv",     "tsv", "json",
+                                           "ndjson", "parquet", "npy", NULL};
 static const char *const header_names[] = {"auto", "present", "absent", NULL};
 
 #define ENCODING_BYTES_MAX 32
@@ -29,6 +30,8 @@ static const struct lh_field option_rows[] = {
             .doc = "CSV: an object of column names and SQL types, instead of detected ones."),
     LH_BOOL(struct ingest_options, flatten, LH_PRESET(true),
             .doc = "JSON: nested objects become parent_child columns."),
+    LH_INT(struct ingest_options, first_row, .min = 0, .max = INT64_C(1) << 60,
+           .doc = "NPY: the number of the first row in the column `row`; 0 unless said."),
     LH_BOOL(struct ingest_options, allow_duplicate, LH_PRESET(false),
             .doc = "Takes the file in again although its rows are there."),
     LH_DOUBLE(struct ingest_options, max_rejected_ratio, .min = 0, .max = 1, LH_PRESET_DOUBLE(0.5),

@@ -422,6 +422,8 @@ static enum ingest_format sniff(const struct task *task, const unsigned char *he
     bool is_table = name_ends(task, ".csv") || name_ends(task, ".tsv");
     if (count >= 4 && memcmp(head, "PAR1", 4) == 0)
         return FORMAT_PARQUET;
+    if ((count >= 6 && memcmp(head, "\x93NUMPY", 6) == 0) || name_ends(task, ".npy"))
+        return FORMAT_NPY;
     if (name_ends(task, ".parquet"))
         return FORMAT_PARQUET; /* and the reader will say that it is none */
     if (first == '{')

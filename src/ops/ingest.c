@@ -15,8 +15,9 @@ struct file_args {
 };
 static const struct lh_field file_rows[] = {
     LH_FILE(struct file_args, file, .required = true, .positional = true,
-            .doc = "The file: CSV, JSON, NDJSON or Parquet, each also gzipped. What it is, its "
-                   "content says."),
+            .doc =
+                "The file: CSV, JSON, NDJSON, Parquet or NPY, each also gzipped. What it is, its "
+                "content says."),
     LH_STR(struct file_args, dataset, .required = true, .min = 1, .max = 255,
            .doc = "Where the rows go: [A-Za-z_][A-Za-z0-9_]{0,62}."),
     LH_CHOICE(struct file_args, mode, .choices = ingest_mode_names, LH_PRESET(INGEST_AUTO),

@@ -466,10 +466,23 @@ struct hybrid_args {
     int fusion;
     int64_t ef;
     bool exact;
+    struct lh_json_value weights;
     struct lh_str sql_filter;
     bool per_chunk;
     bool include_row;
 };
+
+static const struct lh_field weight_rows[] = {
+    LH_DOUBLE(struct search_weights, meaning, .doc = "Of the similarity, or the place by it."),
+    LH_DOUBLE(struct search_weights, words, .doc = "Of BM25, or the place by it."),
+    LH_DOUBLE(struct search_weights, coverage,
+              .doc = "Of how much of the query's words the text has; not with rrf."),
+    LH_DOUBLE(struct search_weights, pairs,
+              .doc = "Of neighbours of the query that stand together; not with rrf."),
+};
+static const struct lh_fields weight_fields =
+    LH_FIELDS_OF(struct search_weights, "SearchWeights", weight_rows);
+
 static const struct lh_field hybrid_rows[] = {
     LH_STR(struct hybrid_args, index, .required = true, .positional = true, .min = 1, .max = 255,
            .doc = "The index."),
@@ -482,12 +495,57 @@ static const struct lh_field hybrid_rows[] = {
     LH_CHOICE(struct hybrid_args, mode, .choices = search_mode_names, LH_PRESET(SEARCH_HYBRID),
               .doc = "hybrid: both lists fused; keyword or vector: one alone."),
     LH_CHOICE(struct hybrid_args, fusion, .choices = search_fusion_names, LH_PRESET(SEARCH_BLEND),
-              .doc = "How hybrid fuses. blend: by score; rrf: by "
-                     "place, reciprocal rank fusion."),
+              .doc = "How hybrid fuses. blend: by score and how well the words fit; rrf: by "
+                     "place, reciprocal rank fusion; weighted: by the two scores alone."),
+    LH_JSON(struct hybrid_args, weights, .fields = &weight_fields,
+            .doc = "How much each counts, from 0 to 1000; what is not given is as the fusion has "
+                   "it: blend 0.4, 0.6, 1 and 0.2, rrf 1 and 1, weighted 0.5 and 0.5."),
     ASK_ROWS(struct hybrid_args),
 };
 static const struct lh_fields hybrid_fields =
     LH_FIELDS_OF(struct hybrid_args, "VectorsHybridArgs", hybrid_rows);
+
+static enum lh_code fail_weights(struct lh_error *err, const char *why)
+{
+    lh_fail(err, LH_INVALID, "%s", why);
+    return lh_error_field(err, lh_lit("weights"));
+}
+
+#define WEIGHT_MAX 1000.0
+
+/* What is given in place of what the fusion has. */
+static enum lh_code read_weights(const json_t *given, enum search_fusion fusion,
+                                 struct search_weights *ret, struct lh_error *err)
+{
+    struct search_weights weights = search_fusion_weights(fusion);
+    const struct {
+        const char *name;
+        double *weight;
+        bool is_of_places;
+    } members[] = {{"meaning", &weights.meaning, true},
+                   {"words", &weights.words, true},
+                   {"coverage", &weights.coverage, false},
+                   {"pairs", &weights.pairs, false}};
+    size_t known = 0;
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+        const json_t *value = json_object_get(given, members[i].name);
+        double number = json_number_value(value);
+        if (!value)
+            continue;
+        known++;
+        if (!json_is_number(value) || !(number >= 0 && number <= WEIGHT_MAX))
+            return fail_weights(err, "A weight is a number from 0 to 1000.");
+        if (fusion == SEARCH_RRF && !members[i].is_of_places)
+            return fail_weights(err, "rrf knows places alone: meaning and words can be weighed.");
+        *members[i].weight = number;
+    }
+    if (!json_is_object(given) || known != json_object_size(given))
+        return fail_weights(err, "weights is an object of meaning, words, coverage and pairs.");
+    if (!(weights.meaning + weights.words + weights.coverage + weights.pairs > 0))
+        return fail_weights(err, "All weights are 0: then nothing has a score.");
+    *ret = weights;
+    return LH_OK;
+}
 
 static enum lh_code run_hybrid(struct op_call *call, const void *raw, struct op_reply *reply,
                                struct lh_error *err)
@@ -511,7 +569,15 @@ static enum lh_code run_hybrid(struct op_call *call, const void *raw, struct op_
         lh_fail(err, LH_INVALID, "k and count say the same thing: give one.");
         return lh_error_field(err, lh_lit("count"));
     }
-    return ask(call, &request, reply, err);
+    struct search_weights weights;
+    enum lh_code code = LH_OK;
+    if (args->weights.value) {
+        if (request.mode != SEARCH_HYBRID)
+            return fail_weights(err, "Weights are of mode hybrid: one list has none.");
+        code = read_weights(args->weights.value, request.fusion, &weights, err);
+        request.weights = &weights;
+    }
+    return code ? code : ask(call, &request, reply, err);
 }
 
 static const struct op_example hybrid_examples[] = {
@@ -531,7 +597,8 @@ const struct op op_vectors_hybrid = {
         "Each list gives max(5 · k, 20) candidates. What counts of each is its similarity and its "
         "BM25, as shares of the best, how much of the query's words it has, and which of its "
         "neighbours stand together there (0.4, 0.6, 1, 0.2 of 2.2); `fusion` rrf adds 1 / (60 + "
-        "place) of both lists instead.",
+        "place) of both lists instead, weighted takes the two scores alone. `weights` change how "
+        "much each counts.",
     .http = {OP_POST, "/vectors/hybrid"},
     .effect = OP_READ,
     .permission = "search.read",

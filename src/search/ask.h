@@ -12,24 +12,32 @@
 enum search_mode { SEARCH_VECTOR, SEARCH_KEYWORD, SEARCH_HYBRID };
 extern const char *const search_mode_names[]; /* "vector", "keyword", "hybrid", NULL */
 
-/* How the lists of a hybrid search become one: by what rows score in them, or by their places. */
-enum search_fusion { SEARCH_BLEND, SEARCH_RRF };
-extern const char *const search_fusion_names[]; /* "blend", "rrf", NULL */
+/* How the lists of a hybrid search become one: by what rows score in them and how well they fit the
+ * words, by their places, or by their scores alone. */
+enum search_fusion { SEARCH_BLEND, SEARCH_RRF, SEARCH_WEIGHTED };
+extern const char *const search_fusion_names[]; /* "blend", "rrf", "weighted", NULL */
+/* How much each counts; of places, the first two alone. Not negative, and not all zero. */
+struct search_weights {
+    double meaning, words, coverage, pairs;
+};
+struct search_weights
+search_fusion_weights(enum search_fusion fusion); /* unless others are given */
 
 struct search_ask {
     struct lh_str index;
     enum search_mode mode;
-    enum search_fusion fusion; /* of SEARCH_HYBRID */
-    struct lh_str query;       /* words; absent with a vector */
-    const float *vector;       /* instead of the query; only SEARCH_VECTOR */
-    size_t vector_count;       /* LH_INVALID unless the index's dimensions */
-    int64_t k;                 /* 0 … SEARCH_K_MAX: hits at most */
-    int64_t ef;                /* nodes kept on a graph's walk, at least k; 0: as the index says */
-    bool is_exact;             /* whatever there is, all vectors are looked at */
-    struct lh_str filter;      /* a boolean SQL expression over the dataset; absent: all rows */
-    bool per_chunk;            /* one hit per chunk, not per row */
-    bool with_rows;            /* each hit with its source row */
-    bool is_raw_id;            /* ids without the index's prefix, as the dataset has them */
+    enum search_fusion fusion;            /* of SEARCH_HYBRID */
+    const struct search_weights *weights; /* NULL: the fusion's own */
+    struct lh_str query;                  /* words; absent with a vector */
+    const float *vector;                  /* instead of the query; only SEARCH_VECTOR */
+    size_t vector_count;                  /* LH_INVALID unless the index's dimensions */
+    int64_t k;                            /* 0 … SEARCH_K_MAX: hits at most */
+    int64_t ef;           /* nodes kept on a graph's walk, at least k; 0: as the index says */
+    bool is_exact;        /* whatever there is, all vectors are looked at */
+    struct lh_str filter; /* a boolean SQL expression over the dataset; absent: all rows */
+    bool per_chunk;       /* one hit per chunk, not per row */
+    bool with_rows;       /* each hit with its source row */
+    bool is_raw_id;       /* ids without the index's prefix, as the dataset has them */
 };
 
 struct search_leg {

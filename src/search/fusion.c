@@ -4,20 +4,27 @@
  * its words: how much of the query it has, and what stands together there as it does in the query.
  * What has no natural end (BM25, and the cosine of short questions) counts as a share of the best.
  * So how far apart two rows are counts, and a leg that is sure outweighs one that is not. rrf:
- * reciprocal rank fusion: only places count.
+ * reciprocal rank fusion: only places count. weighted: the shares of both scores, nothing else.
  *
  * Why blend is the preset, and where its weights come from: docs/decisions/0010. */
 #include <stdlib.h>
 
 #include "search/asking.h"
 
-const char *const search_fusion_names[] = {"blend", "rrf", NULL};
+const char *const search_fusion_names[] = {"blend", "rrf", "weighted", NULL};
 
-/* Chosen for the built-in model, which knows words, not what they mean. */
-#define MEANING_WEIGHT 0.4
-#define WORDS_WEIGHT 0.6
-#define COVERAGE_WEIGHT 1.0
-#define PAIRS_WEIGHT 0.2
+/* Those of blend were chosen for the built-in model, which knows words, not what they mean. */
+static const struct search_weights fusion_weights[] = {
+    [SEARCH_BLEND] = {.meaning = 0.4, .words = 0.6, .coverage = 1, .pairs = 0.2},
+    [SEARCH_RRF] = {.meaning = 1, .words = 1},
+    [SEARCH_WEIGHTED] = {.meaning = 0.5, .words = 0.5},
+};
+
+struct search_weights search_fusion_weights(enum search_fusion fusion)
+{
+    return fusion_weights[fusion];
+}
+
 /* The constant of the method's authors: the first places count, and not alone. */
 #define RANK_CONSTANT 60.0
 
@@ -115,14 +122,14 @@ static double best_of(const struct found_list *list)
     return list->count ? list->items[0].score : 0;
 }
 
-static double blended(const struct asking *asking, const struct fused *fused, double best_meaning,
-                      double best_words)
+static double blended(const struct asking *asking, const struct fused *fused,
+                      const struct search_weights *weights, double best_meaning, double best_words)
 {
     const struct evidence *evidence = &fused->evidence;
-    double sum = MEANING_WEIGHT * share(similarity(asking, fused), best_meaning) +
-                 WORDS_WEIGHT * share(evidence->bm25, best_words) +
-                 COVERAGE_WEIGHT * evidence->coverage + PAIRS_WEIGHT * evidence->pairs;
-    return sum / (MEANING_WEIGHT + WORDS_WEIGHT + COVERAGE_WEIGHT + PAIRS_WEIGHT);
+    double sum = weights->meaning * share(similarity(asking, fused), best_meaning) +
+                 weights->words * share(evidence->bm25, best_words) +
+                 weights->coverage * evidence->coverage + weights->pairs * evidence->pairs;
+    return sum / (weights->meaning + weights->words + weights->coverage + weights->pairs);
 }
 
 /* --- by rank */
@@ -144,10 +151,15 @@ size_t fuse(const struct asking *asking, const struct found_list *meaning,
             const struct found_list *words, struct fused *ret)
 {
     size_t count = unite(asking, meaning, words, ret);
+    struct search_weights weights = search_fusion_weights(asking->ask->fusion);
+    if (asking->ask->weights)
+        weights = *asking->ask->weights;
     for (size_t i = 0; i < count; i++)
-        ret[i].found.score = asking->ask->fusion == SEARCH_RRF
-                                 ? reciprocal(&ret[i].vector) + reciprocal(&ret[i].keyword)
-                                 : blended(asking, &ret[i], best_of(meaning), best_of(words));
+        ret[i].found.score =
+            asking->ask->fusion == SEARCH_RRF
+                ? weights.meaning * reciprocal(&ret[i].vector) +
+                      weights.words * reciprocal(&ret[i].keyword)
+                : blended(asking, &ret[i], &weights, best_of(meaning), best_of(words));
     qsort_r(ret, count, sizeof *ret, compare, (void *)(uintptr_t)asking);
     return count;
 }

@@ -118,7 +118,7 @@ static void write_select(const struct reading *reading, int64_t offset, struct l
         append_text_cast(sql, manifest->text_columns.items[i]);
     }
     if (manifest->vector_column.len && !reading->is_texts_only) {
-        lh_buf_append_str(sql, lh_lit(", CAST("));
+        lh_buf_append_str(sql, lh_lit(", TRY_CAST("));
         engine_quote_ident(sql, manifest->vector_column);
         lh_buf_append_str(sql, lh_lit(" AS FLOAT[])"));
     }

@@ -116,13 +116,16 @@ static enum lh_code take_text_columns(const struct catalog_dataset *dataset,
 
 static bool is_vector_type(struct lh_str type)
 {
-    /* FLOAT[], DOUBLE[384], DECIMAL(5,3)[] */
-    return lh_str_ends_with(type, lh_lit("]")) && !lh_str_ends_with(type, lh_lit("][]")) &&
-           (lh_str_starts_with(type, lh_lit("FLOAT")) ||
-            lh_str_starts_with(type, lh_lit("DOUBLE")) ||
-            lh_str_starts_with(type, lh_lit("DECIMAL")) ||
-            lh_str_starts_with(type, lh_lit("INTEGER")) ||
-            lh_str_starts_with(type, lh_lit("BIGINT")));
+    /* FLOAT[], DOUBLE[384], DECIMAL(5,3)[], UTINYINT[] */
+    static const char *const numbers[] = {"FLOAT",     "DOUBLE",   "DECIMAL", "TINYINT",
+                                          "SMALLINT",  "INTEGER",  "BIGINT",  "UTINYINT",
+                                          "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT"};
+    if (!lh_str_ends_with(type, lh_lit("]")) || lh_str_ends_with(type, lh_lit("][]")))
+        return false;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        if (lh_str_starts_with(type, lh_str_of(numbers[i])))
+            return true;
+    return false;
 }
 
 static enum lh_code take_vectors(struct search *search, const struct catalog_dataset *dataset,

@@ -142,3 +142,131 @@ test('searches that arrive together are answered as each is alone', { timeout: 6
   const together = await Promise.all(alone.map((_, at) => octets(lake, { index: 'points_v1', k: 3 }, f32(vectorOf(at + 0.3)))));
   assert.deepEqual(together.map(found), alone);
 });
+
+// What numpy.save writes.
+function npy(descr, shape, cells, { order = 'False', version = 1 } = {}) {
+  const head = `{'descr': '${descr}', 'fortran_order': ${order}, 'shape': (${shape.join(', ')}${shape.length === 1 ? ',' : ''}), }`;
+  const fixed = version === 1 ? 10 : 12;
+  const padded = `${head.padEnd(Math.ceil((fixed + head.length + 1) / 64) * 64 - fixed - 1)}\n`;
+  const length = Buffer.alloc(fixed - 8);
+  if (version === 1) length.writeUInt16LE(padded.length);
+  else length.writeUInt32LE(padded.length);
+  return Buffer.concat([Buffer.from([0x93]), Buffer.from('NUMPY'), Buffer.from([version, 0]), length, Buffer.from(padded), cells]);
+}
+const f64 = (...vectors) => Buffer.from(new Float64Array(vectors.flat()).buffer);
+
+test('a NPY file becomes rows with their order, of which an index is made', { timeout: 60000 }, async (context) => {
+  const server = await startServer();
+  context.after(() => server.kill());
+  const lake = await connect(server);
+  const vectors = Array.from({ length: 3000 }, (_, row) => vectorOf(row));
+  const cases = [
+    ['<f4', f32(...vectors), 'FLOAT[]', {}],
+    ['<f4', f32(...vectors), 'FLOAT[]', { version: 2 }],
+    ['<f2', f16(...vectors), 'FLOAT[]', {}],
+    ['<f8', f64(...vectors), 'DOUBLE[]', {}],
+    ['|i1', Buffer.from(vectors.flat().map((value) => Math.round(value * 100))), 'FLOAT[]', {}],
+  ];
+  for (const [at, [descr, cells, type, more]] of cases.entries()) {
+    const name = `array_${at}`;
+    const taken = await lake.ingest(name, npy(descr, [3000, dimensions], cells, more), { mode: 'create', name: 'whatever.bin' });
+    assert.equal(taken.status, 200, taken.text);
+    assert.equal(taken.body.rows, 3000);
+    assert.equal(taken.body.format, 'npy');
+    const columns = (await lake.get(`/catalog/datasets/by-name/${name}`)).body.columns;
+    assert.deepEqual(columns.map((column) => [column.name, column.type]), [['row', 'BIGINT'], ['vector', type]]);
+    const made = await lake.post('/vectors/index', { index_name: `${name}_v1`, dataset: name, id_column: 'row', vector_column: 'vector' });
+    assert.equal(made.status, 200, made.text);
+    const reply = await octets(lake, { index: `${name}_v1`, k: 1 }, f32(vectorOf(1234)));
+    assert.equal(reply.body.items[0].id, 1234);
+    assert.ok(reply.body.items[0].score > 0.999, `${descr}: ${reply.body.items[0].score}`);
+  }
+  const [[exact]] = await lake.rows('SELECT vector FROM array_3 WHERE row = 7');
+  assert.deepEqual(exact, vectorOf(7));
+  const more = await lake.ingest('array_0', npy('<f4', [2, dimensions], f32(vectorOf(9000), vectorOf(9001))), { mode: 'append', options: { first_row: 3000 } });
+  assert.equal(more.status, 200, more.text);
+  assert.deepEqual(await lake.rows('SELECT max("row"), count(DISTINCT "row") FROM array_0'), [[3001, 3002]]);
+});
+
+test('a file that is no array of vectors is refused with what it is', { timeout: 60000 }, async (context) => {
+  const server = await startServer();
+  context.after(() => server.kill());
+  const lake = await connect(server);
+  const good = f32(vectorOf(1), vectorOf(2));
+  const whole = npy('<f4', [2, dimensions], good);
+  const files = [
+    [whole.subarray(0, whole.length - 1), /2 rows of 96 bytes, and has 191/],
+    [Buffer.concat([whole, Buffer.alloc(96)]), /2 rows of 96 bytes, and has 288/],
+    [npy('<f4', [48], good), /not two dimensions/],
+    [npy('<f4', [2, 6, 4], good), /not two dimensions/],
+    [npy('<f4', [2, 0], Buffer.alloc(0)), /no number/],
+    [npy('<f4', [2, 70000], Buffer.alloc(560000)), /more than 65,536/],
+    [npy('>f4', [2, dimensions], good), /no floats of 16, 32 or 64 bits/],
+    [npy('<U8', [2, dimensions], good), /no floats of 16, 32 or 64 bits/],
+    [npy('<f4', [2, dimensions], good, { order: 'True' }), /column after column/],
+    [npy('<f4', ['99999999999999999999', dimensions], good), /not two dimensions/],
+    [npy('<f4', ['9223372036854775807', dimensions], good), /and has 192 bytes/],
+    [whole.subarray(0, 40), /header is no array/],
+    [Buffer.from([0x93, ...Buffer.from('NUMPY'), 9, 0, 2, 0, 0x7b, 0x7d]), /header is no array/],
+    [Buffer.concat([Buffer.from([0x93]), Buffer.from('NUMPY')]), /does not begin as such/],
+  ];
+  for (const [bytes, detail] of files) {
+    const reply = await lake.ingest('array', bytes, { mode: 'create', name: 'a.npy' });
+    assert.equal(reply.status, 422, reply.text);
+    assert.match(reply.body.detail, detail);
+  }
+  assert.equal((await lake.get('/catalog/datasets/by-name/array')).status, 404);
+  const empty = await lake.ingest('empty', npy('<f4', [0, dimensions], Buffer.alloc(0)), { mode: 'create', name: 'a.npy' });
+  assert.equal(empty.status, 200, empty.text);
+  assert.equal((await lake.sql('SELECT * FROM lakehouse_npy_rows(0)')).status, 400);
+});
+
+test('a vector that is none is told with its row, wherever it stands', { timeout: 60000 }, async (context) => {
+  const server = await startServer();
+  context.after(() => server.kill());
+  const lake = await connect(server);
+  const cells = Array.from({ length: 4000 }, (_, row) => vectorOf(row)).flat();
+  const wrong = [[NaN, 'holds NULL, NaN or an infinity'], [Infinity, 'holds NULL, NaN or an infinity'], [1e300, 'holds NULL, NaN or an infinity']];
+  for (const [at, [number, what]] of wrong.entries()) {
+    const bad = [...cells];
+    bad[2500 * dimensions + 3] = number;
+    await lake.ingest(`bad_${at}`, npy('<f8', [4000, dimensions], f64(bad)), { mode: 'create' });
+    const made = await lake.post('/vectors/index', { index_name: `bad_${at}_v1`, dataset: `bad_${at}`, id_column: 'row', vector_column: 'vector' });
+    assert.equal(made.status, 400, made.text);
+    assert.match(made.body.detail, new RegExp(`The row with the id '2500' has a vector that ${what}`));
+  }
+  const short = Array.from({ length: 500 }, (_, row) => JSON.stringify({ id: `k${row}`, v: vectorOf(row).slice(row === 321 ? 1 : 0) })).join('\n');
+  await lake.ingest('short', short, { mode: 'create', name: 'short.jsonl' });
+  const made = await lake.post('/vectors/index', { index_name: 'short_v1', dataset: 'short', id_column: 'id', vector_column: 'v' });
+  assert.equal(made.status, 400, made.text);
+  assert.match(made.body.detail, /The row with the id 'k321' has a vector that is not as long as those before it/);
+});
+
+test('the weights of a hybrid search change what counts', { timeout: 60000 }, async (context) => {
+  const lake = await given(context);
+  await lake.ingest('notes', 'id,text\n1,a river and a stone\n2,winter market in the river town\n3,the garden window\n4,stones in rivers of winter\n', { mode: 'create' });
+  await lake.post('/vectors/index', { index_name: 'notes_v1', dataset: 'notes', id_column: 'id', text_columns: ['text'] });
+  const ask = (more) => lake.post('/vectors/hybrid', { index: 'notes_v1', query: 'river winter', ...more });
+  const scores = (reply) => reply.body.items.map(({ id, score }) => [id, score]);
+  const plain = await ask({});
+  assert.deepEqual(scores(await ask({ weights: { meaning: 0.4, words: 0.6, coverage: 1, pairs: 0.2 } })), scores(plain));
+  assert.deepEqual(scores(await ask({ weights: {} })), scores(plain));
+  const meaning = await ask({ fusion: 'weighted', weights: { meaning: 2, words: 0 } });
+  const best = meaning.body.items[0].parts.vector.score;
+  for (const { score, parts } of meaning.body.items.filter((item) => item.parts.vector))
+    assert.ok(Math.abs(score - Math.max(0, parts.vector.score) / best) < 1e-6);
+  const coverage = await ask({ weights: { meaning: 0, words: 0, coverage: 3, pairs: 0 } });
+  for (const { score, parts } of coverage.body.items) assert.ok(Math.abs(score - parts.coverage) < 1e-6);
+  const places = await ask({ fusion: 'rrf', weights: { meaning: 3, words: 0.5 } });
+  for (const { score, parts } of places.body.items)
+    assert.ok(Math.abs(score - (parts.vector ? 3 / (60 + parts.vector.rank) : 0) - (parts.keyword ? 0.5 / (60 + parts.keyword.rank) : 0)) < 1e-8);
+  const both = await ask({ fusion: 'weighted' });
+  assert.deepEqual(scores(await ask({ fusion: 'weighted', weights: { meaning: 7, words: 7 } })), scores(both));
+  for (const weights of [{ meaning: -1 }, { words: 1001 }, { words: 'x' }, { other: 1 }, [1], { meaning: 0, words: 0, coverage: 0, pairs: 0 }]) {
+    const reply = await ask({ weights });
+    assert.equal(reply.status, 400, reply.text);
+    assert.equal(reply.body.field, 'weights');
+  }
+  assert.equal((await ask({ fusion: 'rrf', weights: { coverage: 1 } })).status, 400);
+  assert.equal((await ask({ mode: 'keyword', weights: { words: 1 } })).status, 400);
+});
