@@ -8,7 +8,7 @@
 #include "lake/internal.h"
 #include "lake/lake.h"
 #include "query/saved.h"
-#include "search/search.h"
+#include "search/tuning.h"
 #include "storage/buckets.h"
 #include "storage/objects.h"
 #include "storage/storage.h"
@@ -114,6 +114,23 @@ static bool was_index_changed(struct lake *lake, const struct journal_event *eve
            lh_str_equal(info.id, detail_text(detail, "index_id")) && info.version > version;
 }
 
+static bool was_eval_put(struct lake *lake, const struct journal_event *event, const json_t *detail,
+                         struct lh_arena *arena)
+{
+    struct search_eval eval;
+    return search_eval_get(lake_search(lake), detail_text(detail, "index_name"), event->entity,
+                           arena, &eval, NULL) == LH_OK &&
+           is_by(event, eval.created_by, eval.created_at);
+}
+
+static bool was_eval_deleted(struct lake *lake, const struct journal_event *event,
+                             const json_t *detail, struct lh_arena *arena)
+{
+    struct search_eval eval;
+    return search_eval_get(lake_search(lake), detail_text(detail, "index_name"), event->entity,
+                           arena, &eval, NULL) == LH_NOT_FOUND;
+}
+
 static bool was_index_deleted(struct lake *lake, const struct journal_event *event,
                               const json_t *detail, struct lh_arena *arena)
 {
@@ -164,6 +181,8 @@ static const struct {
     {"index.update", was_index_changed},  {"index.delete", was_index_deleted},
     {"bucket.create", was_bucket_made},   {"bucket.delete", was_bucket_removed},
     {"bucket.adopt", was_bucket_adopted}, {"erase.give_up", was_erasure_given_up},
+    {"index.promote", was_index_changed}, {"index.rollback", was_index_changed},
+    {"eval.put", was_eval_put},           {"eval.delete", was_eval_deleted},
 };
 
 static bool was_made(struct lake *lake, const struct journal_event *event, struct lh_arena *arena)
@@ -261,4 +280,21 @@ enum lh_code changes_find_refresh(void *context, struct job *job, bool *ret_is_d
                                   struct lh_error *err)
 {
     return find(context, job, "index.refresh", ret_is_done, err);
+}
+
+enum lh_code changes_autotune_job(void *context, struct job *job, struct lh_error *err)
+{
+    enum lh_code code = search_autotune_job(lake_search(context), lake_jobs(context), job, err);
+    if (!code)
+        note_job(context, job, "index.autotune");
+    return code;
+}
+
+enum lh_code changes_find_autotune(void *context, struct job *job, bool *ret_is_done,
+                                   struct lh_error *err)
+{
+    enum lh_code code = search_autotune_find(lake_search(context), job, ret_is_done, err);
+    if (!code && *ret_is_done)
+        note_job(context, job, "index.autotune");
+    return code;
 }

@@ -27,7 +27,7 @@ static size_t count_hits(const struct canaries *canaries, struct lh_str text)
 
 bool erase_holds(const struct canaries *canaries, const struct erase_keys *keys, struct lh_str text)
 {
-    return count_hits(canaries, text) || erase_keys_in(keys, text);
+    return count_hits(canaries, text) || (keys && erase_keys_in(keys, text));
 }
 
 static bool has_key(void *context, struct lh_str text)

@@ -1,5 +1,5 @@
-/* What other datasets have of the keys and rows that were erased from one: that is no failure of the
- * erasure, which was asked for there, and must be known to whoever asked. */
+/* What other datasets have of the keys and rows that were erased from one: that is no failure of
+ * the erasure, which was asked for there, and must be known to whoever asked. */
 #include "catalog/erase.h"
 #include "lake/erase_run.h"
 #include "lake/internal.h"

@@ -10,6 +10,7 @@
 #include "lake/internal.h"
 #include "lake/lake.h"
 #include "query/compact.h"
+#include "search/tuning.h"
 #include "storage/scrub.h"
 
 #include <time.h>
@@ -325,12 +326,45 @@ static enum lh_code remove_rejects(struct erase_run *run, struct lh_error *err)
     return erase_end_count(run->lake, run->id, &run->progress, code, err);
 }
 
+/* --- eval sets, trials, promotions */
+
+static bool is_erased_from(const struct erase_run *run, struct lh_str dataset_id)
+{
+    for (size_t i = 0; i < run->dataset_count; i++)
+        if (lh_str_equal(run->datasets[i].dataset_id, dataset_id))
+            return true;
+    return false;
+}
+
+/* Elsewhere a short key, or a number, may be anybody's. */
+static bool holds_erased(void *context, struct lh_str dataset_id, struct lh_str text)
+{
+    const struct erase_run *run = context;
+    return erase_holds(run->canaries, is_erased_from(run, dataset_id) ? run->keys : NULL, text);
+}
+
+static bool is_erased_key(void *context, struct lh_str dataset_id, struct lh_str id)
+{
+    const struct erase_run *run = context;
+    return is_erased_from(run, dataset_id) ? erase_keys_has(run->keys, id)
+                                           : erase_holds(run->canaries, NULL, id);
+}
+
+static enum lh_code forget_tuning(struct erase_run *run, struct lh_error *err)
+{
+    const struct search_forget forget = {holds_erased, is_erased_key, run};
+    return search_tuning_forget(lake_search(run->lake), &forget, &run->receipt.answers_removed,
+                                err);
+}
+
 /* What a killed writer left of these datasets, and of their indexes, in no list; and what others
  * moved to the trash meanwhile. */
 static enum lh_code remove_leftovers(struct erase_run *run, struct lh_error *err)
 {
-    static const struct lh_str folders[] = {LH_LIT("indexes"), LH_LIT("_catalog/indexes"),
-                                            LH_LIT("_catalog/queries"), LH_LIT("_jobs")};
+    static const struct lh_str folders[] = {
+        LH_LIT("indexes"),      LH_LIT("_catalog/indexes"), LH_LIT("_catalog/queries"),
+        LH_LIT("_hnsw_trials"), LH_LIT("_hnsw_promotions"), LH_LIT("_hnsw_evals"),
+        LH_LIT("_jobs")};
     const struct lh_str_list dropped = catalog_erase_dropped(lake_catalog(run->lake), run->arena);
     size_t moved = 0;
     enum lh_code code = catalog_sweep(lake_catalog(run->lake), &moved, err);
@@ -347,6 +381,8 @@ static enum lh_code remove_leftovers(struct erase_run *run, struct lh_error *err
         code = erase_old_queries(lake_storage(run->lake), run->canaries, err);
     if (!code)
         code = erase_jobs(lake_storage(run->lake), lake_jobs(run->lake), run->canaries, err);
+    if (!code)
+        code = forget_tuning(run, err);
     if (!code)
         code = empty_trash(run, folders, sizeof folders / sizeof folders[0], err);
     return code;

@@ -175,7 +175,7 @@ enum lh_code erase_old_queries(struct storage *storage, const struct canaries *c
 struct jobs;
 enum lh_code erase_jobs(struct storage *storage, struct jobs *jobs, const struct canaries *canaries,
                         struct lh_error *err) LH_MUST_USE;
-/* A key of any length, or a text of the rows. */
+/* A key of any length (NULL: a distinctive one), or a text of the rows. */
 bool erase_holds(const struct canaries *canaries, const struct erase_keys *keys,
                  struct lh_str text);
 

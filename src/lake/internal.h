@@ -102,6 +102,10 @@ enum lh_code changes_find_index(void *context, struct job *job, bool *ret_is_don
 enum lh_code changes_find_refresh(void *context, struct job *job, bool *ret_is_done,
                                   struct lh_error *err) LH_MUST_USE;
 
+enum lh_code changes_autotune_job(void *context, struct job *job, struct lh_error *err) LH_MUST_USE;
+enum lh_code changes_find_autotune(void *context, struct job *job, bool *ret_is_done,
+                                   struct lh_error *err) LH_MUST_USE;
+
 /* The journal as a table of SQL; `context` is where the lake's scribe and journal stand. */
 struct journal_source {
     struct journal *journal;
@@ -109,6 +113,9 @@ struct journal_source {
 };
 struct query_relations;
 struct query_relations journal_relation(struct journal_source *source);
+
+/* tuning_tables.c: trials and promotions likewise. */
+struct query_relations tuning_relation(void);
 
 struct lake_problem;
 /* unsettled.c: how many there are. */

@@ -21,7 +21,7 @@
 #include "query/query.h"
 #include "query/relations.h"
 #include "query/saved.h"
-#include "search/search.h"
+#include "search/tuning.h"
 #include "storage/buckets.h"
 #include "storage/objects.h"
 
@@ -51,13 +51,14 @@ struct lake {
     struct query_relations journal_relation;
     struct rejects_source rejects_source;
     struct query_relations rejects_relation;
-    const struct query_relations *relations[2];
+    struct query_relations tuning_relation;
+    const struct query_relations *relations[3];
     _Atomic(struct follower *) follower; /* commits of the opening find none */
     _Atomic(struct scribe *) scribe;
     struct failures *failures;
     struct repeats *repeats;
     atomic_flag is_erasing; /* one erasure at a time */
-    struct job_kind kinds[7];
+    struct job_kind kinds[8];
     int64_t opened_ms;
     int64_t opened_us;
     int64_t recovery_ms;
@@ -208,7 +209,7 @@ static enum lh_code open_work(struct lake *lake, struct lh_error *err)
         .catalog = lake->catalog,
         .storage = lake->storage,
         .relations = lake->relations,
-        .relation_count = 2,
+        .relation_count = sizeof lake->relations / sizeof lake->relations[0],
         .table_functions = search_table_functions,
         .table_function_count = search_table_function_count,
         .table_function_stamp = search_stamp,
@@ -235,6 +236,7 @@ static enum lh_code open_work(struct lake *lake, struct lh_error *err)
         {SEARCH_INDEX_JOB_KIND, changes_index_job, lake, changes_find_index, lake, false},
         {SEARCH_REFRESH_JOB_KIND, changes_refresh_job, lake, changes_find_refresh, lake, false},
         {SEARCH_GRAPH_JOB_KIND, search_graph_job, lake->search, NULL, NULL, true},
+        {SEARCH_AUTOTUNE_JOB_KIND, changes_autotune_job, lake, changes_find_autotune, lake, false},
         {LAKE_ERASE_JOB_KIND, lake_erase_job, lake, NULL, NULL, true},
         {LAKE_MOVE_JOB_KIND, lake_move_job, lake, lake_move_effect, lake, true},
     };
@@ -258,6 +260,8 @@ static enum lh_code open_journal(struct lake *lake, struct lh_error *err)
     lake->rejects_relation = rejects_relation(&lake->rejects_source);
     lake->relations[0] = &lake->journal_relation;
     lake->relations[1] = &lake->rejects_relation;
+    lake->tuning_relation = tuning_relation();
+    lake->relations[2] = &lake->tuning_relation;
     return code;
 }
 

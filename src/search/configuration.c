@@ -3,6 +3,7 @@
 
 #include "search/graph.h"
 
+/* In ascending order of names: it stands in manifests. */
 static const struct lh_field configuration_rows[] = {
     LH_INT(struct search_configuration, ef_construction, LH_PRESET(SEARCH_EF_CONSTRUCTION_PRESET),
            .min = SEARCH_EF_CONSTRUCTION_MIN, .max = SEARCH_EF_CONSTRUCTION_MAX,
@@ -10,14 +11,17 @@ static const struct lh_field configuration_rows[] = {
     LH_INT(struct search_configuration, ef_search, LH_PRESET(SEARCH_EF_SEARCH_PRESET),
            .min = SEARCH_EF_SEARCH_MIN, .max = SEARCH_EF_SEARCH_MAX,
            .doc = "Nodes kept on a search's walk: more finds more, more slowly."),
-    LH_INT(struct search_configuration, seed, LH_PRESET(SEARCH_SEED_PRESET), .min = 0,
-           .max = SEARCH_SEED_MAX, .doc = "Equal seeds and rows give equal graphs."),
     LH_INT(struct search_configuration, m, LH_PRESET(SEARCH_M_PRESET), .min = SEARCH_M_MIN,
            .max = SEARCH_M_MAX,
            .doc = "Links of a node; the lowest level has the next of 14, 30, 46, 62 from 2m on."),
+    LH_INT(struct search_configuration, seed, LH_PRESET(SEARCH_SEED_PRESET), .min = 0,
+           .max = SEARCH_SEED_MAX, .doc = "Equal seeds and rows give equal graphs."),
 };
 const struct lh_fields search_configuration_fields =
     LH_FIELDS_OF(struct search_configuration, "GraphConfiguration", configuration_rows);
+
+const struct lh_fields search_configuration_input_fields =
+    LH_FIELDS_OF(struct search_configuration, "GraphConfigurationArgs", configuration_rows);
 
 struct search_configuration search_configuration_preset(void)
 {

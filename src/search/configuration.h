@@ -42,7 +42,9 @@ struct search_configuration {
     int64_t seed;
     int64_t m;
 };
-extern const struct lh_fields search_configuration_fields; /* with presets: any may be left out */
+/* With presets: any may be left out. The same as arguments have another name in the documents. */
+extern const struct lh_fields search_configuration_fields;
+extern const struct lh_fields search_configuration_input_fields;
 
 struct search_configuration search_configuration_preset(void);
 /* LH_INVALID names the member that is out of its bounds. */

@@ -18,6 +18,11 @@
 #include "search/manifest.h"
 #include "storage/storage.h"
 
+/* Each with a folder for every index, by its id. */
+#define SEARCH_TRIALS_FOLDER "_hnsw_trials"
+#define SEARCH_PROMOTIONS_FOLDER "_hnsw_promotions"
+#define SEARCH_EVALS_FOLDER "_hnsw_evals"
+#define SEARCH_TUNING_FOLDERS SEARCH_TRIALS_FOLDER, SEARCH_PROMOTIONS_FOLDER, SEARCH_EVALS_FOLDER
 #define SEARCH_HASH_BYTES 16 /* of SHA-256: tells whether a row's text is the indexed one */
 
 /* A failure that changes nothing for the caller: a comment says why. */
@@ -57,6 +62,7 @@ struct search_index {
     struct overlay *overlay;
     int64_t claimed_bytes;   /* of the memory that loaded indexes may take */
     int64_t making_bytes;    /* likewise, of a graph that is being made */
+    int64_t trial_bytes;     /* likewise, of graphs that are tried */
     char bad_graph[128];     /* key of the one that was found bad; "": none */
     char graph_trouble[256]; /* why it has none, for people; "": nothing is wrong */
     uint64_t used_at;        /* by search->clock */
@@ -83,7 +89,11 @@ struct search {
     pthread_mutex_t scan_lock; /* guards scans: entries that COPY reads */
     struct entry_scan *scans;
     int64_t next_scan;
-    struct sweeps *sweeps; /* searches that wait to look at all rows */
+    struct sweeps *sweeps;       /* searches that wait to look at all rows */
+    pthread_mutex_t ledger_lock; /* one thread merges batches of records */
+    atomic_uint_fast64_t ledger_stamp;
+    pthread_mutex_t tune_lock; /* guards tunings; taken before the jobs' own */
+    struct tuning *tunings;
 };
 
 /* By name (ASCII case ignored); the caller ends *ret with index_unref. LH_NOT_FOUND with the

@@ -117,6 +117,8 @@ static const struct lh_field manifest_rows[] = {
     LH_INT(struct index_manifest, null_ids, .doc = "Rows left out: they have no id."),
     LH_INT(struct index_manifest, overlap, .doc = "Characters that chunks share."),
     LH_LIST(struct index_manifest, parts, .fields = &part_fields, .doc = "In their order."),
+    LH_OBJECT(struct index_manifest, promotion, const struct search_promotion *,
+              .fields = &search_promotion_fields, .doc = "What is or was promoted last."),
     LH_OBJECT(struct index_manifest, refresh_policy, const struct search_policy *,
               .fields = &search_policy_fields, .doc = "Absent: as the dataset says."),
     LH_STR(struct index_manifest, result, .doc = "Of the job."),
@@ -269,6 +271,14 @@ static bool have_same_graph(const struct index_graph *a, const struct index_grap
     return lh_str_equal(a->file->key, b->file->key) && a->ef_search == b->ef_search;
 }
 
+void index_manifest_set_promotion(struct index_manifest *manifest,
+                                  const struct search_promotion *promotion)
+{
+    struct search_promotion *copy = lh_arena_alloc(manifest->arena, sizeof *copy);
+    search_promotion_copy(promotion, manifest->arena, copy);
+    manifest->promotion = copy;
+}
+
 static bool have_same_parts(const struct index_manifest *a, const struct index_manifest *b)
 {
     if (a->parts.count != b->parts.count)
@@ -303,6 +313,8 @@ struct index_manifest *index_manifest_copy(const struct index_manifest *manifest
         index_manifest_set_policy(copy, manifest->refresh_policy);
     index_manifest_set_configuration(copy, manifest->configuration);
     index_manifest_set_graph(copy, manifest->graph);
+    if (manifest->promotion)
+        index_manifest_set_promotion(copy, manifest->promotion);
     copy->parts = (struct lh_list){0};
     for (size_t i = 0; i < manifest->parts.count; i++)
         index_manifest_add_part(copy, &parts[i]);

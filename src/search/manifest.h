@@ -5,7 +5,7 @@
 
 #include <stdatomic.h>
 
-#include "search/search.h"
+#include "search/tuning.h"
 
 #define SEARCH_MANIFEST_BYTES_MAX ((size_t)16 << 20)
 #define SEARCH_FORMAT 1
@@ -86,6 +86,7 @@ struct index_manifest {
     int64_t null_ids;
     int64_t overlap;
     struct lh_list parts;                       /* of struct index_part */
+    const struct search_promotion *promotion;   /* in force; NULL: there never was one */
     const struct search_policy *refresh_policy; /* NULL: as the dataset says */
     struct lh_str result;                       /* of the job that made it ready: JSON text */
     int64_t rows;                               /* of the dataset at the covered version */
@@ -113,6 +114,11 @@ void index_manifest_set_policy(struct index_manifest *manifest, const struct sea
 void index_manifest_set_graph(struct index_manifest *manifest, const struct index_graph *graph);
 void index_manifest_set_configuration(struct index_manifest *manifest,
                                       const struct search_configuration *configuration);
+void index_manifest_set_promotion(struct index_manifest *manifest,
+                                  const struct search_promotion *promotion);
+/* promotion.c: with its texts. */
+void search_promotion_copy(const struct search_promotion *from, struct lh_arena *arena,
+                           struct search_promotion *ret);
 /* Do searches find the same with both, told in the same words? */
 bool index_manifest_serves_same(const struct index_manifest *a, const struct index_manifest *b);
 /* Adds a part at the end; texts are copied. */

@@ -124,7 +124,7 @@ static int64_t claimed_by_all(const struct search *search)
 {
     int64_t bytes = 0;
     for (const struct search_index *index = search->indexes; index; index = index->next)
-        bytes += index->claimed_bytes + index->making_bytes;
+        bytes += index->claimed_bytes + index->making_bytes + index->trial_bytes;
     return bytes;
 }
 
@@ -148,8 +148,8 @@ static enum lh_code fail_together(struct lh_str name, struct lh_error *err)
     return lh_error_hint(err, "Try again, or raise memory_limit under [search] and restart.");
 }
 
-/* `place`: of the claim, a member of the index. */
-static enum lh_code claim(struct search_index *index, int64_t *place, struct lh_str name,
+/* `place`: of the claim, a member of the index; `adds`: to what stands there. */
+static enum lh_code claim(struct search_index *index, int64_t *place, bool adds, struct lh_str name,
                           int64_t bytes, struct lh_error *err)
 {
     struct search *search = index->search;
@@ -163,7 +163,7 @@ static enum lh_code claim(struct search_index *index, int64_t *place, struct lh_
         struct overlay *overlay = NULL;
         struct view *view = NULL;
         pthread_mutex_lock(&search->lock);
-        bool fits = claimed_by_all(search) - *place + bytes <= most;
+        bool fits = claimed_by_all(search) - (adds ? 0 : *place) + bytes <= most;
         if (!fits && (oldest = find_oldest(search, index))) {
             overlay = oldest->overlay;
             view = oldest->view;
@@ -171,7 +171,7 @@ static enum lh_code claim(struct search_index *index, int64_t *place, struct lh_
             oldest->view = NULL;
             oldest->claimed_bytes = 0;
         } else if (fits) {
-            *place = bytes;
+            *place = bytes + (adds ? *place : 0);
         }
         pthread_mutex_unlock(&search->lock);
         overlay_unref(overlay);
@@ -184,13 +184,27 @@ static enum lh_code claim(struct search_index *index, int64_t *place, struct lh_
 enum lh_code memory_claim(struct search_index *index, struct lh_str name, int64_t bytes,
                           struct lh_error *err)
 {
-    return claim(index, &index->claimed_bytes, name, bytes, err);
+    return claim(index, &index->claimed_bytes, false, name, bytes, err);
 }
 
 enum lh_code memory_claim_making(struct search_index *index, struct lh_str name, int64_t bytes,
                                  struct lh_error *err)
 {
-    return claim(index, &index->making_bytes, name, bytes, err);
+    return claim(index, &index->making_bytes, false, name, bytes, err);
+}
+
+enum lh_code memory_claim_trial(struct search_index *index, struct lh_str name, int64_t bytes,
+                                struct lh_error *err)
+{
+    return claim(index, &index->trial_bytes, true, name, bytes, err);
+}
+
+void memory_settle_trial(struct search_index *index, int64_t bytes)
+{
+    pthread_mutex_lock(&index->search->lock);
+    if (index->search->options.memory_max) /* else nothing was claimed */
+        index->trial_bytes -= bytes;
+    pthread_mutex_unlock(&index->search->lock);
 }
 
 void memory_settle_making(struct search_index *index)

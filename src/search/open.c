@@ -3,6 +3,7 @@
 
 #include "search/asking.h"
 #include "search/building.h"
+#include "search/trials.h"
 
 enum lh_code search_open(const struct search_options *options, struct search **ret,
                          struct lh_error *err)
@@ -13,6 +14,9 @@ enum lh_code search_open(const struct search_options *options, struct search **r
     atomic_init(&search->definitions, 1);
     pthread_mutex_init(&search->lock, NULL);
     pthread_mutex_init(&search->scan_lock, NULL);
+    pthread_mutex_init(&search->ledger_lock, NULL);
+    pthread_mutex_init(&search->tune_lock, NULL);
+    atomic_init(&search->ledger_stamp, 1);
     search->sweeps = sweeps_new(0);
     enum lh_code code =
         search->sweeps ? LH_OK : lh_fail(err, LH_BUSY, "There is no memory for searches.");
@@ -22,6 +26,8 @@ enum lh_code search_open(const struct search_options *options, struct search **r
         code = part_register(search, err);
     if (!code)
         code = functions_register(search, err);
+    if (!code)
+        code = tuning_tables_register(search, err);
     if (code)
         search_close(search);
     else
@@ -37,6 +43,9 @@ void search_close(struct search *search)
     pthread_mutex_destroy(&search->lock);
     pthread_mutex_destroy(&search->scan_lock);
     sweeps_free(search->sweeps);
+    pthread_mutex_destroy(&search->ledger_lock);
+    pthread_mutex_destroy(&search->tune_lock);
+    tunings_free(search);
     lh_arena_free(search->arena);
     free(search);
 }

@@ -355,9 +355,10 @@ static enum lh_code trash_all(struct search *search, struct lh_str id, struct lh
 {
     struct lh_arena *arena = lh_arena_new(0);
     struct keys keys = {.arena = arena};
-    static const char *const folders[] = {SEARCH_FOLDER, SEARCH_CATALOG_FOLDER};
+    static const char *const folders[] = {SEARCH_FOLDER, SEARCH_TUNING_FOLDERS,
+                                          SEARCH_CATALOG_FOLDER};
     enum lh_code code = LH_OK;
-    for (size_t i = 0; i < 2 && !code; i++) {
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0] && !code; i++) {
         keys.count = 0;
         code = storage_walk(search->options.storage, STORAGE_PRIMARY,
                             lh_arena_printf(arena, "%s/%.*s", folders[i], LH_ARG(id)), collect_key,
@@ -566,12 +567,35 @@ static enum lh_code look_for_orphan(void *context, const struct storage_entry *e
     return LH_OK;
 }
 
+/* "_hnsw_trials/<id>/…": of an index that is gone. */
+static enum lh_code look_for_record(void *context, const struct storage_entry *entry,
+                                    struct lh_error *err)
+{
+    struct orphan_walk *walk = context;
+    struct lh_str rest = entry->key;
+    (void)lh_str_cut(&rest, '/');
+    struct lh_str id = lh_str_cut(&rest, '/');
+    (void)err;
+    for (const struct damaged_index *bad = walk->search->damaged; bad; bad = bad->next)
+        if (lh_str_equal(bad->id, id))
+            return LH_OK;
+    for (const struct search_index *index = walk->search->indexes; index; index = index->next)
+        if (lh_str_equal(lh_uuid_str(&index->id), id))
+            return LH_OK;
+    add_key(&walk->keys, entry->key);
+    return LH_OK;
+}
+
 /* Before anybody can publish: no running writer's file is among them. */
 static enum lh_code find_orphans(struct search *search, struct lh_error *err)
 {
+    static const char *const folders[] = {SEARCH_TUNING_FOLDERS};
     struct orphan_walk walk = {.search = search, .keys = {.arena = search->arena}};
     enum lh_code code = storage_walk(search->options.storage, STORAGE_PRIMARY,
                                      lh_lit(SEARCH_FOLDER), look_for_orphan, &walk, err);
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0] && !code; i++)
+        code = storage_walk(search->options.storage, STORAGE_PRIMARY, lh_str_of(folders[i]),
+                            look_for_record, &walk, err);
     search->orphans = walk.keys.items;
     search->orphan_count = walk.keys.count;
     return code;

@@ -220,6 +220,10 @@ static enum lh_code publish(struct tending *tending, const struct index_graph *g
     index_manifest_set_graph(next, graph);
     if (tending->is_asked_for)
         index_manifest_set_configuration(next, &tending->configuration);
+    if (tending->promotion) {
+        index_manifest_set_configuration(next, tending->promotion->config);
+        index_manifest_set_promotion(next, tending->promotion);
+    }
     renumber_result(next, head->version);
     enum lh_code code = index_publish(tending->index, next, err);
     if (!code && tending->job)
@@ -296,21 +300,13 @@ static enum lh_code make_and_publish(struct tending *tending, struct lh_error *e
     return code;
 }
 
-enum lh_code graph_tend(struct search_index *index,
-                        const struct search_configuration *configuration, struct job *job,
-                        const struct lh_cancel *cancel, struct lh_error *err)
+static enum lh_code tend(struct tending *of, struct lh_error *err)
 {
-    struct search *search = index->search;
-    struct tending tending = {.index = index,
-                              .search = search,
-                              .job = job,
-                              .cancel = cancel,
-                              .head = index_head(index),
-                              .arena = lh_arena_new(0)};
+    struct tending tending = *of;
+    struct search_index *index = of->index;
+    struct search *search = of->search;
     const struct search_configuration before = index_configuration(tending.head);
     enum lh_code code = LH_OK;
-    tending.configuration = configuration ? *configuration : before;
-    tending.is_asked_for = configuration != NULL;
     pthread_mutex_lock(&search->lock);
     bool bad = is_bad(index, tending.head);
     pthread_mutex_unlock(&search->lock);
@@ -319,10 +315,43 @@ enum lh_code graph_tend(struct search_index *index,
         code = publish(&tending, NULL, err);
     else if (tending.plan != PLAN_NOTHING)
         code = make_and_publish(&tending, err);
-    else if (!search_configuration_equal(&before, &tending.configuration))
+    else if (tending.promotion || !search_configuration_equal(&before, &tending.configuration))
         code = publish(&tending, tending.head->graph, err);
     if (tending.plan != PLAN_NOTHING && !code)
         note_trouble(index, NULL);
+    return code;
+}
+
+enum lh_code graph_tend(struct search_index *index,
+                        const struct search_configuration *configuration, struct job *job,
+                        const struct lh_cancel *cancel, struct lh_error *err)
+{
+    struct tending tending = {.index = index,
+                              .search = index->search,
+                              .job = job,
+                              .cancel = cancel,
+                              .is_asked_for = configuration != NULL,
+                              .head = index_head(index),
+                              .arena = lh_arena_new(0)};
+    tending.configuration = configuration ? *configuration : index_configuration(tending.head);
+    enum lh_code code = tend(&tending, err);
+    index_manifest_unref(tending.head);
+    lh_arena_free(tending.arena);
+    return code;
+}
+
+enum lh_code graph_promote(struct search_index *index, const struct search_promotion *promotion,
+                           const struct lh_cancel *cancel, struct lh_error *err)
+{
+    struct tending tending = {.index = index,
+                              .search = index->search,
+                              .cancel = cancel,
+                              .configuration = promotion->config ? *promotion->config
+                                                                 : search_configuration_preset(),
+                              .promotion = promotion,
+                              .head = index_head(index),
+                              .arena = lh_arena_new(0)};
+    enum lh_code code = tend(&tending, err);
     index_manifest_unref(tending.head);
     lh_arena_free(tending.arena);
     return code;

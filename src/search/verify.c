@@ -1,6 +1,6 @@
 #include "search/verify.h"
 
-#include "search/view.h"
+#include "search/trials.h"
 
 struct checking {
     struct storage *storage;
@@ -103,6 +103,88 @@ static enum lh_code look_at_file(void *context, const struct storage_entry *entr
     return lh_cancel_fail(checking->cancel, "The verification", err);
 }
 
+/* --- trials, promotions, eval sets */
+
+static enum lh_code check_trials(struct lh_str bytes, struct lh_str key, struct lh_error *err)
+{
+    return ledger_check(&trials_ledger, bytes, key, err);
+}
+
+static enum lh_code check_promotions(struct lh_str bytes, struct lh_str key, struct lh_error *err)
+{
+    return ledger_check(&promotions_ledger, bytes, key, err);
+}
+
+static enum lh_code check_eval(struct lh_str bytes, struct lh_str key, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct eval_set set;
+    enum lh_code code = sealed_bind(bytes, key, &eval_set_fields, arena, &set, err);
+    lh_arena_free(arena);
+    return code;
+}
+
+static const struct {
+    const char *folder;
+    enum lh_code (*check)(struct lh_str bytes, struct lh_str key, struct lh_error *err);
+} record_folders[] = {
+    {SEARCH_TRIALS_FOLDER, check_trials},
+    {SEARCH_PROMOTIONS_FOLDER, check_promotions},
+    {SEARCH_EVALS_FOLDER, check_eval},
+};
+
+struct record_walk {
+    struct checking *checking;
+    size_t folder;
+};
+
+static bool is_known(const struct checking *checking, struct lh_str id)
+{
+    for (size_t i = 0; i < checking->head_count; i++)
+        if (lh_str_equal(checking->heads[i]->id, id))
+            return !checking->heads[i]->is_deleted;
+    return false;
+}
+
+static enum lh_code look_at_record(void *context, const struct storage_entry *entry,
+                                   struct lh_error *err)
+{
+    const struct record_walk *walk = context;
+    struct checking *checking = walk->checking;
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_error why = LH_ERROR_NONE;
+    struct lh_str rest = entry->key, bytes = {0};
+    (void)lh_str_cut(&rest, '/');
+    if (entry->is_special) {
+        find(checking, true, entry->key, "It is no file that a lakehouse makes.");
+    } else if (!is_known(checking, lh_str_cut(&rest, '/'))) {
+        find(checking, false, entry->key, "Its index is gone; the next start sweeps it.");
+        checking->report.orphans++;
+    } else {
+        enum lh_code code = storage_get(checking->storage, STORAGE_PRIMARY, entry->key,
+                                        LEDGER_BYTES_MAX, arena, &bytes, &why);
+        if (!code)
+            code = record_folders[walk->folder].check(bytes, entry->key, &why);
+        if (code)
+            find(checking, true, entry->key, "%s", why.message);
+        checking->report.objects += !code;
+        checking->report.object_bytes += code ? 0 : (int64_t)bytes.len;
+    }
+    lh_arena_free(arena);
+    return lh_cancel_fail(checking->cancel, "The verification", err);
+}
+
+static enum lh_code check_records(struct checking *checking, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < sizeof record_folders / sizeof record_folders[0] && !code; i++) {
+        struct record_walk walk = {checking, i};
+        code = storage_walk(checking->storage, STORAGE_PRIMARY, lh_str_of(record_folders[i].folder),
+                            look_at_record, &walk, err);
+    }
+    return code;
+}
+
 enum lh_code search_verify(struct storage *storage, const struct lh_cancel *cancel,
                            struct lh_arena *arena, struct search_report *ret, struct lh_error *err)
 {
@@ -119,6 +201,8 @@ enum lh_code search_verify(struct storage *storage, const struct lh_cancel *canc
     if (!code)
         code = storage_walk(storage, STORAGE_PRIMARY, lh_lit(SEARCH_FOLDER), look_at_file,
                             &checking, err);
+    if (!code)
+        code = check_records(&checking, err);
     for (size_t i = 0; i < checking.head_count; i++)
         index_manifest_unref(checking.heads[i]);
     if (code)

@@ -88,6 +88,10 @@ enum lh_code memory_claim(struct search_index *index, struct lh_str name, int64_
 enum lh_code memory_claim_making(struct search_index *index, struct lh_str name, int64_t bytes,
                                  struct lh_error *err) LH_MUST_USE;
 void memory_settle_making(struct search_index *index); /* it is made, or given up */
+/* The same for a graph that is tried, by anybody, beside others. */
+enum lh_code memory_claim_trial(struct search_index *index, struct lh_str name, int64_t bytes,
+                                struct lh_error *err) LH_MUST_USE;
+void memory_settle_trial(struct search_index *index, int64_t bytes);
 /* Claims what the index has in fact. */
 void memory_settle(struct search_index *index);
 

@@ -78,6 +78,9 @@ enum lh_code graph_tend(struct search_index *index,
                         const struct search_configuration *configuration, struct job *job,
                         const struct lh_cancel *cancel, struct lh_error *err) LH_MUST_USE;
 
+/* The same with the configuration of a promotion, which stands in the manifest from then on. */
+enum lh_code graph_promote(struct search_index *index, const struct search_promotion *promotion,
+                           const struct lh_cancel *cancel, struct lh_error *err) LH_MUST_USE;
 /* The same at the end of a job that made or refreshed the index: what fails is told, and keeps the
  * job from nothing; but a job that is to stop stops. */
 enum lh_code graph_tend_after(struct search_index *index, struct job *job,
