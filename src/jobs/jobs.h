@@ -76,8 +76,11 @@ struct job_progress {
     int64_t bytes_done;
     int64_t bytes_total;
     struct lh_opt_int chunks_done; /* unset = the work has none */
-    double rows_per_second;        /* these two are filled where a running job is told of */
-    struct lh_opt_int eta_s;
+    struct lh_opt_int files_done;  /* likewise */
+    struct lh_opt_int files_total; /* unset = not known */
+    double rows_per_second;        /* these three are filled where a running job is told of */
+    double bytes_per_second;
+    struct lh_opt_int eta_s; /* by rows where all are known, else by bytes */
 };
 /* Cheap; any thread, as long as run() has not returned. */
 void job_set_progress(struct job *job, const struct job_progress *progress);

@@ -14,7 +14,10 @@ static const struct lh_field progress_rows[] = {
     LH_INT(struct job_progress, bytes_done, .doc = "Bytes of the input done so far."),
     LH_INT(struct job_progress, bytes_total, .doc = "Bytes of the input in all."),
     LH_OPT_INT(struct job_progress, chunks_done, .doc = "Chunks of text done so far."),
+    LH_OPT_INT(struct job_progress, files_done, .doc = "Files done so far."),
+    LH_OPT_INT(struct job_progress, files_total, .doc = "Files in all; absent while not known."),
     LH_DOUBLE(struct job_progress, rows_per_second, .doc = "While it runs; 0 = not known."),
+    LH_DOUBLE(struct job_progress, bytes_per_second, .doc = "While it runs; 0 = not known."),
     LH_OPT_INT(struct job_progress, eta_s, .doc = "Seconds that it may still take."),
 };
 const struct lh_fields job_progress_fields =
@@ -49,17 +52,26 @@ static const struct lh_field info_rows[] = {
 };
 const struct lh_fields job_info_fields = LH_FIELDS_OF(struct job_info, "Job", info_rows);
 
+static void estimate_left(int64_t left, double per_second, struct job_progress *progress)
+{
+    if (left >= 0 && per_second > 0)
+        progress->eta_s = (struct lh_opt_int){true, (int64_t)((double)left / per_second + 0.5)};
+}
+
 /* From how far it came since it was begun. */
 static void estimate(const struct job *job, struct job_progress *progress)
 {
     int64_t took_us = lh_clock_monotonic_us() - job->begun_us;
-    if (took_us <= 0 || progress->rows_done <= 0)
+    if (took_us <= 0)
         return;
     progress->rows_per_second = (double)progress->rows_done * 1e6 / (double)took_us;
-    int64_t left = progress->rows_total.value - progress->rows_done;
-    if (progress->rows_total.is_set && left >= 0)
-        progress->eta_s =
-            (struct lh_opt_int){true, (int64_t)((double)left / progress->rows_per_second + 0.5)};
+    progress->bytes_per_second = (double)progress->bytes_done * 1e6 / (double)took_us;
+    if (progress->rows_total.is_set)
+        estimate_left(progress->rows_total.value - progress->rows_done, progress->rows_per_second,
+                      progress);
+    else if (!progress->rows_done && progress->bytes_total > 0)
+        estimate_left(progress->bytes_total - progress->bytes_done, progress->bytes_per_second,
+                      progress);
 }
 
 static void copy_info(const struct job *job, struct lh_arena *arena, struct job_info *ret)

@@ -14,6 +14,7 @@
 #include "ingest/ingest.h"
 #include "jobs/jobs.h"
 #include "journal/journal.h"
+#include "lake/backups.h"
 #include "lake/erasing.h"
 #include "lake/internal.h"
 #include "lake/moving.h"
@@ -239,6 +240,7 @@ static enum lh_code open_work(struct lake *lake, struct lh_error *err)
         {SEARCH_AUTOTUNE_JOB_KIND, changes_autotune_job, lake, changes_find_autotune, lake, false},
         {LAKE_ERASE_JOB_KIND, lake_erase_job, lake, NULL, NULL, true},
         {LAKE_MOVE_JOB_KIND, lake_move_job, lake, lake_move_effect, lake, true},
+        {LAKE_BACKUP_JOB_KIND, lake_backup_job, lake, lake_backup_effect, lake, true},
     };
     memcpy(lake->kinds, kinds, sizeof(kinds));
     return jobs_start(lake->jobs, lake->kinds, sizeof(lake->kinds) / sizeof(lake->kinds[0]), err);

@@ -1,115 +1,30 @@
-#include "base/clock.h"
 #include "storage/backup_internal.h"
-
-/* Files of this size or less, in folders where objects may be replaced in place, are read while
- * nobody writes: what is copied later is found under its key, or in the trash. */
-#define HELD_BYTES_MAX ((int64_t)65536)
-#define HELD_TOTAL_MAX ((int64_t)256 << 20)
 
 struct backing {
     struct storage *storage;
     const struct storage_backup_options *options;
     struct backup_store store;
     struct backup_list now, before; /* before: the newest list that can be read, sorted */
-    int64_t held_bytes;
+    struct backup_meter meter;
     struct storage_backup_result result;
 };
 
-/* --- the moment */
-
-/* Where a key's bytes never become others: the catalog's files and the data of datasets and
- * indexes. */
-static bool is_immutable(struct lh_str key)
-{
-    static const struct lh_str folders[] = {LH_LIT("datasets/"), LH_LIT("indexes/"),
-                                            LH_LIT("_catalog/"), LH_LIT("_objects/data/")};
-    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
-        if (lh_str_starts_with(key, folders[i]))
-            return true;
-    return false;
-}
-
-static enum lh_code hold_small(struct backing *backing, struct backup_file *file,
-                               struct lh_error *err)
-{
-    if (is_immutable(file->key) || file->bytes > HELD_BYTES_MAX ||
-        backing->held_bytes + file->bytes > HELD_TOTAL_MAX)
-        return LH_OK;
-    backing->held_bytes += file->bytes;
-    enum lh_code code = storage_get(backing->storage, file->bucket, file->key,
-                                    (size_t)HELD_BYTES_MAX, backing->now.arena, &file->held, err);
-    if (!code)
-        file->bytes = (int64_t)file->held.len; /* a log may have grown since it was looked at */
-    return code;
-}
-
-static enum lh_code visit(void *context, const struct storage_entry *entry, struct lh_error *err)
-{
-    struct backing *backing = context;
-    const struct storage_backup_source *source = &backing->options->source;
-    struct storage_info info;
-    if (entry->is_folder || entry->is_special ||
-        (source->wants && !source->wants(source->context, STORAGE_PRIMARY, entry->key)))
-        return LH_OK;
-    enum lh_code code = lh_cancel_fail(backing->options->cancel, "The backup", err);
-    if (!code)
-        code = storage_info(backing->storage, STORAGE_PRIMARY, entry->key, &info, err);
-    if (code)
-        return code;
-    struct backup_file *file = backup_list_add(&backing->now, STORAGE_PRIMARY, entry->key);
-    file->bytes = info.bytes;
-    file->inode = info.inode;
-    file->changed_ns = info.changed_ns;
-    return hold_small(backing, file, err);
-}
-
-static void add_document(struct backing *backing, struct lh_str key, struct lh_str bytes)
-{
-    struct backup_file *file = NULL;
-    for (size_t i = 0; i < backing->now.count && !file; i++)
-        if (lh_str_equal(backing->now.items[i].key, key))
-            file = &backing->now.items[i];
-    if (!file)
-        file = backup_list_add(&backing->now, STORAGE_PRIMARY, key);
-    file->held = lh_arena_str(backing->now.arena, bytes);
-    file->bytes = (int64_t)bytes.len;
-    file->inode = 0;
-    file->changed_ns = 0;
-}
-
-static enum lh_code look(struct backing *backing, struct lh_error *err)
-{
-    const struct storage_backup_source *source = &backing->options->source;
-    const struct storage_document *documents = NULL;
-    struct lh_str identity = {0};
-    size_t count = 0;
-    enum lh_code code = LH_OK;
-    if (source->hold)
-        code = source->hold(source->context, backing->now.arena, &backing->now.sequence, &documents,
-                            &count, err);
-    if (!code)
-        code = storage_walk(backing->storage, STORAGE_PRIMARY, lh_lit(""), visit, backing, err);
-    if (!code)
-        code = lh_file_read(backing->storage->dir, LAKE_FILE, 65536, backing->now.arena, &identity,
-                            err);
-    if (code)
-        return code;
-    add_document(backing, lh_lit(LAKE_FILE), identity);
-    for (size_t i = 0; i < count; i++)
-        add_document(backing, documents[i].key, documents[i].bytes);
-    return LH_OK;
-}
-
 /* --- copying */
 
+/* What an earlier backup has, and what one that was cut off had copied: it has no list, but what a
+ * manifest says of a file tells its name in the store. */
 static bool is_known(struct backing *backing, struct backup_file *file)
 {
+    const struct storage_backup_source *source = &backing->options->source;
     if (file->is_summed)
         return backup_store_has(&backing->store, file->sha256, file->bytes);
     const struct backup_file *old = backup_list_find(&backing->before, file->bucket, file->key);
-    if (!old || !file->changed_ns || old->changed_ns != file->changed_ns ||
-        old->inode != file->inode || old->bytes != file->bytes ||
-        !backup_store_has(&backing->store, old->sha256, old->bytes))
+    if (!old)
+        return !file->held.data && source->sum_of &&
+               source->sum_of(source->context, file->bucket, file->key, file->sha256) &&
+               backup_store_has(&backing->store, file->sha256, file->bytes);
+    if (!file->changed_ns || old->changed_ns != file->changed_ns || old->inode != file->inode ||
+        old->bytes != file->bytes || !backup_store_has(&backing->store, old->sha256, old->bytes))
         return false;
     memcpy(file->sha256, old->sha256, sizeof file->sha256);
     return true;
@@ -181,7 +96,8 @@ static enum lh_code copy(struct backing *backing, struct backup_file *file, bool
                                  .bytes = file->bytes,
                                  .shown = file->key,
                                  .is_mending = is_mending,
-                                 .cancel = backing->options->cancel};
+                                 .cancel = backing->options->cancel,
+                                 .meter = &backing->meter};
     enum lh_code code = LH_OK;
     if (!file->held.data && !lh_str_equal(file->bucket, STORAGE_PRIMARY))
         code = backup_others_open(backing->storage, &backing->store, file, input.cancel, &input.fd,
@@ -206,19 +122,43 @@ static enum lh_code copy(struct backing *backing, struct backup_file *file, bool
 static enum lh_code take(struct backing *backing, struct backup_file *file, struct lh_error *err)
 {
     enum lh_code code = lh_cancel_fail(backing->options->cancel, "The backup", err);
-    backing->result.file_count++;
-    backing->result.byte_count += file->bytes;
     if (code)
         return code;
-    if (!is_known(backing, file)) /* the same bytes may lie there, damaged, from another key */
+    if (!file->is_known) /* the same bytes may lie there, damaged, from another key */
         return copy(backing, file, backing->options->is_rechecked, err);
     if (!backing->options->is_rechecked)
         return LH_OK;
-    code = backup_store_check(&backing->store, file, backing->options->cancel, err);
+    code =
+        backup_store_check(&backing->store, file, backing->options->cancel, &backing->meter, err);
     if (code != LH_DAMAGED)
         return code;
     backing->result.mended_count++;
     return copy(backing, file, true, err);
+}
+
+static enum lh_code take_all(struct backing *backing, struct lh_error *err)
+{
+    struct backup_list *now = &backing->now;
+    struct storage_backup_progress *progress = &backing->meter.progress;
+    enum lh_code code = LH_OK;
+    backup_meter_phase(&backing->meter, "comparing");
+    for (size_t i = 0; i < now->count && !code; i++) {
+        struct backup_file *file = &now->items[i];
+        code = lh_cancel_fail(backing->options->cancel, "The backup", err);
+        file->is_known = is_known(backing, file);
+        backing->result.byte_count += file->bytes;
+        if (!file->is_known || backing->options->is_rechecked) {
+            progress->files_total++;
+            progress->bytes_total += file->bytes;
+        }
+    }
+    backing->result.file_count = (int64_t)now->count;
+    backup_meter_phase(&backing->meter, "copying");
+    for (size_t i = 0; i < now->count && !code; i++) {
+        code = take(backing, &now->items[i], err);
+        progress->files_done += !now->items[i].is_known || backing->options->is_rechecked;
+    }
+    return code;
 }
 
 /* --- one backup */
@@ -271,25 +211,22 @@ static enum lh_code back_up(struct backing *backing, struct lh_error *err)
         code = read_before(backing, err);
     if (code)
         return code;
-    pthread_rwlock_wrlock(&storage->gate);
-    int64_t started_us = lh_clock_monotonic_us();
-    backing->now.made_ms = lh_clock_unix_ms();
-    code = look(backing, err);
-    backing->result.held_us = lh_clock_monotonic_us() - started_us;
-    pthread_rwlock_unlock(&storage->gate);
+    backup_meter_phase(&backing->meter, "listing");
+    code = backup_look(storage, backing->options, &backing->now, &backing->result.held_us, err);
     if (!code)
         code = look_at_others(backing, err);
     if (!code && !backing->options->is_primary_only)
         code = backup_others_add(storage, &backing->options->source, backing->options->cancel,
                                  &backing->now, err);
-    for (size_t i = 0; i < backing->now.count && !code; i++)
-        code = take(backing, &backing->now.items[i], err);
-    backing->now.lake = storage->id;
     if (!code)
-        code = backup_store_publish(&backing->store, &backing->now, err);
+        code = take_all(backing, err);
+    backing->now.lake = storage->id;
     backing->result.number = backing->now.number;
     backing->result.sequence = backing->now.sequence;
-    return code;
+    backing->now.job = backing->options->job;
+    backing->now.result = backing->result;
+    backup_meter_phase(&backing->meter, "ending");
+    return code ? code : backup_store_publish(&backing->store, &backing->now, err);
 }
 
 static struct lh_str *copy_names(const struct lh_str *names, size_t count, struct lh_arena *arena)
@@ -303,7 +240,10 @@ static struct lh_str *copy_names(const struct lh_str *names, size_t count, struc
 enum lh_code storage_backup(struct storage *storage, const struct storage_backup_options *options,
                             struct storage_backup_result *ret, struct lh_error *err)
 {
-    struct backing backing = {.storage = storage, .options = options, .store = {.lock_fd = -1}};
+    struct backing backing = {.storage = storage,
+                              .options = options,
+                              .store = {.lock_fd = -1},
+                              .meter = {.options = options}};
     backup_list_init(&backing.now);
     backup_list_init(&backing.before);
     atomic_fetch_add(&storage->backups, 1);
@@ -318,5 +258,48 @@ enum lh_code storage_backup(struct storage *storage, const struct storage_backup
     backup_list_release(&backing.before);
     if (!code)
         *ret = backing.result;
+    return code;
+}
+
+/* --- which one a job made */
+
+/* The newest first. One that was made well before the job was accepted ends the search: clocks are
+ * put right by seconds, not by hours. */
+#define CLOCK_DOUBT_MS INT64_C(3600000)
+
+enum lh_code storage_backup_of_job(struct lh_str path, struct lh_str job, struct lh_arena *arena,
+                                   bool *ret_is_there, struct storage_backup_result *ret,
+                                   struct lh_error *err)
+{
+    struct backup_store store;
+    int64_t *numbers = NULL;
+    size_t count = 0;
+    bool is_there = false, is_older = false;
+    enum lh_code code = backup_store_open(path, NULL, &store, err);
+    if (code == LH_NOT_FOUND) { /* not begun */
+        *ret_is_there = false;
+        backup_store_close(&store);
+        return LH_OK;
+    }
+    if (!code)
+        code = backup_store_numbers(&store, arena, &numbers, &count, err);
+    while (!code && count && !is_there && !is_older) {
+        struct backup_list list;
+        backup_list_init(&list);
+        /* One that cannot be read is not this job's: it would have been told as damaged. */
+        if (!backup_store_read(&store, numbers[--count], &list, NULL)) {
+            is_there = lh_str_equal(list.job, job);
+            is_older = list.made_ms + CLOCK_DOUBT_MS < trash_time(job);
+            if (is_there) {
+                *ret = list.result;
+                ret->left_out = copy_names(list.left_out, list.left_out_count, arena);
+                ret->left_out_count = list.left_out_count;
+            }
+        }
+        backup_list_release(&list);
+    }
+    backup_store_close(&store);
+    if (!code)
+        *ret_is_there = is_there;
     return code;
 }

@@ -1,9 +1,9 @@
 /* Backups: a lake's files as they were at one moment, kept by content in a folder elsewhere.
  *
- *   data folder ──▶ listed while nobody publishes ──▶ copied ──▶ objects/<sum>, durable
- *                   (grows with all files; those that              │ all of them
- *                   are small and replaced are read then)          ▼
- *                                                        snapshots/<number>: the backup
+ *   data folder ──▶ listed ──▶ the moment ──▶ copied ──▶ objects/<sum>, durable
+ *                   while others write;       │                    │ all of them
+ *                   nobody publishes while ◀──┘                    ▼
+ *                   the last changes are read            snapshots/<number>: the backup
  *
  * A backup is there once its list is: a kill before leaves those that there were, and what was
  * copied serves the next one. What an earlier list names unchanged is not read again. Lists and
@@ -56,13 +56,23 @@ struct storage_backup_source {
                               struct lh_error *err);
 };
 
+struct storage_backup_progress {
+    const char *phase;               /* "listing", "comparing", "copying", "ending": static */
+    int64_t files_done, files_total; /* of those that are read; in all: known when copying begins */
+    int64_t bytes_done, bytes_total;
+};
+
 struct storage_backup_options {
     struct lh_str path;   /* of the backup: an absolute path, outside the data folder */
     bool is_primary_only; /* leave out what other buckets hold: the list names them */
     bool is_rechecked;    /* read what earlier backups copied, and mend what is damaged of it */
     struct storage_backup_source source;
+    struct lh_str job;              /* kept with the list: storage_backup_of_job; absent: none */
     struct lh_arena *arena;         /* of the result's texts; NULL: they are not told */
     const struct lh_cancel *cancel; /* may be NULL */
+    /* Called several times a second at most, and at each phase's begin; may be NULL. */
+    void (*tell)(void *tell_context, const struct storage_backup_progress *progress);
+    void *tell_context;
 };
 struct storage_backup_result {
     int64_t number; /* of the list: 1, 2, 3 … */
@@ -76,13 +86,23 @@ struct storage_backup_result {
     struct lh_str *left_out; /* buckets that hold something that is not in it */
     size_t left_out_count;
 };
-/* LH_CONFLICT: the folder is another lake's backup, something else, or inside the lake or
- * a bucket of it; or a bucket does not answer, and it is not `is_primary_only`. LH_BUSY: a file of
- * another bucket went meanwhile. LH_LOCKED:
- * another backup runs there. LH_DAMAGED names a file of the lake that is not what it must be:
- * nothing was added. LH_FORMAT: the backup is of a newer release. */
+/* LH_CONFLICT: the folder is another lake's backup, something else, or inside the lake or a bucket
+ * of it; or a bucket does not answer, and it is not `is_primary_only`. LH_BUSY: a file went
+ * meanwhile, or another backup runs there: again a little later. LH_DAMAGED names a file of the
+ * lake that is not what it must be: nothing was added. LH_FORMAT: the backup is of a newer
+ * release. */
 enum lh_code storage_backup(struct storage *storage, const struct storage_backup_options *options,
                             struct storage_backup_result *ret, struct lh_error *err) LH_MUST_USE;
+
+/* Whether a backup may be in that folder: an absolute path outside the lake and its buckets.
+ * LH_INVALID, LH_CONFLICT. */
+enum lh_code storage_backup_check(struct storage *storage, struct lh_str path,
+                                  struct lh_error *err) LH_MUST_USE;
+/* Whether the job (a UUIDv7) made a backup there, and what its answer was; the texts live in
+ * `arena`. Where there is no backup yet it has not. */
+enum lh_code storage_backup_of_job(struct lh_str path, struct lh_str job, struct lh_arena *arena,
+                                   bool *ret_is_there, struct storage_backup_result *ret,
+                                   struct lh_error *err) LH_MUST_USE;
 
 #define STORAGE_RESTORE_PLACES_MAX 64
 struct storage_restore_place { /* where a bucket's files come: a local bucket from then on */

@@ -22,6 +22,8 @@ struct backup_file {
     uint8_t sha256[LH_SHA256_BYTES];
     bool is_summed;     /* the sum is what it must be: it need not be read if the backup has that */
     struct lh_str held; /* read already; absent: to be copied */
+    bool is_gone;       /* removed while the files were looked at */
+    bool is_known;      /* the backup has it from earlier */
 };
 
 struct backup_list {
@@ -34,6 +36,8 @@ struct backup_list {
     struct lh_uuid lake;
     struct lh_str *left_out; /* buckets whose files are not in it; texts in `arena` */
     size_t left_out_count;
+    struct lh_str job;                   /* that made it; absent: none did */
+    struct storage_backup_result result; /* what was answered; noughts where nobody wrote it */
 };
 void backup_list_init(struct backup_list *list);
 void backup_list_release(struct backup_list *list);
@@ -43,6 +47,24 @@ void backup_list_sort(struct backup_list *list); /* by bucket and key */
 /* In a sorted list; NULL: none. */
 const struct backup_file *backup_list_find(const struct backup_list *list, struct lh_str bucket,
                                            struct lh_str key);
+
+/* What changed since the listing began, in the words of those who did it; guarded by the storage's
+ * watch_mutex. */
+struct backup_watch {
+    struct backup_watch *next;
+    struct lh_arena *arena; /* of the keys */
+    struct lh_str *keys;    /* as they came, some several times */
+    size_t count, capacity;
+};
+
+/* How far a backup is, told now and then. */
+struct backup_meter {
+    const struct storage_backup_options *options;
+    struct storage_backup_progress progress;
+    int64_t told_us;
+};
+void backup_meter_phase(struct backup_meter *meter, const char *phase); /* static text */
+void backup_meter_add(struct backup_meter *meter, int64_t bytes);       /* NULL is fine */
 
 struct backup_store {
     struct lh_dir *dir;
@@ -74,7 +96,8 @@ void backup_object_path(const uint8_t *sha256, char ret[BACKUP_OBJECT_BYTES]);
 bool backup_store_has(struct backup_store *store, const uint8_t *sha256, int64_t bytes);
 /* LH_DAMAGED: missing, or not what its name says. */
 enum lh_code backup_store_check(struct backup_store *store, const struct backup_file *file,
-                                const struct lh_cancel *cancel, struct lh_error *err) LH_MUST_USE;
+                                const struct lh_cancel *cancel, struct backup_meter *meter,
+                                struct lh_error *err) LH_MUST_USE;
 /* Puts `bytes` bytes of an open file (or of memory, with fd -1) into the store and sums them. With
  * `is_mending` it takes the place of what is there. */
 struct backup_input {
@@ -85,6 +108,7 @@ struct backup_input {
     struct lh_str shown;     /* for messages */
     bool is_mending;
     const struct lh_cancel *cancel;
+    struct backup_meter *meter; /* may be NULL */
 };
 enum lh_code backup_store_put(struct backup_store *store, const struct backup_input *input,
                               uint8_t ret[LH_SHA256_BYTES], struct lh_error *err) LH_MUST_USE;
@@ -132,9 +156,16 @@ enum lh_code restore_places_claim(struct restore_places *places, struct lh_dir *
 enum lh_code restore_places_end(struct restore_places *places, struct lh_error *err) LH_MUST_USE;
 void restore_places_release(struct restore_places *places);
 
-/* Copies exactly `bytes` bytes and sums them; the output may be -1. LH_DAMAGED: there are fewer. */
+/* Copies exactly `bytes` bytes and sums them; the output may be -1, the meter NULL. LH_DAMAGED:
+ * there are fewer. */
 enum lh_code backup_copy(int from, int to, int64_t bytes, struct lh_str shown,
-                         const struct lh_cancel *cancel, uint8_t ret[LH_SHA256_BYTES],
+                         const struct lh_cancel *cancel, struct backup_meter *meter,
+                         uint8_t ret[LH_SHA256_BYTES], struct lh_error *err) LH_MUST_USE;
+
+/* backup_look.c: the files of primary at one moment, sorted, with the documents of their owner;
+ * *ret_held_us is how long nobody could publish. */
+enum lh_code backup_look(struct storage *storage, const struct storage_backup_options *options,
+                         struct backup_list *list, int64_t *ret_held_us,
                          struct lh_error *err) LH_MUST_USE;
 
 #endif

@@ -1,3 +1,4 @@
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -67,6 +68,29 @@ static struct lh_str list_path(int64_t number, struct lh_arena *arena)
     return lh_arena_printf(arena, BACKUP_LISTS "/%020lld.txt", (long long)number);
 }
 
+/* What was answered: who asks for a job's end after the process ended is told the same. */
+static const struct {
+    const char *name;
+    size_t offset;
+} result_rows[] = {
+    {"copied_bytes", offsetof(struct storage_backup_result, copied_bytes)},
+    {"copied_files", offsetof(struct storage_backup_result, copied_count)},
+    {"held_us", offsetof(struct storage_backup_result, held_us)},
+    {"mended_files", offsetof(struct storage_backup_result, mended_count)},
+};
+
+static void write_result(const struct backup_list *list, struct lh_json *json)
+{
+    lh_json_key(json, "result");
+    lh_json_object(json);
+    for (size_t i = 0; i < sizeof result_rows / sizeof result_rows[0]; i++) {
+        int64_t value = 0;
+        memcpy(&value, (const char *)&list->result + result_rows[i].offset, sizeof value);
+        lh_json_put_int(json, result_rows[i].name, value);
+    }
+    lh_json_object_end(json);
+}
+
 static void write_header(const struct backup_list *list, struct lh_buf *buf)
 {
     char made[LH_TIME_TEXT_BYTES + 1];
@@ -83,6 +107,8 @@ static void write_header(const struct backup_list *list, struct lh_buf *buf)
     lh_json_array_end(&json);
     lh_json_put_int(&json, "files", (int64_t)list->count);
     lh_json_put_int(&json, "format", BACKUP_FORMAT);
+    if (list->job.len)
+        lh_json_put_str(&json, "job", list->job);
     lh_json_put_cstr(&json, "lake", list->lake.text);
     if (list->left_out_count) {
         lh_json_key(&json, "left_out");
@@ -93,6 +119,7 @@ static void write_header(const struct backup_list *list, struct lh_buf *buf)
     }
     lh_json_put_cstr(&json, "made", made);
     lh_json_put_int(&json, "number", list->number);
+    write_result(list, &json);
     lh_json_put_int(&json, "sequence", (int64_t)list->sequence);
     lh_json_object_end(&json);
     lh_buf_append_char(buf, '\n');
@@ -175,6 +202,20 @@ static void read_left_out(const json_t *names, struct backup_list *list)
         list->left_out[i] = lh_arena_str(list->arena, lh_json_text(json_array_get(names, i)));
 }
 
+static void read_result(const json_t *root, struct backup_list *list)
+{
+    const json_t *said = json_object_get(root, "result");
+    list->job = lh_arena_str(list->arena, lh_json_text(json_object_get(root, "job")));
+    list->result =
+        (struct storage_backup_result){.number = list->number, .sequence = list->sequence};
+    list->result.file_count = json_integer_value(json_object_get(root, "files"));
+    list->result.byte_count = json_integer_value(json_object_get(root, "bytes"));
+    for (size_t i = 0; i < sizeof result_rows / sizeof result_rows[0]; i++) {
+        int64_t value = json_integer_value(json_object_get(said, result_rows[i].name));
+        memcpy((char *)&list->result + result_rows[i].offset, &value, sizeof value);
+    }
+}
+
 static enum lh_code read_header(struct lh_str line, struct backup_list *list, size_t *ret_files,
                                 struct lh_error *err)
 {
@@ -198,6 +239,7 @@ static enum lh_code read_header(struct lh_str line, struct backup_list *list, si
     list->sequence = (uint64_t)json_integer_value(json_object_get(root, "sequence"));
     if (!made || !lh_time_parse(lh_str_of(made), &list->made_ms))
         list->made_ms = 0;
+    read_result(root, list);
     *ret_files = (size_t)json_integer_value(json_object_get(root, "files"));
     json_decref(root);
     return code;

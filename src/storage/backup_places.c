@@ -70,6 +70,11 @@ enum lh_code backup_place_check(struct storage *storage, struct lh_str path, str
     return code ? code : check_parent(storage, path, err);
 }
 
+enum lh_code storage_backup_check(struct storage *storage, struct lh_str path, struct lh_error *err)
+{
+    return backup_place_check(storage, path, err);
+}
+
 /* --- other buckets */
 
 static enum lh_code stop_at_first(void *context, const struct storage_entry *entry,

@@ -81,11 +81,10 @@ static enum lh_code lock(struct backup_store *store, struct lh_error *err)
         code = lh_file_create(store->dir, BACKUP_LOCK, &store->lock_fd, err);
     if (!code)
         code = lh_file_lock(store->lock_fd, err);
-    if (code == LH_LOCKED) {
-        lh_fail(err, LH_LOCKED, "Another backup is being written to that folder.");
-        lh_error_hint(err, "Wait until it ends, or name another folder.");
-    }
-    return code;
+    if (code != LH_LOCKED)
+        return code;
+    lh_fail(err, LH_BUSY, "Another backup is being written to that folder.");
+    return lh_error_hint(err, "Wait until it ends, or name another folder.");
 }
 
 static enum lh_code make_folders(struct backup_store *store, struct lh_error *err)
@@ -194,9 +193,33 @@ bool backup_store_has(struct backup_store *store, const uint8_t *sha256, int64_t
            info.bytes == bytes;
 }
 
+#define TELL_EVERY_US INT64_C(100000)
+
+static void tell(struct backup_meter *meter)
+{
+    if (meter->options->tell)
+        meter->options->tell(meter->options->tell_context, &meter->progress);
+    meter->told_us = lh_clock_monotonic_us();
+}
+
+void backup_meter_phase(struct backup_meter *meter, const char *phase)
+{
+    meter->progress.phase = phase;
+    tell(meter);
+}
+
+void backup_meter_add(struct backup_meter *meter, int64_t bytes)
+{
+    if (!meter)
+        return;
+    meter->progress.bytes_done += bytes;
+    if (lh_clock_monotonic_us() - meter->told_us >= TELL_EVERY_US)
+        tell(meter);
+}
+
 enum lh_code backup_copy(int from, int to, int64_t bytes, struct lh_str shown,
-                         const struct lh_cancel *cancel, uint8_t ret[LH_SHA256_BYTES],
-                         struct lh_error *err)
+                         const struct lh_cancel *cancel, struct backup_meter *meter,
+                         uint8_t ret[LH_SHA256_BYTES], struct lh_error *err)
 {
     struct lh_sha256 *sum = lh_sha256_new();
     char *buffer = malloc(COPY_BYTES);
@@ -215,6 +238,7 @@ enum lh_code backup_copy(int from, int to, int64_t bytes, struct lh_str shown,
         if (!code)
             lh_sha256_add(sum, buffer, got);
         at += (int64_t)got;
+        backup_meter_add(meter, (int64_t)got);
     }
     lh_sha256_finish(sum, ret);
     lh_sha256_free(sum);
@@ -223,7 +247,8 @@ enum lh_code backup_copy(int from, int to, int64_t bytes, struct lh_str shown,
 }
 
 enum lh_code backup_store_check(struct backup_store *store, const struct backup_file *file,
-                                const struct lh_cancel *cancel, struct lh_error *err)
+                                const struct lh_cancel *cancel, struct backup_meter *meter,
+                                struct lh_error *err)
 {
     char path[BACKUP_OBJECT_BYTES];
     uint8_t found[LH_SHA256_BYTES];
@@ -241,7 +266,7 @@ enum lh_code backup_store_check(struct backup_store *store, const struct backup_
                        "The backup's file '%s', the bytes of '%.*s', is %lld bytes long, not %lld.",
                        path, LH_ARG(file->key), (long long)info.bytes, (long long)file->bytes);
     if (!code)
-        code = backup_copy(fd, -1, file->bytes, file->key, cancel, found, err);
+        code = backup_copy(fd, -1, file->bytes, file->key, cancel, meter, found, err);
     if (!code && memcmp(found, file->sha256, sizeof found) != 0)
         code = lh_fail(err, LH_DAMAGED,
                        "The backup's file '%s', the bytes of '%.*s', is not what was copied.", path,
@@ -272,8 +297,10 @@ static enum lh_code write_fresh(struct backup_store *store, const struct backup_
     if (code)
         return code;
     if (input->fd >= 0) {
-        code = backup_copy(input->fd, fd, input->bytes, input->shown, input->cancel, ret, err);
+        code = backup_copy(input->fd, fd, input->bytes, input->shown, input->cancel, input->meter,
+                           ret, err);
     } else {
+        backup_meter_add(input->meter, (int64_t)input->held.len);
         lh_sha256_of(input->held, ret);
         code = lh_file_write(fd, input->held.data, input->held.len, err);
     }
@@ -303,6 +330,7 @@ enum lh_code backup_store_put(struct backup_store *store, const struct backup_in
     if (input->fd < 0 && !input->is_mending) { /* in memory: its sum is known without copying */
         lh_sha256_of(input->held, sum);
         if (backup_store_has(store, sum, (int64_t)input->held.len)) {
+            backup_meter_add(input->meter, (int64_t)input->held.len);
             memcpy(ret, sum, sizeof sum);
             return LH_OK;
         }

@@ -124,8 +124,10 @@ struct storage {
     /* Shared by whoever publishes, replaces or removes an object, while it does; a backup takes it
      * alone while it looks at what there is. */
     pthread_rwlock_t gate;
-    atomic_int backups;        /* that run: the trash is kept, they may need what went there */
-    struct folder_set folders; /* of primary */
+    atomic_int backups;           /* that run: the trash is kept, they may need what went there */
+    pthread_mutex_t watch_mutex;  /* guards the list and what is noted in it */
+    struct backup_watch *watches; /* of backups that look at what there is */
+    struct folder_set folders;    /* of primary */
     pthread_mutex_t buckets_mutex;
     struct storage_bucket *buckets; /* the others, by name */
     struct storage_bucket *left;    /* closed at the end: somebody may still use them */
@@ -156,7 +158,9 @@ const struct storage_backend *storage_backend_find(struct lh_str name);
 
 /* storage.c: around what changes the objects of primary, which are those that a backup lists. */
 void gate_enter(struct storage_bucket *bucket);
-void gate_leave(struct storage_bucket *bucket);
+void gate_leave(struct storage_bucket *bucket, struct lh_str key); /* which it was about */
+/* backup_look.c: between the two, for each further key. */
+void gate_note(struct storage *storage, struct lh_str key);
 
 /* bucket_record.c */
 enum lh_code bucket_options_check(const struct storage_bucket_options *options,

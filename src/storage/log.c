@@ -6,6 +6,7 @@
 
 struct storage_log {
     struct storage *storage;
+    struct key_text key;
     int fd;
     int64_t bytes;
     bool is_doubtful; /* an fsync failed, or a half-written piece could not be taken back */
@@ -36,7 +37,7 @@ enum lh_code storage_log_open(struct storage *storage, struct lh_str key, int64_
     struct storage_log *log = calloc(1, sizeof *log);
     if (!log)
         return lh_fail(err, LH_BUSY, "There is no memory to open a log.");
-    *log = (struct storage_log){.storage = storage, .fd = -1, .bytes = bytes};
+    *log = (struct storage_log){.storage = storage, .key = text, .fd = -1, .bytes = bytes};
     code = lh_file_open(storage->dir, text.text, true, &log->fd, err);
     if (!code)
         code = settle(log, err);
@@ -71,11 +72,12 @@ static enum lh_code fail_doubtful(struct storage_log *log, struct lh_error *err)
 static enum lh_code write_piece(struct storage_log *log, struct lh_str bytes, struct lh_error *err)
 {
     bool is_left = false;
-    pthread_rwlock_rdlock(&log->storage->gate); /* a backup sees whole pieces, and none of later */
+    struct storage_bucket *primary = &log->storage->primary;
+    gate_enter(primary); /* a backup sees whole pieces, and none of later */
     enum lh_code code = lh_file_write_at(log->fd, bytes.data, bytes.len, log->bytes, err);
     if (code)
         is_left = lh_file_resize(log->fd, log->bytes, NULL) != LH_OK;
-    pthread_rwlock_unlock(&log->storage->gate);
+    gate_leave(primary, lh_str_of(log->key.text));
     return is_left ? fail_doubtful(log, err) : code;
 }
 

@@ -14,6 +14,7 @@
 
 struct storage_mark {
     struct storage *storage;
+    struct key_text key;
     int fd;
     uint64_t number; /* of the last one that was written */
 };
@@ -88,7 +89,7 @@ enum lh_code storage_mark_open(struct storage *storage, struct lh_str key, struc
     struct storage_mark *mark = calloc(1, sizeof *mark);
     if (!mark)
         return lh_fail(err, LH_BUSY, "There is no memory for a mark.");
-    *mark = (struct storage_mark){.storage = storage, .fd = -1, .number = number};
+    *mark = (struct storage_mark){.storage = storage, .key = text, .fd = -1, .number = number};
     code = lh_file_open(storage->dir, text.text, true, &mark->fd, err);
     if (!code)
         code = storage_mark_write(mark, bytes, err);
@@ -105,9 +106,9 @@ enum lh_code storage_mark_write(struct storage_mark *mark, struct lh_str bytes,
     char place[PLACE_BYTES];
     fill_place(place, mark->number + 1, bytes);
     int64_t at = mark->number % 2 ? (int64_t)PLACE_BYTES : 0;
-    pthread_rwlock_rdlock(&mark->storage->gate); /* a backup sees whole ones */
+    gate_enter(&mark->storage->primary); /* a backup sees whole ones */
     enum lh_code code = lh_file_write_at(mark->fd, place, sizeof place, at, err);
-    pthread_rwlock_unlock(&mark->storage->gate);
+    gate_leave(&mark->storage->primary, lh_str_of(mark->key.text));
     if (!code)
         mark->number++;
     return code;

@@ -67,7 +67,8 @@ static enum lh_code check_objects(struct restoring *restoring, struct lh_error *
         qsort(files, list->count, sizeof *files, compare_sums);
     for (size_t i = 0; i < list->count && !code; i++)
         if (!i || compare_sums(&files[i - 1], &files[i]) != 0)
-            code = backup_store_check(&restoring->store, files[i], restoring->options->cancel, err);
+            code = backup_store_check(&restoring->store, files[i], restoring->options->cancel, NULL,
+                                      err);
     free(files);
     if (!code && !has_identity)
         code = lh_fail(err, LH_DAMAGED, "The backup's list does not name '" LAKE_FILE "'.");
@@ -197,8 +198,8 @@ static enum lh_code write_file(struct restoring *restoring, const char *path,
     if (!code)
         code = lh_file_create(restoring->at, path, &to, err);
     if (!code)
-        code =
-            backup_copy(from, to, file->bytes, file->key, restoring->options->cancel, found, err);
+        code = backup_copy(from, to, file->bytes, file->key, restoring->options->cancel, NULL,
+                           found, err);
     if (!code && memcmp(found, file->sha256, sizeof found) != 0)
         code = lh_fail(err, LH_DAMAGED, "The backup's file '%s' gives other bytes than before.",
                        object);

@@ -356,7 +356,9 @@ enum lh_code storage_publish(struct storage *storage, struct lh_str bucket_name,
     gate_enter(bucket);
     for (size_t i = 0; !code && i < target_count; i++)
         code = publish_one(bucket, &targets[i], &is_unknown, err);
-    gate_leave(bucket);
+    for (size_t i = 1; bucket == &storage->primary && i < target_count; i++)
+        gate_note(storage, targets[i].key);
+    gate_leave(bucket, target_count ? targets[0].key : (struct lh_str){0});
     for (size_t i = 0; !code && i < target_count; i++) {
         if (is_settled(targets, i))
             continue;
@@ -432,7 +434,7 @@ static enum lh_code put(struct storage *storage, struct lh_str bucket_name, stru
     if (!code)
         code = (is_replacing ? bucket->backend->replace : bucket->backend->publish)(
             bucket, staged->name, text.text, &is_unknown, err);
-    gate_leave(bucket);
+    gate_leave(bucket, key);
     if (code) {
         if (is_unknown)
             code = fail_unknown(err, key);

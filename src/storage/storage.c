@@ -76,10 +76,12 @@ void gate_enter(struct storage_bucket *bucket)
         pthread_rwlock_rdlock(&bucket->storage->gate);
 }
 
-void gate_leave(struct storage_bucket *bucket)
+void gate_leave(struct storage_bucket *bucket, struct lh_str key)
 {
-    if (bucket && bucket == &bucket->storage->primary)
-        pthread_rwlock_unlock(&bucket->storage->gate);
+    if (!bucket || bucket != &bucket->storage->primary)
+        return;
+    gate_note(bucket->storage, key);
+    pthread_rwlock_unlock(&bucket->storage->gate);
 }
 
 enum lh_code storage_open(const struct storage_options *options, struct storage **ret,
@@ -98,6 +100,7 @@ enum lh_code storage_open(const struct storage_options *options, struct storage 
     storage->secrets_path = lh_arena_str(storage->arena, options->secrets_path);
     pthread_mutex_init(&storage->reserve_mutex, NULL);
     gate_init(&storage->gate);
+    pthread_mutex_init(&storage->watch_mutex, NULL);
     enum lh_code code = open_folder(storage, options, err);
     if (!code)
         code = open_primary(storage, err);
@@ -134,6 +137,7 @@ void storage_close(struct storage *storage)
     pthread_mutex_destroy(&storage->buckets_mutex);
     pthread_mutex_destroy(&storage->reserve_mutex);
     pthread_rwlock_destroy(&storage->gate);
+    pthread_mutex_destroy(&storage->watch_mutex);
     lh_dir_close(storage->dir);
     lh_arena_free(storage->arena);
     free(storage);

@@ -21,7 +21,7 @@ static enum lh_code move_all(struct storage *storage, struct lh_str bucket_name,
         gate_enter(bucket);
         if (!code)
             code = bucket->backend->trash(bucket, key.text, folder, err);
-        gate_leave(bucket);
+        gate_leave(bucket, keys[i]);
     }
     for (size_t i = 0; !code && i < key_count; i++) {
         /* Neighbours in one folder mostly come one after the other. */

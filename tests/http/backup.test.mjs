@@ -143,3 +143,66 @@ test('a damaged backup is refused before anything is written', { timeout: 60000 
   assert.equal(JSON.parse(mended.out).mended_files, 1);
   assert.equal((await run(['restore', '--from', to, '--data', target])).code, 0);
 });
+
+const ended = async (lake, id) => {
+  for (;;) {
+    const { body } = await lake.get(`/jobs/${id}?wait_ms=5000`);
+    if (!['queued', 'running'].includes(body.state)) return body;
+  }
+};
+
+test('a backup is a job: followed, cancelled, and gone on with after a kill', { timeout: 120000 }, async (context) => {
+  const folder = temporaryFolder('backup');
+  context.after(() => folder.remove());
+  const data = join(folder.path, 'lake');
+  const to = join(folder.path, 'backup');
+  let server = await startServer({ data });
+  context.after(() => server.kill());
+  let lake = await connect(server);
+  await lake.ingest('left', csv(0, 1000), {});
+  for (let at = 0; at < 60; at += 1) { // objects of people: nothing tells their sums before they are read
+    assert.ok((await lake.send('PUT', `/storage/buckets/primary/objects/big/${at}`, { body: Buffer.alloc(1 << 20, at) })).status < 300);
+  }
+  const first = await lake.post('/system/backup', { to, wait: false });
+  assert.equal(first.status, 202, first.text);
+  const events = await (await fetch(`${server.url}/jobs/${first.body.job_id}/events`)).text();
+  const told = events.split('\n').filter((line) => line.startsWith('data: ')).map((line) => JSON.parse(line.slice(6)));
+  assert.equal(told.at(-1).state, 'succeeded', events);
+  assert.equal(told.at(-1).result.number, 1);
+  const copying = told.filter((one) => one.progress.phase === 'copying').at(-1);
+  assert.ok(copying, 'no event tells of the copying');
+  assert.ok(copying.progress.bytes_total > 60 << 20, JSON.stringify(copying));
+  assert.ok(copying.progress.files_total >= 60 && copying.progress.files_done <= copying.progress.files_total);
+  assert.equal((await lake.post('/system/backup', { to: 'here', wait: false })).status, 400);
+
+  const other = `${to}-2`;
+  const second = (await lake.post('/system/backup', { to: other, wait: false })).body.job_id;
+  assert.ok([200, 202, 409].includes((await lake.delete(`/jobs/${second}`)).status));
+  const cancelled = await ended(lake, second);
+  if (cancelled.state === 'cancelled') assert.equal((await run(['restore', '--from', other, '--check'])).code, 1);
+
+  // A kill while it copies: the next start makes one backup of it, and not two.
+  const third = (await lake.post('/system/backup', { to: `${to}-3`, wait: false })).body.job_id;
+  for (let at = 0; at < 400 && !existsSync(`${to}-3/objects`); at += 1) await new Promise((resolve) => setTimeout(resolve, 2));
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  await server.kill();
+  server = await startServer({ data });
+  lake = await connect(server);
+  const again = await ended(lake, third);
+  assert.equal(again.state, 'succeeded', JSON.stringify(again));
+  assert.equal(readdirSync(`${to}-3/snapshots`).length, 1);
+  assert.deepEqual(readdirSync(`${to}-3/_new`), []);
+  const restored = join(folder.path, 'restored');
+  const back = await run(['restore', '--from', `${to}-3`, '--data', restored]);
+  assert.equal(back.code, 0, back.err);
+  await server.stop();
+
+  // The records of the job itself are in it; the restored lake leaves its original's backups alone.
+  server = await startServer({ data: restored });
+  lake = await connect(server);
+  const own = await ended(lake, third);
+  assert.equal(own.state, 'failed', JSON.stringify(own));
+  assert.equal(own.error.code, 'conflict');
+  assert.equal(readdirSync(`${to}-3/snapshots`).length, 1);
+  assert.deepEqual(await lake.rows('SELECT count(*) FROM "left"'), [[1000]]);
+});

@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/cancel.h"
+#include "base/uuid.h"
+#include "catalog/moment.h"
 #include "support/backed_lake.h"
 
 static struct backed_lake backed;
@@ -100,6 +103,116 @@ static void only_what_is_new_is_copied(void **state)
     catalog_lake_create(&backed.lake, "new", 5);
     backs_up(&third);
     assert_int_equal(third.copied_count, second.copied_count + 2); /* a file and its manifest */
+}
+
+/* A backup that may be stopped in a phase, and what it told. */
+struct told {
+    struct lh_cancel cancel;
+    const char *stop_in;
+    struct storage_backup_progress last;
+};
+
+static void hear(void *context, const struct storage_backup_progress *progress)
+{
+    struct told *told = context;
+    told->last = *progress;
+    if (told->stop_in && strcmp(progress->phase, told->stop_in) == 0)
+        lh_cancel_fire(&told->cancel, LH_CANCELLED);
+}
+
+static enum lh_code backs_up_as(struct lh_str job, const char *stop_in, struct told *told,
+                                struct storage_backup_result *ret)
+{
+    struct lh_error err;
+    struct catalog_moment *moment = catalog_moment_new(backed.lake.catalog);
+    *told = (struct told){.stop_in = stop_in};
+    lh_cancel_init(&told->cancel);
+    const struct storage_backup_options options = {
+        .path = lh_str_of(backed_lake_file(&backed, "")),
+        .source = catalog_moment_source(moment),
+        .job = job,
+        .cancel = &told->cancel,
+        .tell = hear,
+        .tell_context = told,
+    };
+    enum lh_code code = storage_backup(backed.lake.storage, &options, ret, &err);
+    catalog_moment_free(moment);
+    return code;
+}
+
+/* A data file's name in the store is known from its manifest, without a list that names it. */
+static void what_a_backup_that_was_cut_off_copied_is_not_read_again(void **state)
+{
+    struct storage_backup_result result;
+    struct told told;
+    char before[64][160];
+    (void)state;
+    for (int64_t i = 0; i < 5; i++)
+        catalog_lake_append(
+            &backed.lake,
+            catalog_lake_create(&backed.lake, i ? (char[]){'a' + (char)i, 0} : "new", 5), 6);
+    assert_int_equal(backs_up_as((struct lh_str){0}, "ending", &told, &result), LH_OK);
+    int64_t all = result.copied_count;
+    size_t objects = backed_lake_files(&backed, "objects", before, 64);
+    assert_true(objects > 10);
+    assert_int_equal(remove(backed_lake_file(&backed, "snapshots/00000000000000000001.txt")),
+                     0); /* cut off right before its list */
+    assert_int_equal(backs_up_as((struct lh_str){0}, NULL, &told, &result), LH_OK);
+    assert_int_equal(result.number, 1);
+    assert_true(result.copied_count <= all - 11); /* the files of six datasets, twice of five */
+    assert_int_equal(told.last.files_done, result.copied_count);
+    assert_int_equal(told.last.bytes_done, result.copied_bytes);
+    assert_int_equal(told.last.bytes_total, result.copied_bytes);
+    restores(0, 3, 11);
+}
+
+static void a_backup_that_is_cancelled_leaves_the_earlier_ones(void **state)
+{
+    static const char *const phases[] = {"listing", "comparing", "copying"};
+    struct storage_backup_result result;
+    struct told told;
+    (void)state;
+    backs_up(&result);
+    catalog_lake_create(&backed.lake, "new", 5);
+    for (size_t i = 0; i < sizeof phases / sizeof phases[0]; i++)
+        assert_int_equal(backs_up_as((struct lh_str){0}, phases[i], &told, &result), LH_CANCELLED);
+    restores(0, 3, -1);
+    backs_up(&result);
+    assert_int_equal(result.number, 2);
+    restores(0, 3, 5);
+}
+
+static void the_backup_of_a_job_is_found_again_with_what_was_answered(void **state)
+{
+    struct lh_uuid job = lh_uuid_new(), other = lh_uuid_new();
+    struct storage_backup_result made, found, later;
+    struct lh_error err;
+    struct told told;
+    bool is_there = true;
+    struct lh_str path = lh_arena_str(backed.lake.arena, lh_str_of(backed_lake_file(&backed, "")));
+    (void)state;
+    assert_int_equal(
+        storage_backup_of_job(path, lh_uuid_str(&job), backed.lake.arena, &is_there, &found, &err),
+        LH_OK);
+    assert_false(is_there); /* there is no folder yet, and none is made */
+    backs_up(&later);
+    assert_int_equal(backs_up_as(lh_uuid_str(&job), NULL, &told, &made), LH_OK);
+    backs_up(&later);
+    assert_int_equal(storage_backup_of_job(path, lh_uuid_str(&other), backed.lake.arena, &is_there,
+                                           &found, &err),
+                     LH_OK);
+    assert_false(is_there);
+    assert_int_equal(
+        storage_backup_of_job(path, lh_uuid_str(&job), backed.lake.arena, &is_there, &found, &err),
+        LH_OK);
+    assert_true(is_there);
+    assert_int_equal(found.number, 2);
+    assert_int_equal(found.sequence, made.sequence);
+    assert_int_equal(found.file_count, made.file_count);
+    assert_int_equal(found.byte_count, made.byte_count);
+    assert_int_equal(found.copied_count, made.copied_count);
+    assert_int_equal(found.copied_bytes, made.copied_bytes);
+    assert_int_equal(found.held_us, made.held_us);
 }
 
 static void a_restore_never_touches_what_is_there(void **state)
@@ -297,6 +410,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_backup_is_the_lake_of_its_moment, make, drop),
         cmocka_unit_test_setup_teardown(only_what_is_new_is_copied, make, drop),
+        cmocka_unit_test_setup_teardown(what_a_backup_that_was_cut_off_copied_is_not_read_again,
+                                        make, drop),
+        cmocka_unit_test_setup_teardown(a_backup_that_is_cancelled_leaves_the_earlier_ones, make,
+                                        drop),
+        cmocka_unit_test_setup_teardown(the_backup_of_a_job_is_found_again_with_what_was_answered,
+                                        make, drop),
         cmocka_unit_test_setup_teardown(a_restore_never_touches_what_is_there, make, drop),
         cmocka_unit_test_setup_teardown(a_folder_of_something_else_is_no_backup, make, drop),
         cmocka_unit_test_setup_teardown(no_flipped_bit_of_a_backup_is_restored, make, drop),

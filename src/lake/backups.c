@@ -1,0 +1,224 @@
+#include "lake/backups.h"
+
+#include <time.h>
+
+#include "base/json.h"
+#include "catalog/moment.h"
+#include "jobs/jobs.h"
+#include "lake/lake.h"
+
+/* Another backup has the folder, or a file went: what was copied is kept, so once more. */
+#define AGAIN_NS 500000000
+#define AGAIN_MAX 20
+
+struct backup_args {    /* of the job, as its record keeps them */
+    struct lh_str lake; /* its id: a restored lake does not write to its original's backups */
+    struct lh_str to;
+    bool recheck;
+    bool primary_only;
+};
+static const struct lh_field args_rows[] = {
+    LH_STR(struct backup_args, lake, .required = true, .doc = "Whose backup it is."),
+    LH_STR(struct backup_args, to, .required = true, .doc = "The backup's folder."),
+    LH_BOOL(struct backup_args, recheck, .doc = "Read what is there, and mend it."),
+    LH_BOOL(struct backup_args, primary_only, .doc = "Without other buckets."),
+};
+static const struct lh_fields args_fields =
+    LH_FIELDS_OF(struct backup_args, "BackupJobArgs", args_rows);
+
+static const struct lh_field result_rows[] = {
+    LH_STR(struct lake_backup_result, job_id, .required = true, .doc = "Of the job that made it."),
+    LH_STR(struct lake_backup_result, to, .required = true, .doc = "The backup's folder."),
+    LH_INT(struct lake_backup_result, number, .required = true,
+           .doc = "Which backup of that folder it is: 1, 2, 3 …"),
+    LH_INT(struct lake_backup_result, sequence, .required = true,
+           .doc = "Of the lake's last commit that is in it; no later one is, not even in part."),
+    LH_INT(struct lake_backup_result, files, .required = true, .doc = "Files of the lake."),
+    LH_INT(struct lake_backup_result, bytes, .required = true, .doc = "Their size."),
+    LH_INT(struct lake_backup_result, copied_files, .required = true,
+           .doc = "That were read now; the others were copied before."),
+    LH_INT(struct lake_backup_result, copied_bytes, .required = true, .doc = "Their size."),
+    LH_INT(struct lake_backup_result, mended_files, .required = true,
+           .doc = "Of earlier backups, that were damaged and were copied anew."),
+    LH_DOUBLE(struct lake_backup_result, held_ms, .required = true,
+              .doc = "How long commits had to wait."),
+    LH_STR_LIST(struct lake_backup_result, buckets_not_included, .required = true,
+                .doc = "Buckets that hold something, or do not answer: it is not in the backup."),
+};
+const struct lh_fields lake_backup_result_fields =
+    LH_FIELDS_OF(struct lake_backup_result, "SystemBackup", result_rows);
+
+static struct lh_str json_of(const struct lh_fields *fields, const void *record,
+                             struct lh_arena *arena)
+{
+    struct lh_buf buf;
+    struct lh_json json;
+    lh_buf_init(&buf, JOBS_RESULT_BYTES_MAX);
+    lh_json_init(&json, &buf);
+    lh_fields_write(fields, record, &json);
+    struct lh_str text = lh_arena_str(arena, lh_buf_str(&buf));
+    lh_buf_release(&buf);
+    return text;
+}
+
+static void drop_json(void *json)
+{
+    json_decref(json);
+}
+
+static enum lh_code read_json(const struct lh_fields *fields, struct lh_str text,
+                              struct lh_arena *arena, void *ret, struct lh_error *err)
+{
+    json_t *object = NULL;
+    enum lh_code code = lh_json_parse(text, "The job's record", JOBS_ARGS_BYTES_MAX, &object, err);
+    if (code)
+        return code;
+    lh_arena_defer(arena, drop_json, object);
+    lh_fields_preset(fields, ret);
+    return lh_fields_bind_json(fields, object, arena, ret, err);
+}
+
+/* --- the job */
+
+static void on_progress(void *context, const struct storage_backup_progress *progress)
+{
+    struct job *job = context;
+    bool is_known = progress->files_total > 0;
+    job_set_progress(job, &(struct job_progress){
+                              .phase = lh_str_of(progress->phase),
+                              .bytes_done = progress->bytes_done,
+                              .bytes_total = progress->bytes_total,
+                              .files_done = {is_known, progress->files_done},
+                              .files_total = {is_known, progress->files_total},
+                          });
+    /* What was copied is not copied again: a lake that needs more than one process for its backup
+     * gets it. */
+    if (progress->files_done > 0)
+        job_checkpoint(job);
+}
+
+static void set_result(struct job *job, struct lh_str to,
+                       const struct storage_backup_result *result, struct lh_arena *arena)
+{
+    const struct lake_backup_result view = {
+        .job_id = job_id(job),
+        .to = to,
+        .number = result->number,
+        .sequence = (int64_t)result->sequence,
+        .files = result->file_count,
+        .bytes = result->byte_count,
+        .copied_files = result->copied_count,
+        .copied_bytes = result->copied_bytes,
+        .mended_files = result->mended_count,
+        .held_ms = (double)result->held_us / 1000,
+        .buckets_not_included = {result->left_out, result->left_out_count},
+    };
+    job_set_result(job, json_of(&lake_backup_result_fields, &view, arena));
+}
+
+/* A lake that is restored has the records of the jobs that waited when it was copied, this one's
+ * too. */
+static enum lh_code read_args(struct lake *lake, const struct job *job, struct lh_arena *arena,
+                              struct backup_args *ret, struct lh_error *err)
+{
+    enum lh_code code = read_json(&args_fields, job_args(job), arena, ret, err);
+    if (code || lh_str_equal(ret->lake, storage_id(lake_storage(lake))))
+        return code;
+    lh_fail(err, LH_CONFLICT, "The backup was asked of the lake that this one was restored from.");
+    return lh_error_hint(err, "Back this lake up to a folder of its own.");
+}
+
+enum lh_code lake_backup_effect(void *context, struct job *job, bool *ret_is_done,
+                                struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct backup_args args;
+    struct storage_backup_result result;
+    bool is_done = false;
+    enum lh_code code = read_args(context, job, arena, &args, err);
+    if (!code)
+        code = storage_backup_of_job(args.to, job_id(job), arena, &is_done, &result, err);
+    if (!code && is_done)
+        set_result(job, args.to, &result, arena);
+    if (!code)
+        *ret_is_done = is_done;
+    lh_arena_free(arena);
+    return code;
+}
+
+static enum lh_code back_up(struct lake *lake, struct job *job, const struct backup_args *args,
+                            struct lh_arena *arena, struct lh_error *err)
+{
+    struct storage_backup_result result;
+    struct catalog_moment *moment = catalog_moment_new(lake_catalog(lake));
+    const struct storage_backup_options options = {
+        .path = args->to,
+        .is_primary_only = args->primary_only,
+        .is_rechecked = args->recheck,
+        .source = catalog_moment_source(moment),
+        .job = job_id(job),
+        .arena = arena,
+        .cancel = job_cancel(job),
+        .tell = on_progress,
+        .tell_context = job,
+    };
+    enum lh_code code = storage_backup(lake_storage(lake), &options, &result, err);
+    if (!code)
+        set_result(job, args->to, &result, arena);
+    catalog_moment_free(moment);
+    return code;
+}
+
+enum lh_code lake_backup_job(void *context, struct job *job, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct backup_args args;
+    bool is_done = false;
+    enum lh_code code = read_args(context, job, arena, &args, err);
+    if (!code && job_attempt(job) > 1)
+        code = lake_backup_effect(context, job, &is_done, err);
+    if (!code && !is_done)
+        code = back_up(context, job, &args, arena, err);
+    for (int i = 0; i < AGAIN_MAX && code == LH_BUSY; i++) {
+        (void)nanosleep(&(struct timespec){0, AGAIN_NS}, NULL);
+        code = lh_cancel_fail(job_cancel(job), "The backup", err);
+        if (!code)
+            code = back_up(context, job, &args, arena, err);
+    }
+    lh_arena_free(arena);
+    return code;
+}
+
+/* --- the door */
+
+static struct job_spec spec_of(struct lake *lake, const struct lake_backup_request *request,
+                               struct lh_arena *arena)
+{
+    const struct backup_args args = {storage_id(lake_storage(lake)), request->to, request->recheck,
+                                     request->primary_only};
+    return (struct job_spec){.kind = lh_lit(LAKE_BACKUP_JOB_KIND),
+                             .actor = request->actor,
+                             .args = json_of(&args_fields, &args, arena)};
+}
+
+enum lh_code lake_backup(struct lake *lake, const struct lake_backup_request *request,
+                         const struct lh_cancel *cancel, struct lh_arena *arena,
+                         struct lake_backup_result *ret, struct lh_error *err)
+{
+    const struct job_spec spec = spec_of(lake, request, arena);
+    struct lh_str result = {0};
+    enum lh_code code = jobs_run(lake_jobs(lake), &spec, cancel, arena, NULL, &result, err);
+    return code ? code : read_json(&lake_backup_result_fields, result, arena, ret, err);
+}
+
+enum lh_code lake_backup_begin(struct lake *lake, const struct lake_backup_request *request,
+                               struct lh_uuid *ret_job, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    const struct job_spec spec = spec_of(lake, request, arena);
+    enum lh_code code = storage_backup_check(lake_storage(lake), request->to, err);
+    if (!code)
+        code = jobs_submit(lake_jobs(lake), &spec, ret_job, err);
+    lh_arena_free(arena);
+    return code;
+}
