@@ -17,8 +17,8 @@
 #include "catalog/tombstones.h"
 
 /* Whether rows of the column can be erased from this dataset. LH_NOT_FOUND: it has no such column;
- * LH_INVALID: it cannot be a key; LH_CONFLICT: its tombstones name another one, or a version of it
- * that is kept has files in another bucket than primary, which is named. Reads manifests. */
+ * LH_INVALID: it cannot be a key; LH_CONFLICT: its tombstones name another one. LH_NOT_FOUND
+ * also: a version that is kept has files in a bucket that there is not. Reads manifests. */
 enum lh_code catalog_erase_check(struct catalog *catalog, const struct catalog_dataset *dataset,
                                  struct lh_str column, struct lh_error *err) LH_MUST_USE;
 
@@ -47,6 +47,16 @@ enum lh_code catalog_erase_has_keys(struct catalog *catalog, struct engine *engi
 enum lh_code catalog_erase_each_key(struct lh_str bytes, struct lh_str column,
                                     void (*each)(void *context, struct lh_str text), void *context,
                                     struct lh_error *err) LH_MUST_USE;
+/* The buckets that versions of it which are kept have files in, each once; in `arena`. Reads
+ * manifests. */
+enum lh_code catalog_erase_buckets(struct catalog *catalog, const struct catalog_dataset *dataset,
+                                   struct lh_arena *arena, struct lh_str_list *ret,
+                                   struct lh_error *err) LH_MUST_USE;
+/* The keys of all files that a version names which is kept, or is being read, of whichever dataset;
+ * ascending, in `arena`. What is published and not committed yet is not among them. LH_DAMAGED: one
+ * dataset's cannot be known. Reads all manifests. */
+enum lh_code catalog_erase_named(struct catalog *catalog, struct lh_arena *arena,
+                                 struct lh_str_list *ret, struct lh_error *err) LH_MUST_USE;
 
 /* These values as texts, in each type in which they could be written down: that of the column now,
  * and those that it had when others of its keys were tombstoned. A value that is none of a type is
@@ -65,8 +75,8 @@ struct catalog_erased_past {
 };
 /* Expires every version but the newest, if *floor is 0, and says in it from which on they stay;
  * else goes on with what it began. The commits up to now must have been drained
- * (catalog_set_drained). What went lies in the trash of primary, under "datasets/<id>" and
- * "_catalog/datasets/<id>": whoever calls empties it. */
+ * (catalog_set_drained). What went lies in the trash of its bucket, under "datasets/<id>", and of
+ * primary, "_catalog/datasets/<id>": whoever calls empties it. */
 enum lh_code catalog_erase_past(struct catalog *catalog, struct lh_str dataset_id,
                                 struct lh_str actor, struct lh_str reason, int64_t *floor,
                                 struct catalog_erased_past *ret, struct lh_error *err) LH_MUST_USE;

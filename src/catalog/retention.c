@@ -7,8 +7,7 @@
 #include "catalog/erase.h"
 #include "catalog/file_set.h"
 #include "catalog/tombstone_internal.h"
-
-#define LEFT_MS ((int64_t)2 * 3600 * 1000) /* after that no trash holds what was moved away */
+#include "storage/buckets.h"
 
 /* --- one dataset on disk */
 
@@ -598,51 +597,73 @@ void catalog_bucket_users(struct catalog *catalog, struct lh_str bucket, struct 
     *ret_count = count;
 }
 
-/* --- erasing: all older versions, now */
+/* --- erasing: where its files are, and all older versions, now */
 
-static bool is_elsewhere(const struct file_set *set, struct lh_str *ret_bucket)
+/* Under the retention's mutex: nobody removes manifests meanwhile. */
+static enum lh_code add_state(struct catalog *catalog, const struct dataset_state *state,
+                              struct file_set *set, struct lh_error *err)
 {
-    for (size_t i = 0; i < set->count; i++)
-        if (!lh_str_equal(set->items[i].bucket, STORAGE_PRIMARY)) {
-            *ret_bucket = set->items[i].bucket;
-            return true;
-        }
-    return false;
+    const struct catalog_dataset *view = &state->view;
+    struct keeping keeping;
+    if (state->damage)
+        return state_fail_damaged(state, err);
+    enum lh_code code = look(catalog, view, set->arena, &keeping, err);
+    return code ? code
+                : add_retained(&keeping, view->retained_version ? view->retained_version : 1, set,
+                               err);
 }
 
-/* A bucket that the dataset left may still hold its files, or its trash may. */
-static enum lh_code check_left(struct catalog *catalog, const struct catalog_dataset *dataset,
-                               const struct file_set *set, struct lh_error *err)
+enum lh_code catalog_erase_named(struct catalog *catalog, struct lh_arena *arena,
+                                 struct lh_str_list *ret, struct lh_error *err)
 {
-    struct storage_info info;
-    for (size_t i = 0; i < dataset->move_count; i++) {
-        const struct catalog_moved *moved = &dataset->moves[i];
-        if (lh_str_equal(moved->from, STORAGE_PRIMARY))
-            continue;
-        bool is_left = lh_clock_unix_ms() - moved->time_ms < LEFT_MS;
-        for (size_t k = 0; k < set->count && !is_left; k++)
-            is_left = storage_info(catalog->storage, moved->from, set->items[k].key, &info, NULL) ==
-                      LH_OK;
-        if (!is_left)
-            continue;
-        lh_fail(err, LH_CONFLICT,
-                "Files of dataset '%.*s' were in the bucket '%.*s' a short time ago: its trash may "
-                "still hold rows.",
-                LH_ARG(dataset->name), LH_ARG(moved->from));
-        return lh_error_hint(err, "Nothing was changed. It is emptied within two hours: erase "
-                                  "then. Tombstones hide rows at once.");
+    struct file_set set = {.arena = lh_arena_new(0)};
+    enum lh_code code = LH_OK;
+    pthread_mutex_lock(&catalog->retention.mutex);
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
+    for (size_t i = 0; i < snapshot->item_count && !code; i++) {
+        code = add_state(catalog, snapshot->items[i], &set, err);
+        live_visit(catalog->live, snapshot->items[i]->view.id, INT64_MAX, file_set_add_view, &set);
     }
-    return LH_OK;
+    catalog_snapshot_unref(snapshot);
+    pthread_mutex_unlock(&catalog->retention.mutex);
+    struct lh_str *keys = lh_arena_array(arena, set.count + 1, sizeof *keys);
+    for (size_t i = 0; i < set.count; i++)
+        keys[i] = lh_arena_str(arena, set.items[i].key);
+    if (set.count)
+        qsort(keys, set.count, sizeof *keys, compare_str);
+    *ret = (struct lh_str_list){keys, set.count};
+    lh_arena_free(set.arena);
+    return code;
+}
+
+enum lh_code catalog_erase_buckets(struct catalog *catalog, const struct catalog_dataset *dataset,
+                                   struct lh_arena *arena, struct lh_str_list *ret,
+                                   struct lh_error *err)
+{
+    struct file_set set = {.arena = lh_arena_new(0)};
+    struct keeping keeping;
+    size_t count = 0;
+    struct lh_str *names = lh_arena_array(arena, STORAGE_BUCKETS_MAX, sizeof *names);
+    pthread_mutex_lock(&catalog->retention.mutex);
+    enum lh_code code = look(catalog, dataset, set.arena, &keeping, err);
+    if (!code)
+        code = add_retained(&keeping, dataset->retained_version ? dataset->retained_version : 1,
+                            &set, err);
+    pthread_mutex_unlock(&catalog->retention.mutex);
+    file_set_sort(&set); /* by bucket first */
+    for (size_t i = 0; i < set.count && !code && count < STORAGE_BUCKETS_MAX; i++)
+        if (!i || !lh_str_equal(set.items[i].bucket, set.items[i - 1].bucket))
+            names[count++] = lh_arena_str(arena, set.items[i].bucket);
+    *ret = (struct lh_str_list){names, count};
+    lh_arena_free(set.arena);
+    return code;
 }
 
 enum lh_code catalog_erase_check(struct catalog *catalog, const struct catalog_dataset *dataset,
                                  struct lh_str column, struct lh_error *err)
 {
-    int64_t oldest = dataset->retained_version ? dataset->retained_version : 1;
     struct lh_arena *arena = lh_arena_new(0);
-    struct file_set set = {.arena = arena};
-    struct keeping keeping;
-    struct lh_str bucket;
+    struct lh_str_list buckets = {0};
     enum lh_code code = LH_OK;
     const struct catalog_column *found = catalog_dataset_column(dataset, column);
     if (found)
@@ -657,20 +678,9 @@ enum lh_code catalog_erase_check(struct catalog *catalog, const struct catalog_d
             !lh_str_equal_nocase(tombstone_column(dataset->tombstones[i]), column))
             code = tombstone_fail_column(dataset, column, err);
     if (!code)
-        code = look(catalog, dataset, arena, &keeping, err);
-    if (!code)
-        code = add_retained(&keeping, oldest, &set, err);
-    if (!code && is_elsewhere(&set, &bucket)) {
-        lh_fail(err, LH_CONFLICT,
-                "Dataset '%.*s' has files in the bucket '%.*s': rows are erased from the bucket "
-                "'primary' only.",
-                LH_ARG(dataset->name), LH_ARG(bucket));
-        code =
-            lh_error_hint(err, "Nothing was changed. Tombstones hide rows wherever they are; POST "
-                               "/catalog/datasets/{name}/move brings the files to primary.");
-    }
-    if (!code)
-        code = check_left(catalog, dataset, &set, err);
+        code = catalog_erase_buckets(catalog, dataset, arena, &buckets, err);
+    for (size_t i = 0; i < buckets.count && !code; i++)
+        code = storage_bucket_check(catalog->storage, buckets.items[i], err);
     lh_arena_free(arena);
     return code;
 }

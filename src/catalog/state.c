@@ -30,7 +30,7 @@ static void shared_unref(struct shared_arena *shared)
 /* --- where files were moved */
 
 /* An expiry forgets the moves that no version which is left needs to be read by; not young ones:
- * what they left behind may still lie in a trash, which erasures must know. */
+ * what they left behind is looked for when files are collected. */
 #define MOVES_KEPT_MS ((int64_t)2 * 3600 * 1000)
 
 static bool is_forgotten(const struct catalog_moved *moved, const struct manifest *manifest)

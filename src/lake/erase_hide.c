@@ -228,16 +228,18 @@ static enum lh_code hide_one(struct hiding *hiding, const struct catalog_dataset
     if (!hiding->is_trial)
         tombstone.idempotency_key =
             hide_key(hiding->id, done->dataset_id, hiding->progress->hides_begun, hiding->arena);
-    enum lh_code code =
-        catalog_tombstone(lake_catalog(hiding->lake), lake_engine(hiding->lake), &tombstone,
-                          hiding->cancel, hiding->arena, &result, &found);
+    struct lh_arena *scratch = lh_arena_new(0); /* files are pinned as long as it lives */
+    enum lh_code code = catalog_tombstone(lake_catalog(hiding->lake), lake_engine(hiding->lake),
+                                          &tombstone, hiding->cancel, scratch, &result, &found);
+    if (!code)
+        note_outcomes(hiding->progress, &result, hiding->arena);
+    lh_arena_free(scratch);
     if (code == LH_INVALID) /* none is a value of its column's type: it has no such rows */
         return LH_OK;
     if (code && err)
         *err = found;
     if (code)
         return code;
-    note_outcomes(hiding->progress, &result, hiding->arena);
     hiding->keys += result.keys;
     if (!hiding->is_trial || !hiding->progress->hides_begun) /* a dry run, too */
         done->rows += result.rows;

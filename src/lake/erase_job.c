@@ -465,22 +465,6 @@ static enum lh_code each_dataset(struct erase_run *run,
     return code;
 }
 
-/* A move may have ended after this was asked for, and before it had its turn. */
-static enum lh_code check_places(struct erase_run *run, struct lh_error *err)
-{
-    struct catalog *catalog = lake_catalog(run->lake);
-    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
-    enum lh_code code = LH_OK;
-    for (size_t i = 0; i < run->request.dataset_ids.count && !code; i++) {
-        const struct catalog_dataset *dataset = NULL;
-        if (!catalog_find_id(snapshot, run->request.dataset_ids.items[i], &dataset, NULL) &&
-            dataset->move_count)
-            code = catalog_erase_check(catalog, dataset, run->request.row_key_column, err);
-    }
-    catalog_snapshot_unref(snapshot);
-    return code;
-}
-
 /* What came, or came back, meanwhile. */
 static enum lh_code do_again(struct erase_run *run, struct lh_error *err)
 {
@@ -518,8 +502,6 @@ static enum lh_code do_all(struct erase_run *run, struct lh_error *err)
     erase_show(run, "hiding");
     enum lh_code code =
         erase_hide(run->lake, run->id, &run->request, &run->progress, run->cancel, run->arena, err);
-    if (!code)
-        code = check_places(run, err);
     if (!code)
         code = erase_find_plan(run, err);
     if (!code)

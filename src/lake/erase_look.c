@@ -31,10 +31,19 @@ struct looking {
 
 /* --- whose a file is */
 
+struct lh_str erase_key_of_object(struct lh_str object)
+{
+    size_t at = 0;
+    if (!lh_str_find(object, lh_lit("://"), &at))
+        return object;
+    struct lh_str key = lh_str_slice(object, at + 3, object.len);
+    return lh_str_cut(&key, '?');
+}
+
 struct erase_owner erase_owner_of(struct lh_str path)
 {
     struct erase_owner owner = {0};
-    struct lh_str rest = path;
+    struct lh_str rest = erase_key_of_object(path);
     if (lh_str_starts_with(rest, lh_lit(TRASH))) {
         (void)lh_str_cut(&rest, '/');
         (void)lh_str_cut(&rest, '/');
@@ -195,16 +204,13 @@ static enum lh_code look_into_manifest(struct looking *looking, size_t dataset, 
 }
 
 static enum lh_code look_into_rows(struct looking *looking, size_t dataset, struct lh_str path,
-                                   bool is_index, struct lh_error *err)
+                                   struct lh_str whole, bool is_index, struct lh_error *err)
 {
     struct erase_rows rows = looking->rows[dataset];
-    struct lh_str root = storage_path(rows.storage);
     int64_t count = 0;
     if (is_index)
         rows.column = lh_lit("id");
-    enum lh_code code = erase_rows_count(
-        &rows, lh_arena_printf(looking->run->arena, "%.*s/%.*s", LH_ARG(root), LH_ARG(path)),
-        &count, err);
+    enum lh_code code = erase_rows_count(&rows, whole, &count, err);
     if (!code && count)
         note(looking, dataset, path,
              is_index ? "texts of the keys' rows stand in it, of an index."
@@ -234,6 +240,12 @@ static bool is_final(enum lh_code code)
     return code == LH_CANCELLED || code == LH_TIMEOUT || code == LH_STOPPING || code == LH_BUSY;
 }
 
+static struct lh_str whole_path(const struct looking *looking, struct lh_str path)
+{
+    struct lh_str root = storage_path(lake_storage(looking->run->lake));
+    return lh_arena_printf(looking->run->arena, "%.*s/%.*s", LH_ARG(root), LH_ARG(path));
+}
+
 static enum lh_code visit(void *context, struct lh_str path, int fd, struct lh_error *err)
 {
     struct looking *looking = context;
@@ -248,7 +260,8 @@ static enum lh_code visit(void *context, struct lh_str path, int fd, struct lh_e
     if (is_parquet && erase_owner_is_rejects(&owner))
         code = look_into_rejects(looking, dataset, path, &found);
     else if (is_parquet)
-        code = look_into_rows(looking, dataset, path, index != NULL, &found);
+        code = look_into_rows(looking, dataset, path, whole_path(looking, path), index != NULL,
+                              &found);
     else if (!index && lh_str_ends_with(path, lh_lit(".tombstones")))
         code = look_into_list(looking, dataset, path, fd, &found);
     else if (!index && owner.is_manifest && lh_str_ends_with(path, lh_lit(".json")))
@@ -262,6 +275,28 @@ static enum lh_code visit(void *context, struct lh_str path, int fd, struct lh_e
         looking->ret->has[dataset] = true;
         looking->ret->unread_count++;
     }
+    return LH_OK;
+}
+
+/* Of another bucket: there lie data files alone. */
+static enum lh_code visit_elsewhere(void *context, struct lh_str object, struct lh_str path,
+                                    struct lh_error *err)
+{
+    struct looking *looking = context;
+    struct lh_error found = LH_ERROR_NONE;
+    const struct erase_owner owner = erase_owner_of(object);
+    const struct looked_index *index = NULL;
+    size_t dataset = dataset_of(looking, &owner, &index);
+    if (dataset == SIZE_MAX || !looking->rows[dataset].column.len)
+        return LH_OK;
+    enum lh_code code = look_into_rows(looking, dataset, object, path, false, &found);
+    if (is_final(code)) {
+        if (err)
+            *err = found;
+        return code;
+    }
+    looking->ret->has[dataset] |= code != LH_OK;
+    looking->ret->unread_count += code != LH_OK;
     return LH_OK;
 }
 
@@ -320,5 +355,8 @@ enum lh_code erase_look(struct erase_run *run, struct erase_look *ret, struct lh
         code = look_into_keys(&looking, i, err);
     if (!code)
         code = storage_each_file(lake_storage(run->lake), visit, &looking, &special, err);
+    if (!code)
+        code = erase_buckets_each(lake_storage(run->lake), erase_run_ids(run), run->cancel,
+                                  visit_elsewhere, &looking, err);
     return code;
 }

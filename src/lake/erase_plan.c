@@ -97,8 +97,11 @@ static enum lh_code plan_dataset(struct erase_run *run, struct lh_str id,
                                          .version_before = dataset->version,
                                          .objects_removed = erase_objects_of(dataset, run->arena)};
         const struct erase_rows rows = erase_run_rows(run, dataset);
+        struct lh_str_list buckets = {0};
         gathering->is_loose |= !lh_str_equal_nocase(rows.type, lh_lit("VARCHAR"));
-        code = erase_rows_texts(&rows, id, gather, gathering, err);
+        code = catalog_erase_buckets(lake_catalog(run->lake), dataset, run->arena, &buckets, err);
+        if (!code)
+            code = erase_rows_texts(&rows, id, buckets, gather, gathering, err);
     }
     if (!code)
         code = catalog_erase_texts(lake_catalog(run->lake), lake_engine(run->lake), dataset,

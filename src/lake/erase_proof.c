@@ -1,6 +1,8 @@
 /* The end of an erasure: what the datasets have now, and the search through every file. */
+#include "catalog/erase.h"
 #include "lake/erase_run.h"
 #include "lake/lake.h"
+#include "storage/buckets.h"
 
 /* What is there now, and what of the texts its rows hold. */
 static enum lh_code check_dataset(struct erase_run *run, struct lake_erased_dataset *dataset,
@@ -14,14 +16,10 @@ static enum lh_code check_dataset(struct erase_run *run, struct lake_erased_data
         return code;
     }
     struct lh_list live = erase_objects_of(now, run->arena);
-    const struct lake_erase_object *items = live.items;
-    struct lh_str *keys = lh_arena_array(run->arena, live.count + 1, sizeof *keys);
     dataset->version_after = now->version;
     dataset->objects_removed = erase_objects_without(before, live, run->arena);
     dataset->objects_made = erase_objects_without(live, before, run->arena);
-    for (size_t i = 0; i < live.count; i++)
-        keys[i] = items[i].key;
-    code = erase_scan_shared(&run->scanning, keys, live.count, err);
+    code = erase_scan_shared(&run->scanning, now->objects, now->object_count, err);
     catalog_snapshot_unref(snapshot);
     return code;
 }
@@ -38,6 +36,7 @@ void erase_begin_scanning(struct erase_run *run)
 {
     run->scanning = (struct erase_scanning){
         .storage = lake_storage(run->lake),
+        .catalog = lake_catalog(run->lake),
         .engine = lake_engine(run->lake),
         .canaries = run->canaries,
         .cancel = run->cancel,
@@ -53,20 +52,44 @@ void erase_begin_scanning(struct erase_run *run)
 static enum lh_code check_dropped(struct erase_run *run, struct lake_erased_dataset *dataset,
                                   struct lh_error *err)
 {
+    struct storage *storage = lake_storage(run->lake);
     struct storage_entry *entries = NULL;
-    size_t count = 0;
+    struct lh_str *buckets = NULL;
+    size_t count = 0, bucket_count = 0, files = 0;
     struct lh_str folder =
         lh_arena_printf(run->arena, "datasets/%.*s", LH_ARG(dataset->dataset_id));
-    enum lh_code code = storage_list(lake_storage(run->lake), STORAGE_PRIMARY, folder, run->arena,
-                                     &entries, &count, err);
+    enum lh_code code = LH_OK;
     dataset->is_dropped = true;
     dataset->version_after = 0;
     dataset->objects_removed = dataset->objects_made = (struct lh_list){0};
-    if (!code && count)
+    storage_bucket_names(storage, run->arena, &buckets, &bucket_count);
+    for (size_t i = 0; i < bucket_count && !code; i++) {
+        bool is_primary = lh_str_equal(buckets[i], STORAGE_PRIMARY);
+        code = storage_list(storage, buckets[i], folder, run->arena, &entries, &count,
+                            is_primary ? err : NULL);
+        files += code ? 0 : count;
+        if (code == LH_NOT_FOUND || !is_primary) /* erase_buckets tells why it is not available */
+            code = LH_OK;
+    }
+    if (!code && files)
         erase_scan_find(&run->scanning, folder,
                         lh_lit("The dataset was dropped meanwhile: its files are there until they "
                                "expire, and an undo of the drop brings them back."));
-    return code == LH_NOT_FOUND ? LH_OK : code;
+    return code;
+}
+
+/* Of whose files nothing but what versions name may be anywhere. */
+struct lh_str_list erase_run_ids(struct erase_run *run)
+{
+    const struct lh_str_list dropped = catalog_erase_dropped(lake_catalog(run->lake), run->arena);
+    struct lh_str *ids =
+        lh_arena_array(run->arena, run->dataset_count + dropped.count + 1, sizeof *ids);
+    size_t count = 0;
+    for (size_t i = 0; i < run->dataset_count; i++)
+        ids[count++] = run->datasets[i].dataset_id;
+    for (size_t i = 0; i < dropped.count; i++)
+        ids[count++] = dropped.items[i];
+    return (struct lh_str_list){ids, count};
 }
 
 enum lh_code erase_note_versions(struct erase_run *run, struct lh_error *err)
@@ -122,6 +145,8 @@ enum lh_code erase_prove(struct erase_run *run, struct lh_error *err)
                    : check_dropped(run, &run->datasets[i], err);
     struct erase_look look;
     if (!code)
+        code = erase_buckets(&run->scanning, erase_run_ids(run), &run->receipt.buckets, err);
+    if (!code)
         code = erase_look(run, &look, err);
     for (size_t i = 0; !code && i < look.place_count; i++)
         erase_scan_find(&run->scanning, look.places[i].object, look.places[i].what);
@@ -141,12 +166,8 @@ enum lh_code erase_find_shared(struct erase_run *run, struct lh_error *err)
     for (size_t i = 0; i < run->dataset_count && !code; i++) {
         struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(run->lake));
         const struct catalog_dataset *now = NULL;
-        if (!catalog_find_id(snapshot, run->datasets[i].dataset_id, &now, NULL)) {
-            struct lh_str *keys = lh_arena_array(run->arena, now->object_count + 1, sizeof *keys);
-            for (size_t k = 0; k < now->object_count; k++)
-                keys[k] = now->objects[k]->key;
-            code = erase_scan_shared(&run->scanning, keys, now->object_count, err);
-        }
+        if (!catalog_find_id(snapshot, run->datasets[i].dataset_id, &now, NULL))
+            code = erase_scan_shared(&run->scanning, now->objects, now->object_count, err);
         catalog_snapshot_unref(snapshot);
     }
     return code;

@@ -21,7 +21,8 @@ struct lh_str_list erase_not_covered(const struct erase_plan *plan,
     struct lh_str *items = lh_arena_array(arena, 13 + scanning->not_read_count, sizeof *items);
     size_t count = 0, short_keys = 0;
     items[count++] = lh_lit("Backups of this lake: they hold the rows until they are removed.");
-    items[count++] = lh_lit("Buckets besides primary, and copies of its files in them.");
+    items[count++] = lh_lit("Buckets that were removed from this lake, and copies that people made "
+                            "elsewhere.");
     items[count++] =
         lh_lit("What the server wrote to its standard error, and what it has in memory.");
     items[count++] = lh_lit("Datasets that were dropped: POST /catalog/expire removes their files; "

@@ -48,6 +48,20 @@ static const struct lh_field index_rows[] = {
 static const struct lh_fields index_fields =
     LH_FIELDS_OF(struct lake_erased_index, "ErasedIndex", index_rows);
 
+static const struct lh_field bucket_rows[] = {
+    LH_STR(struct lake_erased_bucket, bucket, .required = true, .doc = "Its name."),
+    LH_INT(struct lake_erased_bucket, objects_removed, .required = true,
+           .doc = "Files that went for good, and versions of them that a store kept."),
+    LH_INT(struct lake_erased_bucket, uploads_removed, .required = true,
+           .doc = "Uploads that were never ended."),
+    LH_INT(struct lake_erased_bucket, files, .required = true,
+           .doc = "That are left, old versions included, and were searched."),
+    LH_INT(struct lake_erased_bucket, bytes, .required = true, .doc = "Of those."),
+    LH_STR(struct lake_erased_bucket, problem, .doc = "Why that is not all; absent: it is."),
+};
+static const struct lh_fields bucket_fields =
+    LH_FIELDS_OF(struct lake_erased_bucket, "ErasedBucket", bucket_rows);
+
 static const struct lh_field journal_rows[] = {
     LH_INT(struct lake_erased_journal, records, .required = true,
            .doc = "Records that name pseudonyms now."),
@@ -60,7 +74,8 @@ static const struct lh_fields journal_fields =
     LH_FIELDS_OF(struct lake_erased_journal, "ErasedJournal", journal_rows);
 
 static const struct lh_field scan_rows[] = {
-    LH_INT(struct lake_erase_scan, files, .required = true, .doc = "Files of the data folder."),
+    LH_INT(struct lake_erase_scan, files, .required = true,
+           .doc = "Files of the data folder and of all buckets."),
     LH_INT(struct lake_erase_scan, bytes, .required = true, .doc = "Their bytes."),
     LH_INT(struct lake_erase_scan, decoded_files, .required = true,
            .doc = "Of them Parquet: read row by row."),
@@ -142,6 +157,8 @@ static const struct lh_field erasure_rows[] = {
     LH_LIST(struct lake_erasure, datasets, .fields = &dataset_fields, .doc = "What went of each."),
     LH_LIST(struct lake_erasure, indexes, .fields = &index_fields,
             .doc = "Indexes of them, vectors and words, that were made anew."),
+    LH_LIST(struct lake_erasure, buckets, .fields = &bucket_fields,
+            .doc = "What was done in each bucket besides primary, by the attempt that ended it."),
     LH_OBJECT(struct lake_erasure, journal, const struct lake_erased_journal *,
               .fields = &journal_fields, .doc = "What became of the journal."),
     LH_INT(struct lake_erasure, answers_removed,

@@ -3,6 +3,8 @@
 #include "base/json.h"
 #include "engine/engine.h"
 #include "lake/erasing_internal.h"
+#include "storage/buckets.h"
+#include "storage/held.h"
 
 #include <stdlib.h>
 
@@ -151,7 +153,7 @@ static enum lh_code columns_of_file(const struct erase_rows *rows, struct lh_str
     return code;
 }
 
-static enum lh_code read_file(const struct erase_rows *rows, struct lh_str key,
+static enum lh_code read_file(const struct erase_rows *rows, struct lh_str path,
                               void (*each)(void *context, struct lh_str text), void *context,
                               struct lh_error *err)
 {
@@ -159,12 +161,9 @@ static enum lh_code read_file(const struct erase_rows *rows, struct lh_str key,
     struct engine_cursor *cursor = NULL;
     const struct engine_chunk *chunk = NULL;
     struct engine_columns columns = {0};
-    struct lh_str path;
     struct lh_buf select;
     lh_buf_init(&select, SQL_BYTES_MAX);
-    enum lh_code code = storage_object_path(rows->storage, STORAGE_PRIMARY, key, arena, &path, err);
-    if (!code)
-        code = columns_of_file(rows, path, arena, &columns, err);
+    enum lh_code code = columns_of_file(rows, path, arena, &columns, err);
     bool *nested = lh_arena_array(arena, columns.count + 1, sizeof *nested);
     if (!code && write_texts(rows, &columns, nested, &select)) {
         code = open_rows(rows, lh_buf_str(&select), path, &cursor, err);
@@ -181,19 +180,63 @@ static enum lh_code read_file(const struct erase_rows *rows, struct lh_str key,
     return code;
 }
 
-enum lh_code erase_rows_texts(const struct erase_rows *rows, struct lh_str dataset_id,
-                              void (*each)(void *context, struct lh_str text), void *context,
-                              struct lh_error *err)
+/* Of one bucket: what lies in the dataset's folder there. */
+static enum lh_code read_bucket(const struct erase_rows *rows, struct lh_str bucket,
+                                struct lh_str folder,
+                                void (*each)(void *context, struct lh_str text), void *context,
+                                struct lh_error *err)
 {
     struct lh_arena *arena = lh_arena_new(0);
     struct storage_entry *entries = NULL;
     size_t count = 0;
-    enum lh_code code = storage_list(rows->storage, STORAGE_PRIMARY,
-                                     lh_arena_printf(arena, "datasets/%.*s", LH_ARG(dataset_id)),
-                                     arena, &entries, &count, err);
-    for (size_t i = 0; i < count && !code; i++)
-        if (!entries[i].is_folder && lh_str_ends_with(entries[i].name, lh_lit(".parquet")))
-            code = read_file(rows, entries[i].key, each, context, err);
+    enum lh_code code = storage_list(rows->storage, bucket, folder, arena, &entries, &count, err);
+    for (size_t i = 0; i < count && !code; i++) {
+        struct storage_held_file file;
+        const struct storage_held held = {.key = entries[i].key, .bytes = entries[i].bytes};
+        if (entries[i].is_folder || !lh_str_ends_with(entries[i].name, lh_lit(".parquet")))
+            continue;
+        code = storage_held_open(rows->storage, bucket, &held, rows->cancel, arena, &file, err);
+        if (code == LH_NOT_FOUND) {
+            code = LH_OK; /* it went meanwhile: no version that is kept names it */
+            continue;
+        }
+        if (!code) {
+            code = read_file(rows, file.path, each, context, err);
+            storage_held_close(&file);
+        }
+    }
+    lh_arena_free(arena);
+    return code;
+}
+
+/* Versions that are kept have files there: what these hold must be known. */
+static bool is_needed(struct lh_str_list buckets, struct lh_str name)
+{
+    for (size_t i = 0; i < buckets.count; i++)
+        if (lh_str_equal(buckets.items[i], name))
+            return true;
+    return lh_str_equal(name, STORAGE_PRIMARY);
+}
+
+enum lh_code erase_rows_texts(const struct erase_rows *rows, struct lh_str dataset_id,
+                              struct lh_str_list buckets,
+                              void (*each)(void *context, struct lh_str text), void *context,
+                              struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_str *names = NULL;
+    struct lh_str folder = lh_arena_printf(arena, "datasets/%.*s", LH_ARG(dataset_id));
+    size_t count = 0;
+    enum lh_code code = LH_OK;
+    storage_bucket_names(rows->storage, arena, &names, &count);
+    for (size_t i = 0; i < count && !code; i++) {
+        struct lh_error own = LH_ERROR_NONE;
+        code = read_bucket(rows, names[i], folder, each, context, &own);
+        if (code == LH_IO && !is_needed(buckets, names[i]))
+            code = LH_OK; /* copies may lie there, which the scan asks for again */
+        if (code && err)
+            *err = own;
+    }
     lh_arena_free(arena);
     return code;
 }

@@ -4,7 +4,7 @@
 
 #include "catalog/catalog.h"
 #include "jobs/jobs.h"
-#include "lake/erasing_internal.h"
+#include "lake/erase_scan.h"
 
 struct erase_run {
     struct lake *lake;
@@ -50,6 +50,8 @@ struct erase_owner { /* of a file below the data folder */
     struct lh_str rest; /* of the path, below its folder */
     bool is_manifest, is_trash;
 };
+/* Of what is found: without the bucket and the version, where it has them. */
+struct lh_str erase_key_of_object(struct lh_str object);
 struct erase_owner erase_owner_of(struct lh_str path);
 bool erase_owner_is_rejects(const struct erase_owner *owner);
 
@@ -87,6 +89,8 @@ struct lh_list erase_others_list(struct erase_others *others);
 
 /* Before the records of others are written anew: what rows hold that are left is not taken out. */
 enum lh_code erase_find_shared(struct erase_run *run, struct lh_error *err) LH_MUST_USE;
+/* Of whose files nothing but what versions name may be anywhere: the run's, and dropped ones. */
+struct lh_str_list erase_run_ids(struct erase_run *run);
 /* What version each dataset has now. */
 enum lh_code erase_note_versions(struct erase_run *run, struct lh_error *err) LH_MUST_USE;
 void erase_begin_scanning(struct erase_run *run);

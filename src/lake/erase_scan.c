@@ -1,9 +1,10 @@
 /* The last step of an erasure: every file of the data folder, whoever wrote it, is searched for
  * what the rows held. Parquet is packed and is read through the engine, row by row; everything is
  * read as bytes besides. What is packed in another way cannot be looked into, and is named. */
+#include "lake/erase_scan.h"
 #include "base/file.h"
+#include "catalog/files.h"
 #include "engine/engine.h"
-#include "lake/erasing_internal.h"
 #include "storage/scrub.h"
 
 #include <stdio.h>
@@ -117,6 +118,7 @@ static enum lh_code search_rows(struct file_scan *file, struct lh_str sql, struc
     return code;
 }
 
+/* The Parquet file at an absolute path. */
 static enum lh_code decode(struct file_scan *file, struct lh_str path, struct lh_error *err)
 {
     struct erase_scanning *scanning = file->scanning;
@@ -125,15 +127,13 @@ static enum lh_code decode(struct file_scan *file, struct lh_str path, struct lh
     struct engine_columns columns = {0};
     int64_t rows = 0;
     struct lh_buf sql;
-    struct lh_str root = storage_path(scanning->storage);
-    struct lh_str whole = lh_arena_printf(arena, "%.*s/%.*s", LH_ARG(root), LH_ARG(path));
     lh_buf_init(&sql, SELECT_BYTES_MAX);
     enum lh_code code =
         engine_acquire(scanning->engine, (struct lh_str){0}, scanning->cancel, &connection, err);
     if (!code)
-        code = engine_parquet_schema(connection, whole, arena, &columns, &rows, err);
+        code = engine_parquet_schema(connection, path, arena, &columns, &rows, err);
     engine_release(connection);
-    if (!code && write_select(&columns, scanning->has_values && !file->drops, whole, &sql)) {
+    if (!code && write_select(&columns, scanning->has_values && !file->drops, path, &sql)) {
         code = lh_buf_check(&sql, "The statement", err);
         if (!code)
             code = search_rows(file, lh_buf_str(&sql), err);
@@ -233,15 +233,13 @@ static bool is_pending(struct erase_scanning *scanning, struct lh_str path)
     return is_one;
 }
 
-static enum lh_code visit(void *context, struct lh_str path, int fd, struct lh_error *err)
+enum lh_code erase_scan_file(struct erase_scanning *scanning, struct lh_str object,
+                             struct lh_str path, int fd, struct lh_error *err)
 {
-    struct erase_scanning *scanning = context;
     struct file_scan file = {.scanning = scanning};
     struct lh_error found = LH_ERROR_NONE;
     enum packing packing = PLAIN;
     int64_t bytes = 0;
-    if (lh_str_starts_with(path, scanning->own) || is_pending(scanning, path))
-        return LH_OK;
     enum lh_code code = search_bytes(&file, fd, &packing, &bytes, err);
     if (code)
         return code;
@@ -255,23 +253,44 @@ static enum lh_code visit(void *context, struct lh_str path, int fd, struct lh_e
         return code;
     }
     if (code || packing == PACKED)
-        note_not_read(scanning, path);
+        note_not_read(scanning, object);
     if (file.keys || file.texts) {
         char what[128];
         snprintf(what, sizeof what, "A key stands in it %zu times, a text of an erased row %zu.",
                  file.keys, file.texts);
-        erase_scan_find(scanning, path, lh_str_of(what));
+        erase_scan_find(scanning, object, lh_str_of(what));
     }
     return LH_OK;
 }
 
-enum lh_code erase_scan_shared(struct erase_scanning *scanning, const struct lh_str *keys,
-                               size_t key_count, struct lh_error *err)
+static enum lh_code visit(void *context, struct lh_str path, int fd, struct lh_error *err)
+{
+    struct erase_scanning *scanning = context;
+    if (lh_str_starts_with(path, scanning->own) || is_pending(scanning, path))
+        return LH_OK;
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_str root = storage_path(scanning->storage);
+    struct lh_str whole = lh_arena_printf(arena, "%.*s/%.*s", LH_ARG(root), LH_ARG(path));
+    enum lh_code code = erase_scan_file(scanning, path, whole, fd, err);
+    lh_arena_free(arena);
+    return code;
+}
+
+enum lh_code erase_scan_shared(struct erase_scanning *scanning,
+                               const struct catalog_object *const *objects, size_t count,
+                               struct lh_error *err)
 {
     struct file_scan file = {.scanning = scanning, .drops = true};
     enum lh_code code = LH_OK;
-    for (size_t i = 0; i < key_count && !code; i++)
-        code = decode(&file, keys[i], err);
+    for (size_t i = 0; i < count && !code; i++) {
+        struct lh_arena *arena = lh_arena_new(0); /* of what is pinned */
+        struct lh_str path;
+        code =
+            catalog_object_file(scanning->catalog, objects[i], scanning->cancel, arena, &path, err);
+        if (!code)
+            code = decode(&file, path, err);
+        lh_arena_free(arena);
+    }
     return code;
 }
 

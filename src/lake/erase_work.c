@@ -36,7 +36,7 @@ static bool is_live(const struct work *work, struct lh_str path)
 {
     for (size_t i = 0; i < work->run->dataset_count; i++)
         for (size_t k = 0; k < work->live[i].count; k++)
-            if (lh_str_equal(work->live[i].items[k], path))
+            if (lh_str_equal(work->live[i].items[k], erase_key_of_object(path)))
                 return true;
     return false;
 }
@@ -68,7 +68,7 @@ static enum lh_code list_live(struct work *work, size_t at, struct lh_error *err
         for (size_t i = 0; i < now->object_count; i++)
             keys[i] = lh_arena_str(run->arena, now->objects[i]->key);
         work->live[at] = (struct lh_str_list){keys, now->object_count};
-        code = erase_scan_shared(&run->scanning, keys, now->object_count, err);
+        code = erase_scan_shared(&run->scanning, now->objects, now->object_count, err);
     }
     catalog_snapshot_unref(snapshot);
     return code;
@@ -87,6 +87,9 @@ static enum lh_code look_everywhere(struct erase_run *run, struct lh_error *err)
             code = list_live(&work, i, err);
     run->scanning.told = take_finding;
     run->scanning.context = &work;
+    run->scanning.looks_only = true;
+    if (!code)
+        code = erase_buckets(&run->scanning, erase_run_ids(run), &run->receipt.buckets, err);
     if (!code)
         code = erase_scan(&run->scanning, err);
     if (!code && run->request.dataset.len)

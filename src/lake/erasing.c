@@ -9,7 +9,6 @@
 #include "jobs/jobs.h"
 #include "lake/erase_run.h"
 #include "lake/lake.h"
-#include "lake/moving.h"
 #include "storage/findings.h"
 #include "storage/scrub.h"
 
@@ -61,8 +60,6 @@ static enum lh_code find_datasets(struct lake *lake, const struct lake_erase_req
         if (!code)
             code = catalog_erase_check(lake_catalog(lake), dataset, request->column, err);
         if (!code)
-            code = lake_move_check_erase(lake, dataset->name, arena, err);
-        if (!code)
             ids[count++] = lh_arena_str(arena, dataset->id);
     }
     for (size_t i = 0; i < all && !code && !request->dataset.len; i++) {
@@ -70,8 +67,6 @@ static enum lh_code find_datasets(struct lake *lake, const struct lake_erase_req
         if (!catalog_dataset_column(dataset, request->column))
             continue;
         code = catalog_erase_check(lake_catalog(lake), dataset, request->column, err);
-        if (!code)
-            code = lake_move_check_erase(lake, dataset->name, arena, err);
         ids[count++] = lh_arena_str(arena, dataset->id);
     }
     catalog_snapshot_unref(snapshot);

@@ -61,6 +61,14 @@ struct lake_erased_index {
     struct lh_str dataset;
     int64_t version; /* that it has now, made from the rows that are left */
 };
+struct lake_erased_bucket { /* of the attempt that ended it */
+    struct lh_str bucket;
+    int64_t objects_removed; /* for good: files, and versions of them that a store kept */
+    int64_t uploads_removed; /* that were never ended */
+    int64_t files;           /* that were searched */
+    int64_t bytes;
+    struct lh_str problem; /* why that is not all; absent = it is */
+};
 struct lake_erased_journal {
     int64_t records; /* that name pseudonyms now */
     struct lh_str hash_before, hash_after;
@@ -112,6 +120,7 @@ struct lake_erasure {
     bool is_at_least;      /* a kill came between a removal and its count */
     struct lh_list datasets;
     struct lh_list indexes;
+    struct lh_list buckets; /* struct lake_erased_bucket: all but primary */
     const struct lake_erased_journal *journal;
     int64_t answers_removed;
     const struct lake_erase_scan *scan;

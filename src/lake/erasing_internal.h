@@ -9,7 +9,9 @@
 #include "lake/erasing.h"
 #include "storage/storage.h"
 
+struct catalog;
 struct catalog_dataset;
+struct catalog_object;
 struct engine;
 
 #define ERASE_FOLDER "_erase"
@@ -131,11 +133,13 @@ struct erase_rows {
     const struct lh_cancel *cancel;
 };
 /* Calls each(text) for every text that a row of the keys holds in one of the data files that the
- * dataset's folder has, of whichever version. */
+ * dataset's folders have, of whichever version and bucket. One of `buckets` that cannot be read is
+ * an error. */
 enum lh_code erase_rows_texts(const struct erase_rows *rows, struct lh_str dataset_id,
+                              struct lh_str_list buckets,
                               void (*each)(void *context, struct lh_str text), void *context,
                               struct lh_error *err) LH_MUST_USE;
-/* How many rows of the keys a Parquet file has, by its path. */
+/* How many rows of the keys the data file at an absolute path has. */
 enum lh_code erase_rows_count(const struct erase_rows *rows, struct lh_str path, int64_t *ret,
                               struct lh_error *err) LH_MUST_USE;
 
@@ -181,7 +185,6 @@ bool erase_holds(const struct canaries *canaries, const struct erase_keys *keys,
 
 /* --- erase_journal.c */
 
-struct catalog;
 struct journal;
 struct erase_journal {
     struct catalog *catalog;
@@ -200,33 +203,6 @@ struct erase_journal {
  * journal_erase. */
 enum lh_code erase_journal(const struct erase_journal *of, struct lh_arena *arena,
                            struct lake_erased_journal *ret, struct lh_error *err) LH_MUST_USE;
-
-/* --- erase_scan.c: every file of the lake */
-
-struct erase_scanning {
-    struct storage *storage;
-    struct engine *engine;
-    struct canaries *canaries;
-    const struct lh_cancel *cancel;
-    struct lh_arena *arena; /* of what is found */
-    bool has_values;        /* a key may stand in a column of numbers, dates or the like */
-    struct lh_str own;      /* files that begin so are the erasure's own */
-    struct lake_erase_scan result;
-    struct lake_erase_finding *found; /* LAKE_ERASE_FOUND_MAX */
-    size_t found_count, found_more;
-    /* Told of each finding, those past the most too; may be NULL. */
-    void (*told)(void *context, struct lh_str object);
-    void *context;
-    struct lh_str not_read[16]; /* that could not be looked into */
-    size_t not_read_count, not_read_more;
-    struct lh_str pending; /* another erasure that has not ended; its files are passed over */
-    size_t pending_count;  /* of such files */
-};
-/* Texts that these data files hold are of rows that are left: they are not searched for. */
-enum lh_code erase_scan_shared(struct erase_scanning *scanning, const struct lh_str *keys,
-                               size_t key_count, struct lh_error *err) LH_MUST_USE;
-enum lh_code erase_scan(struct erase_scanning *scanning, struct lh_error *err) LH_MUST_USE;
-void erase_scan_find(struct erase_scanning *scanning, struct lh_str object, struct lh_str what);
 
 /* --- erase_rejects.c */
 

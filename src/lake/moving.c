@@ -374,53 +374,6 @@ enum lh_code lake_move_effect(void *context, struct job *job, bool *ret_is_done,
     return code;
 }
 
-/* --- beside erasures */
-
-#define LEFT_MS ((int64_t)2 * 3600 * 1000) /* after that no trash holds what was copied in vain */
-#define JOBS_LOOKED_AT 1000
-
-static bool came_to_nothing(const struct job_info *job, int64_t now_ms)
-{
-    size_t at = 0;
-    if (now_ms - job->ended_at.unix_ms >= LEFT_MS)
-        return false;
-    return job->state != JOB_SUCCEEDED ||
-           !lh_str_find(job->result.text, lh_lit("\"failed\":0"), &at);
-}
-
-enum lh_code lake_move_check_erase(struct lake *lake, struct lh_str dataset, struct lh_arena *arena,
-                                   struct lh_error *err)
-{
-    const struct jobs_filter filter = {.kind = lh_lit(LAKE_MOVE_JOB_KIND), .state = -1};
-    struct job_info *jobs = NULL;
-    struct lh_str next;
-    size_t count = 0;
-    int64_t now_ms = lh_clock_unix_ms();
-    enum lh_code code = jobs_list(lake_jobs(lake), &filter, (struct lh_str){0}, JOBS_LOOKED_AT,
-                                  arena, &jobs, &count, &next, err);
-    for (size_t i = 0; i < count && !code; i++) {
-        const struct job_info *job = &jobs[i];
-        bool has_ended = job->state != JOB_QUEUED && job->state != JOB_RUNNING;
-        if (job->dataset.len && !lh_str_equal_nocase(job->dataset, dataset))
-            continue;
-        if (has_ended && !came_to_nothing(job, now_ms))
-            continue;
-        code =
-            lh_fail(err, LH_CONFLICT,
-                    has_ended ? "A move of dataset '%.*s' came to nothing a short time ago: copies "
-                                "may lie in the trash of the other bucket."
-                              : "Dataset '%.*s' is being moved to another bucket.",
-                    LH_ARG(dataset));
-        lh_error_hint(err,
-                      has_ended
-                          ? "Nothing was changed. It is emptied within two hours: erase then. "
-                            "Tombstones hide rows at once."
-                          : "Erase when the job %.*s has ended, or cancel it.",
-                      LH_ARG(job->id));
-    }
-    return code;
-}
-
 /* --- the door */
 
 static enum lh_code check_buckets(struct lake *lake, const struct lake_move_request *request,

@@ -57,12 +57,6 @@ enum lh_code lake_move_begin(struct lake *lake, const struct lake_move_request *
                              const struct lh_cancel *cancel, struct lh_arena *arena,
                              struct lh_str *ret_job, struct lh_error *err) LH_MUST_USE;
 
-/* LH_CONFLICT: rows of that dataset cannot be erased yet, because a move of it waits or runs, or
- * came to nothing a short time ago: copies may lie in the trash of a bucket that erasures do not
- * reach. */
-enum lh_code lake_move_check_erase(struct lake *lake, struct lh_str dataset, struct lh_arena *arena,
-                                   struct lh_error *err) LH_MUST_USE;
-
 /* The kind of job; `context` of both is the lake. */
 enum lh_code lake_move_job(void *context, struct job *job, struct lh_error *err) LH_MUST_USE;
 enum lh_code lake_move_effect(void *context, struct job *job, bool *ret_is_done,

@@ -126,8 +126,11 @@ const struct op op_catalog_erase = {
         "holds a key. It is a job that goes on after a kill; one that fails leaves the rows hidden "
         "and can be resumed. A dataset without anything of the keys, in any version, keeps its "
         "files and versions; where nothing of them is found anywhere, nothing is changed (state "
-        "no_match). Rows are erased from the bucket primary only: a dataset with files in "
-        "another is refused. Erased keys cannot be lifted, older versions not be read.",
+        "no_match). In every other bucket that the lake knows all that no version names of "
+        "these datasets goes, trash, old versions that a store keeps and unfinished uploads too, "
+        "and all that is left is fetched and searched; a bucket that does not answer, or whose "
+        "store does not tell or give up all that it holds, makes the erasure incomplete and is "
+        "named with the reason. Erased keys cannot be lifted, older versions not be read.",
     .http = {OP_POST, "/catalog/erase"},
     .effect = OP_WRITE,
     .permission = "catalog.write",

@@ -127,8 +127,7 @@ const struct op op_datasets_move = {
         "that come meanwhile are moved too, or told as files_left; later ones follow the others. "
         "Before the commit a cancelled or failed move leaves nothing; after a kill it goes on. "
         "Lists of tombstones, rejected rows and indexes stay in primary. One move runs at a time, "
-        "and none beside an erasure. Rows can be erased two hours after their files came back to "
-        "primary, when no trash holds them any more.",
+        "and none beside an erasure.",
     .http = {OP_POST, "/catalog/datasets/by-name/{name}/move"},
     .effect = OP_WRITE,
     .permission = "storage.manage",

@@ -1,5 +1,6 @@
 /* One dataset: its groups are written, compared, published and committed together. */
 #include "query/compact_internal.h"
+#include "storage/buckets.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -339,6 +340,25 @@ static enum lh_code write_group(struct attempt *attempt, size_t index, struct lh
     return code;
 }
 
+/* While files are there that no commit names yet, nobody takes them for leftovers. */
+static enum lh_code hold_buckets(struct attempt *attempt, size_t *ret_held, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    for (*ret_held = 0; *ret_held < attempt->plan.group_count; ++*ret_held) {
+        code = storage_bucket_hold(attempt->run->compactor->storage,
+                                   attempt->objects[*ret_held].bucket, err);
+        if (code)
+            break;
+    }
+    return code;
+}
+
+static void let_go(struct attempt *attempt, size_t held)
+{
+    for (size_t i = 0; i < held; i++)
+        storage_bucket_let_go(attempt->run->compactor->storage, attempt->objects[i].bucket);
+}
+
 static enum lh_code publish(struct attempt *attempt, struct lh_error *err)
 {
     enum lh_code code = LH_OK;
@@ -473,7 +493,7 @@ static enum lh_code commit(struct attempt *attempt, struct query_compact_item *i
 static enum lh_code write_and_commit(struct attempt *attempt, struct query_compact_item *item,
                                      struct lh_error *err)
 {
-    size_t count = attempt->plan.group_count;
+    size_t count = attempt->plan.group_count, held = 0;
     int64_t bytes = item->bytes_before - attempt->plan.bytes;
     attempt->files = lh_arena_array(attempt->arena, count, sizeof *attempt->files);
     attempt->objects = lh_arena_array(attempt->arena, count, sizeof *attempt->objects);
@@ -491,6 +511,8 @@ static enum lh_code write_and_commit(struct attempt *attempt, struct query_compa
     }
     if (!code)
         code = lh_cancel_fail(attempt->run->cancel, "The compaction", err);
+    if (!code)
+        code = hold_buckets(attempt, &held, err);
     if (!code) {
         show(attempt, "committing", 0);
         code = publish(attempt, err);
@@ -502,6 +524,7 @@ static enum lh_code write_and_commit(struct attempt *attempt, struct query_compa
         code = commit(attempt, item, err);
         attempt->run->rows_done += code ? 0 : attempt->plan.rows;
     }
+    let_go(attempt, held);
     for (size_t i = 0; i < count; i++)
         data_file_discard(&attempt->files[i]);
     engine_release(attempt->connection);

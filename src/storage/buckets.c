@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "storage/failures.h"
+#include "storage/held.h"
 #include "storage/internal.h"
 
 #define RETRY_US                                                                                   \
@@ -217,6 +218,15 @@ void storage_bucket_let_go(struct storage *storage, struct lh_str name)
     if (bucket && bucket->holds)
         bucket->holds--;
     pthread_mutex_unlock(&storage->buckets_mutex);
+}
+
+bool storage_bucket_is_held(struct storage *storage, struct lh_str name)
+{
+    pthread_mutex_lock(&storage->buckets_mutex);
+    const struct storage_bucket *bucket = look_up(storage, name);
+    bool is_held = bucket && bucket->holds;
+    pthread_mutex_unlock(&storage->buckets_mutex);
+    return is_held;
 }
 
 /* --- adding */

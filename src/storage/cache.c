@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "storage/cache.h"
 #include "storage/failures.h"
+#include "storage/held.h"
 
 #define CACHE_BYTES_PRESET ((int64_t)8 << 30)
 #define TABLE_SIZE ((size_t)4096)
@@ -532,6 +533,18 @@ void cache_forget(struct storage_bucket *bucket, const char *key)
     if (entry && (entry->pins || entry->state == ENTRY_FETCHING))
         entry->is_doomed = true;
     else if (entry)
+        entry_drop(cache, entry);
+    pthread_mutex_unlock(&cache->mutex);
+}
+
+void storage_cache_empty(struct storage *storage)
+{
+    struct cache *cache = storage->cache;
+    struct entry *entry = NULL;
+    if (!cache)
+        return;
+    pthread_mutex_lock(&cache->mutex);
+    while ((entry = oldest(cache)))
         entry_drop(cache, entry);
     pthread_mutex_unlock(&cache->mutex);
 }

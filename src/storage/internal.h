@@ -90,18 +90,18 @@ struct storage_backend {
     /* Puts the object below the folder `trash` of the bucket; missing = LH_OK. */
     enum lh_code (*trash)(struct storage_bucket *bucket, const char *key, const char *trash,
                           struct lh_error *err);
-    /* Removes for good what was trashed so long ago; adds to *bytes. */
     enum lh_code (*sweep)(struct storage_bucket *bucket, int64_t age_ms, int64_t *bytes,
-                          struct lh_error *err);
+                          struct lh_error *err); /* as storage_trash_sweep; adds to *bytes */
     /* Remote ones: the whole object into an open, empty file. */
     enum lh_code (*fetch)(struct storage_bucket *bucket, const char *key, int fd,
                           const struct lh_cancel *cancel, struct lh_error *err);
+    const struct storage_held_backend *held; /* held_internal.h */
 };
 
 extern const struct storage_backend storage_local;
 extern const struct storage_backend storage_s3;
 
-/* Folders known to be durable in this process, with their whole way from the data folder. */
+/* Folders known to be durable in this process, all their way from the data folder. */
 struct folder_set {
     pthread_mutex_t mutex;
     char **names; /* open addressing; `capacity` is a power of two */

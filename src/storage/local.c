@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "storage/internal.h"
+#include "storage/held_internal.h"
 
 #define COPY_BYTES ((size_t)1 << 20)
 #define MARK_BYTES_MAX ((size_t)4096)
@@ -21,6 +21,11 @@ struct place {
 static struct lh_dir *dir_of(const struct storage_bucket *bucket)
 {
     return ((const struct place *)bucket->state)->dir;
+}
+
+struct lh_dir *local_dir(const struct storage_bucket *bucket)
+{
+    return dir_of(bucket);
 }
 
 static bool is_below(struct lh_str path, struct lh_str folder)
@@ -503,4 +508,5 @@ const struct storage_backend storage_local = {
     .list = list,
     .trash = trash,
     .sweep = sweep,
+    .held = &held_local,
 };

@@ -4,10 +4,10 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "storage/cache.h"
+#include "storage/held_internal.h"
 #include "storage/s3_internal.h"
 
 #define MARK_BYTES_MAX ((size_t)4096)
-#define PROBE_FOLDER "_probe"
 
 static struct lh_str host_of(struct lh_str endpoint)
 {
@@ -115,7 +115,7 @@ static enum lh_code try_condition(struct s3 *s3, const struct lh_cancel *cancel,
                                   struct lh_arena *arena, struct lh_error *err)
 {
     struct lh_uuid uuid = lh_uuid_new();
-    struct lh_str key = lh_arena_printf(arena, PROBE_FOLDER "/%s", uuid.text);
+    struct lh_str key = lh_arena_printf(arena, S3_PROBE_FOLDER "/%s", uuid.text);
     enum lh_code code = s3_put_text(s3, lh_lit("probe\n"), key, true, cancel, err);
     if (code)
         return code;
@@ -249,7 +249,7 @@ static enum lh_code sum(struct storage_bucket *bucket, const char *key,
     return code;
 }
 
-static enum lh_code write_to_file(void *context, struct lh_str bytes, struct lh_error *err)
+enum lh_code s3_write_to_file(void *context, struct lh_str bytes, struct lh_error *err)
 {
     return lh_file_write(*(const int *)context, bytes.data, bytes.len, err);
 }
@@ -258,7 +258,7 @@ static enum lh_code fetch(struct storage_bucket *bucket, const char *key, int fd
                           const struct lh_cancel *cancel, struct lh_error *err)
 {
     const struct s3_reading reading = {
-        .key = lh_str_of(key), .cancel = cancel, .take = write_to_file, .context = &fd};
+        .key = lh_str_of(key), .cancel = cancel, .take = s3_write_to_file, .context = &fd};
     int64_t bytes = 0;
     return s3_read(bucket->state, &reading, &bytes, err);
 }
@@ -377,7 +377,7 @@ static int compare_entries(const void *a, const void *b)
                           ((const struct storage_entry *)b)->name);
 }
 
-static struct lh_str start_of(const struct s3 *s3, const char *folder, struct lh_arena *arena)
+struct lh_str s3_start(const struct s3 *s3, const char *folder, struct lh_arena *arena)
 {
     struct lh_str prefix = s3->bucket->options.prefix;
     return lh_arena_printf(arena, "%.*s%s%s%s", LH_ARG(prefix), prefix.len ? "/" : "", folder,
@@ -388,7 +388,7 @@ static enum lh_code list(struct storage_bucket *bucket, const char *folder, stru
                          struct storage_entry **ret, size_t *ret_count, struct lh_error *err)
 {
     struct listing listing = {
-        .s3 = bucket->state, .start = start_of(bucket->state, folder, arena), .arena = arena};
+        .s3 = bucket->state, .start = s3_start(bucket->state, folder, arena), .arena = arena};
     enum lh_code code = list_pages(&listing, err);
     if (code)
         return code;
@@ -397,6 +397,21 @@ static enum lh_code list(struct storage_bucket *bucket, const char *folder, stru
     *ret = listing.entries;
     *ret_count = listing.count;
     return LH_OK;
+}
+
+enum lh_code s3_list_deep(struct storage_bucket *bucket, struct lh_arena *arena,
+                          struct storage_entry **ret, size_t *ret_count, struct lh_error *err)
+{
+    struct listing listing = {.s3 = bucket->state,
+                              .start = s3_start(bucket->state, "", arena),
+                              .is_deep = true,
+                              .arena = arena};
+    enum lh_code code = list_pages(&listing, err);
+    if (!code) {
+        *ret = listing.entries;
+        *ret_count = listing.count;
+    }
+    return code;
 }
 
 /* --- removing */
@@ -446,7 +461,7 @@ static enum lh_code sweep(struct storage_bucket *bucket, int64_t age_ms, int64_t
     struct lh_arena *arena = lh_arena_new(0);
     int64_t now_ms = lh_clock_unix_ms();
     struct listing listing = {.s3 = bucket->state,
-                              .start = start_of(bucket->state, TRASH_FOLDER, arena),
+                              .start = s3_start(bucket->state, TRASH_FOLDER, arena),
                               .is_deep = true,
                               .arena = arena};
     enum lh_code code = list_pages(&listing, err);
@@ -505,5 +520,6 @@ const struct storage_backend storage_s3 = {
     .list = list,
     .trash = trash,
     .sweep = sweep,
+    .held = &held_s3,
     .fetch = fetch,
 };

@@ -9,7 +9,14 @@
 
 #define S3_CLIENTS_MAX 16 /* connections that are kept */
 #define S3_ATTEMPTS 4
+#define S3_PROBE_FOLDER "_probe"
+#define S3_PROBE_BYTES_MAX 16                  /* of what a trial of writing leaves */
 #define S3_OBJECT_BYTES_MAX ((int64_t)5 << 30) /* what a store copies in one request */
+
+struct s3_upload { /* lives on the stack of whoever sends the parts */
+    struct lh_str key;
+    struct s3_upload *next;
+};
 
 struct s3 {
     struct storage_bucket *bucket;
@@ -20,8 +27,9 @@ struct s3 {
     size_t client_count;
     struct store_keys keys;
     bool has_keys;
-    bool is_probed;          /* it takes conditional puts, and its place is ours */
-    int64_t clock_offset_ms; /* of the store's clock from ours */
+    struct s3_upload *uploads; /* in parts, of this process, that go on */
+    bool is_probed;            /* it takes conditional puts, and its place is ours */
+    int64_t clock_offset_ms;   /* of the store's clock from ours */
 };
 
 struct s3_call {
@@ -69,9 +77,19 @@ enum lh_code s3_put_file(struct s3 *s3, struct lh_str path, struct lh_str key, b
 enum lh_code s3_put_text(struct s3 *s3, struct lh_str text, struct lh_str key, bool is_exclusive,
                          const struct lh_cancel *cancel, struct lh_error *err) LH_MUST_USE;
 
+/* s3.c: what all keys of a folder ("": all) begin with in the store; in `arena`. */
+struct lh_str s3_start(const struct s3 *s3, const char *folder, struct lh_arena *arena);
+/* Everything below the bucket's prefix, by names. */
+enum lh_code s3_list_deep(struct storage_bucket *bucket, struct lh_arena *arena,
+                          struct storage_entry **ret, size_t *ret_count,
+                          struct lh_error *err) LH_MUST_USE;
+/* For s3_reading.take; `context` is the descriptor. */
+enum lh_code s3_write_to_file(void *context, struct lh_str bytes, struct lh_error *err) LH_MUST_USE;
+
 /* s3_read.c: all of it, in order, going on behind what came if it breaks off. */
 struct s3_reading {
     struct lh_str key;
+    struct lh_str version; /* absent: the newest */
     const struct lh_cancel *cancel;
     enum lh_code (*take)(void *context, struct lh_str bytes, struct lh_error *err);
     void *context;

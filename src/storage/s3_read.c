@@ -44,6 +44,8 @@ static void prepare(struct s3_call *call, struct progress *progress, struct lh_s
     };
     progress->has_moved = false;
     progress->skip = 0;
+    if (progress->reading->version.len)
+        s3_query(call, "versionId", progress->reading->version);
     if (progress->at)
         s3_header(call, "Range", lh_arena_printf(arena, "bytes=%lld-", (long long)progress->at));
     if (progress->at && etag.len)
@@ -90,6 +92,8 @@ static enum lh_code look_first(struct s3 *s3, const struct s3_reading *reading,
 {
     struct s3_call call = {.method = "HEAD", .key = reading->key, .cancel = reading->cancel};
     struct s3_answer answer = {0};
+    if (reading->version.len)
+        s3_query(&call, "versionId", reading->version);
     enum lh_code code = s3_send(s3, &call, &answer, err);
     if (code)
         return code;

@@ -218,9 +218,10 @@ static bool set_clock(struct s3 *s3, const struct http_client_response *response
     return true;
 }
 
+/* 501: it does not know such a request, and never will. */
 static bool is_transient(int status)
 {
-    return status >= 500 || status == 429 || status == 408;
+    return (status >= 500 && status != 501) || status == 429 || status == 408;
 }
 
 static enum lh_code fail_limits(const struct s3 *s3, const struct http_client_response *response,

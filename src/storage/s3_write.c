@@ -224,12 +224,33 @@ static void give_up_parts(const struct put *put, struct lh_str id)
         s3_answer_release(&answer);
 }
 
+/* Whoever looks for uploads that nobody ends leaves it alone. */
+static void list_upload(struct s3 *s3, struct s3_upload *upload)
+{
+    pthread_mutex_lock(&s3->mutex);
+    upload->next = s3->uploads;
+    s3->uploads = upload;
+    pthread_mutex_unlock(&s3->mutex);
+}
+
+static void unlist_upload(struct s3 *s3, const struct s3_upload *upload)
+{
+    pthread_mutex_lock(&s3->mutex);
+    struct s3_upload **at = &s3->uploads;
+    while (*at != upload)
+        at = &(*at)->next;
+    *at = upload->next;
+    pthread_mutex_unlock(&s3->mutex);
+}
+
 static enum lh_code put_parts(const struct put *put, bool *ret_is_unknown, struct lh_error *err)
 {
+    struct s3_upload upload = {.key = put->key};
     struct lh_str id = {0};
     struct lh_buf xml;
     int64_t count = (put->bytes + PART_BYTES - 1) / PART_BYTES;
     lh_buf_init(&xml, (size_t)count * PART_XML_BYTES + PART_XML_BYTES);
+    list_upload(put->s3, &upload);
     enum lh_code code = begin_parts(put, &id, err);
     lh_buf_append_str(&xml, lh_lit("<CompleteMultipartUpload>"));
     for (int64_t number = 1; number <= count && !code; number++)
@@ -241,6 +262,7 @@ static enum lh_code put_parts(const struct put *put, bool *ret_is_unknown, struc
         code = complete(put, id, lh_buf_str(&xml), ret_is_unknown, err);
     if (code && id.len && !*ret_is_unknown)
         give_up_parts(put, id);
+    unlist_upload(put->s3, &upload);
     lh_buf_release(&xml);
     return code;
 }

@@ -1,7 +1,8 @@
 /* SIGKILL at every fault point of an erasure: a child erases a row, and is killed at the first,
  * second, third … point until it lives through. The next start goes on with what was begun: then
  * the row is in no file, its key goes on suppressing, and the lake verifies. The row stands in two
- * datasets, one of them renamed, in an index of vectors and words, under an earlier tombstone, in
+ * datasets, one of them renamed and in a bucket of its own, which it was moved out of and back
+ * into, in an index of vectors and words, under an earlier tombstone, in
  * the journal (in its log and in a segment) and in a kept answer; files are searched here by means
  * of the test's own, Parquet row by row, and what is to go is found before.
  *
@@ -147,7 +148,7 @@ static const char *ending_of(struct op_house *house, const json_t **ret)
     }
 }
 
-static void check_lake(const char *folder, bool was_told, const char *plan)
+static void check_lake(const char *folder, const char *near, bool was_told, const char *plan)
 {
     struct op_house house = {0};
     op_house_open(&house, lh_str_of(folder));
@@ -167,22 +168,35 @@ static void check_lake(const char *folder, bool was_told, const char *plan)
         assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM __raw__people"), "[[4]]");
         check_gone(&house, folder, KEY, plan);
         check_gone(&house, folder, TEXT, plan);
+        check_gone(&house, near, KEY, plan);
+        check_gone(&house, near, TEXT, plan);
         op_house_rows(&house, "people", "id,text\n" KEY ",again\n", "append");
         assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM people"), "[[4]]");
     }
     op_house_close(&house); /* verifies */
 }
 
+/* The bucket's record names one place: it is as it was for each life. */
+static void restore_bucket(const struct temp_lake *folder)
+{
+    char command[13000];
+    snprintf(command, sizeof(command), "rm -rf '%s/near' && cp -a '%s/near.kept' '%s/near'",
+             folder->path, folder->path, folder->path);
+    assert_int_equal(system(command), 0);
+}
+
 static struct killed_ending one_life(const struct temp_lake *folder, const char *plan)
 {
     struct temp_lake own;
-    char base[4200], lake[4200];
+    char base[4200], lake[4200], near[4200];
     temp_lake_make(&own);
     snprintf(base, sizeof(base), "%s/lake", folder->path);
     snprintf(lake, sizeof(lake), "%s/lake", own.path);
+    snprintf(near, sizeof(near), "%s/near", folder->path);
     copy_folder(base, lake);
+    restore_bucket(folder);
     struct killed_ending ending = killed_child_run("--live", lake, plan);
-    check_lake(lake, ending.acknowledged > 0, plan);
+    check_lake(lake, near, ending.acknowledged > 0, plan);
     temp_lake_remove(&own);
     return ending;
 }
@@ -211,6 +225,17 @@ static void given_lake(struct op_house *house)
     op_house_rows(house, "people", "id,text\nthree,third\nfour,fourth\n", "append");
     op_house_rows(house, "phones", "id,said\n" KEY ",\"wants a " TEXT "\"\none,nothing\n",
                   "create");
+    char near[4200], kept[4200], args[4400];
+    snprintf(near, sizeof(near), "%s/near", house->folder.path);
+    snprintf(kept, sizeof(kept), "%s/near.kept", house->folder.path);
+    snprintf(args, sizeof(args), "{\"name\": \"near\", \"root\": \"%s\"}", near);
+    op_house_call(house, "buckets.create", args);
+    static const char *const ways[] = {"near", "primary", "near"};
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(args, sizeof(args), "{\"name\": \"phones\", \"to\": \"%s\", \"wait\": true}",
+                 ways[i]);
+        op_house_call(house, "datasets.move", args);
+    }
     op_house_call(house, "datasets.rename", "{\"name\": \"phones\", \"to\": \"calls\"}");
     op_house_call(house, "vectors.index",
                   "{\"index_name\": \"people_v1\", \"dataset\": \"people\", \"id_column\": "
@@ -231,7 +256,9 @@ static void given_lake(struct op_house *house)
     lake_repeat_end(house->lake, lh_lit("local\nk"), &answer);
     check_places(house, KEY, true);
     check_places(house, TEXT, false);
+    assert_true(stands_in(house, near, TEXT).data_rows >= 1);
     op_house_close(house);
+    copy_folder(near, kept);
 }
 
 static void an_erasure_may_be_killed_anywhere(void **state)

@@ -1,6 +1,9 @@
 // A store of the S3 protocol for tests: strict where real ones are, and able to fail as they do. It
 // checks every signature with code of its own, keeps objects in memory, and refuses what it does not
-// know. `faults` holds what goes wrong next: {when(request), times, deed}.
+// know. `faults` holds what goes wrong next: {when(request), times, deed}. With `versioning` ('Enabled')
+// it keeps what was deleted or replaced; `denies` names what its keys must not do ('versions',
+// 'versioning', 'uploads', 'deleteVersion'), `lacks` what it does not know; `lock(key)` what it keeps
+// ({until, hold}).
 import { createHash, createHmac, randomUUID, timingSafeEqual } from 'node:crypto';
 import { createServer } from 'node:http';
 
@@ -31,10 +34,11 @@ function readTarget(target) {
   return { rawPath, rawQuery, path: decodeURIComponent(rawPath), query: Object.fromEntries(rawQuery) };
 }
 
-export async function startStore({ bucket = 'warehouse', accessKey = 'AKIDTESTTESTTEST', secret = 'test/secret+of/40chars', token = null, region = 'eu-test-1', skewMs = 0, ignoresConditions = false } = {}) {
+export async function startStore({ bucket = 'warehouse', accessKey = 'AKIDTESTTESTTEST', secret = 'test/secret+of/40chars', token = null, region = 'eu-test-1', skewMs = 0, ignoresConditions = false, versioning = null } = {}) {
   const objects = new Map(); // key -> {bytes, etag, meta}
+  const past = new Map(); // key -> [{id, isMarker, bytes, etag, meta}], the newest first
   const uploads = new Map();
-  const store = { bucket, accessKey, secret, token, region, skewMs, ignoresConditions, objects, uploads, faults: [], seen: [], refusals: [], connections: 0 };
+  const store = { versioning, past, denies: new Set(), lacks: new Set(), lock: () => null, bucket, accessKey, secret, token, region, skewMs, ignoresConditions, objects, uploads, faults: [], seen: [], refusals: [], connections: 0 };
 
   function authenticate(request, url, body) {
     const match = /^AWS4-HMAC-SHA256 Credential=([^/]+)\/([^,]+), SignedHeaders=([^,]+), Signature=([0-9a-f]{64})$/.exec(request.headers.authorization ?? '');
@@ -64,7 +68,34 @@ export async function startStore({ bucket = 'warehouse', accessKey = 'AKIDTESTTE
   const checkCondition = (request, key) => {
     if (request.headers['if-none-match'] === '*' && objects.has(key) && !store.ignoresConditions) throw new Refusal(412, 'PreconditionFailed');
   };
-  const find = (key) => {
+  const check = (what) => {
+    if (store.lacks.has(what)) throw new Refusal(501, 'NotImplemented');
+    if (store.denies.has(what)) throw new Refusal(403, 'AccessDenied');
+  };
+  const versionsOf = (key) => past.get(key) ?? (objects.has(key) ? [{ id: 'null', ...objects.get(key) }] : []);
+  function add(key, version) {
+    if (store.versioning) past.set(key, [{ id: randomUUID(), ...version }, ...versionsOf(key)]);
+    if (version.isMarker) objects.delete(key);
+    else objects.set(key, version);
+  }
+  function removeVersion(key, id) {
+    check('deleteVersion');
+    const versions = versionsOf(key);
+    const found = versions.find((one) => one.id === id);
+    if (found && !found.isMarker && store.lock(key)) throw new Refusal(403, 'AccessDenied');
+    const left = versions.filter((one) => one.id !== id);
+    if (past.has(key)) past.set(key, left);
+    if (!left.length) past.delete(key);
+    if (!left.length || left[0].isMarker) objects.delete(key);
+    else objects.set(key, left[0]);
+  }
+  const find = (key, id) => {
+    if (id) {
+      const version = versionsOf(key).find((one) => one.id === id);
+      if (!version) throw new Refusal(404, 'NoSuchVersion');
+      if (version.isMarker) throw new Refusal(405, 'MethodNotAllowed');
+      return version;
+    }
     if (!objects.has(key)) throw new Refusal(404, 'NoSuchKey');
     return objects.get(key);
   };
@@ -82,11 +113,46 @@ export async function startStore({ bucket = 'warehouse', accessKey = 'AKIDTESTTE
     const all = [...names].filter(([name]) => name > token_);
     const page = all.slice(0, limit);
     const more = all.length > page.length;
-    const plain = (text) => encode(text).replaceAll('%2F', '/').replaceAll('%20', '+');
     return `<?xml version="1.0"?><ListBucketResult><Name>${bucket}</Name><EncodingType>url</EncodingType><IsTruncated>${more}</IsTruncated>${
       more ? `<NextContinuationToken>${escapeXml(page.at(-1)[0])}</NextContinuationToken>` : ''}${
       page.map(([name, isFolder]) => (isFolder ? `<CommonPrefixes><Prefix>${plain(name)}</Prefix></CommonPrefixes>`
         : `<Contents><Key>${plain(name)}</Key><Size>${objects.get(name).bytes.length}</Size></Contents>`)).join('')}</ListBucketResult>`;
+  }
+
+  const plain = (text) => encode(text).replaceAll('%2F', '/').replaceAll('%20', '+');
+  // A page of what `all` (sorted) has behind the two markers.
+  function pageOf(url, all, idMarker) {
+    const { 'key-marker': key = '', [idMarker]: id = '' } = url.query;
+    const from = key ? all.findIndex((one) => one.key === key && (!id || one.id === id)) + 1 : 0;
+    const page = all.slice(from, from + (store.pageSize ?? 1000));
+    return { page, last: from + page.length < all.length ? page.at(-1) : null };
+  }
+  function listVersions(url) {
+    check('versions');
+    if (url.query['encoding-type'] !== 'url') throw new Refusal(501, 'NotImplemented');
+    const { prefix = '' } = url.query;
+    const keys = [...new Set([...objects.keys(), ...past.keys()])].filter((key) => key.startsWith(prefix)).sort();
+    const { page, last } = pageOf(url, keys.flatMap((key) => versionsOf(key).map((one, at) => ({ key, isLatest: at === 0, ...one }))), 'version-id-marker');
+    const next = last ? `<NextKeyMarker>${plain(last.key)}</NextKeyMarker><NextVersionIdMarker>${last.id}</NextVersionIdMarker>` : '';
+    return `<?xml version="1.0"?><ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><IsTruncated>${Boolean(last)}</IsTruncated>${next}${page.map(({ key, id, isLatest, isMarker, bytes }) => {
+      const tag = isMarker ? 'DeleteMarker' : 'Version';
+      return `<${tag}><Key>${plain(key)}</Key><VersionId>${id}</VersionId><IsLatest>${isLatest}</IsLatest>${isMarker ? '' : `<Size>${bytes.length}</Size>`}</${tag}>`;
+    }).join('')}</ListVersionsResult>`;
+  }
+  function listUploads(url) {
+    check('uploads');
+    if (url.query['encoding-type'] !== 'url') throw new Refusal(501, 'NotImplemented');
+    const { prefix = '' } = url.query;
+    const all = [...uploads].map(([id, { key }]) => ({ id, key })).filter(({ key }) => key.startsWith(prefix))
+      .sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : a.id < b.id ? -1 : 1));
+    const { page, last } = pageOf(url, all, 'upload-id-marker');
+    const next = last ? `<NextKeyMarker>${plain(last.key)}</NextKeyMarker><NextUploadIdMarker>${last.id}</NextUploadIdMarker>` : '';
+    return `<?xml version="1.0"?><ListMultipartUploadsResult><IsTruncated>${Boolean(last)}</IsTruncated>${next}${
+      page.map(({ key, id }) => `<Upload><Key>${plain(key)}</Key><UploadId>${id}</UploadId></Upload>`).join('')}</ListMultipartUploadsResult>`;
+  }
+  function tellVersioning() {
+    check('versioning');
+    return `<?xml version="1.0"?><VersioningConfiguration>${store.versioning ? `<Status>${store.versioning}</Status>` : ''}</VersioningConfiguration>`;
   }
 
   function complete(request, key, id, body) {
@@ -101,7 +167,7 @@ export async function startStore({ bucket = 'warehouse', accessKey = 'AKIDTESTTE
     });
     checkCondition(request, key);
     const bytes = Buffer.concat(parts.map(([number]) => upload.parts.get(number)));
-    objects.set(key, { bytes, etag: `"${hash(bytes).slice(0, 32)}-${parts.length}"`, meta: upload.meta });
+    add(key, { bytes, etag: `"${hash(bytes).slice(0, 32)}-${parts.length}"`, meta: upload.meta });
     uploads.delete(id);
     return { body: '<CompleteMultipartUploadResult></CompleteMultipartUploadResult>' };
   }
@@ -109,14 +175,15 @@ export async function startStore({ bucket = 'warehouse', accessKey = 'AKIDTESTTE
   function copy(request, key) {
     const source = decodeURIComponent(request.headers['x-amz-copy-source']).replace(/^\//, '');
     if (!source.startsWith(`${bucket}/`)) throw new Refusal(404, 'NoSuchBucket');
-    const from = find(source.slice(bucket.length + 1));
-    objects.set(key, { ...from });
+    const { bytes, etag, meta } = find(source.slice(bucket.length + 1));
+    add(key, { bytes, etag, meta });
     return { body: '<CopyObjectResult></CopyObjectResult>' };
   }
 
-  function get(request, key) {
-    const object = find(key);
-    const headers = { ...object.meta, ETag: object.etag, 'Accept-Ranges': 'bytes' };
+  function get(request, key, id) {
+    const object = find(key, id);
+    const lock = request.method === 'HEAD' ? store.lock(key) : null;
+    const headers = { ...(lock?.until && { 'x-amz-object-lock-mode': 'COMPLIANCE', 'x-amz-object-lock-retain-until-date': lock.until }), ...(lock?.hold && { 'x-amz-object-lock-legal-hold': 'ON' }), ...object.meta, ETag: object.etag, 'Accept-Ranges': 'bytes' };
     if (request.headers['if-match'] && request.headers['if-match'] !== object.etag) throw new Refusal(412, 'PreconditionFailed');
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
     if (!range) return { headers, body: object.bytes };
@@ -132,6 +199,9 @@ export async function startStore({ bucket = 'warehouse', accessKey = 'AKIDTESTTE
     if (name !== bucket || store.isGone) throw new Refusal(404, 'NoSuchBucket');
     const { method } = request;
     if (!key) {
+      if (method === 'GET' && 'versions' in url.query) return { body: listVersions(url) };
+      if (method === 'GET' && 'versioning' in url.query) return { body: tellVersioning() };
+      if (method === 'GET' && 'uploads' in url.query) return { body: listUploads(url) };
       if (method === 'GET') return { body: list(url) };
       throw new Refusal(501, 'NotImplemented');
     }
@@ -150,12 +220,15 @@ export async function startStore({ bucket = 'warehouse', accessKey = 'AKIDTESTTE
     if (method === 'PUT' && request.headers['x-amz-copy-source']) return copy(request, key);
     if (method === 'PUT') {
       checkCondition(request, key);
-      objects.set(key, { bytes: body, etag: etagOf(body), meta: metaOf(request) });
+      add(key, { bytes: body, etag: etagOf(body), meta: metaOf(request) });
       return { headers: { ETag: etagOf(body) } };
     }
-    if (method === 'GET' || method === 'HEAD') return get(request, key);
+    if (method === 'GET' || method === 'HEAD') return get(request, key, url.query.versionId);
     if (method === 'DELETE' && url.query.uploadId) return { status: uploads.delete(url.query.uploadId) ? 204 : 404 };
-    if (method === 'DELETE') return { status: objects.delete(key) ? 204 : 204 };
+    if (method === 'DELETE' && url.query.versionId) removeVersion(key, url.query.versionId);
+    else if (method === 'DELETE' && store.versioning) add(key, { isMarker: true });
+    else if (method === 'DELETE') objects.delete(key);
+    if (method === 'DELETE') return { status: 204 };
     throw new Refusal(405, 'MethodNotAllowed');
   }
 
