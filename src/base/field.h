@@ -169,6 +169,11 @@ enum lh_code lh_fields_bind_file(const struct lh_fields *fields, struct lh_str n
 enum lh_code lh_fields_check(const struct lh_fields *fields, const void *source,
                              struct lh_error *err) LH_MUST_USE;
 
+/* Copies a struct of values, texts, lists of texts and JSON values; its texts live in `arena` then,
+ * a JSON value becomes its text. Others have no copy. May copy in place. LH_BUSY. */
+enum lh_code lh_fields_copy(const struct lh_fields *fields, const void *source,
+                            struct lh_arena *arena, void *ret, struct lh_error *err) LH_MUST_USE;
+
 /* NULL if there is none. */
 const struct lh_field *lh_fields_find(const struct lh_fields *fields, struct lh_str name);
 

@@ -74,7 +74,7 @@ static bool was_query_saved(struct lake *lake, const struct journal_event *event
 {
     struct query_saved_query query;
     (void)detail;
-    return query_saved_get(lake_saved(lake), event->entity, arena, &query, NULL) == LH_OK &&
+    return storage_records_get(lake_saved(lake), event->entity, arena, &query, NULL) == LH_OK &&
            is_by(event, query.saved_by, query.saved_at);
 }
 
@@ -83,7 +83,8 @@ static bool was_query_deleted(struct lake *lake, const struct journal_event *eve
 {
     struct query_saved_query query;
     (void)detail;
-    return query_saved_get(lake_saved(lake), event->entity, arena, &query, NULL) == LH_NOT_FOUND;
+    return storage_records_get(lake_saved(lake), event->entity, arena, &query, NULL) ==
+           LH_NOT_FOUND;
 }
 
 static bool was_object_put(struct lake *lake, const struct journal_event *event,

@@ -44,7 +44,7 @@ struct lake {
     struct query_compactor *compactor;
     struct compacting *compacting;
     struct access_keys *keys;
-    struct query_saved *saved;
+    struct storage_records *saved;
     struct search *search;
     struct keeper *keeper;
     struct journal *journal;
@@ -343,7 +343,7 @@ static enum lh_code open_parts(struct lake *lake, struct lh_error *err)
     if (!code)
         code = access_keys_open(lake->storage, &lake->keys, err);
     if (!code)
-        code = query_saved_open(lake->storage, &lake->saved, err);
+        code = storage_records_open(lake->storage, &query_saved_kind, &lake->saved, err);
     if (!code)
         code = open_pool(lake, err);
     if (!code)
@@ -426,7 +426,7 @@ void lake_close(struct lake *lake)
     journal_close(lake->journal);
     catalog_close(lake->catalog);
     engine_close(lake->engine);
-    query_saved_close(lake->saved);
+    storage_records_close(lake->saved);
     access_keys_close(lake->keys);
     repeats_free(lake->repeats);
     objects_close(lake->objects);
@@ -530,7 +530,7 @@ struct access_keys *lake_keys(struct lake *lake)
     return lake->keys;
 }
 
-struct query_saved *lake_saved(struct lake *lake)
+struct storage_records *lake_saved(struct lake *lake)
 {
     return lake->saved;
 }
@@ -699,7 +699,7 @@ static size_t own_problems(struct lake *lake, struct lh_arena *arena, struct lak
         ret[count++] = (struct lake_problem){
             lh_lit("access"), lh_lit("keys"),
             lh_arena_printf(arena, "%zu keys cannot be read and open nothing.", damaged)};
-    damaged = query_saved_damaged(lake->saved);
+    damaged = storage_records_damaged(lake->saved);
     if (damaged)
         ret[count++] = (struct lake_problem){
             lh_lit("query"), lh_lit("saved"),

@@ -24,7 +24,7 @@ struct query_engine;
 struct query_compactor;
 struct search;
 struct access_keys;
-struct query_saved;
+struct storage_records;
 struct journal;
 
 /* query_principal.grants of who may read all datasets but not the journal. */
@@ -59,7 +59,7 @@ struct jobs *lake_jobs(struct lake *lake);
 struct ingest *lake_ingest(struct lake *lake);
 struct query_engine *lake_query(struct lake *lake);
 struct query_compactor *lake_compactor(struct lake *lake);
-struct query_saved *lake_saved(struct lake *lake); /* queries by name */
+struct storage_records *lake_saved(struct lake *lake); /* queries by name */
 struct search *lake_search(struct lake *lake);
 struct access_keys *
 lake_keys(struct lake *lake); /* of callers, whether they are asked for or not */

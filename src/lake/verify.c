@@ -111,7 +111,8 @@ static enum lh_code look(struct looker *looker, const struct lake_verify_options
     if (!code)
         code = access_keys_verify(looker->storage, &ret->others, &ret->keys, err);
     if (!code)
-        code = query_saved_verify(looker->storage, &ret->others, &ret->saved, err);
+        code = storage_records_verify(looker->storage, &query_saved_kind, &ret->others, &ret->saved,
+                                      err);
     if (!code)
         code = repeats_verify(looker->storage, &ret->others, &ret->repeats, err);
     if (!code)

@@ -32,12 +32,13 @@ static enum lh_code run_list(struct op_call *call, const void *raw, struct op_re
                              struct lh_error *err)
 {
     const struct list_args *args = raw;
-    struct query_saved_query *items = NULL;
+    void *items = NULL;
     size_t count = 0;
     struct lh_str next = {0};
-    query_saved_list(lake_saved(call->lake), args->after, (size_t)args->limit, call->arena, &items,
-                     &count, &next);
-    return op_reply_list(reply, items, count, next, err);
+    enum lh_code code =
+        storage_records_list(lake_saved(call->lake), args->after, (size_t)args->limit, call->arena,
+                             &items, &count, &next, err);
+    return code ? code : op_reply_list(reply, items, count, next, err);
 }
 
 const struct op op_queries_list = {
@@ -67,7 +68,7 @@ static enum lh_code run_get(struct op_call *call, const void *raw, struct op_rep
     const struct name_args *args = raw;
     struct query_saved_query query;
     enum lh_code code =
-        query_saved_get(lake_saved(call->lake), args->name, call->arena, &query, err);
+        storage_records_get(lake_saved(call->lake), args->name, call->arena, &query, err);
     if (code)
         return code;
     op_reply_version(reply, call, query.version);
@@ -112,7 +113,8 @@ static enum lh_code save(struct op_call *call, const struct save_args *args, int
         .name = args->name,
         .description = args->description,
         .sql = args->sql,
-        .defaults = args->defaults,
+        .defaults =
+            json_object_size(args->defaults.value) ? args->defaults : (struct lh_json_value){0},
         .saved_by = call->principal->id,
     };
     struct query_saved_query made;
@@ -128,7 +130,7 @@ static enum lh_code save(struct op_call *call, const struct save_args *args, int
     if (!code)
         code = lake_change_begin(call->lake, &event, false, &change, err);
     if (!code) {
-        code = query_saved_put(lake_saved(call->lake), &query, over, call->arena, &made, err);
+        code = storage_records_put(lake_saved(call->lake), &query, over, call->arena, &made, err);
         lake_change_end(call->lake, &change, code, &event);
     }
     if (code)
@@ -220,14 +222,14 @@ static enum lh_code run_delete(struct op_call *call, const void *raw, struct op_
     struct lake_change change;
     struct query_saved_query query;
     enum lh_code code = wanted_version(call, &over, err);
-    if (!code && (code = query_saved_get(lake_saved(call->lake), args->name, call->arena, &query,
-                                         err)) == LH_DAMAGED)
+    if (!code && (code = storage_records_get(lake_saved(call->lake), args->name, call->arena,
+                                             &query, err)) == LH_DAMAGED)
         code = LH_OK; /* removing it mends it */
     if (!code)
         code = lake_change_begin(call->lake, &event, true, &change, err);
     if (!code) {
-        code =
-            query_saved_remove(lake_saved(call->lake), args->name, over, call->principal->id, err);
+        code = storage_records_remove(lake_saved(call->lake), args->name, over, call->principal->id,
+                                      err);
         lake_change_end(call->lake, &change, code, &event);
     }
     return code;
@@ -279,7 +281,7 @@ static enum lh_code run_run(struct op_call *call, const void *raw, struct op_rep
         .escapes_formulas = args->escape_formulas,
     };
     enum lh_code code =
-        query_saved_get(lake_saved(call->lake), args->name, call->arena, &query, err);
+        storage_records_get(lake_saved(call->lake), args->name, call->arena, &query, err);
     if (!code)
         code = query_saved_values(&query, args->parameters.value, call->arena,
                                   &statement.parameters, err);

@@ -16,19 +16,19 @@
 
 static struct temp_lake folder;
 static struct storage *storage;
-static struct query_saved *saved;
+static struct storage_records *saved;
 static struct lh_arena *arena;
 
 static void open_saved(void)
 {
     const struct storage_options options = {.path = temp_lake_path(&folder), .create = true};
     assert_int_equal(storage_open(&options, &storage, NULL), LH_OK);
-    assert_int_equal(query_saved_open(storage, &saved, NULL), LH_OK);
+    assert_int_equal(storage_records_open(storage, &query_saved_kind, &saved, NULL), LH_OK);
 }
 
 static void close_saved(void)
 {
-    query_saved_close(saved);
+    storage_records_close(saved);
     storage_close(storage);
 }
 
@@ -63,7 +63,7 @@ static enum lh_code put(const char *name, const char *sql, int64_t over, int64_t
     struct query_saved_query made = {0};
     enum lh_code code = query_saved_check(&query, NULL);
     if (!code)
-        code = query_saved_put(saved, &query, over, arena, &made, NULL);
+        code = storage_records_put(saved, &query, over, arena, &made, NULL);
     if (ret_version)
         *ret_version = made.version;
     json_decref(defaults);
@@ -73,7 +73,7 @@ static enum lh_code put(const char *name, const char *sql, int64_t over, int64_t
 static void then_is(const char *name, const char *sql, int64_t version)
 {
     struct query_saved_query query;
-    assert_int_equal(query_saved_get(saved, lh_str_of(name), arena, &query, NULL), LH_OK);
+    assert_int_equal(storage_records_get(saved, lh_str_of(name), arena, &query, NULL), LH_OK);
     assert_true(lh_str_equal(query.sql, lh_str_of(sql)));
     assert_int_equal(query.version, version);
     assert_int_equal(query.parameters.count, 2);
@@ -87,13 +87,13 @@ static void what_was_saved_is_there_after_a_restart(void **state)
     assert_int_equal(put("of_CITY", "SELECT 2", -1, NULL), LH_OK);
     assert_int_equal(put("of_city_2", "SELECT 3", 0, NULL), LH_OK);
     assert_int_equal(put("gone", "SELECT 4", 0, NULL), LH_OK);
-    assert_int_equal(query_saved_remove(saved, lh_lit("GONE"), -1, lh_lit("me"), NULL), LH_OK);
+    assert_int_equal(storage_records_remove(saved, lh_lit("GONE"), -1, lh_lit("me"), NULL), LH_OK);
     close_saved();
     open_saved();
     then_is("of_city", "SELECT 2", 2);
     then_is("of_city_2", "SELECT 3", 1);
     struct query_saved_query query;
-    assert_int_equal(query_saved_get(saved, lh_lit("gone"), arena, &query, NULL), LH_NOT_FOUND);
+    assert_int_equal(storage_records_get(saved, lh_lit("gone"), arena, &query, NULL), LH_NOT_FOUND);
     int64_t version;
     assert_int_equal(put("gone", "SELECT 5", 0, &version), LH_OK);
     assert_int_equal(version, 3);
@@ -106,9 +106,9 @@ static void versions_that_are_not_there_are_not_replaced(void **state)
     assert_int_equal(put("a", "SELECT 1", 0, NULL), LH_OK);
     assert_int_equal(put("A", "SELECT 2", 0, NULL), LH_EXISTS);
     assert_int_equal(put("a", "SELECT 2", 2, NULL), LH_PRECONDITION);
-    assert_int_equal(query_saved_remove(saved, lh_lit("a"), 2, lh_lit("me"), NULL),
+    assert_int_equal(storage_records_remove(saved, lh_lit("a"), 2, lh_lit("me"), NULL),
                      LH_PRECONDITION);
-    assert_int_equal(query_saved_remove(saved, lh_lit("b"), -1, lh_lit("me"), NULL), LH_NOT_FOUND);
+    assert_int_equal(storage_records_remove(saved, lh_lit("b"), -1, lh_lit("me"), NULL), LH_NOT_FOUND);
     then_is("a", "SELECT 1", 1);
 }
 
@@ -118,7 +118,7 @@ static void values_are_those_given_over_the_defaults(void **state)
     struct query_saved_query query;
     const json_t *values = NULL;
     assert_int_equal(put("a", "SELECT 1", 0, NULL), LH_OK);
-    assert_int_equal(query_saved_get(saved, lh_lit("a"), arena, &query, NULL), LH_OK);
+    assert_int_equal(storage_records_get(saved, lh_lit("a"), arena, &query, NULL), LH_OK);
     assert_int_equal(query_saved_values(&query, NULL, arena, &values, NULL), LH_INVALID);
     json_t *given = json_pack("{s:s}", "CITY", "Delft");
     assert_int_equal(query_saved_values(&query, given, arena, &values, NULL), LH_OK);
@@ -142,7 +142,7 @@ static void a_save_that_fails_changes_nothing_or_says_that_it_did(void **state)
     for (int hit = 1; hit < 200; hit++) {
         int64_t before = 0, version = 0;
         struct query_saved_query query;
-        assert_int_equal(query_saved_get(saved, lh_lit("a"), arena, &query, NULL), LH_OK);
+        assert_int_equal(storage_records_get(saved, lh_lit("a"), arena, &query, NULL), LH_OK);
         before = query.version;
         snprintf(plan, sizeof plan, "*=%d:EIO", hit);
         assert_true(lh_fault_plan(plan));
@@ -151,8 +151,8 @@ static void a_save_that_fails_changes_nothing_or_says_that_it_did(void **state)
         (void)lh_fault_plan(NULL);
         close_saved();
         open_saved();
-        assert_int_equal(query_saved_damaged(saved), 0);
-        assert_int_equal(query_saved_get(saved, lh_lit("a"), arena, &query, NULL), LH_OK);
+        assert_int_equal(storage_records_damaged(saved), 0);
+        assert_int_equal(storage_records_get(saved, lh_lit("a"), arena, &query, NULL), LH_OK);
         if (code == LH_OK)
             assert_int_equal(query.version, version);
         else
@@ -196,11 +196,11 @@ static void a_damaged_newest_version_is_not_skipped(void **state)
                      LH_OK);
     close_saved();
     open_saved();
-    assert_int_equal(query_saved_damaged(saved), 1);
-    assert_int_equal(query_saved_get(saved, lh_lit("a"), arena, &query, NULL), LH_DAMAGED);
-    assert_int_equal(query_saved_remove(saved, lh_lit("a"), -1, lh_lit("me"), NULL), LH_OK);
-    assert_int_equal(query_saved_get(saved, lh_lit("a"), arena, &query, NULL), LH_NOT_FOUND);
-    assert_int_equal(query_saved_damaged(saved), 0);
+    assert_int_equal(storage_records_damaged(saved), 1);
+    assert_int_equal(storage_records_get(saved, lh_lit("a"), arena, &query, NULL), LH_DAMAGED);
+    assert_int_equal(storage_records_remove(saved, lh_lit("a"), -1, lh_lit("me"), NULL), LH_OK);
+    assert_int_equal(storage_records_get(saved, lh_lit("a"), arena, &query, NULL), LH_NOT_FOUND);
+    assert_int_equal(storage_records_damaged(saved), 0);
 }
 
 #define RECORD "_catalog/queries/a.00000000000000000001.json"
@@ -223,8 +223,8 @@ static void a_changed_bit_of_a_statement_is_damage(void **state)
     close_saved();
     temp_lake_write(&folder, RECORD, changed, bytes.len);
     open_saved();
-    assert_int_equal(query_saved_damaged(saved), 1);
-    assert_int_equal(query_saved_get(saved, lh_lit("a"), arena, &query, NULL), LH_DAMAGED);
+    assert_int_equal(storage_records_damaged(saved), 1);
+    assert_int_equal(storage_records_get(saved, lh_lit("a"), arena, &query, NULL), LH_DAMAGED);
 }
 
 int main(void)
