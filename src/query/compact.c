@@ -40,6 +40,8 @@ static const struct lh_field item_rows[] = {
            .doc = "Keys whose rows are gone from the data files now."),
     LH_INT(struct query_compact_item, rows_dropped_by_tombstones, .required = true,
            .doc = "Those rows."),
+    LH_INT(struct query_compact_item, rows_dropped_by_upserts,
+           .doc = "Rows that upserts put others in the place of."),
     LH_STR(struct query_compact_item, problem,
            .doc = "Why it stays as it was; absent: it was compacted."),
 };
@@ -52,6 +54,8 @@ static const struct lh_field result_rows[] = {
     LH_INT(struct query_compact_result, tombstones_applied,
            .doc = "Keys whose rows are gone from the data files now; they go on suppressing."),
     LH_INT(struct query_compact_result, rows_dropped_by_tombstones, .doc = "Those rows."),
+    LH_INT(struct query_compact_result, rows_dropped_by_upserts,
+           .doc = "Rows that upserts put others in the place of."),
     LH_INT(struct query_compact_result, final_rows, .doc = "Of all datasets that were looked at."),
     LH_INT(struct query_compact_result, files_before, .doc = "Data files of them before."),
     LH_INT(struct query_compact_result, files_after, .doc = "And after."),
@@ -109,6 +113,7 @@ static void add_item(struct query_compact_result *result, struct query_compact_i
     result->final_rows += item->rows;
     result->tombstones_applied += item->tombstones_applied;
     result->rows_dropped_by_tombstones += item->rows_dropped_by_tombstones;
+    result->rows_dropped_by_upserts += item->rows_dropped_by_upserts;
     result->files_before += item->files_before;
     result->files_after += item->problem.len ? item->files_before : item->files_after;
     result->bytes_before += item->bytes_before;
@@ -138,6 +143,31 @@ static void unref_hidden(void *hidden)
     catalog_hidden_unref(hidden);
 }
 
+/* How many of the rows that do not come along were hidden by upserts, tombstones or not. */
+static enum lh_code count_replaced(const struct query_compactor *compactor,
+                                   const struct catalog_snapshot *snapshot,
+                                   const struct catalog_dataset *dataset,
+                                   const struct compact_plan *plan, const struct lh_cancel *cancel,
+                                   int64_t *ret, struct lh_error *err)
+{
+    struct catalog_hidden *replaced = NULL;
+    int64_t count = 0;
+    enum lh_code code =
+        catalog_hidden_open(compactor->catalog, snapshot, dataset, CATALOG_HIDE_REPLACED,
+                            compactor->engine, cancel, &replaced, err);
+    if (code)
+        return code;
+    for (size_t i = 0; replaced && i < plan->group_count; i++)
+        for (size_t k = 0; k < plan->groups[i].count; k++) {
+            const struct catalog_rows *rows =
+                catalog_hidden_of(replaced, plan->groups[i].first + k);
+            count += rows ? rows->count : 0;
+        }
+    catalog_hidden_unref(replaced);
+    *ret = count;
+    return LH_OK;
+}
+
 enum lh_code compact_look(const struct query_compactor *compactor,
                           const struct catalog_snapshot *snapshot,
                           const struct catalog_dataset *dataset, bool is_automatic,
@@ -148,6 +178,7 @@ enum lh_code compact_look(const struct query_compactor *compactor,
     struct compact_planning planning = {
         .dataset = dataset, .file_bytes = compactor->file_bytes, .is_automatic = is_automatic};
     size_t keys = 0;
+    int64_t replaced = 0;
     *ret = (struct query_compact_item){.dataset = dataset->name,
                                        .version = dataset->version,
                                        .rows = dataset->row_count,
@@ -161,11 +192,14 @@ enum lh_code compact_look(const struct query_compactor *compactor,
     lh_arena_defer(arena, unref_hidden, planning.hidden);
     compact_plan(&planning, arena, plan);
     if (plan->hidden)
+        code = count_replaced(compactor, snapshot, dataset, plan, cancel, &replaced, err);
+    if (!code && plan->hidden > replaced)
         code = catalog_tombstone_count(compactor->catalog, dataset, &keys, err);
     ret->rows -= catalog_hidden_rows(planning.hidden);
     ret->files_after -= (int64_t)(plan->file_count - plan->group_count);
     ret->bytes_read = plan->bytes;
-    ret->rows_dropped_by_tombstones = plan->hidden;
+    ret->rows_dropped_by_tombstones = plan->hidden - replaced;
+    ret->rows_dropped_by_upserts = replaced;
     ret->tombstones_applied = (int64_t)keys;
     return code;
 }
@@ -296,6 +330,7 @@ static enum lh_code run_one(struct compact_run *run, struct lh_str id, struct lh
         item.bytes_after.is_set = false;
         item.files_after = item.files_before;
         item.rows_dropped_by_tombstones = item.tombstones_applied = 0;
+        item.rows_dropped_by_upserts = 0;
         lh_log_error(LH_LOG_WARN, "query.compact", &why);
     }
     add_item(&run->result, run->items, &run->item_count, &item);

@@ -71,6 +71,7 @@ struct query_compact_item { /* one dataset of which something was done, or could
     int64_t bytes_read;            /* of the files that were merged */
     int64_t tombstones_applied;    /* keys that are tombstoned, if rows of such were dropped */
     int64_t rows_dropped_by_tombstones;
+    int64_t rows_dropped_by_upserts;
     struct lh_str problem; /* why it is as it was; absent = it is compacted */
 };
 struct query_compact_result {
@@ -78,6 +79,7 @@ struct query_compact_result {
     bool dry_run;
     int64_t tombstones_applied;
     int64_t rows_dropped_by_tombstones;
+    int64_t rows_dropped_by_upserts;
     int64_t final_rows; /* these, and those below, of all datasets that were looked at */
     int64_t files_before, files_after;
     int64_t bytes_before;

@@ -384,6 +384,7 @@ static struct lh_str event_detail(const struct attempt *attempt,
     lh_json_put_int(&json, "bytes_after", item->bytes_after.value);
     lh_json_put_int(&json, "rows", item->rows);
     lh_json_put_int(&json, "rows_dropped_by_tombstones", item->rows_dropped_by_tombstones);
+    lh_json_put_int(&json, "rows_dropped_by_upserts", item->rows_dropped_by_upserts);
     lh_json_put_bool(&json, "is_automatic", attempt->run->is_automatic);
     lh_json_put_str(&json, "job_id", job_id(attempt->run->job));
     lh_json_object_end(&json);

@@ -103,6 +103,26 @@ static void tombstoned_keys_stay_hidden_and_come_back_in_their_last_form(void **
     then_sql("SELECT v FROM t AT (VERSION => 1) ORDER BY v", "[[\"a\"],[\"b\"]]");
 }
 
+static void compaction_tells_replaced_rows_from_deleted_ones(void **state)
+{
+    (void)state;
+    op_house_rows(&house, "t", "id,v\n1,a\n2,b\n3,c\n4,d\n", "create");
+    json_decref(upsert("t", "id", "id,v\n2,B\n3,C\n"));
+    json_t *dry = op_house_call(&house, "query.compact", "{\"dataset\": \"t\", \"dry_run\": true}");
+    assert_int_equal(reply_int(dry, "rows_dropped_by_upserts"), 2);
+    assert_int_equal(reply_int(dry, "rows_dropped_by_tombstones"), 0);
+    assert_int_equal(reply_int(dry, "tombstones_applied"), 0);
+    op_house_call(&house, "datasets.tombstone",
+                  "{\"name\": \"t\", \"row_key_column\": \"id\", \"row_key_values\": [3, 4], "
+                  "\"actor\": \"ann\", \"reason\": \"asked\"}");
+    json_t *done = op_house_call(&house, "query.compact", "{\"dataset\": \"t\"}");
+    assert_int_equal(reply_int(done, "rows_dropped_by_upserts"), 2); /* 2 and 3 of the first file */
+    assert_int_equal(reply_int(done, "rows_dropped_by_tombstones"), 2); /* 4, and 3 of the second */
+    assert_int_equal(reply_int(done, "tombstones_applied"), 2);
+    assert_int_equal(reply_int(done, "final_rows"), 2);
+    then_sql("SELECT id, v FROM t ORDER BY id", "[[1,\"a\"],[2,\"B\"]]");
+}
+
 static void an_upsert_can_be_undone(void **state)
 {
     (void)state;
@@ -186,6 +206,7 @@ int main(void)
         cmocka_unit_test(rows_of_the_same_key_are_replaced_in_one_version),
         cmocka_unit_test(a_new_dataset_is_made_and_the_last_row_of_a_key_counts),
         cmocka_unit_test(tombstoned_keys_stay_hidden_and_come_back_in_their_last_form),
+        cmocka_unit_test(compaction_tells_replaced_rows_from_deleted_ones),
         cmocka_unit_test(an_upsert_can_be_undone),
         cmocka_unit_test(an_undo_does_not_bring_deleted_rows_back),
         cmocka_unit_test(bad_keys_are_told),
