@@ -26,12 +26,29 @@ static enum lake_erase_outcome outcome_of(const struct erase_progress *progress,
     return at ? (enum lake_erase_outcome)(at - outcome_letters) : LAKE_ERASE_NO_KEY;
 }
 
-struct lh_list erase_values_of(const struct erase_progress *progress, struct lh_arena *arena)
+static enum lake_erase_proof proof_of(const json_t *value, enum lake_erase_outcome outcome,
+                                      struct lh_arena *arena)
+{
+    json_t *alone = json_array();
+    (void)json_array_append(alone, (json_t *)(uintptr_t)value);
+    struct lh_str_list texts = erase_keys_of(alone, arena);
+    bool is_long = texts.count && erase_key_is_distinctive(texts.items[0]);
+    json_decref(alone);
+    if (outcome < LAKE_ERASE_NO_MATCH)
+        return LAKE_ERASE_NOT_LOOKED_FOR;
+    return is_long ? LAKE_ERASE_SEARCHED : LAKE_ERASE_COMPARED;
+}
+
+struct lh_list erase_values_of(const struct erase_progress *progress, const json_t *asked,
+                               struct lh_arena *arena)
 {
     size_t count = progress->outcomes.len;
     struct lake_erase_value *values = lh_arena_array(arena, count + 1, sizeof *values);
-    for (size_t i = 0; i < count; i++)
-        values[i] = (struct lake_erase_value){(int64_t)i, (int)outcome_of(progress, i)};
+    for (size_t i = 0; i < count; i++) {
+        enum lake_erase_outcome outcome = outcome_of(progress, i);
+        values[i] = (struct lake_erase_value){
+            (int64_t)i, (int)outcome, (int)proof_of(json_array_get(asked, i), outcome, arena)};
+    }
     return (struct lh_list){values, count};
 }
 

@@ -256,6 +256,7 @@ static enum lh_code rewrite_journal(struct erase_run *run, struct lh_error *err)
         .cancel = run->cancel,
     };
     const struct lh_str folder = lh_lit(JOURNAL_FOLDER);
+    struct lake_erased_journal *now = lh_arena_alloc(run->arena, sizeof *now);
     struct lh_error found = LH_ERROR_NONE;
     erase_show(run, "rewriting the journal");
     enum lh_code code = lake_sync_journal(run->lake, err);
@@ -263,7 +264,7 @@ static enum lh_code rewrite_journal(struct erase_run *run, struct lh_error *err)
         return code;
     for (int i = 0; i < WAITS_MAX; i++) {
         found = (struct lh_error)LH_ERROR_NONE;
-        code = erase_journal(&of, run->arena, &run->journal, &found);
+        code = erase_journal(&of, run->arena, now, &found);
         if (code != LH_BUSY || lh_cancel_check(run->cancel))
             break;
         (void)nanosleep(&(struct timespec){0, WAIT_NS}, NULL);
@@ -277,12 +278,12 @@ static enum lh_code rewrite_journal(struct erase_run *run, struct lh_error *err)
             *err = found;
         return code;
     }
-    code = erase_note_journal(run->lake, run->id, run->request.created_at, &run->progress,
-                              &run->journal, run->arena, err);
+    code = erase_note_journal(run->lake, run->id, run->request.created_at, &run->progress, now,
+                              run->arena, err);
     if (code)
         return code;
-    run->receipt.journal = &run->journal;
-    run->has_work |= run->journal.records > 0;
+    run->receipt.journal = now;
+    run->has_work |= now->records > 0;
     return run->has_work ? empty_trash(run, &folder, 1, err) : LH_OK;
 }
 
@@ -410,7 +411,8 @@ static enum lh_code end(struct erase_run *run, struct lh_error *err)
         receipt->elsewhere = erase_others_list(run->others);
     bool is_found = receipt->found.count || run->own_count;
     receipt->erase_id = run->id;
-    receipt->values = erase_values_of(&run->progress, run->arena);
+    receipt->values =
+        erase_values_of(&run->progress, run->request.row_key_values.value, run->arena);
     /* Another erasure may have done what was left to do after the rows were hidden. */
     bool has_erased = run->has_work || erase_has_match(receipt->values);
     receipt->state = is_found                   ? LAKE_ERASE_INCOMPLETE
@@ -474,7 +476,41 @@ static enum lh_code do_again(struct erase_run *run, struct lh_error *err)
         code = erase_find_work(run, NULL, err);
     if (!code)
         code = each_dataset(run, rewrite, err);
-    return code ? code : each_dataset(run, expire, err);
+    if (!code)
+        code = each_dataset(run, expire, err);
+    return code ? code : rewrite_journal(run, err);
+}
+
+/* Records about rows name keys of any length: none does any more. */
+static enum lh_code prove_journal(struct erase_run *run, struct lh_error *err)
+{
+    const struct erase_journal of = {
+        .catalog = lake_catalog(run->lake),
+        .journal = lake_journal(run->lake),
+        .canaries = run->canaries,
+        .keys = run->keys,
+        .datasets = run->datasets,
+        .dataset_count = run->dataset_count,
+        .is_trial = true,
+        .cancel = run->cancel,
+    };
+    struct lake_erased_journal left = {0};
+    struct lh_error found = LH_ERROR_NONE;
+    enum lh_code code = run->journal_problem.len ? LH_OK : LH_BUSY;
+    for (int i = 0; i < WAITS_MAX && code == LH_BUSY && !lh_cancel_check(run->cancel); i++) {
+        if (i)
+            (void)nanosleep(&(struct timespec){0, WAIT_NS}, NULL);
+        found = (struct lh_error)LH_ERROR_NONE;
+        code = erase_journal(&of, run->arena, &left, &found);
+    }
+    if (code && err)
+        *err = found;
+    if (!code && left.records)
+        erase_scan_find(&run->scanning, lh_lit(JOURNAL_FOLDER),
+                        lh_arena_printf(run->arena, "%lld records name a key, or a row's text.",
+                                        (long long)left.records));
+    run->own_count += !code && left.records;
+    return code;
 }
 
 /* Until nothing is found. Where nothing was done the search that found nothing is the proof. */
@@ -490,6 +526,8 @@ static enum lh_code clean_and_prove(struct erase_run *run, struct lh_error *err)
             code = remove_leftovers(run, err);
         if (!code)
             code = erase_prove(run, err);
+        if (!code)
+            code = prove_journal(run, err);
         if (!run->own_count)
             break;
         (void)nanosleep(&(struct timespec){0, WAIT_NS}, NULL); /* somebody was sweeping, too */

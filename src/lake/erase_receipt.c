@@ -36,8 +36,11 @@ struct lh_str_list erase_not_covered(const struct erase_plan *plan,
     if (short_keys)
         items[count++] = lh_arena_printf(
             arena,
-            "%zu spellings of keys are too short to be searched for: they went from the rows, from "
-            "records of the journal about them, from lists of deleted keys and from kept answers.",
+            "%zu spellings of keys are too short to be searched for in bytes: they were compared "
+            "as "
+            "values with rows of every version, lists of deleted keys, manifests, ids of indexes, "
+            "records of the journal about rows and lines that were not taken. Where another text "
+            "mentions one they may stand.",
             short_keys);
     if (scanning->found_count)
         items[count++] = lh_arena_printf(

@@ -112,6 +112,7 @@ static const struct lh_fields elsewhere_fields =
     LH_FIELDS_OF(struct lake_erase_elsewhere, "EraseElsewhere", elsewhere_rows);
 
 static const char *const outcome_names[] = {"type", "null", "no_match", "already", "match", NULL};
+static const char *const proof_names[] = {"none", "compared", "searched", NULL};
 static const struct lh_field value_rows[] = {
     LH_INT(struct lake_erase_value, index, .required = true,
            .doc = "Which of row_key_values, from 0: the value itself is not kept."),
@@ -120,6 +121,12 @@ static const struct lh_field value_rows[] = {
                   "match: rows of some version had it, or a list of deleted keys; no_match: none "
                   "has; already: it was erased before, and no row came since; type: no column "
                   "has values like it; null: NULL names no row."),
+    LH_CHOICE(struct lake_erase_value, proof, .choices = proof_names, .required = true,
+              .doc =
+                  "How it was looked for. searched: as a word in the bytes of every file and in "
+                  "every row; compared: it is too short for that, and was compared as a value "
+                  "with rows of every version, lists of deleted keys, manifests, ids of indexes, "
+                  "records of the journal about rows, and words of lines that were not taken."),
 };
 static const struct lh_fields value_fields =
     LH_FIELDS_OF(struct lake_erase_value, "EraseValue", value_rows);

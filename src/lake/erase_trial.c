@@ -96,7 +96,8 @@ static void fill(struct erase_run *run, const struct erase_look *look)
     receipt->dataset = run->request.dataset;
     receipt->row_key_column = run->request.row_key_column;
     receipt->keys = (int64_t)json_array_size(run->request.row_key_values.value);
-    receipt->values = erase_values_of(&run->progress, run->arena);
+    receipt->values =
+        erase_values_of(&run->progress, run->request.row_key_values.value, run->arena);
     receipt->created_at = run->request.created_at;
     for (size_t i = 0; i < run->dataset_count; i++)
         tell_dataset(run, &run->datasets[i]);

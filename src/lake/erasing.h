@@ -52,9 +52,15 @@ enum lake_erase_outcome {
     LAKE_ERASE_ALREADY,  /* it was erased before, and no row came since */
     LAKE_ERASE_MATCH
 };
+enum lake_erase_proof {
+    LAKE_ERASE_NOT_LOOKED_FOR, /* it is no key */
+    LAKE_ERASE_COMPARED,       /* with the values in all places that hold keys */
+    LAKE_ERASE_SEARCHED        /* in the bytes and rows of every file, besides */
+};
 struct lake_erase_value {
     int64_t index; /* among those that were asked for, which are not kept */
     int outcome;   /* enum lake_erase_outcome */
+    int proof;     /* enum lake_erase_proof */
 };
 struct lake_erased_index {
     struct lh_str index;

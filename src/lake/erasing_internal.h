@@ -88,7 +88,8 @@ enum lh_code erase_progress_open(struct storage *storage, struct lh_str id,
 /* NULL: it is not one of the request's. */
 struct erase_done *erase_done_of(struct erase_progress *progress, struct lh_str dataset_id);
 /* What was found of each value: struct lake_erase_value, in `arena`. */
-struct lh_list erase_values_of(const struct erase_progress *progress, struct lh_arena *arena);
+struct lh_list erase_values_of(const struct erase_progress *progress, const json_t *asked,
+                               struct lh_arena *arena);
 bool erase_has_match(struct lh_list values);
 /* What erase_hide would hide; the outcomes of *progress are filled, and how many rows if nothing
  * was hidden yet. */

@@ -38,6 +38,11 @@ static const char *outcome_of(const json_t *receipt, size_t index)
     return reply_text(json_array_get(json_object_get(receipt, "values"), index), "outcome");
 }
 
+static const char *proof_of(const json_t *receipt, size_t index)
+{
+    return reply_text(json_array_get(json_object_get(receipt, "values"), index), "proof");
+}
+
 static const json_t *dataset_of(const json_t *receipt, const char *name)
 {
     size_t at = 0;
@@ -77,7 +82,7 @@ static void given_people(struct op_house *house)
 
 static void keys_that_nobody_has_change_nothing(void **state)
 {
-    static const char *const asked[][2] = {{"id", "\"CAND-9\", \"CAND-10\""}, {"n", "9, 10"}};
+    static const char *const asked[][2] = {{"id", "\"C-9\", \"CAND-10\""}, {"n", "9, 10"}};
     struct op_house house;
     char before[65], after[65];
     (void)state;
@@ -88,6 +93,8 @@ static void keys_that_nobody_has_change_nothing(void **state)
         assert_string_equal(state_of(receipt), "no_match");
         assert_string_equal(outcome_of(receipt, 0), "no_match");
         assert_string_equal(outcome_of(receipt, 1), "no_match");
+        assert_string_equal(proof_of(receipt, 0), "compared");
+        assert_string_equal(proof_of(receipt, 1), i ? "compared" : "searched");
         assert_int_equal(number_of(receipt, "rows"), 0);
         assert_int_equal(number_of(dataset_of(receipt, "people"), "version_after"), 2);
         assert_int_equal(number_of(dataset_of(receipt, "people"), "versions_expired"), 0);
@@ -113,6 +120,8 @@ static void a_dataset_without_the_key_keeps_its_versions_beside_one_that_has_it(
     assert_string_equal(outcome_of(receipt, 1), "no_match");
     assert_string_equal(outcome_of(receipt, 2), "null");
     assert_string_equal(outcome_of(receipt, 3), "type");
+    assert_string_equal(proof_of(receipt, 0), "compared");
+    assert_string_equal(proof_of(receipt, 2), "none");
     assert_int_equal(number_of(dataset_of(receipt, "people"), "rows"), 1);
     assert_true(number_of(dataset_of(receipt, "people"), "versions_expired") >= 2);
     assert_int_equal(number_of(dataset_of(receipt, "calls"), "version_after"), 2);
