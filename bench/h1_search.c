@@ -1,5 +1,6 @@
 /* H1: what HTTP costs a search. p50 of a search over HTTP, less the same search in process on a
  * copy of the same lake, less a bare loopback echo of as many bytes; all three in turn in one run.
+ * For a query in words, and for a vector: as JSON, and as a body of octets.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -19,8 +20,14 @@
 #define ROUNDS 9
 #define ROWS 2000
 
-static const char request_body[] =
-    "{\"index\":\"texts_v1\",\"query\":\"river stone market\",\"k\":10}";
+#define DIMENSIONS 384
+
+/* A question as a client sends it. */
+struct question {
+    const char *what, *path, *type, *body;
+    size_t length;
+    const float *vector; /* NULL: words */
+};
 
 /* One connection; every request is answered with `size` bytes of body. */
 static void echo_serve(int listener, size_t size)
@@ -58,25 +65,29 @@ static pid_t echo_start(size_t size, int *ret_port)
     return pid;
 }
 
-static double http_p50(struct bench_http *http)
+static double http_p50(struct bench_http *http, const struct question *question)
 {
     static double times[REQUESTS];
     for (int at = 0; at < REQUESTS; at++) {
         double start = bench_now();
-        bench_http_send(http, "POST", "/vectors/search", "application/json", request_body,
-                        sizeof(request_body) - 1, 200);
+        bench_http_send(http, "POST", question->path, question->type, question->body,
+                        question->length, 200);
         times[at] = bench_now() - start;
     }
     return bench_median(times, REQUESTS);
 }
 
-static double in_process_p50(struct search *search, size_t *ret_hits)
+static double in_process_p50(struct search *search, const struct question *question,
+                             size_t *ret_hits)
 {
     static double times[REQUESTS];
-    const struct search_ask ask = {.index = lh_lit("texts_v1"),
-                                   .mode = SEARCH_VECTOR,
-                                   .query = lh_lit("river stone market"),
-                                   .k = 10};
+    struct search_ask ask = {.index = lh_lit("texts_v1"), .mode = SEARCH_VECTOR, .k = 10};
+    if (question->vector) {
+        ask.vector = question->vector;
+        ask.vector_count = DIMENSIONS;
+    } else {
+        ask.query = lh_lit("river stone market");
+    }
     for (int at = 0; at < REQUESTS; at++) {
         struct search_answer answer;
         struct lh_error err = LH_ERROR_NONE;
@@ -89,6 +100,64 @@ static double in_process_p50(struct search *search, size_t *ret_hits)
         lh_arena_free(arena);
     }
     return bench_median(times, REQUESTS);
+}
+
+/* One question, three ways in turn. */
+static bool compare(struct bench_http *http, struct lake *lake, const struct question *question)
+{
+    struct bench_http echo;
+    double costs[ROUNDS], all[3][ROUNDS];
+    size_t hits = 0;
+    int echo_port = 0;
+    (void)http_p50(http, question);
+    pid_t echo_pid = echo_start(http->body_len, &echo_port);
+    bench_http_open(&echo, echo_port);
+    (void)in_process_p50(lake_search(lake), question, &hits);
+    for (int round = 0; round < ROUNDS; round++) {
+        all[0][round] = http_p50(http, question);
+        all[1][round] = in_process_p50(lake_search(lake), question, &hits);
+        all[2][round] = http_p50(&echo, question);
+        costs[round] = (all[0][round] - all[1][round] - all[2][round]) * 1e6;
+    }
+    if (hits != 10)
+        bench_die("a search found %zu rows instead of 10", hits);
+    double median = bench_median(costs, ROUNDS);
+    char what[160], detail[256];
+    snprintf(what, sizeof(what),
+             "exact search of 2,000 rows, %s: HTTP − in process − bare echo, p50", question->what);
+    snprintf(detail, sizeof(detail), "HTTP %.1f µs, in process %.1f µs, bare echo %.1f µs",
+             bench_median(all[0], ROUNDS) * 1e6, bench_median(all[1], ROUNDS) * 1e6,
+             bench_median(all[2], ROUNDS) * 1e6);
+    bench_http_close(&echo);
+    kill(echo_pid, SIGTERM);
+    waitpid(echo_pid, NULL, 0);
+    return bench_report("H1", what, median, costs[1], costs[ROUNDS - 2], "µs", 50, true, detail);
+}
+
+static bool compare_all(struct bench_http *http, struct lake *lake)
+{
+    static const char words[] =
+        "{\"index\":\"texts_v1\",\"query\":\"river stone market\",\"k\":10}";
+    static float vector[DIMENSIONS];
+    static char json[DIMENSIONS * 16 + 64];
+    size_t length = (size_t)sprintf(json, "{\"index\":\"texts_v1\",\"k\":10,\"vector\":[");
+    unsigned state = 11;
+    for (int i = 0; i < DIMENSIONS; i++) {
+        state = state * 1103515245U + 12345U;
+        vector[i] = (float)((int)(state >> 16) % 1000 - 500) / 4096;
+        length += (size_t)sprintf(json + length, "%s%.9g", i ? "," : "", (double)vector[i]);
+    }
+    length += (size_t)sprintf(json + length, "]}");
+    const struct question questions[] = {
+        {"words", "/vectors/search", "application/json", words, sizeof(words) - 1, NULL},
+        {"a vector as JSON", "/vectors/search", "application/json", json, length, vector},
+        {"a vector as octets", "/vectors/search?index=texts_v1&k=10", "application/octet-stream",
+         (const char *)vector, sizeof(vector), vector},
+    };
+    bool is_met = true;
+    for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++)
+        is_met &= compare(http, lake, &questions[i]);
+    return is_met;
 }
 
 static void fill(struct bench_http *http)
@@ -119,13 +188,10 @@ int main(void)
 {
     char folder[128], copy[160];
     struct bench_server server;
-    struct bench_http http, echo;
+    struct bench_http http;
     struct settings settings;
     struct lake *lake = NULL;
     struct lh_error err = LH_ERROR_NONE;
-    double costs[ROUNDS], all[3][ROUNDS];
-    size_t hits = 0;
-    int echo_port = 0;
     bench_machine();
     bench_temp_folder(folder, sizeof(folder));
     snprintf(copy, sizeof(copy), "%s-copy", folder);
@@ -138,35 +204,13 @@ int main(void)
         bench_die("the lake cannot be copied");
     bench_server_start(&server, folder);
     bench_http_open(&http, server.port);
-    (void)http_p50(&http);
-    pid_t echo_pid = echo_start(http.body_len, &echo_port);
     settings_preset(&settings, lh_str_of(copy));
     if (lake_open(&settings, &lake, &err))
         bench_die("%s", err.message);
-    bench_http_open(&echo, echo_port);
-    (void)in_process_p50(lake_search(lake), &hits);
-    for (int round = 0; round < ROUNDS; round++) {
-        all[0][round] = http_p50(&http);
-        all[1][round] = in_process_p50(lake_search(lake), &hits);
-        all[2][round] = http_p50(&echo);
-        costs[round] = (all[0][round] - all[1][round] - all[2][round]) * 1e6;
-    }
-    if (hits != 10)
-        bench_die("a search found %zu rows instead of 10", hits);
-    double median = bench_median(costs, ROUNDS);
-    char detail[256];
-    snprintf(detail, sizeof(detail), "HTTP %.1f µs, in process %.1f µs, bare echo %.1f µs",
-             bench_median(all[0], ROUNDS) * 1e6, bench_median(all[1], ROUNDS) * 1e6,
-             bench_median(all[2], ROUNDS) * 1e6);
-    bool is_met =
-        bench_report("H1", "exact search of 2,000 rows: HTTP − in process − bare echo, p50", median,
-                     costs[1], costs[ROUNDS - 2], "µs", 50, true, detail);
+    bool is_met = compare_all(&http, lake);
     bench_http_close(&http);
-    bench_http_close(&echo);
     lake_close(lake);
     bench_server_stop(&server);
-    kill(echo_pid, SIGTERM);
-    waitpid(echo_pid, NULL, 0);
     bench_remove_folder(folder);
     bench_remove_folder(copy);
     return is_met ? 0 : 1;

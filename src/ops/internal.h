@@ -125,6 +125,7 @@ extern const struct op op_vectors_hybrid;
 extern const struct op op_vectors_list;
 extern const struct op op_vectors_get;
 extern const struct op op_vectors_doc;
+extern const struct op op_vectors_export;
 extern const struct op op_vectors_delete;
 extern const struct op op_vectors_update;
 extern const struct op op_vectors_refresh;

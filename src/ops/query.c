@@ -163,7 +163,8 @@ const struct op op_query_sql = {
         "works; score DOUBLE, higher is better; text VARCHAR, of the chunk that was found; chunk "
         "INTEGER, its place in the row, from 0. An id column of one of these names keeps it, and "
         "the other is search_score, search_text or search_chunk. They answer for the newest "
-        "version, whatever `as_of` says.",
+        "version, whatever `as_of` says. index_vectors('index') is what an index has: the id, "
+        "chunk INTEGER, text VARCHAR, vector FLOAT[].",
     .http = {OP_POST, "/query/sql"},
     .effect = OP_READ,
     .takes_bucket = true,

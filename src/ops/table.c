@@ -63,6 +63,7 @@ const struct op *const op_table[] = {
     &op_vectors_list,
     &op_vectors_get,
     &op_vectors_doc,
+    &op_vectors_export,
     &op_vectors_update,
     &op_vectors_delete,
     &op_vectors_refresh,

@@ -1,4 +1,5 @@
-/* Search as tables inside SQL: vector_search, text_search, hybrid_search.
+/* Search as tables inside SQL: vector_search, text_search, hybrid_search; and index_vectors, what
+ * an index has.
  *
  *   bind: the index's id column gives the first column its name and type, so that USING works
  *   start: the search is made, at the dataset's version of that moment
@@ -10,9 +11,11 @@
 
 #include "engine/function.h"
 #include "search/asking.h"
+#include "search/vectors.h"
 
+#define ASKING_FUNCTIONS 3 /* by the number of their mode; the others behind */
 const struct lh_str search_table_functions[] = {LH_LIT("vector_search"), LH_LIT("text_search"),
-                                                LH_LIT("hybrid_search")};
+                                                LH_LIT("hybrid_search"), LH_LIT("index_vectors")};
 const size_t search_table_function_count =
     sizeof search_table_functions / sizeof search_table_functions[0];
 
@@ -105,42 +108,51 @@ static enum lh_code read_call(const struct function_context *function, struct en
 }
 
 static void add_column(struct engine_bind *bind, const struct call *call, const char *name,
-                       enum engine_type type)
+                       enum engine_type type, bool is_list)
 {
     /* The id column's own name comes first. */
     bool is_taken = lh_str_equal_nocase(call->id_column, lh_str_of(name));
     engine_bind_column(bind,
                        is_taken ? lh_arena_printf(call->arena, "search_%s", name) : lh_str_of(name),
-                       type, false);
+                       type, is_list);
+}
+
+/* What the first column is called, and of what type. */
+static enum lh_code describe_ids(struct search *search, struct call *call, struct lh_error *err)
+{
+    struct search_index *index = NULL;
+    enum lh_code code = index_find(search, call->ask.index, &index, err);
+    if (code)
+        return code;
+    struct index_manifest *head = index_head(index);
+    call->index_id = lh_arena_str(call->arena, head->id);
+    call->id_column = lh_arena_str(call->arena, head->id_column);
+    call->id_type = lh_arena_str(call->arena, head->id_type);
+    call->id_storage = storage_of(head->id_type);
+    index_manifest_unref(head);
+    index_unref(index);
+    return LH_OK;
 }
 
 static enum lh_code bind_call(void *context, struct engine_bind *bind, void **ret_bound,
                               struct lh_error *err)
 {
     const struct function_context *function = context;
-    struct search_index *index = NULL;
     struct lh_arena *arena = lh_arena_new(0);
     struct call *call = lh_arena_alloc(arena, sizeof *call);
     call->arena = arena;
     enum lh_code code = read_call(function, bind, call, err);
     if (!code)
-        code = index_find(function->search, call->ask.index, &index, err);
+        code = describe_ids(function->search, call, err);
     if (code) {
         lh_arena_free(arena);
         return code;
     }
-    struct index_manifest *head = index_head(index);
-    call->index_id = lh_arena_str(arena, head->id);
-    call->id_column = lh_arena_str(arena, head->id_column);
-    call->id_type = lh_arena_str(arena, head->id_type);
-    call->id_storage = storage_of(head->id_type);
     engine_bind_column(bind, call->id_column, call->id_storage, false);
-    add_column(bind, call, "score", ENGINE_DOUBLE);
-    add_column(bind, call, "text", ENGINE_TEXT);
-    add_column(bind, call, "chunk", ENGINE_INT32);
+    add_column(bind, call, "score", ENGINE_DOUBLE, false);
+    add_column(bind, call, "text", ENGINE_TEXT, false);
+    add_column(bind, call, "chunk", ENGINE_INT32, false);
     engine_bind_rows(bind, call->ask.k);
-    index_manifest_unref(head);
-    index_unref(index);
     *ret_bound = call;
     return LH_OK;
 }
@@ -306,6 +318,128 @@ static enum lh_code next(void *context, void *bound, void *state, struct engine_
     return LH_OK;
 }
 
+/* --- index_vectors */
+
+enum { VECTORS_ID, VECTORS_CHUNK, VECTORS_TEXT, VECTORS_VECTOR };
+#define CELLS_AT_ONCE ((size_t)1 << 22) /* numbers that one chunk holds at most */
+
+static enum lh_code bind_vectors(void *context, struct engine_bind *bind, void **ret_bound,
+                                 struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct call *call = lh_arena_alloc(arena, sizeof *call);
+    enum lh_code code = LH_OK;
+    call->arena = arena;
+    if (engine_bind_has(bind, ARGUMENT_INDEX))
+        call->ask.index = lh_arena_str(arena, engine_bind_str(bind, ARGUMENT_INDEX));
+    else
+        code = lh_fail(err, LH_INVALID, "The first argument is the name of an index.");
+    if (!code)
+        code = describe_ids(context, call, err);
+    if (code) {
+        lh_arena_free(arena);
+        return code;
+    }
+    engine_bind_column(bind, call->id_column, call->id_storage, false);
+    add_column(bind, call, "chunk", ENGINE_INT32, false);
+    add_column(bind, call, "text", ENGINE_TEXT, false);
+    add_column(bind, call, "vector", ENGINE_FLOAT, true);
+    *ret_bound = call;
+    return LH_OK;
+}
+
+struct vectors_state {
+    struct search_vectors *vectors;
+    size_t at;
+};
+
+static void free_vectors(void *state)
+{
+    struct vectors_state *place = state;
+    search_vectors_close(place->vectors);
+    free(place);
+}
+
+static enum lh_code start_vectors(void *context, void *bound, struct engine_scan *scan,
+                                  void **ret_state, struct lh_error *err)
+{
+    const struct call *call = bound;
+    struct search_vectors *vectors = NULL;
+    enum lh_code code = check_index(context, call, err);
+    if (!code)
+        code =
+            search_vectors_open(context, call->ask.index, engine_scan_cancel(scan), &vectors, err);
+    if (code)
+        return code;
+    struct vectors_state *place = lh_allocate(1, sizeof *place);
+    place->vectors = vectors;
+    *ret_state = place;
+    return LH_OK;
+}
+
+static void write_entry(const struct call *call, const struct search_vectors *vectors,
+                        size_t number, size_t column, struct engine_write *write, size_t at,
+                        size_t row)
+{
+    struct lh_str text;
+    switch (column) {
+    case VECTORS_ID:
+        write_id(call, search_vectors_id(vectors, number), write, at, row);
+        return;
+    case VECTORS_CHUNK:
+        ((int32_t *)engine_write_data(write, at))[row] =
+            (int32_t)(number - search_vectors_row(vectors, number));
+        return;
+    case VECTORS_TEXT:
+        text = search_vectors_text(vectors, number);
+        if (text.data)
+            engine_write_str(write, at, row, text);
+        else
+            engine_write_null(write, at, row);
+        return;
+    default:
+        engine_write_floats(write, at, row, search_vectors_at(vectors, number),
+                            search_vectors_info(vectors)->dimensions);
+    }
+}
+
+static enum lh_code next_vectors(void *context, void *bound, void *state, struct engine_scan *scan,
+                                 struct engine_write *write, size_t *ret_rows, struct lh_error *err)
+{
+    struct vectors_state *place = state;
+    const struct search_vectors_info *info = search_vectors_info(place->vectors);
+    size_t numbers[ENGINE_CHUNK_ROWS], rows = 0;
+    size_t most = CELLS_AT_ONCE / (info->dimensions + 1);
+    (void)context;
+    most = most < ENGINE_CHUNK_ROWS ? most : ENGINE_CHUNK_ROWS;
+    for (; place->at < info->end && rows < most; place->at++)
+        if (search_vectors_at(place->vectors, place->at))
+            numbers[rows++] = place->at;
+    for (size_t at = 0; at < engine_scan_column_count(scan); at++)
+        for (size_t row = 0; row < rows; row++)
+            write_entry(bound, place->vectors, numbers[row], engine_scan_column(scan, at), write,
+                        at, row);
+    *ret_rows = rows;
+    return lh_cancel_fail(engine_scan_cancel(scan), "The statement", err);
+}
+
+static enum lh_code register_vectors(struct search *search, struct lh_error *err)
+{
+    static const struct engine_argument arguments[] = {{NULL, ENGINE_TEXT, false}};
+    const struct engine_table_function function = {
+        .name = search_table_functions[ASKING_FUNCTIONS].data,
+        .arguments = arguments,
+        .argument_count = 1,
+        .context = search,
+        .bind = bind_vectors,
+        .start = start_vectors,
+        .next = next_vectors,
+        .free_bound = free_call,
+        .free_state = free_vectors,
+    };
+    return engine_register_table(search->options.engine, &function, err);
+}
+
 enum lh_code functions_register(struct search *search, struct lh_error *err)
 {
     static const struct engine_argument arguments[] = {
@@ -315,8 +449,8 @@ enum lh_code functions_register(struct search *search, struct lh_error *err)
     };
     enum lh_code code = LH_OK;
     struct function_context *contexts =
-        lh_arena_array(search->arena, search_table_function_count, sizeof *contexts);
-    for (size_t i = 0; i < search_table_function_count && !code; i++) {
+        lh_arena_array(search->arena, ASKING_FUNCTIONS, sizeof *contexts);
+    for (size_t i = 0; i < ASKING_FUNCTIONS && !code; i++) {
         contexts[i] = (struct function_context){search, (enum search_mode)i};
         const struct engine_table_function function = {
             .name = search_table_functions[i].data,
@@ -332,5 +466,5 @@ enum lh_code functions_register(struct search *search, struct lh_error *err)
         };
         code = engine_register_table(search->options.engine, &function, err);
     }
-    return code;
+    return code ? code : register_vectors(search, err);
 }

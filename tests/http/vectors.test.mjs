@@ -270,3 +270,46 @@ test('the weights of a hybrid search change what counts', { timeout: 60000 }, as
   assert.equal((await ask({ fusion: 'rrf', weights: { coverage: 1 } })).status, 400);
   assert.equal((await ask({ mode: 'keyword', weights: { words: 1 } })).status, 400);
 });
+
+// What numpy.load makes of it.
+function loaded(bytes) {
+  assert.equal(bytes.subarray(1, 6).toString(), 'NUMPY');
+  const from = 10 + bytes.readUInt16LE(8);
+  assert.equal(from % 64, 0);
+  const [, rows, width] = bytes.subarray(10, from).toString().match(/'descr': '<f4'.*'shape': \((\d+), (\d+)\)/).map(Number);
+  assert.equal(bytes.length, from + rows * width * 4);
+  const floats = new Float32Array(bytes.buffer.slice(bytes.byteOffset + from, bytes.byteOffset + bytes.length));
+  return Array.from({ length: rows }, (_, row) => [...floats.subarray(row * width, (row + 1) * width)]);
+}
+
+test('the vectors of an index go out as they are found, and come in again', { timeout: 60000 }, async (context) => {
+  const lake = await given(context);
+  const gone = await lake.post('/catalog/datasets/by-name/points/tombstone', { row_key_column: 'id', row_key_values: [3, 40], actor: 'test', reason: 'none' });
+  assert.equal(gone.status, 200, gone.text);
+  const array = await lake.get('/vectors/indexes/points_v1/export?format=npy');
+  assert.equal(array.status, 200, array.text);
+  assert.equal(array.headers.get('content-length'), String(array.bytes.length));
+  assert.equal(array.headers.get('content-type'), 'application/octet-stream');
+  const vectors = loaded(array.bytes);
+  const lines = (await lake.get('/vectors/indexes/points_v1/export?format=ndjson')).text.trim().split('\n').map(JSON.parse);
+  assert.deepEqual(lines.map(({ id }) => id).sort((a, b) => a - b), Array.from({ length: rows }, (_, at) => at).filter((at) => ![3, 40].includes(at)));
+  assert.deepEqual(lines.map(({ vector }) => vector.map(Math.fround)), vectors);
+  for (const { id, vector, chunk } of lines) {
+    const length = Math.hypot(...vectorOf(id));
+    assert.equal(chunk, 0);
+    assert.ok(vector.every((number, at) => Math.abs(number - vectorOf(id)[at] / length) < 1e-6));
+  }
+  const parquet = await lake.get('/vectors/indexes/points_v1/export?format=parquet');
+  assert.equal(parquet.bytes.subarray(0, 4).toString(), 'PAR1');
+  await lake.ingest('again', parquet.bytes, { mode: 'create', name: 'points.parquet' });
+  await lake.post('/vectors/index', { index_name: 'again_v1', dataset: 'again', id_column: 'id', vector_column: 'vector' });
+  const ask = async (index) => found(await octets(lake, { index, k: 5 }, f32(vectorOf(7.5)))).map(([id, score]) => [id, Number(score.toFixed(5))]);
+  assert.deepEqual(await ask('again_v1'), await ask('points_v1'));
+  const [[count]] = await lake.rows("SELECT count(*) FROM index_vectors('points_v1') v JOIN points USING (id) WHERE len(v.vector) = 24");
+  assert.equal(count, rows - 2);
+  const json = await lake.get('/vectors/indexes/points_v1/export');
+  assert.deepEqual(json.body.columns.map(({ name, type }) => [name, type]), [['id', 'BIGINT'], ['chunk', 'INTEGER'], ['text', 'VARCHAR'], ['vector', 'FLOAT[]']]);
+  assert.equal((await lake.get('/vectors/indexes/none/export')).status, 404);
+  assert.equal((await lake.get('/vectors/indexes/points_v1/export?format=xml')).status, 400);
+  assert.equal((await lake.sql("SELECT * FROM index_vectors('none')")).status, 404);
+});
