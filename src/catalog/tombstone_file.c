@@ -413,6 +413,7 @@ enum lh_code tombstone_fail_column(const struct catalog_dataset *dataset, struct
             LH_ARG(dataset->name), LH_ARG(present), LH_ARG(column));
     return lh_error_hint(err,
                          "A dataset has one key column: name the rows by '%.*s', or lift the "
-                         "tombstones first.",
+                         "tombstones first. Keys whose rows were erased cannot be lifted: then "
+                         "the column stays the one.",
                          LH_ARG(present));
 }

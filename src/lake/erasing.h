@@ -1,8 +1,9 @@
 /* Erasures: rows of some keys go from everything that the lake keeps, and a receipt says what went.
  *
  *   lake_erase_begin ─▶ request kept (for the owner alone) ─▶ hide ─▶ job:
- *     hide again ─▶ plan: what the rows held ─▶ rewrite files ─▶ hash keys ─▶ rebuild indexes
- *          ─▶ expire versions ─▶ journal ─▶ answers, trash ─▶ scan of every file ─▶ receipt
+ *     hide again ─▶ plan: what the rows held ─▶ which datasets have anything of it: of those
+ *          ─▶ rewrite files ─▶ hash keys ─▶ rebuild indexes ─▶ expire versions
+ *          ─▶ journal ─▶ answers, trash ─▶ scan of every file ─▶ receipt
  *          ─▶ request and plan removed
  *
  * The job goes on after a kill: each step looks what is left. Until it has ended the rows are
