@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -59,7 +60,7 @@ struct lake {
     struct failures *failures;
     struct repeats *repeats;
     atomic_flag is_erasing; /* one erasure at a time */
-    struct job_kind kinds[8];
+    struct job_kind kinds[9];
     int64_t opened_ms;
     int64_t opened_us;
     int64_t recovery_ms;
@@ -242,6 +243,7 @@ static enum lh_code open_work(struct lake *lake, struct lh_error *err)
         {LAKE_MOVE_JOB_KIND, lake_move_job, lake, lake_move_effect, lake, true},
         {LAKE_BACKUP_JOB_KIND, lake_backup_job, lake, lake_backup_effect, lake, true},
     };
+    static_assert(sizeof(kinds) == sizeof(lake->kinds), "room for each of them");
     memcpy(lake->kinds, kinds, sizeof(kinds));
     return jobs_start(lake->jobs, lake->kinds, sizeof(lake->kinds) / sizeof(lake->kinds[0]), err);
 }
