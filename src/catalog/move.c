@@ -6,6 +6,7 @@
 #include "catalog/internal.h"
 #include "catalog/moment.h"
 #include "storage/buckets.h"
+#include "storage/held.h"
 
 #define ROUNDS_MAX 16 /* of listing again what came meanwhile */
 
@@ -162,6 +163,50 @@ enum lh_code move_list_elsewhere(struct catalog *catalog, const struct dataset_s
     *ret = files;
     *ret_count = plan.count;
     lh_arena_free(plan.arena);
+    return code;
+}
+
+/* --- space */
+
+#define FREE_BYTES_MIN ((int64_t)4 << 20) /* that stay free for all else */
+
+static enum lh_code fail_space(const struct move_run *run, const struct move_plan *plan,
+                               struct lh_str bucket, int64_t needed, int64_t free_bytes,
+                               struct lh_error *err)
+{
+    lh_fail(err, LH_FULL,
+            "Only %lld MB are free where the bucket '%.*s' lies; to move '%.*s' to '%.*s' needs "
+            "about %lld MB there.",
+            (long long)(free_bytes >> 20), LH_ARG(bucket), LH_ARG(plan->name),
+            LH_ARG(run->options->to), (long long)((needed + (1 << 20) - 1) >> 20));
+    return lh_error_hint(err, "Make room there; nothing was changed.");
+}
+
+/* Of what an earlier move that was killed has copied there, nothing is needed again. The largest
+ * file is in the data folder, too, on its way. */
+static enum lh_code check_space(const struct move_run *run, const struct move_plan *plan,
+                                struct lh_error *err)
+{
+    struct storage *storage = run->catalog->storage;
+    struct lh_str to = run->options->to;
+    int64_t needed = FREE_BYTES_MIN, largest = FREE_BYTES_MIN, free_bytes = INT64_MAX;
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct moved_file *file = &plan->files[i];
+        struct storage_info info;
+        bool is_there = !storage_is_remote(storage, to) &&
+                        !storage_info(storage, to, file->key, &info, NULL) &&
+                        info.bytes == file->sum.bytes;
+        needed += is_there ? 0 : file->sum.bytes;
+        if (file->sum.bytes + FREE_BYTES_MIN > largest)
+            largest = file->sum.bytes + FREE_BYTES_MIN;
+    }
+    enum lh_code code = storage_bucket_free_bytes(storage, to, &free_bytes, err);
+    if (!code && free_bytes < needed)
+        return fail_space(run, plan, to, needed, free_bytes, err);
+    if (!code)
+        code = storage_free_bytes(storage, &free_bytes, err);
+    if (!code && free_bytes < largest)
+        return fail_space(run, plan, STORAGE_PRIMARY, largest, free_bytes, err);
     return code;
 }
 
@@ -332,6 +377,8 @@ static enum lh_code move_all(struct move_run *run, struct lh_error *err)
     run->result.dataset_id = plan.id;
     run->result.name = plan.name;
     run->result.version = plan.version;
+    if (plan.count && !run->options->is_dry_run)
+        code = check_space(run, &plan, err);
     for (int i = 0; i < ROUNDS_MAX && !code && plan.count; i++) {
         if (run->options->is_dry_run)
             break;

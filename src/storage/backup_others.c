@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "storage/backup_internal.h"
+#include "storage/held.h"
 #include "storage/objects_internal.h"
 
 #define HEAD_BYTES_MAX ((size_t)65536)
@@ -140,6 +141,58 @@ static enum lh_code fetch(struct storage_bucket *bucket, const char *key,
     return code;
 }
 
+/* Trash is kept while a backup runs: what was moved away, or expired, lies there. */
+static enum lh_code open_trashed(struct storage *storage, const struct backup_file *file,
+                                 const struct lh_cancel *cancel, int *ret_fd, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct storage_holdings held = {0};
+    struct lh_str end = lh_arena_printf(arena, "/%.*s", LH_ARG(file->key));
+    bool is_found = false;
+    enum lh_code code = storage_held_list(storage, file->bucket, cancel, arena, &held, err);
+    for (size_t i = 0; i < held.count && !code && !is_found; i++) {
+        struct storage_held_file opened;
+        if (held.items[i].is_marker || held.items[i].is_upload || held.items[i].is_past ||
+            !lh_str_starts_with(held.items[i].key, lh_lit(TRASH_FOLDER "/")) ||
+            !lh_str_ends_with(held.items[i].key, end))
+            continue;
+        code =
+            storage_held_open(storage, file->bucket, &held.items[i], cancel, arena, &opened, err);
+        if (code)
+            continue;
+        is_found = true;
+        *ret_fd = opened.fd; /* open, it stays */
+        opened.fd = -1;
+        storage_held_close(&opened);
+    }
+    lh_arena_free(arena);
+    return code || is_found ? code : LH_NOT_FOUND;
+}
+
+/* What is nowhere is damage, not somebody else's doing. */
+static enum lh_code open_missing(struct storage *storage, const struct backup_file *file,
+                                 const struct lh_cancel *cancel, int *ret_fd, struct lh_error *err)
+{
+    struct storage_sum expected = {.bytes = file->bytes};
+    struct lh_error own = LH_ERROR_NONE;
+    enum lh_code code = open_trashed(storage, file, cancel, ret_fd, &own);
+    memcpy(expected.sha256, file->sha256, sizeof expected.sha256);
+    if (code && file->is_summed &&
+        !storage_open_rescued(storage, file->bucket, file->key, &expected, LH_NOT_FOUND, ret_fd))
+        return LH_OK;
+    if (code && code != LH_NOT_FOUND && code != LH_FORBIDDEN && err)
+        *err = own;
+    if (code != LH_NOT_FOUND && code != LH_FORBIDDEN)
+        return code;
+    lh_fail(err, LH_DAMAGED,
+            "The file '%.*s' is missing in the bucket '%.*s': a backup without it would not be "
+            "whole.",
+            LH_ARG(file->key), LH_ARG(file->bucket));
+    return lh_error_hint(err,
+                         "Bring it back, there or in the rescue bucket, or expire or drop what "
+                         "needs it; what was copied is kept for the next backup.");
+}
+
 enum lh_code backup_others_open(struct storage *storage, struct backup_store *store,
                                 const struct backup_file *file, const struct lh_cancel *cancel,
                                 int *ret_fd, struct lh_error *err)
@@ -155,10 +208,5 @@ enum lh_code backup_others_open(struct storage *storage, struct backup_store *st
         code = fetch(bucket, key.text, store, cancel, ret_fd, err);
     else
         code = bucket->backend->open_file(bucket, key.text, ret_fd, err);
-    if (code != LH_NOT_FOUND)
-        return code;
-    lh_fail(err, LH_BUSY, "The file '%.*s' of the bucket '%.*s' went while it was being backed up.",
-            LH_ARG(file->key), LH_ARG(file->bucket));
-    return lh_error_hint(err, "Start the backup again: what was copied is kept. If it comes again, "
-                              "`lakehouse verify` tells what is missing.");
+    return code == LH_NOT_FOUND ? open_missing(storage, file, cancel, ret_fd, err) : code;
 }

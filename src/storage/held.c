@@ -130,6 +130,18 @@ enum lh_code storage_held_remove(struct storage *storage, struct lh_str name,
     return code;
 }
 
+enum lh_code storage_bucket_free_bytes(struct storage *storage, struct lh_str name, int64_t *ret,
+                                       struct lh_error *err)
+{
+    struct storage_bucket *bucket = NULL;
+    enum lh_code code = find(storage, name, &bucket, err);
+    if (!code && bucket->backend->is_remote)
+        *ret = INT64_MAX;
+    else if (!code)
+        code = lh_dir_free_bytes(local_dir(bucket), ret, err);
+    return code;
+}
+
 static enum lh_code fetch(struct storage_bucket *bucket, const struct storage_held *held,
                           const struct lh_cancel *cancel, struct lh_arena *arena,
                           struct storage_held_file *ret, struct lh_error *err)

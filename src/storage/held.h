@@ -50,6 +50,10 @@ void storage_held_close(struct storage_held_file *file);
 
 /* Whether somebody is about to put something there that is named later (storage_bucket_hold). */
 bool storage_bucket_is_held(struct storage *storage, struct lh_str name);
+/* What is free where the folder of a bucket lies; of a store INT64_MAX: nobody knows. LH_NOT_FOUND;
+ * LH_IO. */
+enum lh_code storage_bucket_free_bytes(struct storage *storage, struct lh_str name, int64_t *ret,
+                                       struct lh_error *err) LH_MUST_USE;
 /* Drops everything from the cache that nobody reads. */
 void storage_cache_empty(struct storage *storage);
 

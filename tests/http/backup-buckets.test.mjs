@@ -2,7 +2,7 @@
 // restored lake leaves the places of its original alone.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '../support/client.mjs';
 import { run, startServer, temporaryFolder } from '../support/server.mjs';
@@ -134,6 +134,26 @@ test('a bucket that does not answer is not taken for an empty one', { timeout: 6
   await server.kill(); // before its folder is removed: it writes down what is wrong with b2
   assert.equal(refused.status, 409, refused.text);
   assert.match(refused.text, /'b2'/);
+});
+
+test('a file that is missing in another bucket is named as damage; one in its trash is backed up', { timeout: 60000 }, async (context) => {
+  const at = place(context);
+  const { lake } = await start(context, at('lake'));
+  assert.equal((await lake.post('/storage/buckets', { name: 'near', root: at('near') })).status, 201);
+  assert.equal((await lake.ingest('t', csv, { headers: { 'x-lakehouse-bucket': 'near' } })).status, 200);
+  const id = readdirSync(join(at('near'), 'datasets'))[0];
+  const [file] = readdirSync(join(at('near'), 'datasets', id));
+  const path = join(at('near'), 'datasets', id, file);
+  const trash = join(at('near'), '_trash', '0198c0de-0000-7000-8000-000000000000', 'datasets', id);
+  mkdirSync(trash, { recursive: true });
+  renameSync(path, join(at('near'), 'away'));
+  const missing = await lake.post('/system/backup', { to: at('backup') });
+  assert.equal(missing.body.code, 'damaged', missing.text);
+  assert.match(missing.body.detail, new RegExp(`datasets/${id}/${file}.*'near'`));
+  assert.match(missing.body.hint, /rescue bucket/);
+  renameSync(join(at('near'), 'away'), join(trash, file)); // as a move, or an expiry, would
+  const made = await lake.post('/system/backup', { to: at('backup') });
+  assert.equal(made.status, 200, made.text);
 });
 
 test('a backup is not put inside a bucket of the lake, nor behind a link to one', { timeout: 60000 }, async (context) => {
