@@ -70,6 +70,13 @@ void follower_wake(struct follower *follower); /* a dataset or an index changed;
 void follower_stop(struct follower *follower);
 void follower_free(struct follower *follower); /* after follower_stop; NULL is fine */
 
+/* One thread that keeps recall contracts, and the agent: see tuner.h. */
+struct tuner; /* made by tuner_start, ended by tuner_free */
+enum lh_code tuner_start(struct lake *lake, struct tuner **ret, struct lh_error *err) LH_MUST_USE;
+void tuner_stop(struct tuner *tuner); /* waits for what it does; NULL is fine */
+void tuner_free(struct tuner *tuner); /* after tuner_stop; NULL is fine */
+struct tuner *lake_tuner(struct lake *lake);
+
 /* The thread that brings commits into the journal. Everything is borrowed. */
 struct journal;
 /* Before anything is committed: numbers that the journal has seen are not given again. */

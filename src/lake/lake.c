@@ -48,6 +48,7 @@ struct lake {
     struct storage_records *saved;
     struct search *search;
     struct keeper *keeper;
+    struct tuner *tuner;
     struct journal *journal;
     struct journal_source journal_source;
     struct query_relations journal_relation;
@@ -317,6 +318,8 @@ static enum lh_code start_followers(struct lake *lake, struct lh_error *err)
     code = follower_start(lake->catalog, lake->jobs, lake->search, &follower, err);
     if (!code)
         atomic_store(&lake->follower, follower);
+    if (!code)
+        code = tuner_start(lake, &lake->tuner, err);
     return code;
 }
 
@@ -414,10 +417,12 @@ void lake_close(struct lake *lake)
     if (!lake)
         return;
     keeper_stop(lake->keeper);
+    tuner_stop(lake->tuner);
     follower_stop(atomic_load(&lake->follower));
     scribe_stop(atomic_load(&lake->scribe));
     jobs_close(lake->jobs);
     lh_pool_free(lake->pool);
+    tuner_free(lake->tuner);
     follower_free(atomic_exchange(&lake->follower, NULL)); /* nobody commits any more */
     end_scribe(atomic_exchange(&lake->scribe, NULL));
     search_close(lake->search);
@@ -499,6 +504,11 @@ struct ingest *lake_ingest(struct lake *lake)
 struct query_engine *lake_query(struct lake *lake)
 {
     return lake->query;
+}
+
+struct tuner *lake_tuner(struct lake *lake)
+{
+    return lake->tuner;
 }
 
 struct journal *lake_journal(struct lake *lake)

@@ -91,6 +91,21 @@ static const struct lh_field search_rows[] = {
                   "looking at all its vectors."),
 };
 
+static const struct lh_field agent_rows[] = {
+    LH_BOOL(struct settings_agent, enabled, LH_PRESET(false),
+            .doc = "An agent tries configurations of indexes with a graph, and promotes better "
+                   "ones."),
+    LH_INT(struct settings_agent, cycle_interval_s, LH_PRESET(300), .min = 1, .max = 86400,
+           .doc = "Between two of its trials."),
+    LH_INT(struct settings_agent, cooldown_s, LH_PRESET(1800), .min = 0, .max = (int64_t)30 * 86400,
+           .doc = "Between two of its trials of one index, and before an index that finds less "
+                  "than its min_recall is tuned once more."),
+    LH_DOUBLE(struct settings_agent, min_recall, LH_PRESET_DOUBLE(0.95), .min = 0, .max = 1,
+              .doc = "Below it nothing is promoted; an index's own min_recall goes before."),
+    LH_INT(struct settings_agent, max_trials_per_hour, LH_PRESET(10), .min = 1, .max = 1000,
+           .doc = "Most trials within an hour."),
+};
+
 static const struct lh_field catalog_rows[] = {
     LH_INT(struct settings_catalog, version_retention_s, LH_PRESET((int64_t)7 * 86400), .min = 0,
            .max = (int64_t)3650 * 86400, .doc = "How long older versions stay readable."),
@@ -138,6 +153,8 @@ static const struct lh_fields query_fields =
     LH_FIELDS_OF(struct settings_query, "SettingsQuery", query_rows);
 static const struct lh_fields search_fields =
     LH_FIELDS_OF(struct settings_search, "SettingsSearch", search_rows);
+static const struct lh_fields agent_fields =
+    LH_FIELDS_OF(struct settings_agent, "SettingsAgent", agent_rows);
 static const struct lh_fields catalog_fields =
     LH_FIELDS_OF(struct settings_catalog, "SettingsCatalog", catalog_rows);
 static const struct lh_fields compaction_fields =
@@ -156,6 +173,7 @@ static void list_sections(struct settings *settings)
         {.name = "engine", .fields = &engine_fields, .target = &settings->engine},
         {.name = "query", .fields = &query_fields, .target = &settings->query},
         {.name = "search", .fields = &search_fields, .target = &settings->search},
+        {.name = "agent", .fields = &agent_fields, .target = &settings->agent},
         {.name = "catalog", .fields = &catalog_fields, .target = &settings->catalog},
         {.name = "compaction", .fields = &compaction_fields, .target = &settings->compaction},
         {.name = "auth", .fields = &auth_fields, .target = &settings->auth},

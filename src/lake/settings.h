@@ -52,6 +52,14 @@ struct settings_search {
     int64_t graph_rows;         /* chunks from which on an index has a graph */
 };
 
+struct settings_agent {
+    bool enabled;             /* it tries configurations of indexes by itself */
+    int64_t cycle_interval_s; /* between two trials */
+    int64_t cooldown_s;       /* between two trials of an index, and two breaches of its contract */
+    double min_recall;        /* below it nothing is promoted, unless the index says another */
+    int64_t max_trials_per_hour;
+};
+
 struct settings_catalog {
     int64_t version_retention_s; /* how long old versions stay readable */
 };
@@ -74,7 +82,7 @@ struct settings_log {
     bool requests;
 };
 
-#define SETTINGS_SECTION_COUNT 10
+#define SETTINGS_SECTION_COUNT 11
 
 struct settings {
     struct settings_server server;
@@ -83,6 +91,7 @@ struct settings {
     struct settings_engine engine;
     struct settings_query query;
     struct settings_search search;
+    struct settings_agent agent;
     struct settings_catalog catalog;
     struct settings_compaction compaction;
     struct settings_auth auth;

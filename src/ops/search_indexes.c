@@ -518,6 +518,7 @@ struct change_args {
     struct lh_str id_prefix;
     int language;
     const struct policy_patch *refresh_policy;
+    struct lh_json_value min_recall;
 };
 static const struct lh_field change_rows[] = {
     NAME_ROW(struct change_args),
@@ -529,6 +530,11 @@ static const struct lh_field change_rows[] = {
               .doc = "Whose stems words are found by; the next search counts them anew."),
     LH_OBJECT(struct change_args, refresh_policy, const struct policy_patch *,
               .fields = &policy_patch_fields, .doc = "When it follows its dataset."),
+    LH_JSON(struct change_args, min_recall,
+            .doc = "A number from 0 to 1: the share of the true nearest that searches through its "
+                   "graph shall find. Some are asked again by looking at all rows; when they find "
+                   "less, the index is tuned, or its last promotion rolled back. null: nothing is "
+                   "promised."),
 };
 static const struct lh_fields change_fields =
     LH_FIELDS_OF(struct change_args, "VectorsUpdateArgs", change_rows);
@@ -536,7 +542,10 @@ static const struct lh_fields change_fields =
 static struct search_change change_of(const struct change_args *args, struct search_policy *policy)
 {
     struct search_change change = {
-        .name = args->new_name, .description = args->description, .id_prefix = args->id_prefix};
+        .name = args->new_name,
+        .description = args->description,
+        .id_prefix = args->id_prefix,
+        .min_recall = args->min_recall.value ? json_number_value(args->min_recall.value) : -1};
     if (args->language >= 0)
         change.language = lh_str_of(search_languages[args->language]);
     if (args->refresh_policy && args->refresh_policy->kind == POLICY_OF_DATASET) {
@@ -590,14 +599,20 @@ static enum lh_code run_update(struct op_call *call, const void *raw, struct op_
     struct search_policy policy;
     struct search_change change = change_of(args, &policy);
     if (!change.name.data && !change.description.data && !change.id_prefix.data &&
-        !change.language.data && !args->refresh_policy) {
+        !change.language.data && !args->refresh_policy && change.min_recall < 0) {
         lh_fail(err, LH_INVALID, "There is nothing to change.");
-        return lh_error_hint(err,
-                             "Give new_name, description, id_prefix, language or refresh_policy.");
+        return lh_error_hint(err, "Give new_name, description, id_prefix, language, min_recall or "
+                                  "refresh_policy.");
     }
     if (change.is_policy_of_dataset && args->refresh_policy->schedule.len) {
         lh_fail(err, LH_INVALID, "Only a scheduled refresh has a `schedule`.");
         return lh_error_field(err, lh_lit("refresh_policy"));
+    }
+    const json_t *least = args->min_recall.value;
+    if (least && !json_is_null(least) &&
+        !(json_is_number(least) && change.min_recall >= 0 && change.min_recall <= 1)) {
+        lh_fail(err, LH_INVALID, "min_recall is a number from 0 to 1, or null.");
+        return lh_error_field(err, lh_lit("min_recall"));
     }
     enum lh_code code = op_if_match(call, &change.expected_version, err);
     if (!code)

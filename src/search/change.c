@@ -63,6 +63,8 @@ static enum lh_code publish(struct search_index *index, const struct search_chan
         index_manifest_set_policy(next, change->refresh_policy);
     if (change->is_policy_of_dataset)
         next->refresh_policy = NULL;
+    if (change->min_recall >= 0)
+        next->min_recall = change->min_recall;
     if (change->expected_version && change->expected_version != head->version)
         code = lh_fail(err, LH_PRECONDITION, "The index '%.*s' is at version %lld, not %lld.",
                        LH_ARG(head->name), (long long)head->version,

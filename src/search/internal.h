@@ -23,6 +23,7 @@
 #define SEARCH_PROMOTIONS_FOLDER "_hnsw_promotions"
 #define SEARCH_EVALS_FOLDER "_hnsw_evals"
 #define SEARCH_TUNING_FOLDERS SEARCH_TRIALS_FOLDER, SEARCH_PROMOTIONS_FOLDER, SEARCH_EVALS_FOLDER
+#define SEARCH_GRAPH_KEY_BYTES 128
 #define SEARCH_HASH_BYTES 16 /* of SHA-256: tells whether a row's text is the indexed one */
 
 /* A failure that changes nothing for the caller: a comment says why. */
@@ -60,12 +61,12 @@ struct search_index {
     bool is_doubtful;      /* an unknown outcome: nothing more is written before the next opening */
     struct view *view;
     struct overlay *overlay;
-    int64_t claimed_bytes;   /* of the memory that loaded indexes may take */
-    int64_t making_bytes;    /* likewise, of a graph that is being made */
-    int64_t trial_bytes;     /* likewise, of graphs that are tried */
-    char bad_graph[128];     /* key of the one that was found bad; "": none */
-    char graph_trouble[256]; /* why it has none, for people; "": nothing is wrong */
-    uint64_t used_at;        /* by search->clock */
+    int64_t claimed_bytes;                  /* of the memory that loaded indexes may take */
+    int64_t making_bytes;                   /* likewise, of a graph that is being made */
+    int64_t trial_bytes;                    /* likewise, of graphs that are tried */
+    char bad_graph[SEARCH_GRAPH_KEY_BYTES]; /* key of the one that was found bad; "": none */
+    char graph_trouble[256];                /* why it has none, for people; "": nothing is wrong */
+    uint64_t used_at;                       /* by search->clock */
     /* one thread at a time loads; taken before search->lock, never after */
     pthread_mutex_t load_lock;
     struct words *words; /* guarded by load_lock */
@@ -94,6 +95,7 @@ struct search {
     atomic_uint_fast64_t ledger_stamp;
     pthread_mutex_t tune_lock; /* guards tunings; taken before the jobs' own */
     struct tuning *tunings;
+    struct watch *watch; /* of the recall that is served */
 };
 
 /* By name (ASCII case ignored); the caller ends *ret with index_unref. LH_NOT_FOUND with the

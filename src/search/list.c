@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "search/building.h"
+#include "search/watching.h"
 
 static const struct lh_field graph_rows[] = {
     LH_OBJECT(struct search_graph_info, configuration, const struct search_configuration *,
@@ -49,6 +50,8 @@ static const struct lh_field info_rows[] = {
     LH_DOUBLE(struct search_index_info, recall,
               .doc = "Share of the ten nearest that a search finds: exact search finds all, a "
                      "graph what was measured of it."),
+    LH_DOUBLE(struct search_index_info, min_recall,
+              .doc = "That searches through its graph shall have; 0: none is promised."),
     LH_OBJECT(struct search_index_info, configuration, const struct search_configuration *,
               .fields = &search_configuration_fields, .doc = "Of its graphs."),
     LH_OBJECT(struct search_index_info, graph, const struct search_graph_info *,
@@ -118,8 +121,8 @@ static int64_t count_tail(const struct index_manifest *head)
     return tail;
 }
 
-static void describe_graph(const struct index_manifest *head, struct lh_arena *arena,
-                           struct search_index_info *ret)
+static void describe_graph(struct search *search, const struct index_manifest *head,
+                           struct lh_arena *arena, struct search_index_info *ret)
 {
     const struct index_graph *graph = head->graph;
     struct search_configuration *configurations = lh_arena_array(arena, 2, sizeof *configurations);
@@ -146,6 +149,9 @@ static void describe_graph(const struct index_manifest *head, struct lh_arena *a
     ret->graph = info;
     ret->backend = lh_lit("hnsw");
     ret->recall = info->recall;
+    struct lh_time at;
+    int64_t answers = 0;
+    (void)watch_recall(search, head, &ret->recall, &at, &answers);
 }
 
 static void describe(struct search *search, const struct index_manifest *head,
@@ -174,6 +180,7 @@ static void describe(struct search *search, const struct index_manifest *head,
         .overlap = head->overlap,
         .language = lh_arena_str(arena, head->language),
         .recall = 1,
+        .min_recall = head->min_recall,
         .version = head->version,
         .generation = head->generation,
         .dataset_version = head->dataset_version,
@@ -189,7 +196,7 @@ static void describe(struct search *search, const struct index_manifest *head,
         .has_own_policy = head->refresh_policy != NULL,
     };
     describe_policy(head, has_dataset ? dataset : NULL, arena, ret);
-    describe_graph(head, arena, ret);
+    describe_graph(search, head, arena, ret);
     ret->is_graph_due = has_dataset && graph_is_due(search, head);
     copy_columns(arena, &ret->text_columns);
     for (size_t i = 0; i < head->parts.count; i++) {

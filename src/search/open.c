@@ -4,6 +4,7 @@
 #include "search/asking.h"
 #include "search/building.h"
 #include "search/trials.h"
+#include "search/watching.h"
 
 enum lh_code search_open(const struct search_options *options, struct search **ret,
                          struct lh_error *err)
@@ -18,8 +19,10 @@ enum lh_code search_open(const struct search_options *options, struct search **r
     pthread_mutex_init(&search->tune_lock, NULL);
     atomic_init(&search->ledger_stamp, 1);
     search->sweeps = sweeps_new(0);
-    enum lh_code code =
-        search->sweeps ? LH_OK : lh_fail(err, LH_BUSY, "There is no memory for searches.");
+    search->watch = watch_new();
+    enum lh_code code = search->sweeps && search->watch
+                            ? LH_OK
+                            : lh_fail(err, LH_BUSY, "There is no memory for searches.");
     if (!code)
         code = registry_open(search, err);
     if (!code)
@@ -43,6 +46,7 @@ void search_close(struct search *search)
     pthread_mutex_destroy(&search->lock);
     pthread_mutex_destroy(&search->scan_lock);
     sweeps_free(search->sweeps);
+    watch_free(search->watch);
     pthread_mutex_destroy(&search->ledger_lock);
     pthread_mutex_destroy(&search->tune_lock);
     tunings_free(search);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "search/asking.h"
+#include "search/watching.h"
 
 const char *const search_mode_names[] = {"vector", "keyword", "hybrid", NULL};
 
@@ -363,6 +363,9 @@ void asking_describe(const struct asking *asking, struct search_answer *answer)
         answer->recall_measured_at = manifest->graph->made_at;
         answer->recall_sample = manifest->graph->sample;
         answer->ef = (int64_t)asking->ef;
+        if (!asking->ask->ef) /* what callers got, if enough of that is known */
+            (void)watch_recall(asking->search, manifest, &answer->recall,
+                               &answer->recall_measured_at, &answer->recall_sample);
     }
     if (asking->is_graph_broken)
         answer->note = lh_lit("The graph of the index is damaged and is made anew: this answer "
@@ -407,6 +410,7 @@ enum lh_code search_run(struct search *search, const struct search_ask *ask,
     if (!code) {
         asking_describe(&asking, &answer);
         answer.elapsed_ms = (double)(lh_clock_monotonic_us() - started_us) / 1000;
+        watch_offer(&asking, &answer);
         *ret = answer;
     }
     asking_close(&asking);

@@ -174,6 +174,7 @@ struct search_index_info {
     int64_t overlap;
     struct lh_str language;
     double recall;                                    /* of searches by meaning */
+    double min_recall;                                /* that they shall have; 0: none is said */
     const struct search_configuration *configuration; /* of its graphs */
     const struct search_graph_info *graph;            /* NULL: it has none */
     bool is_graph_due;                                /* one is to be made; not shown */
@@ -215,6 +216,7 @@ struct search_change {
     struct lh_str id_prefix;
     struct lh_str language;
     const struct search_policy *refresh_policy; /* NULL: stays as it is */
+    double min_recall;                          /* of its graph; below 0: stays as it is */
     bool is_policy_of_dataset;                  /* the index has no policy of its own any more */
     int64_t expected_version;                   /* 0: any; else LH_PRECONDITION */
 };

@@ -108,7 +108,8 @@ static void versions_that_are_not_there_are_not_replaced(void **state)
     assert_int_equal(put("a", "SELECT 2", 2, NULL), LH_PRECONDITION);
     assert_int_equal(storage_records_remove(saved, lh_lit("a"), 2, lh_lit("me"), NULL),
                      LH_PRECONDITION);
-    assert_int_equal(storage_records_remove(saved, lh_lit("b"), -1, lh_lit("me"), NULL), LH_NOT_FOUND);
+    assert_int_equal(storage_records_remove(saved, lh_lit("b"), -1, lh_lit("me"), NULL),
+                     LH_NOT_FOUND);
     then_is("a", "SELECT 1", 1);
 }
 
