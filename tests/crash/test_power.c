@@ -33,6 +33,7 @@
 #define STATES 700
 #define STATES_LONG 20000
 #define STATES_PER_CUT 6
+#define GOING_ON_EACH 6 /* so many states one takes another dataset, which costs as much as two */
 #define LAKES_OF_AN_ENGINE 200
 
 /* What a kept state holds, for people: it is recovered by that. */
@@ -202,9 +203,11 @@ typedef void (*judge)(const char *folder, size_t acknowledged, size_t number);
 
 static void recover(const char *folder, size_t acknowledged, size_t number)
 {
+    static size_t states;
     char lake[4200];
+    (void)number;
     snprintf(lake, sizeof(lake), "%.4090s/lake", folder);
-    known_life_check(look.life, lake, acknowledged, number % 8 == 0);
+    known_life_check(look.life, lake, acknowledged, states++ % GOING_ON_EACH == 0);
 }
 
 static void look_at(struct recording *recording, size_t acknowledged, judge judged)

@@ -23,7 +23,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const notes = join(root, 'build/long/runs.jsonl');
-const chunkSeconds = 90; // of one run of a line that is drawn: what is lost when it is stopped
+const chunkSeconds = 240; // of one run of a line that is drawn: what is lost when it is stopped
 
 const sumOf = (output, ...patterns) => patterns.reduce((sum, pattern) =>
   sum + [...output.matchAll(pattern)].reduce((part, match) => part + Number(match[1]), 0), 0);
