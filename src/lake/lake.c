@@ -245,6 +245,7 @@ static enum lh_code open_work(struct lake *lake, struct lh_error *err)
         {LAKE_BACKUP_JOB_KIND, lake_backup_job, lake, lake_backup_effect, lake, true},
     };
     static_assert(sizeof(kinds) == sizeof(lake->kinds), "room for each of them");
+    _Static_assert(sizeof(kinds) == sizeof(lake->kinds), "there is a place for each kind of jobs");
     memcpy(lake->kinds, kinds, sizeof(kinds));
     return jobs_start(lake->jobs, lake->kinds, sizeof(lake->kinds) / sizeof(lake->kinds[0]), err);
 }
