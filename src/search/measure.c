@@ -1,15 +1,26 @@
-/* How much a graph finds: asked, not claimed. Rows of the index look for their neighbours, once by
- * looking at all, then by walks of growing width. A row does not count as its own neighbour. */
+/* How much a graph finds: asked, not claimed. Questions are asked once by looking at all, then by
+ * walks of growing width.
+ *
+ * Where a model makes the vectors, a question is a few words out of a row's text, as people ask:
+ * rows themselves lie where the graph is dense, and walks find more of their neighbours (0.97
+ * against 0.90 of the package index at the preset width) than of those of a question. Where
+ * vectors were given, rows ask; a row does not count as its own neighbour. */
 #include "search/tending.h"
+
+#include <stdlib.h>
 
 #define SAMPLE_MAX 100
 #define NEAREST 10
 #define RECALL_PRESET 0.95
 #define RECALL_ENOUGH 0.995 /* wider walks are not measured */
 
-/* One row that asks for its neighbours. */
+#define QUESTION_WORDS 4
+
+/* A question, by a row or out of its text. */
 struct sampled {
+    const float *query;
     size_t ordinal;
+    bool is_row;   /* which is not its own neighbour */
     size_t wanted; /* so many there are, NEAREST at most */
     float worst;   /* the score that the last of them has */
 };
@@ -35,6 +46,52 @@ static size_t choose_sample(const struct view *view, struct sampled *ret)
     return taken;
 }
 
+/* Some words that stand side by side; where depends on the row. */
+static struct lh_str question_of(const struct view *view, size_t ordinal)
+{
+    size_t at = 0, words = 0;
+    const struct entries *part = view_entry(view, ordinal, &at);
+    struct lh_str text = part->texts_of[at], rest = text;
+    for (; rest.len; words++)
+        (void)lh_str_cut(&rest, ' ');
+    size_t skip = words > QUESTION_WORDS ? ordinal % (words - QUESTION_WORDS + 1) : 0;
+    for (rest = text; skip; skip--)
+        (void)lh_str_cut(&rest, ' ');
+    struct lh_str from = rest;
+    for (size_t i = 0; i < QUESTION_WORDS && rest.len; i++)
+        (void)lh_str_cut(&rest, ' ');
+    return rest.len ? (struct lh_str){from.data, (size_t)(rest.data - from.data)} : from;
+}
+
+static bool is_zero_vector(const float *vector, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (vector[i] != 0)
+            return false;
+    return true;
+}
+
+/* The vectors of the questions, in `room`. */
+static enum lh_code make_questions(const struct tending *tending, struct sampled *sample,
+                                   size_t count, float *room, struct lh_error *err)
+{
+    const struct view *view = tending_view(tending);
+    size_t dimensions = (size_t)view->manifest->dimensions;
+    struct lh_str texts[SAMPLE_MAX];
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < count; i++)
+        texts[i] = question_of(view, sample[i].ordinal);
+    if (view->model && count)
+        code = view->model->embedder->embed(view->model->loaded, texts, count, room,
+                                            tending->cancel, err);
+    for (size_t i = 0; i < count; i++) {
+        const float *made = room + i * dimensions;
+        sample[i].is_row = !view->model || is_zero_vector(made, dimensions);
+        sample[i].query = sample[i].is_row ? vector_of(view, sample[i].ordinal) : made;
+    }
+    return code;
+}
+
 static enum lh_code find_truth(const struct tending *tending, struct sampled *sample, size_t count,
                                struct lh_error *err)
 {
@@ -43,8 +100,9 @@ static enum lh_code find_truth(const struct tending *tending, struct sampled *sa
     enum lh_code code = LH_OK;
     for (size_t i = 0; i < count && !code; i++) {
         tending_show(tending, "measuring", i, count);
-        code = view_nearest(view, view->mute, vector_of(view, sample[i].ordinal), NEAREST,
-                            sample[i].ordinal, hits, &sample[i].wanted, err);
+        code = view_nearest(view, view->mute, sample[i].query, NEAREST,
+                            sample[i].is_row ? sample[i].ordinal : VIEW_NONE, hits,
+                            &sample[i].wanted, err);
         if (!code && sample[i].wanted)
             sample[i].worst = hits[sample[i].wanted - 1].score;
         if (!code)
@@ -59,7 +117,7 @@ static size_t count_right(const struct sampled *of, const struct graph_hit *hits
     size_t right = 0;
     double least = 1 - (1 - (double)of->worst) * (1 + 1e-6) - 1e-6;
     for (size_t i = 0; i < count && right < of->wanted; i++)
-        right += hits[i].row != of->ordinal && (double)hits[i].score >= least;
+        right += (!of->is_row || hits[i].row != of->ordinal) && (double)hits[i].score >= least;
     return right;
 }
 
@@ -86,7 +144,7 @@ static enum lh_code ask_graph(const struct tending *tending, const struct sample
 {
     const struct view *view = tending_view(tending);
     const struct graph_ask ask = {.k = NEAREST + 1, .width = ef};
-    const float *query = vector_of(view, of->ordinal);
+    const float *query = of->query;
     if (tending->graph) {
         enum lh_code code = graph_search(tending->graph, query, &ask, hits, ret_count, NULL, err);
         if (!code)
@@ -129,7 +187,11 @@ enum lh_code graph_measure(struct tending *tending, struct lh_error *err)
     size_t count = choose_sample(tending_view(tending), sample), widths = 0;
     int64_t ef = tending->configuration.ef_search;
     bool is_enough = false;
-    enum lh_code code = find_truth(tending, sample, count, err);
+    float *room = malloc((count * (size_t)tending->head->dimensions + 1) * sizeof *room);
+    enum lh_code code = room ? make_questions(tending, sample, count, room, err)
+                             : lh_fail(err, LH_BUSY, "There is no memory to measure a graph.");
+    if (!code)
+        code = find_truth(tending, sample, count, err);
     made->sample = (int64_t)count;
     while (!code && widths < TENDING_WIDTHS_MAX && ef <= SEARCH_EF_SEARCH_MAX) {
         struct search_graph_recall *recall = &tending->recalls[widths++];
@@ -143,5 +205,6 @@ enum lh_code graph_measure(struct tending *tending, struct lh_error *err)
         ef *= 2;
     }
     made->recalls = (struct lh_list){tending->recalls, widths};
+    free(room);
     return code;
 }

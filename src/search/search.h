@@ -46,7 +46,7 @@ struct search; /* made by search_open, ended by search_close */
 #define SEARCH_QUERY_BYTES_MAX 65536
 #define SEARCH_CHUNK_SIZE_PRESET 1000
 #define SEARCH_OVERLAP_PRESET 150
-#define SEARCH_GRAPH_ROWS_PRESET 10000
+#define SEARCH_GRAPH_ROWS_PRESET 20000
 #define SEARCH_DOCUMENT_BYTES_MAX ((size_t)256 << 20) /* the text of one row */
 
 /* Rows of a SELECT over the lake, as a trusted reader sees it. */
@@ -225,20 +225,6 @@ struct search_change {
 enum lh_code search_change_index(struct search *search, struct lh_str name,
                                  const struct search_change *change,
                                  struct lh_error *err) LH_MUST_USE;
-/* Gives the index this configuration, now and for every graph that will be made of it. Where the
- * index has a graph, or enough rows for one, it is made with it beside what is served, measured,
- * written, and takes the other's place in one manifest; until then, and if anything fails, searches
- * and restarts find what there was. `job` (may be NULL) is told how far it is. A configuration that
- * differs in ef_search alone changes no file. *ret_version: of the index. LH_INVALID: out of its
- * bounds; LH_CONFLICT: it is being built or refreshed; LH_TOO_LARGE, LH_BUSY: memory. */
-enum lh_code search_reconfigure(struct search *search, struct lh_str name,
-                                const struct search_configuration *configuration, struct job *job,
-                                const struct lh_cancel *cancel, int64_t *ret_version,
-                                struct lh_error *err) LH_MUST_USE;
-/* The one that it has: its own, or the preset. LH_NOT_FOUND. */
-enum lh_code search_configuration_of(struct search *search, struct lh_str name,
-                                     struct search_configuration *ret,
-                                     struct lh_error *err) LH_MUST_USE;
 /* When the index fell behind its dataset; 0: it did not. LH_NOT_FOUND. */
 enum lh_code search_stale_since(struct search *search, struct lh_str name, int64_t *ret_unix_ms,
                                 struct lh_error *err) LH_MUST_USE;

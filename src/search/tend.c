@@ -218,14 +218,14 @@ static enum lh_code publish(struct tending *tending, const struct index_graph *g
 {
     struct index_manifest *head = tending->head, *next = index_manifest_copy(head);
     index_manifest_set_graph(next, graph);
-    if (tending->is_asked_for)
-        index_manifest_set_configuration(next, &tending->configuration);
     if (tending->promotion) {
         index_manifest_set_configuration(next, tending->promotion->config);
         index_manifest_set_promotion(next, tending->promotion);
     }
     renumber_result(next, head->version);
     enum lh_code code = index_publish(tending->index, next, err);
+    if (!code)
+        note_trouble(tending->index, NULL);
     if (!code && tending->job)
         job_checkpoint(tending->job);
     if (!code && head->graph && (!graph || !lh_str_equal(graph->file->key, head->graph->file->key)))
@@ -305,7 +305,6 @@ static enum lh_code tend(struct tending *of, struct lh_error *err)
     struct tending tending = *of;
     struct search_index *index = of->index;
     struct search *search = of->search;
-    const struct search_configuration before = index_configuration(tending.head);
     enum lh_code code = LH_OK;
     pthread_mutex_lock(&search->lock);
     bool bad = is_bad(index, tending.head);
@@ -315,25 +314,23 @@ static enum lh_code tend(struct tending *of, struct lh_error *err)
         code = publish(&tending, NULL, err);
     else if (tending.plan != PLAN_NOTHING)
         code = make_and_publish(&tending, err);
-    else if (tending.promotion || !search_configuration_equal(&before, &tending.configuration))
+    else if (tending.promotion)
         code = publish(&tending, tending.head->graph, err);
-    if (tending.plan != PLAN_NOTHING && !code)
+    else
         note_trouble(index, NULL);
     return code;
 }
 
-enum lh_code graph_tend(struct search_index *index,
-                        const struct search_configuration *configuration, struct job *job,
-                        const struct lh_cancel *cancel, struct lh_error *err)
+enum lh_code graph_tend(struct search_index *index, struct job *job, const struct lh_cancel *cancel,
+                        struct lh_error *err)
 {
     struct tending tending = {.index = index,
                               .search = index->search,
                               .job = job,
                               .cancel = cancel,
-                              .is_asked_for = configuration != NULL,
                               .head = index_head(index),
                               .arena = lh_arena_new(0)};
-    tending.configuration = configuration ? *configuration : index_configuration(tending.head);
+    tending.configuration = index_configuration(tending.head);
     enum lh_code code = tend(&tending, err);
     index_manifest_unref(tending.head);
     lh_arena_free(tending.arena);
@@ -355,52 +352,6 @@ enum lh_code graph_promote(struct search_index *index, const struct search_promo
     index_manifest_unref(tending.head);
     lh_arena_free(tending.arena);
     return code;
-}
-
-enum lh_code search_reconfigure(struct search *search, struct lh_str name,
-                                const struct search_configuration *configuration, struct job *job,
-                                const struct lh_cancel *cancel, int64_t *ret_version,
-                                struct lh_error *err)
-{
-    struct search_index *index = NULL;
-    enum lh_code code = search_configuration_check(configuration, err);
-    if (!code)
-        code = index_find(search, name, &index, err);
-    if (code)
-        return code;
-    code = index_begin(index, err);
-    if (!code) {
-        struct index_manifest *head = index_head(index);
-        if (head->state != SEARCH_READY)
-            code = lh_fail(err, LH_CONFLICT, "The index '%.*s' is still being built.",
-                           LH_ARG(head->name));
-        else
-            code = graph_tend(index, configuration, job, cancel, err);
-        index_manifest_unref(head);
-        head = index_head(index);
-        if (!code)
-            *ret_version = head->version;
-        index_manifest_unref(head);
-        index_end(index);
-    }
-    if (!code)
-        index_warm(index, cancel);
-    index_unref(index);
-    return code;
-}
-
-enum lh_code search_configuration_of(struct search *search, struct lh_str name,
-                                     struct search_configuration *ret, struct lh_error *err)
-{
-    struct search_index *index = NULL;
-    enum lh_code code = index_find(search, name, &index, err);
-    if (code)
-        return code;
-    struct index_manifest *head = index_head(index);
-    *ret = index_configuration(head);
-    index_manifest_unref(head);
-    index_unref(index);
-    return LH_OK;
 }
 
 /* --- vectors.graph */
@@ -453,7 +404,7 @@ enum lh_code search_graph_job(void *context, struct job *job, struct lh_error *e
     if (!code)
         code = index_begin(index, err);
     if (!code) {
-        code = graph_tend(index, NULL, job, job_cancel(job), err);
+        code = graph_tend(index, job, job_cancel(job), err);
         if (code)
             note_trouble(index, err);
         index_end(index);
@@ -471,7 +422,7 @@ enum lh_code graph_tend_after(struct search_index *index, struct job *job, struc
 {
     struct lh_error why = LH_ERROR_NONE;
     struct index_manifest *before = index_head(index);
-    enum lh_code code = graph_tend(index, NULL, job, job_cancel(job), &why);
+    enum lh_code code = graph_tend(index, job, job_cancel(job), &why);
     struct index_manifest *head = index_head(index);
     if (head->version != before->version && lh_str_equal(head->job_id, job_id(job)))
         job_set_result(job, head->result); /* with the version that stands now */

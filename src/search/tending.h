@@ -15,7 +15,6 @@ struct tending {
     struct job *job; /* NULL: nobody is told */
     const struct lh_cancel *cancel;
     struct search_configuration configuration;
-    bool is_asked_for;                        /* the configuration is a new one */
     const struct search_promotion *promotion; /* NULL: as it is */
     struct index_manifest *head;
     struct lh_arena *arena;

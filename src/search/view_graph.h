@@ -73,11 +73,9 @@ size_t bits_clear(const uint64_t *bits, size_t count); /* of so many, a multiple
 /* The view's graph is not what was written: search_problems tells it, it is made anew. */
 void graph_is_bad(struct search *search, const struct view *view, const struct lh_error *why);
 /* Makes, extends or drops the index's graph, as is due, and publishes that. The caller is busy with
- * the index. `configuration` (may be NULL) is the index's from now on; `job` may be NULL. */
-enum lh_code graph_tend(struct search_index *index,
-                        const struct search_configuration *configuration, struct job *job,
-                        const struct lh_cancel *cancel, struct lh_error *err) LH_MUST_USE;
-
+ * the index. `job` (may be NULL) is told how far it is. */
+enum lh_code graph_tend(struct search_index *index, struct job *job, const struct lh_cancel *cancel,
+                        struct lh_error *err) LH_MUST_USE;
 /* The same with the configuration of a promotion, which stands in the manifest from then on. */
 enum lh_code graph_promote(struct search_index *index, const struct search_promotion *promotion,
                            const struct lh_cancel *cancel, struct lh_error *err) LH_MUST_USE;

@@ -319,6 +319,171 @@ static void a_restart_finds_the_graph(void **state)
     assert_string_equal(before, after);
 }
 
+/* --- damage */
+
+/* The path of the only graph file of all indexes; "": there is none. */
+static const char *graph_path(const struct op_house *house)
+{
+    static char path[8192];
+    char command[8192];
+    snprintf(command, sizeof command, "find '%s/lake/indexes' -name '*.graph'", house->folder.path);
+    FILE *found = popen(command, "r");
+    assert_non_null(found);
+    path[0] = 0;
+    size_t count = fread(path, 1, sizeof path - 1, found);
+    path[count] = 0;
+    pclose(found);
+    assert_true(!count || strchr(path, '\n') == path + count - 1); /* one at most */
+    path[count ? count - 1 : 0] = 0;
+    return path;
+}
+
+/* One byte of each block of nodes and links. */
+static void flip_blocks(const char *path)
+{
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    for (long at = 4096 + 100; fseek(file, at, SEEK_SET) == 0; at += 4096) {
+        int byte = fgetc(file);
+        if (byte == EOF)
+            break;
+        assert_int_equal(fseek(file, at, SEEK_SET), 0);
+        fputc(byte ^ 16, file);
+    }
+    fclose(file);
+}
+
+static void cut(const char *path)
+{
+    assert_int_equal(truncate(path, 4096 * 3), 0);
+}
+
+static void take_away(const char *path)
+{
+    assert_int_equal(unlink(path), 0);
+}
+
+static bool is_degraded_by_index(struct op_house *house)
+{
+    json_t *health = op_house_call(house, "system.health", "{}");
+    return strcmp(reply_text(health, "status"), "degraded") == 0;
+}
+
+/* A background job makes it anew. */
+static void wait_for_graph(struct op_house *house)
+{
+    const struct timespec pause = {0, 50 * 1000000L};
+    for (int i = 0; i < 600; i++) {
+        if (strcmp(method_of(search(house, some_vector(), "")), "hnsw") == 0 &&
+            !is_degraded_by_index(house))
+            return;
+        nanosleep(&pause, NULL);
+    }
+    fail_msg("the graph is not made anew");
+}
+
+static void a_damaged_graph_answers_nothing_and_is_made_anew(void **state)
+{
+    static void (*const ways[])(const char *path) = {flip_blocks, cut, take_away};
+    struct op_house *house = *state;
+    add_rows(house, 0, ROWS, "create");
+    make_index(house);
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        const char *vector = some_vector();
+        const json_t *truth = search(house, vector, ", \"exact\": true");
+        ways[i](graph_path(house));
+        op_house_reopen(house);
+        const json_t *reply = search(house, vector, "");
+        if (strcmp(method_of(reply), "exact") == 0) { /* else it was made anew by now */
+            assert_true(
+                json_equal(json_object_get(truth, "items"), json_object_get(reply, "items")));
+            assert_true(is_degraded_by_index(house) ||
+                        strcmp(method_of(search(house, vector, "")), "hnsw") == 0);
+        }
+        wait_for_graph(house);
+        assert_true(recall_of(house, "", 10) >= 0.95);
+    }
+}
+
+/* --- what other modules use */
+
+static void what_is_promoted_takes_the_place_of_the_graph(void **state)
+{
+    struct op_house *house = *state;
+    char before[8192], args[256];
+    add_rows(house, 0, ROWS, "create");
+    make_index(house);
+    snprintf(before, sizeof before, "%s", graph_path(house));
+    op_house_call(house, "evals.autogen",
+                  "{\"name\": \"drawn\", \"index_name\": \"points_v1\", \"queries\": 5}");
+    const json_t *trial =
+        op_house_call(house, "hnsw.trial",
+                      "{\"index_name\": \"points_v1\", \"harness\": \"drawn\", \"config\": "
+                      "{\"ef_construction\": 120, \"ef_search\": 50, \"m\": 8}}");
+    snprintf(args, sizeof args, "{\"index\": \"points_v1\", \"trial_id\": \"%s\"}",
+             reply_text(trial, "trial_id"));
+    op_house_call(house, "hnsw.promote", args);
+    assert_string_not_equal(graph_path(house), before);
+    for (int turn = 0; turn < 2; turn++) {
+        const json_t *graph = json_object_get(info(house), "graph");
+        assert_int_equal(reply_int(json_object_get(graph, "configuration"), "ef_construction"),
+                         120);
+        assert_int_equal(reply_int(graph, "ef_search"), 50);
+        const json_t *reply = search(house, some_vector(), "");
+        assert_string_equal(method_of(reply), "hnsw");
+        assert_int_equal(reply_int(reply, "ef"), 50);
+        op_house_reopen(house);
+        if (!turn)
+            op_house_call(house, "vectors.rebuild", "{}");
+    }
+    op_house_call(house, "hnsw.rollback", "{\"index\": \"points_v1\"}");
+    const json_t *graph = json_object_get(info(house), "graph");
+    assert_int_equal(reply_int(json_object_get(graph, "configuration"), "ef_construction"), 80);
+    assert_string_equal(method_of(search(house, some_vector(), "")), "hnsw");
+}
+
+static void vectors_held_still_are_those_that_are_searched(void **state)
+{
+    struct op_house *house = *state;
+    struct search_vectors *vectors = NULL;
+    struct lh_error err = LH_ERROR_NONE;
+    struct graph *graph = NULL;
+    const struct search_configuration configuration = search_configuration_preset();
+    add_rows(house, 0, ROWS, "create");
+    make_index(house);
+    op_house_call(house, "datasets.tombstone",
+                  "{\"name\": \"points\", \"row_key_column\": \"id\", \"row_key_values\": [7, 8]}");
+    assert_int_equal(
+        search_vectors_open(lake_search(house->lake), lh_lit("points_v1"), NULL, &vectors, &err),
+        LH_OK);
+    const struct search_vectors_info *told = search_vectors_info(vectors);
+    assert_int_equal(told->live, ROWS - 2);
+    assert_int_equal(told->dimensions, DIMENSIONS);
+    assert_int_equal(search_vectors_graph(vectors, &configuration, NULL, &graph, &err), LH_OK);
+    assert_int_equal(graph_state(graph).rows - graph_state(graph).deleted, ROWS - 2);
+    assert_int_equal(graph_check(graph, &err), LH_OK);
+    for (size_t number = 0; number < told->end; number += 97) {
+        const float *row = search_vectors_at(vectors, number);
+        struct graph_hit truth[5], found[5];
+        size_t count = 0;
+        if (!row)
+            continue;
+        assert_int_equal(search_vectors_nearest(vectors, row, 5, SIZE_MAX, truth, &count, &err),
+                         LH_OK);
+        assert_int_equal(count, 5);
+        assert_int_equal(truth[0].row, number);
+        assert_int_equal(search_vectors_nearest(vectors, row, 4, number, found, &count, &err),
+                         LH_OK);
+        assert_memory_equal(found, truth + 1, 4 * sizeof *found);
+        const struct graph_ask ask = {.k = 5, .width = 200};
+        assert_int_equal(graph_search(graph, row, &ask, found, &count, NULL, &err), LH_OK);
+        assert_int_equal(found[0].row, number);
+        assert_true(found[0].score == truth[0].score);
+    }
+    graph_free(graph);
+    search_vectors_close(vectors);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -331,6 +496,9 @@ int main(void)
         TEST(odd_questions_get_right_answers),
         TEST(equal_rows_and_rows_without_length_hide_nothing),
         TEST(a_restart_finds_the_graph),
+        TEST(a_damaged_graph_answers_nothing_and_is_made_anew),
+        TEST(what_is_promoted_takes_the_place_of_the_graph),
+        TEST(vectors_held_still_are_those_that_are_searched),
 #undef TEST
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,6 +55,8 @@ void op_house_open(struct op_house *house, struct lh_str path)
     house->arena = lh_arena_new(0);
     house->principal = access_local_admin();
     settings_preset(&house->settings, lh_arena_str(house->arena, path));
+    if (house->graph_rows)
+        house->settings.search.graph_rows = house->graph_rows;
     open_lake(house);
 }
 

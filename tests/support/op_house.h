@@ -19,6 +19,8 @@
 struct op_house {
     struct temp_lake folder;
     struct settings settings;
+    int64_t
+        graph_rows; /* from which on indexes have graphs, if set before the opening; 0: preset */
     struct lake *lake;
     struct lh_arena *arena;            /* of the whole test */
     const struct principal *principal; /* the local administrator */

@@ -369,6 +369,137 @@ static void a_full_disk_is_told(void **state)
 #endif
 }
 
+/* --- gaps, and rows that are lent */
+
+static bool is_gap(size_t row)
+{
+    return row % 7 == 3 || (row >= 1024 && row < 2048 + 100); /* a whole batch, too */
+}
+
+/* Rows with gaps between them, then numbers that no row has, then all rows once more. */
+static struct graph *with_gaps(const struct graph_data *data, unsigned threads)
+{
+    const struct graph_options options = {.dimensions = data->dimensions,
+                                          .metric = GRAPH_COSINE,
+                                          .build_width = 60,
+                                          .seed = 3,
+                                          .lends_rows = true};
+    const struct graph_work work = {.threads = threads};
+    struct graph *graph = NULL;
+    struct lh_error err = LH_ERROR_NONE;
+    uint64_t *gaps = calloc(data->count / 64 + 1, sizeof *gaps);
+    size_t first = 0;
+    assert_non_null(gaps);
+    for (size_t row = 0; row < data->count; row++)
+        gaps[row / 64] |= (uint64_t)is_gap(row) << (row % 64);
+    assert_int_equal(graph_new(&options, &graph, &err), LH_OK);
+    assert_int_equal(graph_skip(graph, 5, &err), LH_OK);
+    assert_int_equal(
+        graph_insert_between(graph, data->rows, data->count, gaps, &work, &first, &err), LH_OK);
+    assert_int_equal(first, 5);
+    must_hold(graph);
+    assert_int_equal(graph_skip(graph, 64, &err), LH_OK);
+    assert_int_equal(graph_insert(graph, data->rows, 300, &work, &first, &err), LH_OK);
+    assert_int_equal(first, 5 + data->count + 64);
+    must_hold(graph);
+    free(gaps);
+    return graph;
+}
+
+static void a_gap_is_never_found_and_hides_nothing(void **state)
+{
+    (void)state;
+    struct graph_data data = graph_data_make(GRAPH_DATA_CLUSTERS, 3000, 24, true);
+    struct graph *graph = with_gaps(&data, 2);
+    struct lh_error err = LH_ERROR_NONE;
+    size_t live = 300;
+    for (size_t row = 0; row < data.count; row++)
+        live += is_gap(row) ? 0 : 1;
+    struct graph_hit *hits = calloc(4000, sizeof *hits);
+    assert_non_null(hits);
+    for (size_t query = 0; query < 10; query++) {
+        size_t count = 0;
+        const struct graph_ask all = {.k = 4000, .width = 4000};
+        const float *at = data.queries + query * data.dimensions;
+        assert_int_equal(graph_search(graph, at, &all, hits, &count, NULL, &err), LH_OK);
+        assert_int_equal(count, live);
+        const struct graph_ask ten = {.k = 10, .width = 60};
+        struct graph_hit found[10];
+        assert_int_equal(graph_search(graph, at, &ten, found, &count, NULL, &err), LH_OK);
+        assert_int_equal(count, 10);
+        assert_true(found[0].score >= hits[2].score);
+        for (size_t i = 0; i < live; i++)
+            assert_true(
+                hits[i].row >= 5 + data.count + 64 ||
+                (hits[i].row >= 5 && hits[i].row < 5 + data.count && !is_gap(hits[i].row - 5)));
+    }
+    free(hits);
+    graph_free(graph);
+    graph_data_release(&data);
+}
+
+static void gaps_make_equal_graphs_with_any_number_of_threads(void **state)
+{
+    (void)state;
+    struct graph_data data = graph_data_make(GRAPH_DATA_EQUAL, 2500, 16, true);
+    struct graph *one = with_gaps(&data, 1), *three = with_gaps(&data, 3);
+    struct graph_data_bytes a = graph_data_write(one), b = graph_data_write(three);
+    assert_int_equal(a.count, b.count);
+    assert_memory_equal(a.bytes, b.bytes, a.count);
+    free(a.bytes);
+    free(b.bytes);
+    graph_free(one);
+    graph_free(three);
+    graph_data_release(&data);
+}
+
+static void a_file_without_rows_finds_the_same_among_those_that_are_lent(void **state)
+{
+    (void)state;
+    struct graph_data data = graph_data_make(GRAPH_DATA_GAUSSIAN, 2500, 32, true);
+    struct graph *graph = with_gaps(&data, 1), *again = NULL;
+    struct graph_data_bytes bytes = graph_data_write(graph);
+    struct lh_error err = LH_ERROR_NONE;
+    uint64_t may[64] = {0};
+    const struct graph_lent lent[] = {{5, data.count, data.rows},
+                                      {5 + data.count + 64, 300, data.rows}};
+    assert_int_equal(graph_data_open(&bytes, &again, &err), LH_OK);
+    assert_true(graph_state(again).options.lends_rows);
+    assert_int_equal(graph_state(again).row_bytes, 0);
+    assert_int_equal(graph_lend(again, lent, 2, &err), LH_OK);
+    /* Of what is not lent any more, nothing may be found. */
+    for (size_t row = 5 + data.count + 64; row < 5 + data.count + 64 + 300; row++)
+        may[row / 64] |= UINT64_C(1) << (row % 64);
+    for (size_t query = 0; query < data.query_count && query < 40; query++) {
+        for (size_t filtered = 0; filtered < 2; filtered++) {
+            struct graph_hit a[10], b[10];
+            size_t a_count = 0, b_count = 0;
+            const struct graph_ask ask = {
+                .k = 10, .width = 40, .filter = filtered ? may : NULL, .filter_rows = 64 * 64};
+            const float *at = data.queries + query * data.dimensions;
+            assert_int_equal(graph_search(graph, at, &ask, a, &a_count, NULL, &err), LH_OK);
+            assert_int_equal(graph_search(again, at, &ask, b, &b_count, NULL, &err), LH_OK);
+            assert_int_equal(a_count, b_count);
+            for (size_t i = 0; i < a_count; i++)
+                assert_true(a[i].row == b[i].row && a[i].score == b[i].score);
+        }
+    }
+    /* It grows as the first does. */
+    size_t first = 0;
+    assert_int_equal(graph_insert(again, data.rows, 200, NULL, &first, &err), LH_OK);
+    assert_int_equal(graph_insert(graph, data.rows, 200, NULL, &first, &err), LH_OK);
+    must_hold(again);
+    struct graph_data_bytes grown = graph_data_write(again), other = graph_data_write(graph);
+    assert_int_equal(grown.count, other.count);
+    assert_memory_equal(grown.bytes, other.bytes, grown.count);
+    free(grown.bytes);
+    free(other.bytes);
+    free(bytes.bytes);
+    graph_free(again);
+    graph_free(graph);
+    graph_data_release(&data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +512,9 @@ int main(void)
         cmocka_unit_test(a_flipped_bit_is_found),
         cmocka_unit_test(a_file_of_another_length_is_refused),
         cmocka_unit_test(a_full_disk_is_told),
+        cmocka_unit_test(a_gap_is_never_found_and_hides_nothing),
+        cmocka_unit_test(gaps_make_equal_graphs_with_any_number_of_threads),
+        cmocka_unit_test(a_file_without_rows_finds_the_same_among_those_that_are_lent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
