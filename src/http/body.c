@@ -2,10 +2,12 @@
 
 #include "base/log.h"
 
-static enum lh_code fail_too_large(const struct exchange *exchange, struct lh_error *err)
+static enum lh_code fail_too_much(const struct exchange *exchange, struct lh_error *err)
 {
-    if (exchange->route.body == HTTP_BODY_NONE)
-        return lh_fail(err, LH_TOO_LARGE, "This operation takes no body.");
+    if (exchange->route.body == HTTP_BODY_NONE) {
+        lh_fail(err, LH_INVALID, "This operation takes no body.");
+        return lh_error_hint(err, "Its arguments stand in the address: ?name=value.");
+    }
     return lh_fail(err, LH_TOO_LARGE,
                    "The body is larger than %lld bytes, the most that is taken here.",
                    (long long)exchange->route.body_bytes_max);
@@ -31,7 +33,7 @@ enum lh_code body_begin(struct exchange *exchange, struct lh_error *err)
 {
     struct body *body = &exchange->body;
     if (exchange->content_length > bytes_max(exchange))
-        return fail_too_large(exchange, err);
+        return fail_too_much(exchange, err);
     switch (exchange->route.body) {
     case HTTP_BODY_NONE:
         return LH_OK;
@@ -54,7 +56,7 @@ enum lh_code body_add(struct exchange *exchange, struct lh_str bytes, struct lh_
     body->received += (int64_t)bytes.len;
     count_add(&exchange->server->counters.bytes_received, (int64_t)bytes.len);
     if (body->received > bytes_max(exchange))
-        return fail_too_large(exchange, err);
+        return fail_too_much(exchange, err);
     switch (exchange->route.body) {
     case HTTP_BODY_NONE:
         break;
