@@ -462,36 +462,44 @@ static void scan_all(struct search_scanner **scanners, const struct matrix *matr
     search_scanners_add(scanners, left_out, ASKERS, &scan, 1000);
 }
 
+static void find_each_alone(const struct matrix *matrix, const struct matrix *queries,
+                            const uint64_t *const *left_out, struct search_scanner **ret)
+{
+    for (size_t q = 0; q < ASKERS; q++) {
+        ret[q] = search_scanner_new(queries->rows + q * queries->width, queries->width, q % 13);
+        assert_non_null(ret[q]);
+        search_scanner_use(ret[q], search_kernels_at(0));
+        search_scanner_add(ret[q],
+                           &(struct search_scan){.rows = matrix->rows,
+                                                 .row_count = matrix->count,
+                                                 .left_out = left_out[q]},
+                           1000);
+    }
+}
+
 /* By every set of kernels each finds what it finds alone, in floats; returns the rows of the last
  * one that were read as floats. */
 static size_t assert_each_finds_its_own(const struct matrix *matrix, const struct matrix *queries)
 {
-    struct search_scanner *scanners[ASKERS];
+    struct search_scanner *scanners[ASKERS], *alone[ASKERS];
     const uint64_t *left_out[ASKERS];
     size_t scored = 0;
     for (size_t q = 0; q < ASKERS; q++)
         left_out[q] = q % 3 ? matrix->left_out : NULL;
+    find_each_alone(matrix, queries, left_out, alone);
     for (size_t at = 0; search_kernels_at(at); at++) {
         scan_all(scanners, matrix, queries, search_kernels_at(at), left_out);
         for (size_t q = 0; q < ASKERS; q++) {
-            struct search_scanner *alone =
-                search_scanner_new(queries->rows + q * queries->width, queries->width, q % 13);
             const struct search_scan_hit *hits = NULL, *truth = NULL;
-            assert_non_null(alone);
-            search_scanner_use(alone, search_kernels_at(0));
-            search_scanner_add(alone,
-                               &(struct search_scan){.rows = matrix->rows,
-                                                     .row_count = matrix->count,
-                                                     .left_out = left_out[q]},
-                               1000);
-            size_t count = search_scanner_finish(alone, &truth);
+            size_t count = search_scanner_finish(alone[q], &truth);
             assert_int_equal(search_scanner_finish(scanners[q], &hits), count);
             assert_same(hits, truth, count);
             scored = search_scanner_scored(scanners[q]);
-            search_scanner_free(alone);
             search_scanner_free(scanners[q]);
         }
     }
+    for (size_t q = 0; q < ASKERS; q++)
+        search_scanner_free(alone[q]);
     return scored;
 }
 
