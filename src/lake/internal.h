@@ -73,6 +73,7 @@ void follower_free(struct follower *follower); /* after follower_stop; NULL is f
 /* One thread that keeps recall contracts, and the agent: see tuner.h. */
 struct tuner; /* made by tuner_start, ended by tuner_free */
 enum lh_code tuner_start(struct lake *lake, struct tuner **ret, struct lh_error *err) LH_MUST_USE;
+void tuner_wake(struct tuner *tuner); /* there is a commit; does not block */
 void tuner_stop(struct tuner *tuner); /* waits for what it does; NULL is fine */
 void tuner_free(struct tuner *tuner); /* after tuner_stop; NULL is fine */
 struct tuner *lake_tuner(struct lake *lake);

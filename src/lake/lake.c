@@ -1,8 +1,8 @@
 #include "lake/lake.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <assert.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -48,7 +48,7 @@ struct lake {
     struct storage_records *saved;
     struct search *search;
     struct keeper *keeper;
-    struct tuner *tuner;
+    _Atomic(struct tuner *) tuner;
     struct journal *journal;
     struct journal_source journal_source;
     struct query_relations journal_relation;
@@ -166,8 +166,11 @@ static void on_commit(void *context, uint64_t sequence)
 {
     struct lake *lake = context;
     struct scribe *scribe = atomic_load(&lake->scribe);
+    struct tuner *tuner = atomic_load(&lake->tuner);
     (void)sequence;
     wake_follower(lake);
+    if (tuner)
+        tuner_wake(tuner);
     if (scribe)
         scribe_wake(scribe);
 }
@@ -312,6 +315,7 @@ static enum lh_code start_followers(struct lake *lake, struct lh_error *err)
 {
     struct follower *follower = NULL;
     struct scribe *scribe = NULL;
+    struct tuner *tuner = NULL;
     enum lh_code code = scribe_start(lake->catalog, lake->journal, &scribe, err);
     if (code)
         return code;
@@ -320,7 +324,9 @@ static enum lh_code start_followers(struct lake *lake, struct lh_error *err)
     if (!code)
         atomic_store(&lake->follower, follower);
     if (!code)
-        code = tuner_start(lake, &lake->tuner, err);
+        code = tuner_start(lake, &tuner, err);
+    if (!code)
+        atomic_store(&lake->tuner, tuner);
     return code;
 }
 
@@ -418,12 +424,12 @@ void lake_close(struct lake *lake)
     if (!lake)
         return;
     keeper_stop(lake->keeper);
-    tuner_stop(lake->tuner);
+    tuner_stop(atomic_load(&lake->tuner));
     follower_stop(atomic_load(&lake->follower));
     scribe_stop(atomic_load(&lake->scribe));
     jobs_close(lake->jobs);
     lh_pool_free(lake->pool);
-    tuner_free(lake->tuner);
+    tuner_free(atomic_exchange(&lake->tuner, NULL));
     follower_free(atomic_exchange(&lake->follower, NULL)); /* nobody commits any more */
     end_scribe(atomic_exchange(&lake->scribe, NULL));
     search_close(lake->search);
@@ -509,7 +515,7 @@ struct query_engine *lake_query(struct lake *lake)
 
 struct tuner *lake_tuner(struct lake *lake)
 {
-    return lake->tuner;
+    return atomic_load(&lake->tuner);
 }
 
 struct journal *lake_journal(struct lake *lake)

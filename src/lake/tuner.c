@@ -40,7 +40,7 @@ struct tuner {
     int64_t cycled_ms;    /* likewise */
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t wake;
-    bool is_running, is_ending, is_wanted;
+    bool is_running, is_ending, is_wanted, has_news;
     char queue[LAKE_AGENT_QUEUE_MAX][SEARCH_NAME_BYTES_MAX + 1];
     size_t queue_count;
     int64_t hourly[HOURLY_MAX]; /* when the last trials were, a ring */
@@ -388,14 +388,15 @@ static void work_on(struct tuner *tuner, const struct search_index_info *index,
     note_work(tuner, index, &trial, is_promoted && !code, code ? lh_str_of(err.message) : note);
 }
 
-/* What was asked for does not wait for the next cycle. */
+/* What was asked for, and rows that came, do not wait for the next cycle. */
 static void cycle(struct tuner *tuner)
 {
     pthread_mutex_lock(&tuner->lock);
     bool is_due =
         tuner->is_running && hourly_count(tuner) < tuner->settings->max_trials_per_hour &&
-        (tuner->queue_count ||
+        (tuner->queue_count || tuner->has_news ||
          lh_clock_unix_ms() >= tuner->cycled_ms + tuner->settings->cycle_interval_s * 1000);
+    tuner->has_news &= !is_due;
     pthread_mutex_unlock(&tuner->lock);
     if (!is_due)
         return;
@@ -452,6 +453,13 @@ enum lh_code tuner_start(struct lake *lake, struct tuner **ret, struct lh_error 
     }
     *ret = tuner;
     return LH_OK;
+}
+
+void tuner_wake(struct tuner *tuner)
+{
+    pthread_mutex_lock(&tuner->lock);
+    tuner->has_news = true; /* it looks soon enough by itself */
+    pthread_mutex_unlock(&tuner->lock);
 }
 
 void tuner_stop(struct tuner *tuner)

@@ -5,11 +5,11 @@
  * its min_recall, that is an event, and it is tuned; if nothing promises enough, its last promotion
  * is rolled back to one that did. Then it is left in peace for a while.
  *
- * The agent ([agent] of the settings): every cycle it takes the index that was asked for, or the
- * one with a graph that waited longest, tries one configuration that was not tried yet, and
- * promotes it if it is better and finds enough. At most so many an hour, and none of an index twice
- * within the cooldown. Started and stopped while the server runs; what the settings say counts
- * again at the next start.
+ * The agent ([agent] of the settings): every cycle, and after commits, it takes the index that was
+ * asked for, or the one with a graph that waited longest, tries one configuration that was not
+ * tried yet, and promotes it if it is better and finds enough. At most so many an hour, and none of
+ * an index twice within the cooldown. Started and stopped while the server runs; what the settings
+ * say counts again at the next start.
  *
  * Threads: any may call. Nothing here blocks for long.
  */

@@ -5,6 +5,7 @@
 #include "lake/erasing_internal.h"
 #include "lake/internal.h"
 #include "lake/lake.h"
+#include "search/watch.h"
 #include "storage/storage.h"
 
 #define REQUEST_END ".request.json"
@@ -48,6 +49,22 @@ static bool find_erasure(struct lake *lake, struct lh_str name, struct lh_arena 
     return true;
 }
 
+/* Indexes that find less than they promise. */
+static size_t find_breaches(const struct search_watched *items, size_t count,
+                            struct lh_arena *arena, struct lake_problem *ret)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (items[i].is_breached)
+            ret[kept++] = (struct lake_problem){
+                lh_lit("index"), items[i].index_name,
+                lh_arena_printf(arena,
+                                "Of its last %lld answers that were asked again it found %.4f of "
+                                "the nearest; its min_recall is %.4f. It is tuned.",
+                                (long long)items[i].answers, items[i].recall, items[i].min_recall)};
+    return kept;
+}
+
 size_t lake_unsettled(struct lake *lake, struct lh_arena *arena, struct lake_problem **ret)
 {
     struct storage_entry *entries = NULL;
@@ -56,8 +73,13 @@ size_t lake_unsettled(struct lake *lake, struct lh_arena *arena, struct lake_pro
     if (storage_list(lake_storage(lake), STORAGE_PRIMARY, lh_lit(ERASE_FOLDER), arena, &entries,
                      &entry_count, NULL))
         entry_count = 0; /* then the bucket is told as broken */
-    *ret = lh_arena_array(arena, catalog_snapshot_count(snapshot) + entry_count + 1, sizeof **ret);
+    struct search_watched *watched = NULL;
+    size_t watched_count = 0;
+    search_watch_list(lake_search(lake), arena, &watched, &watched_count);
+    *ret = lh_arena_array(arena, catalog_snapshot_count(snapshot) + entry_count + watched_count + 1,
+                          sizeof **ret);
     size_t count = find_overdue(snapshot, arena, *ret);
+    count += find_breaches(watched, watched_count, arena, *ret + count);
     for (size_t i = 0; i < entry_count; i++)
         count += find_erasure(lake, entries[i].name, arena, &(*ret)[count]);
     catalog_snapshot_unref(snapshot);

@@ -197,6 +197,7 @@ struct cached {
     struct lh_str index_name;
     int64_t entries;
     int64_t vector_bytes;
+    int64_t graph_bytes;
     int64_t bytes;
     int64_t fresh_bytes;
 };
@@ -204,6 +205,7 @@ static const struct lh_field cached_rows[] = {
     LH_STR(struct cached, index_name, .required = true, .doc = "A loaded index."),
     LH_INT(struct cached, entries, .doc = "Chunks."),
     LH_INT(struct cached, vector_bytes, .doc = "Of vectors and their codes."),
+    LH_INT(struct cached, graph_bytes, .doc = "Of its graph; 0: it has none."),
     LH_INT(struct cached, bytes, .doc = "Of everything."),
     LH_INT(struct cached, fresh_bytes, .doc = "Of rows that the index does not hold yet."),
 };
@@ -238,8 +240,8 @@ static enum lh_code run_stats(struct op_call *call, const void *raw, struct op_r
                                 .bytes_max = search_memory_limit(search),
                                 .indexes = {indexes, count}};
     for (size_t i = 0; i < count; i++) {
-        indexes[i] = (struct cached){items[i].name, items[i].entries, items[i].vector_bytes,
-                                     items[i].bytes, items[i].fresh_bytes};
+        indexes[i] = (struct cached){items[i].name,        items[i].entries, items[i].vector_bytes,
+                                     items[i].graph_bytes, items[i].bytes,   items[i].fresh_bytes};
         stats.bytes += items[i].bytes + items[i].fresh_bytes;
     }
     return op_reply_record(reply, &stats, err);

@@ -14,7 +14,7 @@
 #include "support/op_house.h"
 
 #define ROWS 900
-#define DIMENSIONS 16
+#define DIMENSIONS 40
 #define PATIENCE 3000 /* looks of 10 ms */
 
 static uint64_t bits = 88172645463325252U;
@@ -152,6 +152,9 @@ static void a_breach_is_an_event_and_the_index_is_tuned(void **state)
         is_over = happened(house, "index.autotune");
     }
     assert_true(is_over);
+    assert_string_equal(op_house_sql(house, "SELECT event, recall >= 0.99, promoted_by FROM "
+                                            "hnsw_promotions WHERE is_current"),
+                        "[[\"promoted\",true,\"contract\"]]");
     assert_string_equal(op_house_sql(house, "SELECT count(*), list(DISTINCT trial_by) FROM "
                                             "hnsw_trials WHERE job_id <> ''"),
                         "[[5,[\"contract\"]]]");

@@ -453,6 +453,7 @@ static void erased_rows_are_in_no_eval_set_any_more(void **state)
                   "{\"name\": \"ours\", \"index_name\": \"points_v1\", \"queries\": [{\"vector\": "
                   "[1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0], \"relevant\": [7]}, {\"vector\": "
                   "[0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0], \"relevant\": [8]}]}");
+    promote(house, reply_text(try_one(house, 8, 11), "trial_id"), "it found 7");
     json_t *receipt = op_house_call(house, "catalog.erase",
                                     "{\"dataset\": \"points\", \"row_key_column\": \"id\", "
                                     "\"row_key_values\": [7], \"actor\": \"ann\", \"reason\": "
@@ -463,6 +464,10 @@ static void erased_rows_are_in_no_eval_set_any_more(void **state)
     json_t *set =
         op_house_call(house, "evals.get", "{\"name\": \"ours\", \"index_name\": \"points_v1\"}");
     assert_int_equal(reply_int(set, "query_count"), 1);
+    json_t *promoted = op_house_call(house, "hnsw.history", "{\"index\": \"points_v1\"}");
+    assert_string_equal(reply_text(json_object_get(promoted, "current"), "note"), "erased");
+    assert_string_equal(op_house_sql(house, "SELECT list(note) FROM hnsw_promotions"),
+                        "[[[\"erased\"]]]");
 }
 
 int main(void)
