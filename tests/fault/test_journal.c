@@ -195,8 +195,9 @@ static void check_lake(const char *folder, const char *plan, size_t acknowledged
     op_house_close(&house); /* verifies the journal beside the commits */
 }
 
-static struct killed_ending one_life(const char *plan)
+static struct killed_ending one_life(const void *context, const char *plan)
 {
+    (void)context;
     struct temp_lake folder;
     char lake[4200];
     temp_lake_make(&folder);
@@ -207,34 +208,14 @@ static struct killed_ending one_life(const char *plan)
     return ending;
 }
 
-static unsigned stride(void)
-{
-    return fault_stride(STRIDE);
-}
-
 static void a_change_and_its_event_meet_a_kill_together(void **state)
 {
-    char plan[PLAN_BYTES];
-    unsigned kills = 0;
     (void)state;
-    struct killed_ending peace = one_life("");
-    assert_false(peace.was_killed);
-    assert_int_equal(peace.acknowledged, STEP_COUNT);
-    for (size_t i = 0; i < peace.name_count; i++) {
-        snprintf(plan, sizeof(plan), "%s=1:kill", peace.names[i]);
-        kills += one_life(plan).was_killed;
-    }
-    bool is_through = false;
-    for (unsigned at = 1; !is_through && at < POINTS_MAX; at += stride()) {
-        snprintf(plan, sizeof(plan), "*=%u:kill", at);
-        is_through = !one_life(plan).was_killed;
-        kills += !is_through;
-    }
-    assert_true(is_through);
-    assert_true(kills * stride() > 280);
+    struct killed_lives lives = killed_everywhere(one_life, NULL, STEP_COUNT, STRIDE, 1);
+    assert_true(lives.kills * lives.step > 280);
     printf("figure: changes killed: %zu points under %zu names in one life, %u kills (every %u), "
            "each change with its event once\n",
-           peace.point_count, peace.name_count, kills, stride());
+           lives.peace.point_count, lives.peace.name_count, lives.kills, lives.step);
 }
 
 static unsigned kill_recovery(unsigned first)

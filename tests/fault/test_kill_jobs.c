@@ -123,8 +123,9 @@ static void check_lake(const char *folder, const char *plan, size_t acknowledged
     op_house_close(&house);                              /* verifies the records too */
 }
 
-static struct killed_ending one_life(const char *plan)
+static struct killed_ending one_life(const void *context, const char *plan)
 {
+    (void)context;
     struct temp_lake folder;
     char lake[4200];
     temp_lake_make(&folder);
@@ -135,35 +136,15 @@ static struct killed_ending one_life(const char *plan)
     return ending;
 }
 
-static unsigned stride(void)
-{
-    return fault_stride(STRIDE);
-}
-
 static void a_job_that_meets_a_kill_is_ended_by_the_next_start(void **state)
 {
-    char plan[PLAN_BYTES];
-    unsigned kills = 0;
     (void)state;
-    struct killed_ending peace = one_life("");
-    assert_false(peace.was_killed);
-    assert_int_equal(peace.acknowledged, STEP_COUNT);
-    for (size_t i = 0; i < peace.name_count; i++) {
-        snprintf(plan, sizeof(plan), "%s=1:kill", peace.names[i]);
-        kills += one_life(plan).was_killed;
-    }
-    bool is_through = false;
-    for (unsigned at = 1; !is_through && at < POINTS_MAX; at += stride()) {
-        snprintf(plan, sizeof(plan), "*=%u:kill", at);
-        is_through = !one_life(plan).was_killed;
-        kills += !is_through;
-    }
-    assert_true(is_through);
-    assert_true(kills > 20);
+    struct killed_lives lives = killed_everywhere(one_life, NULL, STEP_COUNT, STRIDE, 1);
+    assert_true(lives.kills > 20);
     printf(
         "figure: jobs killed: %zu points under %zu names in one life, %u kills (every %u), every "
         "accepted job ended as it was told\n",
-        peace.point_count, peace.name_count, kills, stride());
+        lives.peace.point_count, lives.peace.name_count, lives.kills, lives.step);
 }
 
 /* The recovery from one kill, killed itself again and again, each time a little later; returns how

@@ -20,8 +20,6 @@
 #ifdef LH_FAULTS
 
 #define STRIDE 7
-#define POINTS_MAX 2000
-#define PLAN_BYTES (KILLED_LINE_BYTES + 64)
 #define REFRESH "{\"dataset\": \"tools\", \"index_name\": \"kept\"}"
 
 /* The first is merged with what was built, the second with that, the third leaves a row out. */
@@ -81,21 +79,15 @@ static void check_lake(const char *folder, const char *plan)
     op_house_close(&house); /* verifies */
 }
 
-static void copy_folder(const char *from, const char *to)
+static struct killed_ending one_life(const void *context, const char *plan)
 {
-    char command[9000];
-    snprintf(command, sizeof(command), "cp -a '%s' '%s'", from, to);
-    assert_int_equal(system(command), 0);
-}
-
-static struct killed_ending one_life(const struct temp_lake *folder, const char *plan)
-{
+    const struct temp_lake *folder = context;
     struct temp_lake own;
     char base[4200], lake[4200];
     temp_lake_make(&own);
     snprintf(base, sizeof(base), "%s/lake", folder->path);
     snprintf(lake, sizeof(lake), "%s/lake", own.path);
-    copy_folder(base, lake);
+    temp_lake_copy(base, lake);
     struct killed_ending ending = killed_child_run("--live", lake, plan);
     check_lake(lake, plan);
     temp_lake_remove(&own);
@@ -105,9 +97,6 @@ static struct killed_ending one_life(const struct temp_lake *folder, const char 
 static void a_refresh_that_merges_parts_may_be_killed_anywhere(void **state)
 {
     struct op_house house;
-    char plan[PLAN_BYTES];
-    unsigned kills = 0, step = fault_stride(STRIDE);
-    bool is_through = false;
     (void)state;
     op_house_make(&house);
     op_house_rows(&house, "tools", "id,text\n1,player one\n2,player two\n", "create");
@@ -115,23 +104,11 @@ static void a_refresh_that_merges_parts_may_be_killed_anywhere(void **state)
                   "{\"index_name\": \"kept\", \"dataset\": \"tools\", \"id_column\": \"id\", "
                   "\"text_columns\": [\"text\"]}");
     op_house_close(&house);
-    struct killed_ending peace = one_life(&house.folder, "");
-    assert_false(peace.was_killed);
-    assert_int_equal(peace.acknowledged, STEP_COUNT);
-    for (size_t i = 0; i < peace.name_count; i++) {
-        snprintf(plan, sizeof(plan), "%s=1:kill", peace.names[i]);
-        kills += one_life(&house.folder, plan).was_killed;
-    }
-    for (unsigned at = 1; !is_through && at < POINTS_MAX; at += step) {
-        snprintf(plan, sizeof(plan), "*=%u:kill", at);
-        is_through = !one_life(&house.folder, plan).was_killed;
-        kills += !is_through;
-    }
-    assert_true(is_through);
-    assert_true(kills > 20);
+    struct killed_lives lives = killed_everywhere(one_life, &house.folder, STEP_COUNT, STRIDE, 1);
+    assert_true(lives.kills > 20);
     printf("figure: merges killed: %zu points under %zu names in one life, %u kills (every %u), "
            "every row found once afterwards\n",
-           peace.point_count, peace.name_count, kills, step);
+           lives.peace.point_count, lives.peace.name_count, lives.kills, lives.step);
     temp_lake_remove(&house.folder);
 }
 

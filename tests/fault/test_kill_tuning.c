@@ -22,8 +22,6 @@
 #ifdef LH_FAULTS
 
 #define STRIDE 17
-#define POINTS_MAX 2000
-#define PLAN_BYTES (KILLED_LINE_BYTES + 64)
 #define AUTOTUNE                                                                                   \
     "{\"index_name\": \"kept\", \"min_recall\": 0, \"wait\": false, \"grid\": "                    \
     "[{\"ef_construction\": 10, \"ef_search\": 21}, {\"ef_construction\": 10, \"ef_search\": "     \
@@ -131,14 +129,15 @@ static void check_lake(const char *folder, size_t acknowledged, const char *plan
     op_house_close(&house); /* verifies */
 }
 
-static struct killed_ending one_life(const struct temp_lake *folder, const char *plan)
+static struct killed_ending one_life(const void *context, const char *plan)
 {
+    const struct temp_lake *folder = context;
     struct temp_lake own;
-    char lake[4200], command[9000];
+    char base[4200], lake[4200];
     temp_lake_make(&own);
     snprintf(lake, sizeof lake, "%s/lake", own.path);
-    snprintf(command, sizeof command, "cp -a '%s/lake' '%s'", folder->path, lake);
-    assert_int_equal(system(command), 0);
+    snprintf(base, sizeof base, "%s/lake", folder->path);
+    temp_lake_copy(base, lake);
     struct killed_ending ending = killed_child_run("--live", lake, plan);
     check_lake(lake, ending.acknowledged, plan);
     temp_lake_remove(&own);
@@ -161,30 +160,15 @@ static void give_rows(struct op_house *house)
 static void what_was_promoted_stays_wherever_it_is_killed(void **state)
 {
     struct op_house house;
-    char plan[PLAN_BYTES];
-    unsigned kills = 0, step = fault_stride(STRIDE);
-    bool is_through = false;
     (void)state;
     op_house_make(&house);
     give_rows(&house);
     op_house_close(&house);
-    struct killed_ending peace = one_life(&house.folder, "");
-    assert_false(peace.was_killed);
-    assert_int_equal(peace.acknowledged, 4);
-    for (size_t i = 0; i < peace.name_count; i++) {
-        snprintf(plan, sizeof plan, "%s=1:kill", peace.names[i]);
-        kills += one_life(&house.folder, plan).was_killed;
-    }
-    for (unsigned at = 1; !is_through && at < POINTS_MAX; at += step) {
-        snprintf(plan, sizeof plan, "*=%u:kill", at);
-        is_through = !one_life(&house.folder, plan).was_killed;
-        kills += !is_through;
-    }
-    assert_true(is_through);
-    assert_true(kills > 20);
+    struct killed_lives lives = killed_everywhere(one_life, &house.folder, 4, STRIDE, 1);
+    assert_true(lives.kills > 12);
     printf("figure: promotions and an autotune killed: %zu points under %zu names in one life, %u "
            "kills (every %u), nothing acknowledged lost\n",
-           peace.point_count, peace.name_count, kills, step);
+           lives.peace.point_count, lives.peace.name_count, lives.kills, lives.step);
     temp_lake_remove(&house.folder);
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "support/fault_ways.h"
 
 #ifdef LH_FAULTS
 
@@ -84,6 +85,30 @@ struct killed_ending killed_child_run(const char *mode, const char *folder, cons
     if (!ending.was_killed && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
         fail_msg("%s: the child ended with %d", plan, status);
     return ending;
+}
+
+#define POINTS_MAX 20000U
+
+struct killed_lives killed_everywhere(killed_life *life, const void *context, size_t steps,
+                                      unsigned stride, unsigned pass)
+{
+    char plan[KILLED_LINE_BYTES + 64];
+    struct killed_lives lives = {.peace = life(context, ""), .step = fault_stride(stride)};
+    bool is_through = false;
+    assert_false(lives.peace.was_killed);
+    assert_int_equal(lives.peace.acknowledged, steps);
+    for (size_t i = 0; i < lives.peace.name_count; i++) {
+        snprintf(plan, sizeof plan, "%s=%u:kill", lives.peace.names[i], pass);
+        lives.named += life(context, plan).was_killed;
+    }
+    lives.kills = lives.named;
+    for (unsigned at = 1; !is_through && at < POINTS_MAX; at += lives.step) {
+        snprintf(plan, sizeof plan, "*=%u:kill", at);
+        is_through = !life(context, plan).was_killed;
+        lives.kills += !is_through;
+    }
+    assert_true(is_through);
+    return lives;
 }
 
 #else

@@ -27,6 +27,19 @@ struct killed_ending {
 /* Fails the test if the child ends in any other way than well or by the kill. */
 struct killed_ending killed_child_run(const char *mode, const char *folder, const char *plan);
 
+/* A life under a plan ("": in peace), and the check of what it left. */
+typedef struct killed_ending killed_life(const void *context, const char *plan);
+struct killed_lives {
+    struct killed_ending peace;
+    unsigned kills;
+    unsigned named; /* of these, at a passing of a name */
+    unsigned step;  /* every how many points */
+};
+/* Lives in peace, to which `steps` are acknowledged; is killed at the `pass`-th passing of each
+ * name, then at every point that fault_stride(stride) leaves, until a life gets through. */
+struct killed_lives killed_everywhere(killed_life *life, const void *context, size_t steps,
+                                      unsigned stride, unsigned pass);
+
 /* In the child: a step was acknowledged; false: nobody listens. */
 bool killed_child_acknowledge(void);
 /* In the child: tells the names of all points passed; the status to exit with. */

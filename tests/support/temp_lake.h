@@ -29,6 +29,8 @@ const char *temp_lake_file(const struct temp_lake *lake, const char *name);
 /* Writes a file as a stranger would, without any of our code; its folder must be there. */
 void temp_lake_write(const struct temp_lake *lake, const char *name, const void *bytes,
                      size_t count);
+/* A folder with all that is in it, to where nothing is. */
+void temp_lake_copy(const char *from, const char *to);
 bool temp_lake_has(const struct temp_lake *lake, const char *name);
 
 /* Open descriptors of this process. */
