@@ -28,6 +28,11 @@ enum lh_code retention_tidy(struct catalog *catalog, struct lh_str dataset_id, s
                             struct lh_error *err) LH_MUST_USE;
 struct storage_placed;
 struct dataset_state;
+struct file_set;
+/* Adds what the kept versions of a state name. Under the retention's mutex: nobody removes
+ * manifests meanwhile, and the state is that of a snapshot that was taken under it. */
+enum lh_code retention_add_state(struct catalog *catalog, const struct dataset_state *state,
+                                 struct file_set *set, struct lh_error *err) LH_MUST_USE;
 /* move.c: the data files of all versions of a state that can be read, which are not in primary. */
 enum lh_code move_list_elsewhere(struct catalog *catalog, const struct dataset_state *state,
                                  struct lh_arena *arena, struct storage_placed **ret,

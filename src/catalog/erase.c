@@ -2,8 +2,10 @@
 
 #include <stdlib.h>
 
+#include "catalog/file_set.h"
 #include "catalog/tombstone_internal.h"
 #include "engine/engine.h"
+#include "storage/buckets.h"
 
 #define RACES_MAX 8
 
@@ -141,6 +143,103 @@ static enum lh_code find_texts(struct erasing *erasing, struct lh_error *err)
         qsort(erasing->texts, erasing->text_count, sizeof *erasing->texts, compare_str);
     if (erasing->sealed_count)
         qsort(erasing->sealed, erasing->sealed_count, sizeof *erasing->sealed, compare_str);
+    return code;
+}
+
+/* --- where its files are */
+
+enum lh_code catalog_erase_named(struct catalog *catalog, struct lh_arena *arena,
+                                 struct lh_str_list *ret, struct lh_error *err)
+{
+    struct file_set set = {.arena = lh_arena_new(0)};
+    enum lh_code code = LH_OK;
+    pthread_mutex_lock(&catalog->retention.mutex);
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
+    for (size_t i = 0; i < snapshot->item_count && !code; i++) {
+        code = retention_add_state(catalog, snapshot->items[i], &set, err);
+        live_visit(catalog->live, snapshot->items[i]->view.id, INT64_MAX, file_set_add_view, &set);
+    }
+    catalog_snapshot_unref(snapshot);
+    pthread_mutex_unlock(&catalog->retention.mutex);
+    struct lh_str *keys = lh_arena_array(arena, set.count + 1, sizeof *keys);
+    for (size_t i = 0; i < set.count; i++)
+        keys[i] = lh_arena_str(arena, set.items[i].key);
+    if (set.count)
+        qsort(keys, set.count, sizeof *keys, compare_str);
+    *ret = (struct lh_str_list){keys, set.count};
+    lh_arena_free(set.arena);
+    return code;
+}
+
+/* As it is now, for versions that the caller still knows may have expired; by bucket first. */
+static enum lh_code list_retained(struct catalog *catalog, struct lh_str dataset_id,
+                                  struct file_set *set, struct lh_error *err)
+{
+    pthread_mutex_lock(&catalog->retention.mutex);
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
+    size_t place = snapshot_find_id(snapshot, dataset_id);
+    enum lh_code code = place == SIZE_MAX
+                            ? lh_fail(err, LH_NOT_FOUND, "There is no such dataset any more.")
+                            : retention_add_state(catalog, snapshot->items[place], set, err);
+    catalog_snapshot_unref(snapshot);
+    pthread_mutex_unlock(&catalog->retention.mutex);
+    file_set_sort(set);
+    return code;
+}
+
+enum lh_code catalog_erase_each_file(struct catalog *catalog, const struct catalog_dataset *dataset,
+                                     void (*each)(void *context, struct lh_str key,
+                                                  const uint8_t *sha256),
+                                     void *context, struct lh_error *err)
+{
+    struct file_set set = {.arena = lh_arena_new(0)};
+    enum lh_code code = list_retained(catalog, dataset->id, &set, err);
+    for (size_t i = 0; i < set.count && !code; i++)
+        if (set.items[i].sha256)
+            each(context, set.items[i].key, set.items[i].sha256);
+    lh_arena_free(set.arena);
+    return code;
+}
+
+enum lh_code catalog_erase_buckets(struct catalog *catalog, const struct catalog_dataset *dataset,
+                                   struct lh_arena *arena, struct lh_str_list *ret,
+                                   struct lh_error *err)
+{
+    struct file_set set = {.arena = lh_arena_new(0)};
+    size_t count = 0;
+    struct lh_str *names = lh_arena_array(arena, STORAGE_BUCKETS_MAX, sizeof *names);
+    enum lh_code code = list_retained(catalog, dataset->id, &set, err);
+    for (size_t i = 0; i < set.count && !code && count < STORAGE_BUCKETS_MAX; i++)
+        if (!i || !lh_str_equal(set.items[i].bucket, set.items[i - 1].bucket))
+            names[count++] = lh_arena_str(arena, set.items[i].bucket);
+    *ret = (struct lh_str_list){names, count};
+    lh_arena_free(set.arena);
+    return code;
+}
+
+enum lh_code catalog_erase_check(struct catalog *catalog, const struct catalog_dataset *dataset,
+                                 struct lh_str column, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_str_list buckets = {0};
+    enum lh_code code = LH_OK;
+    const struct catalog_column *found = catalog_dataset_column(dataset, column);
+    if (found)
+        code = keys_check_type(found->name, found->type, err);
+    if (!found) {
+        code = lh_fail(err, LH_NOT_FOUND, "The dataset '%.*s' has no column '%.*s'.",
+                       LH_ARG(dataset->name), LH_ARG(lh_str_head(column, 100)));
+        lh_error_field(err, lh_lit("row_key_column"));
+    }
+    for (size_t i = 0; i < dataset->tombstone_count && !code; i++)
+        if (!tombstone_is_of_rows(dataset->tombstones[i]) &&
+            !lh_str_equal_nocase(tombstone_column(dataset->tombstones[i]), column))
+            code = tombstone_fail_column(dataset, column, err);
+    if (!code)
+        code = catalog_erase_buckets(catalog, dataset, arena, &buckets, err);
+    for (size_t i = 0; i < buckets.count && !code; i++)
+        code = storage_bucket_check(catalog->storage, buckets.items[i], err);
+    lh_arena_free(arena);
     return code;
 }
 

@@ -52,6 +52,12 @@ enum lh_code catalog_erase_each_key(struct lh_str bytes, struct lh_str column,
 enum lh_code catalog_erase_buckets(struct catalog *catalog, const struct catalog_dataset *dataset,
                                    struct lh_arena *arena, struct lh_str_list *ret,
                                    struct lh_error *err) LH_MUST_USE;
+/* Calls each() for every data file of the versions of it which are kept, of the newest, too. Reads
+ * manifests. LH_NOT_FOUND: it is there no more; LH_DAMAGED: a manifest cannot be read. */
+enum lh_code catalog_erase_each_file(struct catalog *catalog, const struct catalog_dataset *dataset,
+                                     void (*each)(void *context, struct lh_str key,
+                                                  const uint8_t *sha256),
+                                     void *context, struct lh_error *err) LH_MUST_USE;
 /* The keys of all files that a version names which is kept, or is being read, of whichever dataset;
  * ascending, in `arena`. What is published and not committed yet is not among them. LH_DAMAGED: one
  * dataset's cannot be known. Reads all manifests. */

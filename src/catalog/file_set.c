@@ -19,8 +19,9 @@ void file_set_add(struct file_set *set, struct lh_str bucket, struct lh_str key,
         set->items = items;
         set->capacity = capacity;
     }
-    set->items[set->count++] =
-        (struct file_name){lh_arena_str(set->arena, bucket), lh_arena_str(set->arena, key), bytes};
+    set->items[set->count++] = (struct file_name){.bucket = lh_arena_str(set->arena, bucket),
+                                                  .key = lh_arena_str(set->arena, key),
+                                                  .bytes = bytes};
 }
 
 static void file_set_add_object(struct file_set *set, const struct catalog_object *object,
@@ -32,13 +33,23 @@ static void file_set_add_object(struct file_set *set, const struct catalog_objec
             file_set_add(set, STORAGE_PRIMARY, object_rejects(object, i), 0);
 }
 
+static void file_set_add_data(struct file_set *set, const struct catalog_object *object,
+                              struct lh_str bucket)
+{
+    size_t at = set->count;
+    uint8_t *sha256 = lh_arena_array(set->arena, LH_SHA256_BYTES, 1);
+    memcpy(sha256, object->sha256, LH_SHA256_BYTES);
+    file_set_add_object(set, object, bucket);
+    set->items[at].sha256 = sha256;
+}
+
 void file_set_add_manifest(struct file_set *set, const struct manifest *manifest,
                            const struct catalog_dataset *now)
 {
     for (size_t i = 0; i < manifest->added.count; i++)
-        file_set_add_object(set, &manifest->added.items[i],
-                            object_place(&manifest->added.items[i], manifest->version, now->moves,
-                                         now->move_count));
+        file_set_add_data(set, &manifest->added.items[i],
+                          object_place(&manifest->added.items[i], manifest->version, now->moves,
+                                       now->move_count));
     for (size_t i = 0; i < manifest->tombstones_added.count; i++)
         file_set_add_object(set, &manifest->tombstones_added.items[i],
                             manifest->tombstones_added.items[i].bucket);
@@ -48,7 +59,7 @@ void file_set_add_view(void *context, const struct catalog_dataset *view)
 {
     struct file_set *set = context;
     for (size_t i = 0; i < view->object_count; i++)
-        file_set_add_object(set, view->objects[i], view->objects[i]->bucket);
+        file_set_add_data(set, view->objects[i], view->objects[i]->bucket);
     for (size_t i = 0; i < view->tombstone_count; i++)
         file_set_add_object(set, view->tombstones[i], view->tombstones[i]->bucket);
 }

@@ -6,7 +6,8 @@
 
 struct file_name {
     struct lh_str bucket, key;
-    int64_t bytes; /* 0: of rows that were not taken */
+    int64_t bytes;         /* 0: of rows that were not taken */
+    const uint8_t *sha256; /* of a data file alone, else NULL; of whoever was added first */
 };
 struct file_set {
     struct lh_arena *arena; /* of all that is added */

@@ -599,9 +599,8 @@ void catalog_bucket_users(struct catalog *catalog, struct lh_str bucket, struct 
 
 /* --- erasing: where its files are, and all older versions, now */
 
-/* Under the retention's mutex: nobody removes manifests meanwhile. */
-static enum lh_code add_state(struct catalog *catalog, const struct dataset_state *state,
-                              struct file_set *set, struct lh_error *err)
+enum lh_code retention_add_state(struct catalog *catalog, const struct dataset_state *state,
+                                 struct file_set *set, struct lh_error *err)
 {
     const struct catalog_dataset *view = &state->view;
     struct keeping keeping;
@@ -611,78 +610,6 @@ static enum lh_code add_state(struct catalog *catalog, const struct dataset_stat
     return code ? code
                 : add_retained(&keeping, view->retained_version ? view->retained_version : 1, set,
                                err);
-}
-
-enum lh_code catalog_erase_named(struct catalog *catalog, struct lh_arena *arena,
-                                 struct lh_str_list *ret, struct lh_error *err)
-{
-    struct file_set set = {.arena = lh_arena_new(0)};
-    enum lh_code code = LH_OK;
-    pthread_mutex_lock(&catalog->retention.mutex);
-    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
-    for (size_t i = 0; i < snapshot->item_count && !code; i++) {
-        code = add_state(catalog, snapshot->items[i], &set, err);
-        live_visit(catalog->live, snapshot->items[i]->view.id, INT64_MAX, file_set_add_view, &set);
-    }
-    catalog_snapshot_unref(snapshot);
-    pthread_mutex_unlock(&catalog->retention.mutex);
-    struct lh_str *keys = lh_arena_array(arena, set.count + 1, sizeof *keys);
-    for (size_t i = 0; i < set.count; i++)
-        keys[i] = lh_arena_str(arena, set.items[i].key);
-    if (set.count)
-        qsort(keys, set.count, sizeof *keys, compare_str);
-    *ret = (struct lh_str_list){keys, set.count};
-    lh_arena_free(set.arena);
-    return code;
-}
-
-enum lh_code catalog_erase_buckets(struct catalog *catalog, const struct catalog_dataset *dataset,
-                                   struct lh_arena *arena, struct lh_str_list *ret,
-                                   struct lh_error *err)
-{
-    struct file_set set = {.arena = lh_arena_new(0)};
-    struct keeping keeping;
-    size_t count = 0;
-    struct lh_str *names = lh_arena_array(arena, STORAGE_BUCKETS_MAX, sizeof *names);
-    pthread_mutex_lock(&catalog->retention.mutex);
-    enum lh_code code = look(catalog, dataset, set.arena, &keeping, err);
-    if (!code)
-        code = add_retained(&keeping, dataset->retained_version ? dataset->retained_version : 1,
-                            &set, err);
-    pthread_mutex_unlock(&catalog->retention.mutex);
-    file_set_sort(&set); /* by bucket first */
-    for (size_t i = 0; i < set.count && !code && count < STORAGE_BUCKETS_MAX; i++)
-        if (!i || !lh_str_equal(set.items[i].bucket, set.items[i - 1].bucket))
-            names[count++] = lh_arena_str(arena, set.items[i].bucket);
-    *ret = (struct lh_str_list){names, count};
-    lh_arena_free(set.arena);
-    return code;
-}
-
-enum lh_code catalog_erase_check(struct catalog *catalog, const struct catalog_dataset *dataset,
-                                 struct lh_str column, struct lh_error *err)
-{
-    struct lh_arena *arena = lh_arena_new(0);
-    struct lh_str_list buckets = {0};
-    enum lh_code code = LH_OK;
-    const struct catalog_column *found = catalog_dataset_column(dataset, column);
-    if (found)
-        code = keys_check_type(found->name, found->type, err);
-    if (!found) {
-        code = lh_fail(err, LH_NOT_FOUND, "The dataset '%.*s' has no column '%.*s'.",
-                       LH_ARG(dataset->name), LH_ARG(lh_str_head(column, 100)));
-        lh_error_field(err, lh_lit("row_key_column"));
-    }
-    for (size_t i = 0; i < dataset->tombstone_count && !code; i++)
-        if (!tombstone_is_of_rows(dataset->tombstones[i]) &&
-            !lh_str_equal_nocase(tombstone_column(dataset->tombstones[i]), column))
-            code = tombstone_fail_column(dataset, column, err);
-    if (!code)
-        code = catalog_erase_buckets(catalog, dataset, arena, &buckets, err);
-    for (size_t i = 0; i < buckets.count && !code; i++)
-        code = storage_bucket_check(catalog->storage, buckets.items[i], err);
-    lh_arena_free(arena);
-    return code;
 }
 
 /* A checkpoint stands behind the first of them, so that nothing older is needed to read; the oldest

@@ -91,15 +91,16 @@ static enum lh_code plan_dataset(struct erase_run *run, struct lh_str id,
         return LH_OK;
     }
     if (!code) {
-        *ret =
-            (struct lake_erased_dataset){.dataset = lh_arena_str(run->arena, dataset->name),
-                                         .dataset_id = lh_arena_str(run->arena, dataset->id),
-                                         .version_before = dataset->version,
-                                         .objects_removed = erase_objects_of(dataset, run->arena)};
+        *ret = (struct lake_erased_dataset){.dataset = lh_arena_str(run->arena, dataset->name),
+                                            .dataset_id = lh_arena_str(run->arena, dataset->id),
+                                            .version_before = dataset->version};
         const struct erase_rows rows = erase_run_rows(run, dataset);
         struct lh_str_list buckets = {0};
         gathering->is_loose |= !lh_str_equal_nocase(rows.type, lh_lit("VARCHAR"));
         code = catalog_erase_buckets(lake_catalog(run->lake), dataset, run->arena, &buckets, err);
+        if (!code)
+            code = erase_objects_kept(lake_catalog(run->lake), dataset, run->arena,
+                                      &ret->objects_removed, err);
         if (!code)
             code = erase_rows_texts(&rows, id, buckets, gather, gathering, err);
     }

@@ -26,7 +26,8 @@ static const struct lh_field dataset_rows[] = {
     LH_BOOL(struct lake_erased_dataset, is_dropped,
             .doc = "It was dropped meanwhile: version_after is 0, and no files are listed."),
     LH_LIST(struct lake_erased_dataset, objects_removed, .fields = &object_fields,
-            .doc = "Data files that are gone."),
+            .doc = "Data files that are gone, those of older versions, too: of these 20,000 at "
+                   "most are named, files_removed counts all."),
     LH_LIST(struct lake_erased_dataset, objects_made, .fields = &object_fields,
             .doc = "Data files that stand for them."),
     LH_INT(struct lake_erased_dataset, versions_expired, .required = true,

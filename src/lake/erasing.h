@@ -27,7 +27,8 @@ struct storage;
 struct storage_findings;
 
 #define LAKE_ERASE_JOB_KIND "catalog.erase"
-#define LAKE_ERASE_FOUND_MAX 1000 /* findings that a receipt lists */
+#define LAKE_ERASE_FOUND_MAX 1000              /* findings that a receipt lists */
+#define LAKE_ERASE_OBJECTS_MAX ((size_t)20000) /* files of older versions, of each dataset */
 
 struct lake_erase_object {
     struct lh_str key;
@@ -40,7 +41,7 @@ struct lake_erased_dataset {
     int64_t rows; /* that could be seen before */
     int64_t version_before, version_after;
     bool is_dropped; /* meanwhile: version_after is 0, and nothing is said of its files */
-    struct lh_list objects_removed; /* struct lake_erase_object */
+    struct lh_list objects_removed; /* struct lake_erase_object: of all versions that there were */
     struct lh_list objects_made;    /* likewise */
     int64_t versions_expired;
     int64_t files_removed; /* data files, lists of tombstones, manifests */

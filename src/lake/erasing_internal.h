@@ -119,6 +119,10 @@ enum lh_code erase_note_journal(struct lake *lake, struct lh_str id, struct lh_t
 /* --- erase_objects.c */
 
 struct lh_list erase_objects_of(const struct catalog_dataset *dataset, struct lh_arena *arena);
+/* Those, and of older versions that are kept, up to LAKE_ERASE_OBJECTS_MAX. */
+enum lh_code erase_objects_kept(struct catalog *catalog, const struct catalog_dataset *dataset,
+                                struct lh_arena *arena, struct lh_list *ret,
+                                struct lh_error *err) LH_MUST_USE;
 /* Those of `from` that are not in `those`. */
 struct lh_list erase_objects_without(struct lh_list from, struct lh_list those,
                                      struct lh_arena *arena);

@@ -254,6 +254,27 @@ static void a_dry_run_says_what_would_go_and_changes_nothing(void **state)
     op_house_remove(&house);
 }
 
+/* Of rows that a compaction has left out before, only older versions have files. */
+static void files_of_older_versions_stand_in_the_receipt(void **state)
+{
+    struct op_house house;
+    (void)state;
+    given_people(&house);
+    op_house_call(&house, "datasets.tombstone",
+                  "{\"name\": \"people\", \"row_key_column\": \"id\", \"row_key_values\": "
+                  "[\"CAND-1\"]}");
+    op_house_call(&house, "query.compact", "{\"dataset\": \"people\"}");
+    const json_t *told = erase(&house, "id", "\"CAND-1\"", ", \"dry_run\": true");
+    const json_t *people = dataset_of(told, "people");
+    assert_int_equal(json_array_size(json_object_get(people, "objects_removed")), 3);
+    told = erase(&house, "id", "\"CAND-1\"", "");
+    people = dataset_of(told, "people");
+    assert_string_equal(state_of(told), "erased");
+    assert_int_equal(json_array_size(json_object_get(people, "objects_removed")), 2);
+    assert_int_equal(json_array_size(json_object_get(people, "objects_made")), 0);
+    op_house_remove(&house);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +283,7 @@ int main(void)
         cmocka_unit_test(a_key_that_was_erased_before_is_told_and_changes_nothing),
         cmocka_unit_test(wherever_a_short_key_can_stand_it_is_found),
         cmocka_unit_test(a_dry_run_says_what_would_go_and_changes_nothing),
+        cmocka_unit_test(files_of_older_versions_stand_in_the_receipt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
