@@ -18,6 +18,7 @@ enum {
     BIT_QUERY_SAVE = 1 << 12,
     BIT_JOURNAL_READ = 1 << 13,
     BIT_JOURNAL_WRITE = 1 << 14,
+    BIT_PROFILE_WRITE = 1 << 15,
     BIT_SYSTEM_BACKUP = 1 << 24,
     BIT_STORAGE_MANAGE = 1 << 20,
 };
@@ -34,6 +35,7 @@ const struct access_permission access_permissions[] = {
     {"query.save", BIT_QUERY_SAVE, "Save queries under a name, replace and delete them."},
     {"search.read", BIT_SEARCH_READ, "Search in indexes, list them, read what they hold."},
     {"search.write", BIT_SEARCH_WRITE, "Make, refresh and remove indexes."},
+    {"profile.write", BIT_PROFILE_WRITE, "Make, delete, activate and deactivate model profiles."},
     {"storage.read", BIT_STORAGE_READ, "List and read objects."},
     {"storage.write", BIT_STORAGE_WRITE, "Put and delete objects."},
     {"storage.manage", BIT_STORAGE_MANAGE, "Add and remove buckets, and see where they are."},

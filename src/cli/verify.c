@@ -32,6 +32,7 @@ struct report_view {
     int64_t jobs;
     int64_t keys;
     int64_t saved_queries;
+    int64_t profiles;
     int64_t epochs;
     int64_t idempotency_keys;
     int64_t journal_records;
@@ -52,6 +53,7 @@ static const struct lh_field report_rows[] = {
     LH_INT(struct report_view, jobs, .doc = "Looked at."),
     LH_INT(struct report_view, keys, .doc = "Looked at."),
     LH_INT(struct report_view, saved_queries, .doc = "Looked at."),
+    LH_INT(struct report_view, profiles, .doc = "Looked at."),
     LH_INT(struct report_view, epochs, .doc = "Looked at."),
     LH_INT(struct report_view, buckets, .doc = "Besides primary; those of stores are not asked."),
     LH_INT(struct report_view, erasures, .doc = "Receipts, and erasures that have not ended."),
@@ -81,6 +83,7 @@ static void show(const struct lake_report *report, struct finding_view *findings
         .jobs = report->jobs,
         .keys = report->keys,
         .saved_queries = report->saved,
+        .profiles = report->profiles,
         .epochs = report->epochs,
         .idempotency_keys = report->repeats,
         .journal_records = report->journal_records,

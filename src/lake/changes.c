@@ -3,6 +3,7 @@
 #include "access/keys.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "catalog/profiles.h"
 #include "jobs/jobs.h"
 #include "lake/erasing.h"
 #include "lake/internal.h"
@@ -25,6 +26,18 @@ enum lh_code lake_change_begin(struct lake *lake, const struct journal_event *ev
     if (journal_has_request(lake_journal(lake), event->request))
         return LH_OK;
     return journal_intend(lake_journal(lake), event, is_vital, &ret->intent, err);
+}
+
+enum lh_code lake_change_begin_index(struct lake *lake, const struct search_index_info *info,
+                                     struct lh_str new_name, bool is_vital, struct lh_arena *arena,
+                                     struct journal_event *event, struct lake_change *ret,
+                                     struct lh_error *err)
+{
+    event->dataset = info->source;
+    event->detail =
+        lh_arena_printf(arena, "{\"index_id\":\"%.*s\",\"new_name\":\"%.*s\",\"version\":%lld}",
+                        LH_ARG(info->id), LH_ARG(new_name), (long long)info->version);
+    return lake_change_begin(lake, event, is_vital, ret, err);
 }
 
 void lake_change_end(struct lake *lake, const struct lake_change *change, enum lh_code outcome,
@@ -84,6 +97,25 @@ static bool was_query_deleted(struct lake *lake, const struct journal_event *eve
     struct query_saved_query query;
     (void)detail;
     return storage_records_get(lake_saved(lake), event->entity, arena, &query, NULL) ==
+           LH_NOT_FOUND;
+}
+
+static bool was_profile_created(struct lake *lake, const struct journal_event *event,
+                                const json_t *detail, struct lh_arena *arena)
+{
+    struct catalog_profile profile;
+    (void)detail;
+    return storage_records_get(lake_profiles(lake), event->entity, arena, &profile, NULL) ==
+               LH_OK &&
+           is_by(event, profile.saved_by, profile.saved_at);
+}
+
+static bool was_profile_deleted(struct lake *lake, const struct journal_event *event,
+                                const json_t *detail, struct lh_arena *arena)
+{
+    struct catalog_profile profile;
+    (void)detail;
+    return storage_records_get(lake_profiles(lake), event->entity, arena, &profile, NULL) ==
            LH_NOT_FOUND;
 }
 
@@ -176,14 +208,25 @@ static const struct {
     bool (*was_made)(struct lake *lake, const struct journal_event *event, const json_t *detail,
                      struct lh_arena *arena);
 } actions[] = {
-    {"key.create", was_key_created},      {"key.revoke", was_key_revoked},
-    {"query.save", was_query_saved},      {"query.delete", was_query_deleted},
-    {"object.put", was_object_put},       {"object.delete", was_object_deleted},
-    {"index.update", was_index_changed},  {"index.delete", was_index_deleted},
-    {"bucket.create", was_bucket_made},   {"bucket.delete", was_bucket_removed},
-    {"bucket.adopt", was_bucket_adopted}, {"erase.give_up", was_erasure_given_up},
-    {"index.promote", was_index_changed}, {"index.rollback", was_index_changed},
-    {"eval.put", was_eval_put},           {"eval.delete", was_eval_deleted},
+    {"key.create", was_key_created},
+    {"key.revoke", was_key_revoked},
+    {"query.save", was_query_saved},
+    {"query.delete", was_query_deleted},
+    {"object.put", was_object_put},
+    {"object.delete", was_object_deleted},
+    {"index.update", was_index_changed},
+    {"index.delete", was_index_deleted},
+    {"bucket.create", was_bucket_made},
+    {"bucket.delete", was_bucket_removed},
+    {"bucket.adopt", was_bucket_adopted},
+    {"erase.give_up", was_erasure_given_up},
+    {"index.promote", was_index_changed},
+    {"index.rollback", was_index_changed},
+    {"eval.put", was_eval_put},
+    {"eval.delete", was_eval_deleted},
+    {"profile.create", was_profile_created},
+    {"profile.delete", was_profile_deleted},
+    {"index.configure", was_index_changed},
 };
 
 static bool was_made(struct lake *lake, const struct journal_event *event, struct lh_arena *arena)

@@ -25,6 +25,14 @@ struct lake_change {
  * journal_intend: the change must not be made then. */
 enum lh_code lake_change_begin(struct lake *lake, const struct journal_event *event, bool is_vital,
                                struct lake_change *ret, struct lh_error *err) LH_MUST_USE;
+/* The same for what is done to an index: sets the event's dataset and detail, from which the next
+ * opening knows whether it was done: by the index's version. `new_name` may be absent. */
+struct search_index_info;
+struct lh_arena;
+enum lh_code lake_change_begin_index(struct lake *lake, const struct search_index_info *info,
+                                     struct lh_str new_name, bool is_vital, struct lh_arena *arena,
+                                     struct journal_event *event, struct lake_change *ret,
+                                     struct lh_error *err) LH_MUST_USE;
 /* What came of it. LH_OK: the event is durable, or will be written by the next opening; LH_UNKNOWN:
  * the next opening asks; anything else: nothing happened. */
 void lake_change_end(struct lake *lake, const struct lake_change *change, enum lh_code outcome,

@@ -76,14 +76,13 @@ static struct lh_str name_of(struct lh_str file)
     return file.len > suffix ? lh_str_head(file, file.len - suffix) : file;
 }
 
-enum lh_code erase_old_queries(struct storage *storage, const struct canaries *canaries,
-                               struct lh_error *err)
+static enum lh_code erase_old_of(struct storage *storage, struct lh_str folder,
+                                 const struct canaries *canaries, struct lh_error *err)
 {
     struct lh_arena *arena = lh_arena_new(0);
     struct storage_entry *files = NULL;
     size_t count = 0;
-    enum lh_code code = storage_list(storage, STORAGE_PRIMARY, lh_lit("_catalog/queries"), arena,
-                                     &files, &count, err);
+    enum lh_code code = storage_list(storage, STORAGE_PRIMARY, folder, arena, &files, &count, err);
     for (size_t i = 0; i + 1 < count && !code; i++) {
         struct lh_str text = {0};
         if (files[i].is_special || files[i].is_folder ||
@@ -95,6 +94,16 @@ enum lh_code erase_old_queries(struct storage *storage, const struct canaries *c
             code = storage_trash(storage, STORAGE_PRIMARY, &files[i].key, 1, err);
     }
     lh_arena_free(arena);
+    return code;
+}
+
+enum lh_code erase_old_records(struct storage *storage, const struct canaries *canaries,
+                               struct lh_error *err)
+{
+    static const struct lh_str folders[] = {ERASE_RECORD_FOLDERS};
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0] && !code; i++)
+        code = erase_old_of(storage, folders[i], canaries, err);
     return code;
 }
 

@@ -363,7 +363,7 @@ static enum lh_code forget_tuning(struct erase_run *run, struct lh_error *err)
 static enum lh_code remove_leftovers(struct erase_run *run, struct lh_error *err)
 {
     static const struct lh_str folders[] = {
-        LH_LIT("indexes"),      LH_LIT("_catalog/indexes"), LH_LIT("_catalog/queries"),
+        LH_LIT("indexes"),      LH_LIT("_catalog/indexes"), ERASE_RECORD_FOLDERS,
         LH_LIT("_hnsw_trials"), LH_LIT("_hnsw_promotions"), LH_LIT("_hnsw_evals"),
         LH_LIT("_jobs")};
     const struct lh_str_list dropped = catalog_erase_dropped(lake_catalog(run->lake), run->arena);
@@ -379,7 +379,7 @@ static enum lh_code remove_leftovers(struct erase_run *run, struct lh_error *err
     for (size_t i = 0; i < dropped.count && !code; i++)
         code = remove_trash(run, "datasets", dropped.items[i], err);
     if (!code)
-        code = erase_old_queries(lake_storage(run->lake), run->canaries, err);
+        code = erase_old_records(lake_storage(run->lake), run->canaries, err);
     if (!code)
         code = erase_jobs(lake_storage(run->lake), lake_jobs(run->lake), run->canaries, err);
     if (!code)

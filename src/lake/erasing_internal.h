@@ -176,9 +176,10 @@ struct erase_answers {
     bool is_trial;  /* only counts */
 };
 enum lh_code erase_answers(const struct erase_answers *of, struct lh_error *err) LH_MUST_USE;
-/* Moves records of saved queries that newer ones took the place of to the trash, if something of
- * the rows stands in them. */
-enum lh_code erase_old_queries(struct storage *storage, const struct canaries *canaries,
+/* Moves records of saved queries and profiles that newer ones took the place of to the trash, if
+ * something of the rows stands in them. */
+#define ERASE_RECORD_FOLDERS LH_LIT("_catalog/queries"), LH_LIT("_catalog/profiles")
+enum lh_code erase_old_records(struct storage *storage, const struct canaries *canaries,
                                struct lh_error *err) LH_MUST_USE;
 /* Forgets jobs that have ended and in whose records something of the rows stands. */
 struct jobs;

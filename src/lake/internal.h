@@ -17,6 +17,7 @@ struct storage;
 struct query_engine;
 struct search;
 struct lake;
+struct activation; /* made by activation_new, ended by activation_free */
 struct keeper; /* made by keeper_start, ended by keeper_stop */
 
 /* When the server compacts by itself. For the keeper's thread alone. Everything is borrowed. */
@@ -99,6 +100,11 @@ void scribe_free(struct scribe *scribe); /* after scribe_stop; NULL is fine */
 /* One erasure at a time, and each once: false while another goes on. */
 bool lake_take_erasing(struct lake *lake);
 void lake_give_erasing(struct lake *lake);
+
+/* activation.c: which profile is active. */
+struct activation *activation_new(void);
+void activation_free(struct activation *activation); /* NULL is fine */
+struct activation *lake_activation(struct lake *lake);
 
 /* Asks about every change that was announced and not settled. */
 enum lh_code changes_recover(struct lake *lake, struct lh_error *err) LH_MUST_USE;

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "catalog/catalog.h"
+#include "catalog/profiles.h"
 #include "engine/engine.h"
 #include "ingest/ingest.h"
 #include "jobs/jobs.h"
@@ -46,6 +47,8 @@ struct lake {
     struct compacting *compacting;
     struct access_keys *keys;
     struct storage_records *saved;
+    struct storage_records *profiles;
+    struct activation *activation;
     struct search *search;
     struct keeper *keeper;
     _Atomic(struct tuner *) tuner;
@@ -247,8 +250,7 @@ static enum lh_code open_work(struct lake *lake, struct lh_error *err)
         {LAKE_MOVE_JOB_KIND, lake_move_job, lake, lake_move_effect, lake, true},
         {LAKE_BACKUP_JOB_KIND, lake_backup_job, lake, lake_backup_effect, lake, true},
     };
-    static_assert(sizeof(kinds) == sizeof(lake->kinds), "room for each of them");
-    _Static_assert(sizeof(kinds) == sizeof(lake->kinds), "there is a place for each kind of jobs");
+    static_assert(sizeof(kinds) == sizeof(lake->kinds), "there is a place for each kind of jobs");
     memcpy(lake->kinds, kinds, sizeof(kinds));
     return jobs_start(lake->jobs, lake->kinds, sizeof(lake->kinds) / sizeof(lake->kinds[0]), err);
 }
@@ -357,6 +359,8 @@ static enum lh_code open_parts(struct lake *lake, struct lh_error *err)
     if (!code)
         code = storage_records_open(lake->storage, &query_saved_kind, &lake->saved, err);
     if (!code)
+        code = storage_records_open(lake->storage, &catalog_profile_kind, &lake->profiles, err);
+    if (!code)
         code = open_pool(lake, err);
     if (!code)
         code = open_engine(lake, err);
@@ -388,6 +392,7 @@ enum lh_code lake_open(const struct settings *settings, struct lake **ret, struc
     pthread_mutex_init(&lake->meter_lock, NULL);
     lake->opened_us = lh_clock_monotonic_us();
     lake->opened_ms = lh_clock_unix_ms();
+    lake->activation = activation_new();
     enum lh_code code = failures_new(&lake->failures, err);
     if (!code)
         code = open_parts(lake, err);
@@ -432,6 +437,7 @@ void lake_close(struct lake *lake)
     tuner_free(atomic_exchange(&lake->tuner, NULL));
     follower_free(atomic_exchange(&lake->follower, NULL)); /* nobody commits any more */
     end_scribe(atomic_exchange(&lake->scribe, NULL));
+    activation_free(lake->activation);
     search_close(lake->search);
     compacting_free(lake->compacting);
     query_compactor_free(lake->compactor);
@@ -441,6 +447,7 @@ void lake_close(struct lake *lake)
     catalog_close(lake->catalog);
     engine_close(lake->engine);
     storage_records_close(lake->saved);
+    storage_records_close(lake->profiles);
     access_keys_close(lake->keys);
     repeats_free(lake->repeats);
     objects_close(lake->objects);
@@ -554,6 +561,16 @@ struct storage_records *lake_saved(struct lake *lake)
     return lake->saved;
 }
 
+struct storage_records *lake_profiles(struct lake *lake)
+{
+    return lake->profiles;
+}
+
+struct activation *lake_activation(struct lake *lake)
+{
+    return lake->activation;
+}
+
 struct search *lake_search(struct lake *lake)
 {
     return lake->search;
@@ -638,7 +655,7 @@ void lake_write_meter(struct lake *lake, struct lh_buf *buf)
     pthread_mutex_unlock(&lake->meter_lock);
 }
 
-#define OWN_PROBLEMS_MAX (11 + STORAGE_BUCKETS_MAX)
+#define OWN_PROBLEMS_MAX (12 + STORAGE_BUCKETS_MAX)
 
 static size_t journal_problems(struct lake *lake, struct lh_arena *arena, struct lake_problem *ret)
 {
@@ -667,6 +684,27 @@ static size_t bucket_problems(struct lake *lake, struct lh_arena *arena, struct 
             ret[count++] = (struct lake_problem){lh_lit("bucket"), buckets[i].options.name,
                                                  buckets[i].problem};
     return count;
+}
+
+/* The first of them by name. */
+static size_t record_problems(struct storage_records *records, const char *kind, const char *name,
+                              struct lh_arena *arena, struct lake_problem *ret)
+{
+    struct lh_str names[5];
+    struct lh_buf list;
+    size_t most = sizeof names / sizeof names[0];
+    size_t damaged = storage_records_damaged(records, arena, names, most);
+    if (!damaged)
+        return 0;
+    lh_buf_init(&list, 1024);
+    for (size_t i = 0; i < damaged && i < most; i++)
+        lh_buf_printf(&list, "%s'%.*s'", i ? ", " : "", LH_ARG(names[i]));
+    *ret = (struct lake_problem){
+        lh_str_of(kind), lh_str_of(name),
+        lh_arena_printf(arena, "%zu cannot be read: %.*s%s. Delete them, or make them anew.",
+                        damaged, LH_ARG(lh_buf_str(&list)), damaged > most ? ", …" : "")};
+    lh_buf_release(&list);
+    return 1;
 }
 
 static size_t own_problems(struct lake *lake, struct lh_arena *arena, struct lake_problem *ret)
@@ -718,11 +756,8 @@ static size_t own_problems(struct lake *lake, struct lh_arena *arena, struct lak
         ret[count++] = (struct lake_problem){
             lh_lit("access"), lh_lit("keys"),
             lh_arena_printf(arena, "%zu keys cannot be read and open nothing.", damaged)};
-    damaged = storage_records_damaged(lake->saved);
-    if (damaged)
-        ret[count++] = (struct lake_problem){
-            lh_lit("query"), lh_lit("saved"),
-            lh_arena_printf(arena, "%zu saved queries cannot be read; save them anew.", damaged)};
+    count += record_problems(lake->saved, "query", "saved", arena, ret + count);
+    count += record_problems(lake->profiles, "catalog", "profiles", arena, ret + count);
     return count + bucket_problems(lake, arena, ret + count);
 }
 

@@ -60,6 +60,7 @@ struct ingest *lake_ingest(struct lake *lake);
 struct query_engine *lake_query(struct lake *lake);
 struct query_compactor *lake_compactor(struct lake *lake);
 struct storage_records *lake_saved(struct lake *lake); /* queries by name */
+struct storage_records *lake_profiles(struct lake *lake); /* of models: catalog/profiles.h */
 struct search *lake_search(struct lake *lake);
 struct access_keys *
 lake_keys(struct lake *lake); /* of callers, whether they are asked for or not */

@@ -54,6 +54,9 @@ static const struct lh_field storage_rows[] = {
             .doc = "Places besides the data folder, each a [[storage.buckets]] of its own."),
     LH_STR(struct settings_storage, rescue_bucket, .max = STORAGE_BUCKET_NAME_BYTES_MAX,
            .doc = "The bucket that is tried when another one fails to give what was written."),
+    LH_STR(struct settings_storage, profile_root, .max = 4000,
+           .doc = "Folder (an absolute path, outside the data folder) below which the buckets of "
+                  "model profiles are made when those are activated; empty = they are not made."),
     LH_STR(struct settings_storage, cache_bytes, LH_PRESET_STR("8GiB"), .min = 1, .max = 32,
            .doc = "Most disk space of local copies of remote objects, such as \"8GiB\"."),
 };

@@ -29,6 +29,7 @@ struct settings_storage {
     int64_t objects_bytes_max;   /* of the objects of people in primary; 0 = as the disk allows */
     struct lh_list buckets;      /* struct storage_bucket_options: besides primary */
     struct lh_str rescue_bucket; /* where reads that fail are tried again; "" = nowhere */
+    struct lh_str profile_root;  /* below which buckets of profiles are made; "" = nowhere */
     struct lh_str cache_bytes;   /* "8GiB": most that copies of remote objects may take here */
 };
 

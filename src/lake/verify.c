@@ -1,6 +1,7 @@
 #include "lake/verify.h"
 
 #include "access/keys.h"
+#include "catalog/profiles.h"
 #include "catalog/verify.h"
 #include "engine/engine.h"
 #include "jobs/verify.h"
@@ -56,6 +57,7 @@ struct reports {
     int64_t jobs;
     int64_t keys;
     int64_t saved;
+    int64_t profiles;
     int64_t epochs;
     int64_t repeats;
     int64_t erasures;
@@ -114,6 +116,9 @@ static enum lh_code look(struct looker *looker, const struct lake_verify_options
         code = storage_records_verify(looker->storage, &query_saved_kind, &ret->others, &ret->saved,
                                       err);
     if (!code)
+        code = storage_records_verify(looker->storage, &catalog_profile_kind, &ret->others,
+                                      &ret->profiles, err);
+    if (!code)
         code = repeats_verify(looker->storage, &ret->others, &ret->repeats, err);
     if (!code)
         code = lake_erase_verify(looker->storage, &ret->others, &ret->erasures, err);
@@ -167,6 +172,7 @@ static void sum_up(const struct reports *reports, struct lh_arena *arena, struct
         .jobs = reports->jobs,
         .keys = reports->keys,
         .saved = reports->saved,
+        .profiles = reports->profiles,
         .epochs = reports->epochs,
         .repeats = reports->repeats,
         .erasures = reports->erasures,

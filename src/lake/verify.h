@@ -22,6 +22,7 @@ struct lake_report {
     int64_t jobs;
     int64_t keys;
     int64_t saved; /* names of queries */
+    int64_t profiles;
     int64_t epochs;
     int64_t journal_records;
     int64_t repeats; /* answers that are kept for requests with an Idempotency-Key */

@@ -200,9 +200,10 @@ static enum lh_code run_list(struct op_call *call, const void *raw, struct op_re
 const struct op op_journal_recent = {
     .name = "journal.recent",
     .summary = "What happened, newest first.",
-    .description = "Every change of the lake is in the journal: of datasets, objects, keys, "
-                   "indexes and saved queries, and what was reported to it. SQL reads it as the "
-                   "table `journal`.",
+    .description =
+        "Every change of the lake is in the journal: of datasets, objects, keys, "
+        "indexes, saved queries and profiles, and what was reported to it. SQL reads it as the "
+        "table `journal`.",
     .http = {OP_GET, "/journal/recent"},
     .effect = OP_READ,
     .permission = "journal.read",

@@ -35,10 +35,8 @@ static enum lh_code announce(struct op_call *call, const char *action, struct lh
     if (code)
         return code;
     *ret_event = op_event(call, action, info.name);
-    ret_event->dataset = info.source;
-    ret_event->detail = lh_arena_printf(call->arena, "{\"index_id\":\"%.*s\",\"version\":%lld}",
-                                        LH_ARG(info.id), (long long)info.version);
-    return lake_change_begin(call->lake, ret_event, false, ret, err);
+    return lake_change_begin_index(call->lake, &info, (struct lh_str){0}, false, call->arena,
+                                   ret_event, ret, err);
 }
 
 static enum lh_code run_promote(struct op_call *call, const void *raw, struct op_reply *reply,

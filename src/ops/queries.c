@@ -103,6 +103,13 @@ static const struct lh_field save_rows[] = {NAME_ROW(struct save_args),
 static const struct lh_fields save_fields =
     LH_FIELDS_OF(struct save_args, "QueriesSaveArgs", save_rows);
 
+/* What is neither is refused for what it is. */
+static bool has_none(const json_t *defaults)
+{
+    return !defaults || json_is_null(defaults) ||
+           (json_is_object(defaults) && !json_object_size(defaults));
+}
+
 /* A statement that could not run now is not saved: whoever runs it later could not mend it. */
 static enum lh_code save(struct op_call *call, const struct save_args *args, int64_t over,
                          struct op_reply *reply, struct lh_error *err)
@@ -113,8 +120,7 @@ static enum lh_code save(struct op_call *call, const struct save_args *args, int
         .name = args->name,
         .description = args->description,
         .sql = args->sql,
-        .defaults =
-            json_object_size(args->defaults.value) ? args->defaults : (struct lh_json_value){0},
+        .defaults = has_none(args->defaults.value) ? (struct lh_json_value){0} : args->defaults,
         .saved_by = call->principal->id,
     };
     struct query_saved_query made;

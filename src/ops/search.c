@@ -7,6 +7,7 @@
 
 #include "lake/lake.h"
 #include "ops/internal.h"
+#include "ops/searching.h"
 
 /* --- what is answered */
 
@@ -111,7 +112,7 @@ static const struct lh_field answer_rows[] = {
            .doc = "Newer rows that were not searched, being many or large: refresh the index."),
     LH_DOUBLE(struct answer_view, elapsed_ms, .doc = "Of the search."),
 };
-static const struct lh_fields answer_fields =
+const struct lh_fields op_search_answer_fields =
     LH_FIELDS_OF(struct answer_view, "SearchAnswer", answer_rows);
 
 /* A float has seven digits: more would be printed and mean nothing. Nine places keep the order of
@@ -184,7 +185,17 @@ static enum lh_code tell(const struct search_answer *answer, struct lh_list item
     return op_reply_record(reply, &view, err);
 }
 
-static enum lh_code ask(struct op_call *call, const struct search_ask *request,
+/* What the search says beside what is said already. */
+static void add_note(const struct op_call *call, struct lh_str note, struct search_answer *answer)
+{
+    if (note.len && answer->note.len)
+        answer->note =
+            lh_arena_printf(call->arena, "%.*s %.*s", LH_ARG(note), LH_ARG(answer->note));
+    else if (note.len)
+        answer->note = note;
+}
+
+static enum lh_code ask(struct op_call *call, const struct search_ask *request, struct lh_str note,
                         struct op_reply *reply, struct lh_error *err)
 {
     struct search_answer answer;
@@ -192,13 +203,14 @@ static enum lh_code ask(struct op_call *call, const struct search_ask *request,
         search_run(lake_search(call->lake), request, call->cancel, call->arena, &answer, err);
     if (code)
         return code;
+    add_note(call, note, &answer);
     return tell(&answer, items_of(answer.hits, answer.hit_count, request->mode, call->arena),
                 (struct lh_list){0}, reply, err);
 }
 
 /* `is_list`: answered as a batch, however many there are. */
 static enum lh_code ask_batch(struct op_call *call, const struct search_batch *batch, bool is_list,
-                              struct op_reply *reply, struct lh_error *err)
+                              struct lh_str note, struct op_reply *reply, struct lh_error *err)
 {
     struct search_answer answer;
     struct search_hits *hits = NULL;
@@ -207,6 +219,7 @@ static enum lh_code ask_batch(struct op_call *call, const struct search_batch *b
                                          &answer, &hits, &count, err);
     if (code)
         return code;
+    add_note(call, note, &answer);
     if (count == 1 && !is_list)
         return tell(&answer, items_of(hits[0].items, hits[0].count, SEARCH_VECTOR, call->arena),
                     (struct lh_list){0}, reply, err);
@@ -219,53 +232,11 @@ static enum lh_code ask_batch(struct op_call *call, const struct search_batch *b
 /* --- POST /vectors/search */
 
 enum octet_format { OCTETS_F32, OCTETS_F16 };
-static const char *const octet_formats[] = {"f32", "f16", NULL};
+const char *const op_octet_formats[] = {"f32", "f16", NULL};
 
-struct search_args {
-    struct lh_str index;
-    struct lh_str query;
-    struct lh_json_value vector;
-    struct lh_str_list queries;
-    struct lh_json_value vectors;
-    int64_t k;
-    int64_t ef;
-    bool exact;
-    int format;
-    struct lh_str sql_filter;
-    bool per_chunk;
-    bool include_row;
-    struct lh_str octets; /* the body, if it is no JSON */
-};
-
-#define ASK_ROWS(struct_type)                                                                      \
-    LH_INT(struct_type, ef, .min = 0, .max = SEARCH_EF_SEARCH_MAX,                                 \
-           .doc = "Nodes kept on the walk through the index's graph: more find more, more "        \
-                  "slowly; 0: as the index says. At least as many as items are taken."),           \
-        LH_BOOL(struct_type, exact, .doc = "Look at all vectors, whatever graph there is."),       \
-        LH_STR(struct_type, sql_filter, .max = 32768,                                              \
-               .doc = "Only rows for which this is true: an SQL expression over the dataset."),    \
-        LH_BOOL(struct_type, per_chunk, .doc = "One item per chunk instead of one per row."),      \
-        LH_BOOL(struct_type, include_row, .doc = "Each item with its whole row.")
-
-static const struct lh_field search_rows[] = {
-    LH_STR(struct search_args, index, .required = true, .positional = true, .min = 1, .max = 255,
-           .doc = "The index."),
-    LH_STR(struct search_args, query, .positional = true, .max = SEARCH_QUERY_BYTES_MAX,
-           .doc = "What to look for, in words."),
-    LH_JSON(struct search_args, vector, .doc = "Instead of words: a list of numbers."),
-    LH_STR_LIST(struct search_args, queries, .max = SEARCH_BATCH_MAX,
-                .doc = "Several at once, in words: one result for each."),
-    LH_JSON(struct search_args, vectors,
-            .doc = "Several at once: a list of lists of numbers, one result for each."),
-    LH_INT(struct search_args, k, LH_PRESET(SEARCH_K_PRESET), .min = 0, .max = SEARCH_K_MAX,
-           .doc = "Most items, of each question."),
-    LH_CHOICE(struct search_args, format, .choices = octet_formats,
-              .doc = "How the numbers of a body of octets are written, the low byte first: f32 "
-                     "unless said otherwise, or f16."),
-    ASK_ROWS(struct search_args),
-};
+static const struct lh_field search_rows[] = {OP_SEARCH_ROWS(struct op_search_args)};
 static const struct lh_fields search_fields =
-    LH_FIELDS_OF(struct search_args, "VectorsSearchArgs", search_rows);
+    LH_FIELDS_OF(struct op_search_args, "VectorsSearchArgs", search_rows);
 
 static enum lh_code fail_vector(struct lh_error *err, const char *field)
 {
@@ -348,7 +319,7 @@ static enum lh_code read_octets(struct lh_str octets, enum octet_format format,
     size_t count = octets.len / size;
     if (!count || octets.len % size) {
         lh_fail(err, LH_INVALID, "The body has %zu bytes; a number of format %s has %zu.",
-                octets.len, octet_formats[format], size);
+                octets.len, op_octet_formats[format], size);
         return lh_error_hint(err, "Send vectors of the index's dimensions, one after the other.");
     }
     float *vectors = lh_arena_try(arena, count * sizeof *vectors);
@@ -370,7 +341,7 @@ static enum lh_code read_octets(struct lh_str octets, enum octet_format format,
 }
 
 /* One question alone is asked in one way. */
-static enum lh_code check_search(const struct search_args *args, struct lh_error *err)
+static enum lh_code check_search(const struct op_search_args *args, struct lh_error *err)
 {
     int given = !!args->query.data + !!args->vector.value + (args->queries.count > 0) +
                 !!args->vectors.value + !!args->octets.data;
@@ -389,15 +360,17 @@ static enum lh_code check_search(const struct search_args *args, struct lh_error
     return LH_OK;
 }
 
-static enum lh_code run_search(struct op_call *call, const void *raw, struct op_reply *reply,
-                               struct lh_error *err)
+enum lh_code op_run_search(struct op_call *call, const struct op_search_args *args,
+                           const struct op_search_scope *scope, struct op_reply *reply,
+                           struct lh_error *err)
 {
-    const struct search_args *args = raw;
+    bool is_cold = scope && scope->is_cold;
     struct search_batch batch = {.ask = {.index = args->index,
+                                         .index_id = scope ? scope->index_id : (struct lh_str){0},
                                          .mode = SEARCH_VECTOR,
                                          .k = args->k,
-                                         .ef = args->ef,
-                                         .is_exact = args->exact,
+                                         .ef = is_cold ? 0 : args->ef,
+                                         .is_exact = args->exact || is_cold,
                                          .filter = args->sql_filter,
                                          .per_chunk = args->per_chunk,
                                          .with_rows = args->include_row},
@@ -411,12 +384,19 @@ static enum lh_code run_search(struct op_call *call, const void *raw, struct op_
         code = read_vectors(args->vectors.value, call->arena, &batch, err);
     if (code)
         return code;
+    struct lh_str note = scope ? scope->note : (struct lh_str){0};
     if (batch.vectors || batch.query_count)
-        return ask_batch(call, &batch, !args->octets.data, reply, err);
+        return ask_batch(call, &batch, !args->octets.data, note, reply, err);
     batch.ask.query = args->query;
     if (args->vector.value)
         code = read_vector(args->vector.value, call->arena, &batch.ask, err);
-    return code ? code : ask(call, &batch.ask, reply, err);
+    return code ? code : ask(call, &batch.ask, note, reply, err);
+}
+
+static enum lh_code run_search(struct op_call *call, const void *raw, struct op_reply *reply,
+                               struct lh_error *err)
+{
+    return op_run_search(call, raw, NULL, reply, err);
 }
 
 static const struct op_example search_examples[] = {
@@ -446,11 +426,10 @@ const struct op op_vectors_search = {
     .permission = "search.read",
     .body = OP_BODY_JSON,
     .fields = &search_fields,
-    OP_OCTETS(struct search_args, octets),
+    OP_OCTETS(struct op_search_args, octets),
     .kind = OP_RECORD,
-    .result = &answer_fields,
-    .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_SQL, LH_SYNTAX, LH_REFUSED, LH_TOO_LARGE,
-                        LH_DAMAGED, LH_TIMEOUT),
+    .result = &op_search_answer_fields,
+    .errors = OP_ERRORS(OP_SEARCH_ERRORS),
     OP_EXAMPLES(search_examples),
     .run = run_search,
 };
@@ -500,7 +479,7 @@ static const struct lh_field hybrid_rows[] = {
     LH_JSON(struct hybrid_args, weights, .fields = &weight_fields,
             .doc = "How much each counts, from 0 to 1000; what is not given is as the fusion has "
                    "it: blend 0.4, 0.6, 1 and 0.2, rrf 1 and 1, weighted 0.5 and 0.5."),
-    ASK_ROWS(struct hybrid_args),
+    OP_ASK_ROWS(struct hybrid_args),
 };
 static const struct lh_fields hybrid_fields =
     LH_FIELDS_OF(struct hybrid_args, "VectorsHybridArgs", hybrid_rows);
@@ -577,7 +556,7 @@ static enum lh_code run_hybrid(struct op_call *call, const void *raw, struct op_
         code = read_weights(args->weights.value, request.fusion, &weights, err);
         request.weights = &weights;
     }
-    return code ? code : ask(call, &request, reply, err);
+    return code ? code : ask(call, &request, (struct lh_str){0}, reply, err);
 }
 
 static const struct op_example hybrid_examples[] = {
@@ -605,9 +584,8 @@ const struct op op_vectors_hybrid = {
     .body = OP_BODY_JSON,
     .fields = &hybrid_fields,
     .kind = OP_RECORD,
-    .result = &answer_fields,
-    .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_SQL, LH_SYNTAX, LH_REFUSED, LH_TOO_LARGE,
-                        LH_DAMAGED, LH_TIMEOUT),
+    .result = &op_search_answer_fields,
+    .errors = OP_ERRORS(OP_SEARCH_ERRORS),
     OP_EXAMPLES(hybrid_examples),
     .run = run_hybrid,
 };

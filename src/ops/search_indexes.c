@@ -568,11 +568,8 @@ static enum lh_code announce(struct op_call *call, const char *action, struct lh
     if (code)
         return code;
     *ret_event = op_event(call, action, info.name);
-    ret_event->dataset = info.source;
-    ret_event->detail = lh_arena_printf(
-        call->arena, "{\"index_id\":\"%.*s\",\"new_name\":\"%.*s\",\"version\":%lld}",
-        LH_ARG(info.id), LH_ARG(new_name), (long long)info.version);
-    return lake_change_begin(call->lake, ret_event, is_vital, ret, err);
+    return lake_change_begin_index(call->lake, &info, new_name, is_vital, call->arena, ret_event,
+                                   ret, err);
 }
 
 static enum lh_code change_index(struct op_call *call, struct lh_str name,

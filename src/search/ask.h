@@ -25,6 +25,7 @@ search_fusion_weights(enum search_fusion fusion); /* unless others are given */
 
 struct search_ask {
     struct lh_str index;
+    struct lh_str index_id; /* LH_RACE unless it has that id; absent: whichever has the name */
     enum search_mode mode;
     enum search_fusion fusion;            /* of SEARCH_HYBRID */
     const struct search_weights *weights; /* NULL: the fusion's own */

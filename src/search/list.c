@@ -128,6 +128,7 @@ static void describe_graph(struct search *search, const struct index_manifest *h
     struct search_configuration *configurations = lh_arena_array(arena, 2, sizeof *configurations);
     configurations[0] = index_configuration(head);
     ret->configuration = &configurations[0];
+    ret->is_promoted = head->promotion && head->promotion->config;
     if (!graph)
         return;
     struct search_graph_info *info = lh_arena_alloc(arena, sizeof *info);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "search/codes.h"
+#include "search/vectors.h"
 #include "search/view_graph.h"
 
 /* --- what is there */
@@ -222,4 +223,40 @@ void memory_settle(struct search_index *index)
     if (index->overlay && index->overlay->fresh)
         index->claimed_bytes += view_bytes(index->overlay->fresh);
     pthread_mutex_unlock(&search->lock);
+}
+
+/* --- by name */
+
+bool search_is_warm(struct search *search, struct lh_str name, bool *ret_has_graph)
+{
+    struct search_index *index = NULL;
+    if (index_find(search, name, &index, NULL))
+        return false;
+    pthread_mutex_lock(&search->lock);
+    bool is_warm = index->view && index->overlay &&
+                   index_manifest_serves_same(index->view->manifest, index->head);
+    if (is_warm && ret_has_graph)
+        *ret_has_graph = index->view->graph && !atomic_load(&index->view->graph->is_broken);
+    pthread_mutex_unlock(&search->lock);
+    index_unref(index);
+    return is_warm;
+}
+
+void search_unload(struct search *search, struct lh_str name)
+{
+    struct search_index *index = NULL;
+    if (index_find(search, name, &index, NULL))
+        return;
+    pthread_mutex_lock(&index->load_lock);
+    pthread_mutex_lock(&search->lock);
+    struct overlay *overlay = index->overlay;
+    struct view *view = index->view;
+    index->overlay = NULL;
+    index->view = NULL;
+    index->claimed_bytes = 0;
+    pthread_mutex_unlock(&search->lock);
+    overlay_unref(overlay);
+    view_unref(view);
+    pthread_mutex_unlock(&index->load_lock);
+    index_unref(index);
 }

@@ -201,6 +201,16 @@ static enum lh_code check_ask(const struct search_ask *ask, struct lh_error *err
     return check_width(ask, err);
 }
 
+static enum lh_code check_id(const struct asking *asking, struct lh_error *err)
+{
+    const struct search_ask *ask = asking->ask;
+    struct lh_str id = asking->pin.overlay->view->manifest->id;
+    return !ask->index_id.len || lh_str_equal(ask->index_id, id)
+               ? LH_OK
+               : lh_fail(err, LH_RACE, "Another index has got the name '%.*s' meanwhile.",
+                         LH_ARG(ask->index));
+}
+
 static enum lh_code check_index(const struct asking *asking, struct lh_error *err)
 {
     const struct search_ask *ask = asking->ask;
@@ -383,6 +393,8 @@ enum lh_code asking_open(struct asking *asking, struct lh_error *err)
 {
     enum lh_code code =
         pin_open(asking->search, asking->ask->index, asking->cancel, &asking->pin, err);
+    if (!code)
+        code = check_id(asking, err);
     if (!code)
         code = check_index(asking, err);
     return code ? code : lay_out(asking, err);

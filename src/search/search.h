@@ -176,6 +176,7 @@ struct search_index_info {
     double recall;                                    /* of searches by meaning */
     double min_recall;                                /* that they shall have; 0: none is said */
     const struct search_configuration *configuration; /* of its graphs */
+    bool is_promoted;                                 /* that configuration; not shown */
     const struct search_graph_info *graph;            /* NULL: it has none */
     bool is_graph_due;                                /* one is to be made; not shown */
     int64_t version;                                  /* of the index */

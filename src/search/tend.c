@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/pool.h"
 #include "search/tending.h"
+#include "search/tuning.h"
 
 #define TAIL_ENTRIES_MIN 1024 /* searched exactly beside any graph, */
 #define TAIL_PART 32          /* and such a part of what it has */
@@ -218,6 +219,8 @@ static enum lh_code publish(struct tending *tending, const struct index_graph *g
 {
     struct index_manifest *head = tending->head, *next = index_manifest_copy(head);
     index_manifest_set_graph(next, graph);
+    if (tending->is_reconfigured)
+        index_manifest_set_configuration(next, &tending->configuration);
     if (tending->promotion) {
         index_manifest_set_configuration(next, tending->promotion->config);
         index_manifest_set_promotion(next, tending->promotion);
@@ -314,43 +317,76 @@ static enum lh_code tend(struct tending *of, struct lh_error *err)
         code = publish(&tending, NULL, err);
     else if (tending.plan != PLAN_NOTHING)
         code = make_and_publish(&tending, err);
-    else if (tending.promotion)
+    else if (tending.promotion || tending.is_reconfigured)
         code = publish(&tending, tending.head->graph, err);
     else
         note_trouble(index, NULL);
     return code;
 }
 
-enum lh_code graph_tend(struct search_index *index, struct job *job, const struct lh_cancel *cancel,
-                        struct lh_error *err)
+/* Of the newest manifest, by which all of them begin and end. */
+static enum lh_code tend_newest(struct tending tending, const struct search_configuration *wanted,
+                                struct lh_error *err)
 {
-    struct tending tending = {.index = index,
-                              .search = index->search,
-                              .job = job,
-                              .cancel = cancel,
-                              .head = index_head(index),
-                              .arena = lh_arena_new(0)};
-    tending.configuration = index_configuration(tending.head);
+    tending.search = tending.index->search;
+    tending.head = index_head(tending.index);
+    tending.arena = lh_arena_new(0);
+    tending.configuration = wanted ? *wanted : index_configuration(tending.head);
     enum lh_code code = tend(&tending, err);
     index_manifest_unref(tending.head);
     lh_arena_free(tending.arena);
     return code;
 }
 
+enum lh_code graph_tend(struct search_index *index, struct job *job, const struct lh_cancel *cancel,
+                        struct lh_error *err)
+{
+    return tend_newest((struct tending){.index = index, .job = job, .cancel = cancel}, NULL, err);
+}
+
 enum lh_code graph_promote(struct search_index *index, const struct search_promotion *promotion,
                            const struct lh_cancel *cancel, struct lh_error *err)
 {
-    struct tending tending = {.index = index,
-                              .search = index->search,
-                              .cancel = cancel,
-                              .configuration = promotion->config ? *promotion->config
-                                                                 : search_configuration_preset(),
-                              .promotion = promotion,
-                              .head = index_head(index),
-                              .arena = lh_arena_new(0)};
-    enum lh_code code = tend(&tending, err);
-    index_manifest_unref(tending.head);
-    lh_arena_free(tending.arena);
+    const struct search_configuration preset = search_configuration_preset();
+    return tend_newest((struct tending){.index = index, .cancel = cancel, .promotion = promotion},
+                       promotion->config ? promotion->config : &preset, err);
+}
+
+static enum lh_code fail_promoted(struct lh_str name, struct lh_error *err)
+{
+    lh_fail(err, LH_CONFLICT, "The index '%.*s' uses the configuration that is promoted.",
+            LH_ARG(name));
+    return lh_error_hint(err, "POST /vectors/hnsw/rollback/%.*s takes it back.", LH_ARG(name));
+}
+
+enum lh_code search_reconfigure(struct search *search, struct lh_str name,
+                                const struct search_configuration *configuration,
+                                const struct lh_cancel *cancel, struct lh_error *err)
+{
+    struct search_index *index = NULL;
+    enum lh_code code = search_configuration_check(configuration, err);
+    if (!code)
+        code = index_find(search, name, &index, err);
+    if (code)
+        return code;
+    code = index_begin(index, err);
+    if (!code) {
+        struct index_manifest *head = index_head(index);
+        if (head->state != SEARCH_READY)
+            code = lh_fail(err, LH_CONFLICT, "The index '%.*s' is still being built.",
+                           LH_ARG(head->name));
+        else if (head->promotion && head->promotion->config)
+            code = fail_promoted(head->name, err);
+        else
+            code = tend_newest(
+                (struct tending){.index = index, .cancel = cancel, .is_reconfigured = true},
+                configuration, err);
+        index_manifest_unref(head);
+        index_end(index);
+    }
+    if (!code)
+        index_warm(index, cancel);
+    index_unref(index);
     return code;
 }
 

@@ -142,6 +142,16 @@ enum lh_code search_promoted_get(struct search *search, struct lh_str index_name
                                  struct lh_arena *arena, struct search_promoted *ret,
                                  struct lh_error *err) LH_MUST_USE;
 
+/* Gives an index for which nothing is promoted this configuration, now and for every graph that
+ * will be made of it. Where the index has a graph, or enough rows for one, it is made with it
+ * beside what is served, measured, written, and takes the other's place in one manifest; until
+ * then, and if anything fails, searches and restarts find what there was. One that differs in
+ * ef_search alone changes no file. LH_INVALID: out of its bounds; LH_CONFLICT: it is being built or
+ * refreshed, or one is promoted; LH_TOO_LARGE, LH_BUSY: memory. */
+enum lh_code search_reconfigure(struct search *search, struct lh_str name,
+                                const struct search_configuration *configuration,
+                                const struct lh_cancel *cancel, struct lh_error *err) LH_MUST_USE;
+
 /* --- autotune ----------------------------------------------------------------------------------*/
 
 #define SEARCH_GRID_MAX 32

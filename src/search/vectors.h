@@ -66,4 +66,14 @@ enum lh_code search_vectors_graph(const struct search_vectors *vectors,
                                   const struct graph_work *work, struct graph **ret,
                                   struct lh_error *err) LH_MUST_USE;
 
+/* --- what is in memory -----------------------------------------------------------------------*/
+
+/* Whether the index is in memory as it is now, so that a search reads nothing; no such index is
+ * not. *ret_has_graph (may be NULL): whether it is searched by a graph then. search_vectors_open
+ * loads it. */
+bool search_is_warm(struct search *search, struct lh_str name, bool *ret_has_graph);
+/* Lets go of what is in memory of it: who searches it goes on, the next search loads it anew. No
+ * such index is fine. Waits for who loads it. */
+void search_unload(struct search *search, struct lh_str name);
+
 #endif

@@ -30,7 +30,7 @@ static const struct lh_field bucket_rows[] = {
 const struct lh_fields storage_bucket_fields =
     LH_FIELDS_OF(struct storage_bucket_options, "BucketOptions", bucket_rows);
 
-static bool is_name(struct lh_str name)
+bool storage_bucket_is_name(struct lh_str name)
 {
     bool is_fine = name.len > 0 && name.len <= STORAGE_BUCKET_NAME_BYTES_MAX;
     for (size_t i = 0; i < name.len && is_fine; i++) {
@@ -110,7 +110,7 @@ static enum lh_code check_s3(const struct storage_bucket_options *options, struc
 enum lh_code bucket_options_check(const struct storage_bucket_options *options,
                                   struct lh_error *err)
 {
-    if (!is_name(options->name)) {
+    if (!storage_bucket_is_name(options->name)) {
         lh_fail(err, LH_INVALID, "'%.*s' is no name of a bucket.", LH_ARG(options->name));
         lh_error_hint(err, "Lower-case letters, digits, ':', '_' and '-'; the first is a letter or "
                            "a digit; 63 at most.");

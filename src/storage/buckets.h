@@ -42,6 +42,7 @@ struct storage_bucket_options {
     struct lh_str secret;   /* an id of the secrets file; never a secret itself */
 };
 extern const struct lh_fields storage_bucket_fields; /* of settings, requests and records */
+bool storage_bucket_is_name(struct lh_str name);
 
 /* What the configuration lists, and the name of the bucket that rescues reads ("" = none). After
  * storage_open, before anything else. LH_INVALID: one of them makes no sense; LH_CONFLICT: another

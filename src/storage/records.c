@@ -250,12 +250,17 @@ void storage_records_close(struct storage_records *records)
     free(records);
 }
 
-size_t storage_records_damaged(struct storage_records *records)
+size_t storage_records_damaged(struct storage_records *records, struct lh_arena *arena,
+                               struct lh_str *ret, size_t most)
 {
     size_t damaged = 0;
     pthread_rwlock_rdlock(&records->lock);
-    for (size_t i = 0; i < records->count; i++)
-        damaged += records->entries[i]->is_damaged;
+    for (size_t i = 0; i < records->count; i++) {
+        const struct entry *entry = records->entries[i];
+        if (entry->is_damaged && damaged < most)
+            ret[damaged] = lh_arena_str(arena, entry->record->name);
+        damaged += entry->is_damaged;
+    }
     pthread_rwlock_unlock(&records->lock);
     return damaged;
 }

@@ -48,8 +48,10 @@ struct storage_record_kind {
 /* Reads all of them. Kind and storage are borrowed; storage is open for writing. */
 enum lh_code storage_records_open(struct storage *storage, const struct storage_record_kind *kind,
                                   struct storage_records **ret, struct lh_error *err) LH_MUST_USE;
-void storage_records_close(struct storage_records *records);     /* NULL is fine */
-size_t storage_records_damaged(struct storage_records *records); /* names that cannot be read */
+void storage_records_close(struct storage_records *records); /* NULL is fine */
+/* How many names cannot be read; the first `most` of them are in `ret`, in `arena`. */
+size_t storage_records_damaged(struct storage_records *records, struct lh_arena *arena,
+                               struct lh_str *ret, size_t most);
 
 /* Saves the record under its name, which is_name let pass; version and time are given here,
  * everything is copied. `over` is the version that it replaces: 0 for a new name (LH_EXISTS: it is

@@ -33,7 +33,8 @@ struct model {
     int rows;
     const char *object;
     const char *query;
-    const char *key; /* its state */
+    const char *key;     /* its state */
+    const char *profile; /* its model */
 };
 
 static const struct step {
@@ -45,56 +46,70 @@ static const struct step {
      "{\"dataset\": \"people\", \"mode\": \"create\"}",
      "id\n1\n2\n",
      "dataset.create people",
-     {"people", 2, NULL, NULL, NULL}},
-    {"objects.put", OBJECT, "one", "object.put a/b", {"people", 2, "one", NULL, NULL}},
+     {"people", 2, NULL, NULL, NULL, NULL}},
+    {"objects.put", OBJECT, "one", "object.put a/b", {"people", 2, "one", NULL, NULL, NULL}},
     {"queries.create",
      QUERY("SELECT 1"),
      NULL,
      "query.save q",
-     {"people", 2, "one", "SELECT 1", NULL}},
+     {"people", 2, "one", "SELECT 1", NULL, NULL}},
     {"ingest.file",
      "{\"dataset\": \"people\", \"mode\": \"append\"}",
      "id\n3\n",
      "dataset.append people",
-     {"people", 3, "one", "SELECT 1", NULL}},
+     {"people", 3, "one", "SELECT 1", NULL, NULL}},
     {"keys.create",
      "{\"name\": \"k\", \"role\": \"reader\"}",
      NULL,
      "key.create k",
-     {"people", 3, "one", "SELECT 1", "active"}},
-    {"objects.put", OBJECT, "two", "object.put a/b", {"people", 3, "two", "SELECT 1", "active"}},
+     {"people", 3, "one", "SELECT 1", "active", NULL}},
+    {"objects.put",
+     OBJECT,
+     "two",
+     "object.put a/b",
+     {"people", 3, "two", "SELECT 1", "active", NULL}},
     {"journal.event",
      "{\"entity_id\": \"E\", \"action\": \"seen\"}",
      NULL,
      "seen E",
-     {"people", 3, "two", "SELECT 1", "active"}},
+     {"people", 3, "two", "SELECT 1", "active", NULL}},
     {"queries.replace",
      QUERY("SELECT 2"),
      NULL,
      "query.save q",
-     {"people", 3, "two", "SELECT 2", "active"}},
-    {"journal.flush", NULL, NULL, NULL, {"people", 3, "two", "SELECT 2", "active"}},
-    {"keys.revoke", NULL, NULL, "key.revoke k", {"people", 3, "two", "SELECT 2", "revoked"}},
+     {"people", 3, "two", "SELECT 2", "active", NULL}},
+    {"journal.flush", NULL, NULL, NULL, {"people", 3, "two", "SELECT 2", "active", NULL}},
+    {"keys.revoke", NULL, NULL, "key.revoke k", {"people", 3, "two", "SELECT 2", "revoked", NULL}},
     {"datasets.rename",
      "{\"name\": \"people\", \"to\": \"persons\"}",
      NULL,
      "dataset.rename people",
-     {"persons", 3, "two", "SELECT 2", "revoked"}},
+     {"persons", 3, "two", "SELECT 2", "revoked", NULL}},
     {"objects.delete",
      OBJECT,
      NULL,
      "object.delete a/b",
-     {"persons", 3, NULL, "SELECT 2", "revoked"}},
+     {"persons", 3, NULL, "SELECT 2", "revoked", NULL}},
     {"queries.delete",
      "{\"name\": \"q\"}",
      NULL,
      "query.delete q",
-     {"persons", 3, NULL, NULL, "revoked"}},
+     {"persons", 3, NULL, NULL, "revoked", NULL}},
+    {"profiles.create",
+     "{\"id\": \"p\", \"model\": \"m\", \"bound_datasets\": [\"persons\"]}",
+     NULL,
+     "profile.create p",
+     {"persons", 3, NULL, NULL, "revoked", "m"}},
+    {"profiles.delete",
+     "{\"id\": \"p\"}",
+     NULL,
+     "profile.delete p",
+     {"persons", 3, NULL, NULL, "revoked", NULL}},
     {"datasets.delete",
      "{\"name\": \"persons\"}",
      NULL,
      "dataset.drop persons",
-     {NULL, 0, NULL, NULL, "revoked"}},
+     {NULL, 0, NULL, NULL, "revoked", NULL}},
 };
 #define STEP_COUNT (sizeof(steps) / sizeof(steps[0]))
 
@@ -142,6 +157,13 @@ static void then_lake_is(struct op_house *house, const struct model *model, cons
         assert_string_equal(
             reply_text(op_house_call(house, "queries.get", "{\"name\": \"q\"}"), "sql"),
             model->query);
+    code = op_house_try(house, "profiles.get", "{\"id\": \"p\"}");
+    if (!code != (model->profile != NULL))
+        fail_msg("%s: the profile and the journal differ", plan);
+    if (!code)
+        assert_string_equal(
+            reply_text(op_house_call(house, "profiles.get", "{\"id\": \"p\"}"), "model"),
+            model->profile);
     const json_t *key = first_key(house);
     if (!key != !model->key || (key && strcmp(reply_text(key, "state"), model->key) != 0))
         fail_msg("%s: the key is '%s', the journal says %s", plan, reply_text(key, "state"),
@@ -181,7 +203,7 @@ static size_t read_events(struct op_house *house, const char *plan)
 
 static void check_lake(const char *folder, const char *plan, size_t acknowledged)
 {
-    static const struct model empty = {NULL, 0, NULL, NULL, NULL};
+    static const struct model empty = {NULL, 0, NULL, NULL, NULL, NULL};
     struct op_house house = {0};
     op_house_open(&house, lh_str_of(folder));
     size_t told = read_events(&house, plan);

@@ -152,7 +152,7 @@ static void a_save_that_fails_changes_nothing_or_says_that_it_did(void **state)
         (void)lh_fault_plan(NULL);
         close_saved();
         open_saved();
-        assert_int_equal(storage_records_damaged(saved), 0);
+        assert_int_equal(storage_records_damaged(saved, NULL, NULL, 0), 0);
         assert_int_equal(storage_records_get(saved, lh_lit("a"), arena, &query, NULL), LH_OK);
         if (code == LH_OK)
             assert_int_equal(query.version, version);
@@ -197,11 +197,11 @@ static void a_damaged_newest_version_is_not_skipped(void **state)
                      LH_OK);
     close_saved();
     open_saved();
-    assert_int_equal(storage_records_damaged(saved), 1);
+    assert_int_equal(storage_records_damaged(saved, NULL, NULL, 0), 1);
     assert_int_equal(storage_records_get(saved, lh_lit("a"), arena, &query, NULL), LH_DAMAGED);
     assert_int_equal(storage_records_remove(saved, lh_lit("a"), -1, lh_lit("me"), NULL), LH_OK);
     assert_int_equal(storage_records_get(saved, lh_lit("a"), arena, &query, NULL), LH_NOT_FOUND);
-    assert_int_equal(storage_records_damaged(saved), 0);
+    assert_int_equal(storage_records_damaged(saved, NULL, NULL, 0), 0);
 }
 
 #define RECORD "_catalog/queries/a.00000000000000000001.json"
@@ -224,7 +224,7 @@ static void a_changed_bit_of_a_statement_is_damage(void **state)
     close_saved();
     temp_lake_write(&folder, RECORD, changed, bytes.len);
     open_saved();
-    assert_int_equal(storage_records_damaged(saved), 1);
+    assert_int_equal(storage_records_damaged(saved, NULL, NULL, 0), 1);
     assert_int_equal(storage_records_get(saved, lh_lit("a"), arena, &query, NULL), LH_DAMAGED);
 }
 
