@@ -12,10 +12,12 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "search/search.h"
+#include "search/ask.h"
 #include "search/vectors.h"
 #include "storage/storage.h"
 #include "support/op_house.h"
@@ -442,6 +444,114 @@ static void what_is_promoted_takes_the_place_of_the_graph(void **state)
     assert_string_equal(method_of(search(house, some_vector(), "")), "hnsw");
 }
 
+/* --- erasure, memory, threads */
+
+static void an_erasure_leaves_no_graph_that_knew_the_row(void **state)
+{
+    struct op_house *house = *state;
+    char before[8192], command[9000];
+    add_rows(house, 0, ROWS, "create");
+    make_index(house);
+    const char *vector = some_vector();
+    char found[4096];
+    snprintf(found, sizeof found, "%s", vector);
+    json_int_t id = id_at(search(house, found, ""), 0);
+    snprintf(before, sizeof before, "%s", graph_path(house));
+    char args[256];
+    snprintf(args, sizeof args,
+             "{\"dataset\": \"points\", \"row_key_column\": \"id\", \"row_key_values\": [%lld]}",
+             (long long)id);
+    op_house_call(house, "catalog.erase", args);
+    assert_false(has_id(search(house, found, ", \"k\": 50"), id));
+    assert_string_equal(method_of(search(house, found, "")), "hnsw");
+    assert_string_not_equal(graph_path(house), before);
+    snprintf(command, sizeof command, "test -z \"$(find '%s/lake' -name '%s*')\"",
+             house->folder.path, strrchr(before, '/') + 1);
+    assert_int_equal(system(command), 0); /* not in the trash either */
+}
+
+static void where_there_is_no_memory_for_a_graph_all_are_looked_at(void **state)
+{
+    struct op_house *house = *state;
+    struct search_memory *items = NULL;
+    size_t count = 0;
+    char limit[32];
+    add_rows(house, 0, ROWS, "create");
+    make_index(house);
+    (void)search(house, some_vector(), "");
+    search_memory_list(lake_search(house->lake), house->arena, &items, &count);
+    assert_int_equal(count, 1);
+    assert_true(items[0].graph_bytes > 0);
+    snprintf(limit, sizeof limit, "%lldKB",
+             (long long)(items[0].bytes - items[0].graph_bytes / 2) / 1024);
+    house->settings.search.memory_limit = lh_str_of(limit);
+    op_house_reopen(house);
+    const json_t *reply = search(house, some_vector(), "");
+    assert_string_equal(method_of(reply), "exact");
+    assert_int_equal(count_of(reply), 10);
+    assert_false(is_degraded_by_index(house));
+    house->settings.search.memory_limit = (struct lh_str){0};
+    op_house_reopen(house);
+    assert_string_equal(method_of(search(house, some_vector(), "")), "hnsw");
+}
+
+struct searching {
+    struct search *search;
+    atomic_bool is_over;
+    atomic_int answered, by_graph;
+};
+
+static void *search_on(void *context)
+{
+    struct searching *of = context;
+    const struct timespec pause = {0, 5 * 1000000L};
+    uint64_t seed = (uint64_t)(uintptr_t)&seed;
+    while (!atomic_load(&of->is_over)) {
+        float vector[DIMENSIONS];
+        struct lh_arena *arena = lh_arena_new(0);
+        struct search_answer answer;
+        struct lh_error err = LH_ERROR_NONE;
+        for (size_t i = 0; i < DIMENSIONS; i++) {
+            seed = seed * UINT64_C(6364136223846793005) + 1;
+            vector[i] = (float)(int32_t)(seed >> 32);
+        }
+        const struct search_ask ask = {
+            .index = lh_lit("points_v1"), .vector = vector, .vector_count = DIMENSIONS, .k = 10};
+        if (search_run(of->search, &ask, NULL, arena, &answer, &err))
+            fail_msg("%s", err.message);
+        assert_int_equal(answer.hit_count, 10);
+        for (size_t i = 1; i < 10; i++)
+            assert_true(answer.hits[i - 1].score >= answer.hits[i].score);
+        nanosleep(&pause, NULL); /* whoever makes a graph gives way to searches */
+        atomic_fetch_add(&of->answered, 1);
+        atomic_fetch_add(&of->by_graph, strcmp(answer.method, "hnsw") == 0);
+        lh_arena_free(arena);
+    }
+    return NULL;
+}
+
+static void searches_go_on_while_graphs_come_and_go(void **state)
+{
+    struct op_house *house = *state;
+    pthread_t threads[3];
+    add_rows(house, 0, ROWS, "create");
+    make_index(house);
+    struct searching of = {.search = lake_search(house->lake)};
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, search_on, &of), 0);
+    add_rows(house, ROWS, ROWS + 1200, "append");
+    refresh(house);
+    add_rows(house, 0, 900, "replace");
+    refresh(house);
+    op_house_call(house, "vectors.rebuild", "{}");
+    atomic_store(&of.is_over, true);
+    for (size_t i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    assert_true(atomic_load(&of.answered) > 0);
+    assert_true(atomic_load(&of.by_graph) > 0);
+    assert_int_equal(count_of(search(house, some_vector(), ", \"k\": 10000")), 900);
+}
+
 static void vectors_held_still_are_those_that_are_searched(void **state)
 {
     struct op_house *house = *state;
@@ -498,6 +608,9 @@ int main(void)
         TEST(a_restart_finds_the_graph),
         TEST(a_damaged_graph_answers_nothing_and_is_made_anew),
         TEST(what_is_promoted_takes_the_place_of_the_graph),
+        TEST(an_erasure_leaves_no_graph_that_knew_the_row),
+        TEST(where_there_is_no_memory_for_a_graph_all_are_looked_at),
+        TEST(searches_go_on_while_graphs_come_and_go),
         TEST(vectors_held_still_are_those_that_are_searched),
 #undef TEST
     };
