@@ -59,11 +59,20 @@ void *jobs_dispatch(void *context)
     struct jobs *jobs = context;
     pthread_mutex_lock(&jobs->lock);
     while (!jobs->is_stopping) {
-        struct job *job = next_job(jobs);
-        if (!job) {
-            pthread_cond_wait(&jobs->changed, &jobs->lock);
+        int64_t due_ms = batches_due_ms(jobs);
+        struct job *job = due_ms == 0 ? NULL : next_job(jobs);
+        if (due_ms == 0) {
+            pthread_mutex_unlock(&jobs->lock);
+            batches_write(jobs);
+            pthread_mutex_lock(&jobs->lock);
             continue;
         }
+        if (!job && due_ms > 0)
+            jobs_wait_a_while(jobs, due_ms);
+        else if (!job)
+            pthread_cond_wait(&jobs->changed, &jobs->lock);
+        if (!job)
+            continue;
         jobs_leave_queue(jobs, job);
         job->is_handed_over = true;
         jobs->pooled++;

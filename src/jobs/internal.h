@@ -12,6 +12,14 @@
 #include "jobs/jobs.h"
 #include "storage/storage.h"
 
+struct record_ended;
+
+/* Ends that were written together. It goes with the last of its jobs. */
+struct job_batch {
+    struct lh_uuid id;
+    size_t jobs; /* in the list */
+};
+
 struct job {
     /* Fixed once the job is in the list. */
     struct jobs *jobs;
@@ -36,6 +44,9 @@ struct job {
     bool is_handed_over; /* queued, and the pool has it */
     bool is_awaited;     /* jobs_run still looks at it, though it has ended: it is not forgotten */
     bool is_held;        /* queued, but for the next process: this one does no more with it */
+    bool is_unwritten;   /* it has ended, and stands in no batch yet */
+    bool is_being_written;   /* the same, and somebody writes it now: it is not forgotten */
+    struct job_batch *batch; /* NULL: none; out of the list: the one that goes with it */
     int64_t attempts;
     int64_t last_attempt; /* the highest number that a file in storage may have */
     int64_t started_ms;
@@ -81,6 +92,9 @@ struct jobs {
     unsigned queued;
     unsigned pooled; /* given to the pool, run or about to */
     unsigned ended_kept;
+    unsigned unwritten;
+    int64_t write_at_us;     /* when those are due, monotonic */
+    bool is_writing_batches; /* one at a time writes, rewrites */
     size_t damaged;
     uint64_t last_change;
     bool is_started;
@@ -93,6 +107,7 @@ struct jobs {
 struct job *jobs_new_job(struct jobs *jobs);           /* not in the list yet */
 void jobs_free_job(struct job *job);                   /* not in the list any more; NULL is fine */
 void jobs_insert(struct jobs *jobs, struct job *job);  /* by age; locked */
+void jobs_unlink(struct jobs *jobs, struct job *job);  /* locked */
 void jobs_enqueue(struct jobs *jobs, struct job *job); /* locked */
 struct job *jobs_find(struct jobs *jobs, struct lh_str id); /* locked; NULL: none */
 const struct job_kind *jobs_find_kind(struct jobs *jobs, struct lh_str name);
@@ -112,6 +127,15 @@ void jobs_settle(struct job *job, enum job_state state, int64_t ended_ms,
 void *jobs_dispatch(void *context);                        /* the dispatcher's thread */
 void jobs_leave_queue(struct jobs *jobs, struct job *job); /* locked; not in it is fine */
 
+/* batches.c: ends of jobs whose callers waited. */
+void batches_add(struct jobs *jobs, struct job *job); /* locked: it has ended */
+int64_t batches_due_ms(const struct jobs *jobs);      /* locked; -1: none wait */
+void batches_write(struct jobs *jobs);                /* not locked; failures are logged */
+/* Waits for others, writes what waits, and keeps others out until batches_end, also on failure. */
+enum lh_code batches_begin(struct jobs *jobs, struct lh_error *err) LH_MUST_USE;
+void batches_end(struct jobs *jobs);
+void batches_load(struct jobs *jobs, struct lh_str id); /* while the registry is opened */
+
 /* record.c: what is written to storage. None of it is called with the lock held. */
 
 /* Makes `input` (NULL: none) the job's own and accepts the job. LH_UNKNOWN: both stand there, and
@@ -128,6 +152,7 @@ enum lh_code record_cancel(struct jobs *jobs, const struct lh_uuid *id,
                            struct lh_error *err) LH_MUST_USE;
 enum lh_code record_end(struct jobs *jobs, const struct job_ending *ending,
                         struct lh_error *err) LH_MUST_USE;
+struct record_ended record_of_ending(const struct job_ending *ending); /* borrows its texts */
 /* The input of an ended job. */
 void record_drop_input(struct jobs *jobs, const struct lh_uuid *id);
 /* Everything of jobs that are not in the list any more, a chain by next_queued. */
@@ -135,5 +160,6 @@ void record_remove(struct jobs *jobs, const struct job *first);
 
 /* load.c: fills the list and the queue from storage. */
 enum lh_code record_load(struct jobs *jobs, struct lh_error *err) LH_MUST_USE;
+void record_tell(struct job *job, const struct record_ended *record); /* copies it into the job */
 
 #endif

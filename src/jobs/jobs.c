@@ -12,6 +12,7 @@
 #define KEEP_MAX_PRESET 1000
 #define KEEP_MS_PRESET (INT64_C(7) * 24 * 3600 * 1000)
 #define ATTEMPTS_MAX_PRESET 3
+#define WRITE_MS_PRESET 1000
 #define TELL_AFTER_MS 200 /* which jobs the end waits for */
 #define DRAIN_STEP_MS 50
 
@@ -34,6 +35,7 @@ void jobs_free_job(struct job *job)
 {
     if (!job)
         return;
+    free(job->batch);
     lh_arena_free(job->arena);
     free(job);
 }
@@ -63,9 +65,19 @@ void jobs_insert(struct jobs *jobs, struct job *job)
     jobs_touch(job);
 }
 
-static void unlink_job(struct jobs *jobs, struct job *job)
+/* The last of its jobs keeps the batch, to end it. */
+static void leave_batch(struct job *job)
+{
+    if (job->batch && --job->batch->jobs)
+        job->batch = NULL;
+}
+
+void jobs_unlink(struct jobs *jobs, struct job *job)
 {
     assert(job);
+    jobs->unwritten -= job->is_unwritten;
+    job->is_unwritten = false;
+    leave_batch(job);
     *(job->newer ? &job->newer->older : &jobs->newest) = job->older;
     *(job->older ? &job->older->newer : &jobs->oldest) = job->newer;
 }
@@ -114,12 +126,12 @@ void jobs_wait_a_while(struct jobs *jobs, int64_t ms)
 static struct job *take_old(struct jobs *jobs, int64_t now_ms)
 {
     for (struct job *job = jobs->oldest; job; job = job->newer) {
-        if (job->state < JOB_SUCCEEDED || job->is_awaited)
+        if (job->state < JOB_SUCCEEDED || job->is_awaited || job->is_being_written)
             continue;
         if (jobs->ended_kept <= jobs->options.keep_max &&
             now_ms - job->ended_ms <= jobs->options.keep_ms)
             return NULL;
-        unlink_job(jobs, job);
+        jobs_unlink(jobs, job);
         jobs->ended_kept--;
         return job;
     }
@@ -144,32 +156,11 @@ void jobs_forget_old(struct jobs *jobs)
     }
 }
 
-enum lh_code jobs_forget(struct jobs *jobs, struct lh_str id, struct lh_error *err)
-{
-    enum lh_code code = LH_OK;
-    pthread_mutex_lock(&jobs->lock);
-    struct job *job = jobs_find(jobs, id);
-    if (!job)
-        code = lh_fail(err, LH_NOT_FOUND, "There is no job '%.*s'.", LH_ARG(lh_str_head(id, 64)));
-    else if (job->state < JOB_SUCCEEDED || job->is_awaited)
-        code = lh_fail(err, LH_CONFLICT, "The job '%.*s' has not ended.", LH_ARG(id));
-    if (!code) {
-        unlink_job(jobs, job);
-        jobs->ended_kept--;
-        job->next_queued = NULL;
-    }
-    pthread_mutex_unlock(&jobs->lock);
-    if (code)
-        return code;
-    record_remove(jobs, job);
-    jobs_free_job(job);
-    return LH_OK;
-}
-
 static void free_all(struct jobs *jobs)
 {
     for (struct job *job = jobs->newest; job;) {
         struct job *older = job->older;
+        leave_batch(job);
         jobs_free_job(job);
         job = older;
     }
@@ -196,6 +187,8 @@ enum lh_code jobs_open(const struct jobs_options *options, struct jobs **ret, st
     preset(&jobs->options.attempts_max, ATTEMPTS_MAX_PRESET);
     if (!jobs->options.keep_ms)
         jobs->options.keep_ms = KEEP_MS_PRESET;
+    if (!jobs->options.write_ms)
+        jobs->options.write_ms = WRITE_MS_PRESET;
     pthread_mutex_init(&jobs->lock, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
@@ -314,6 +307,7 @@ bool jobs_drain(struct jobs *jobs, int64_t limit_ms)
     pthread_mutex_unlock(&jobs->lock);
     for (size_t i = 0; i < count; i++)
         leave_behind(jobs, &stragglers[i], limit_ms);
+    batches_write(jobs);
     lh_arena_free(arena);
     return is_over;
 }

@@ -16,8 +16,10 @@
  * ends (it was stopped or killed, the disk failed in the middle of the commit, another process took
  * the lake over, a failure cannot be recorded), the job has not ended: it stays queued, and the
  * next process finds its effect or runs it again. What is told as ended stays so. A job run in the
- * caller's thread (jobs_run) takes the same way without records: when the process dies, its caller
- * has no answer either.
+ * caller's thread (jobs_run) takes the same way without records of its own: when the process dies,
+ * its caller has no answer either. How such jobs ended is written afterwards, those of a while in
+ * one file, for callers that lost their connection and come back; a kill within that while loses
+ * it.
  *
  * Threads: any thread may call anything; run() is called on a slow-lane thread of the pool (or in
  * the thread of jobs_run), one thread per job. Blocking: submit and cancel write to the disk.
@@ -99,6 +101,7 @@ struct jobs_options {
     unsigned running_max;    /* at one time; 0: 4 */
     unsigned keep_max;       /* ended jobs that are remembered; 0: 1000 */
     int64_t keep_ms;         /* how long they are; 0: seven days */
+    int64_t write_ms;        /* how long ends of jobs_run wait for others to be written; 0: 1000 */
     unsigned attempts_max;   /* a job that took the process down so often is not run again; 0: 3 */
 };
 
@@ -206,9 +209,11 @@ enum lh_code jobs_list(struct jobs *jobs, const struct jobs_filter *filter, stru
  * that was never begun goes on as if it had not been uttered. */
 enum lh_code jobs_cancel(struct jobs *jobs, struct lh_str id, struct lh_error *err) LH_MUST_USE;
 
-/* Removes the record of a job that has ended, before its time: somebody must find nothing of it.
- * LH_NOT_FOUND; LH_CONFLICT: it has not ended, or somebody waits for its end. */
-enum lh_code jobs_forget(struct jobs *jobs, struct lh_str id, struct lh_error *err) LH_MUST_USE;
+/* Removes what is known of ended jobs before its time, where `is_found` says so of the text of a
+ * record: somebody must find nothing of it. Jobs that have not ended stay. */
+enum lh_code jobs_forget_found(struct jobs *jobs,
+                               bool (*is_found)(void *context, struct lh_str text), void *context,
+                               struct lh_error *err) LH_MUST_USE;
 
 /* Waits until the job has ended, or is left to the next process (then it is told as queued).
  * LH_NOT_FOUND; the codes of `cancel` (the job goes on). */

@@ -64,26 +64,33 @@ static enum lh_code load_submitted(struct job *job, const struct record_files *f
     return LH_OK;
 }
 
+void record_tell(struct job *job, const struct record_ended *record)
+{
+    job->state = (enum job_state)record->state;
+    job->attempts = record->attempts;
+    job->started_ms = record->started_at.unix_ms;
+    job->ended_ms = record->ended_at.unix_ms;
+    job->result = json_text(record->result.value, job->arena);
+    job->has_error = job->state != JOB_SUCCEEDED;
+    job->error = (struct job_error){.code = lh_arena_str(job->arena, record->code),
+                                    .message = lh_arena_str(job->arena, record->message),
+                                    .hint = lh_arena_str(job->arena, record->hint),
+                                    .field = lh_arena_str(job->arena, record->field),
+                                    .line = record->line};
+    job->progress = (struct job_progress){.phase = lh_lit("done"),
+                                          .rows_done = record->rows_done,
+                                          .bytes_done = record->bytes_done,
+                                          .bytes_total = record->bytes_total};
+}
+
 static enum lh_code load_ended(struct job *job, struct lh_error *err)
 {
     struct record_ended record;
     enum lh_code code =
         record_read_ended(job->jobs->storage, lh_uuid_str(&job->id), job->arena, &record, err);
-    if (code)
-        return code;
-    job->state = (enum job_state)record.state;
-    job->attempts = record.attempts;
-    job->started_ms = record.started_at.unix_ms;
-    job->ended_ms = record.ended_at.unix_ms;
-    job->result = json_text(record.result.value, job->arena);
-    job->has_error = job->state != JOB_SUCCEEDED;
-    job->error =
-        (struct job_error){record.code, record.message, record.hint, record.field, record.line};
-    job->progress = (struct job_progress){.phase = lh_lit("done"),
-                                          .rows_done = record.rows_done,
-                                          .bytes_done = record.bytes_done,
-                                          .bytes_total = record.bytes_total};
-    return LH_OK;
+    if (!code)
+        record_tell(job, &record);
+    return code;
 }
 
 /* Cancelled before it was ever begun: nothing can have come of it. */
@@ -164,8 +171,15 @@ static enum lh_code load_job(void *context, const struct record_files *files,
     return LH_OK;
 }
 
+static enum lh_code load_batch(void *context, struct lh_str id, struct lh_error *err)
+{
+    (void)err; /* likewise */
+    batches_load(context, id);
+    return LH_OK;
+}
+
 enum lh_code record_load(struct jobs *jobs, struct lh_error *err)
 {
-    const struct record_visitor visitor = {.visit = load_job, .context = jobs};
+    const struct record_visitor visitor = {.visit = load_job, .batch = load_batch, .context = jobs};
     return record_each(jobs->storage, &visitor, err);
 }

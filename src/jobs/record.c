@@ -114,7 +114,7 @@ enum lh_code record_cancel(struct jobs *jobs, const struct lh_uuid *id, struct l
     return put(jobs, id, "cancel.json", NULL, NULL, err);
 }
 
-enum lh_code record_end(struct jobs *jobs, const struct job_ending *ending, struct lh_error *err)
+struct record_ended record_of_ending(const struct job_ending *ending)
 {
     struct record_ended record = {.state = (int)ending->state,
                                   .attempts = ending->attempts,
@@ -132,6 +132,12 @@ enum lh_code record_end(struct jobs *jobs, const struct job_ending *ending, stru
         record.field = ending->error.field;
         record.line = ending->error.line;
     }
+    return record;
+}
+
+enum lh_code record_end(struct jobs *jobs, const struct job_ending *ending, struct lh_error *err)
+{
+    const struct record_ended record = record_of_ending(ending);
     return put(jobs, &ending->id, "ended.json", &record_ended_fields, &record, err);
 }
 
@@ -150,10 +156,10 @@ struct keys {
     size_t count;
 };
 
-static void add_key(struct keys *keys, const struct job *job, const char *what)
+static void add_key(struct keys *keys, const struct lh_uuid *id, const char *what)
 {
     char buffer[RECORD_KEY_BYTES];
-    struct lh_str key = record_key(lh_uuid_str(&job->id), what, buffer);
+    struct lh_str key = record_key(lh_uuid_str(id), what, buffer);
     keys->items[keys->count++] = lh_arena_str(keys->arena, key);
 }
 
@@ -162,9 +168,9 @@ static void add_numbered(struct keys *keys, const struct job *job)
     char what[40];
     for (int64_t n = 1; n <= job->last_attempt; n++) {
         snprintf(what, sizeof what, "attempt-%lld.json", (long long)n);
-        add_key(keys, job, what);
+        add_key(keys, &job->id, what);
         snprintf(what, sizeof what, "stopped-%lld.json", (long long)n);
-        add_key(keys, job, what);
+        add_key(keys, &job->id, what);
     }
 }
 
@@ -180,7 +186,9 @@ void record_remove(struct jobs *jobs, const struct job *first)
     keys.items = lh_arena_array(keys.arena, most, sizeof *keys.items);
     for (const struct job *job = first; job; job = job->next_queued)
         if (job->is_durable)
-            add_key(&keys, job, "submitted.json");
+            add_key(&keys, &job->id, "submitted.json");
+        else if (job->batch) /* it was the last of it */
+            add_key(&keys, &job->batch->id, RECORD_BATCH);
     /* What could not be moved is an ended job to the next process, which removes it then. */
     bool is_gone = keys.count && !trash(jobs, keys.items, keys.count);
     keys.count = 0;
@@ -188,7 +196,7 @@ void record_remove(struct jobs *jobs, const struct job *first)
         if (!job->is_durable)
             continue;
         for (size_t i = 0; i < sizeof(rest) / sizeof(rest[0]); i++)
-            add_key(&keys, job, rest[i]);
+            add_key(&keys, &job->id, rest[i]);
         add_numbered(&keys, job);
     }
     if (keys.count)

@@ -6,6 +6,10 @@
  *   _jobs/<id>.stopped-<n>.json  … and given up in good order: not one that took the process down
  *   _jobs/<id>.cancel.json       it shall not be run again
  *   _jobs/<id>.ended.json        how it ended
+ *
+ * and of those whose callers waited, many in one file, which has an id of its own:
+ *
+ *   _jobs/<id>.ends.jsonl        what they were and how they ended
  */
 #include "jobs/records.h"
 
@@ -49,6 +53,18 @@ static const struct lh_field ended_rows[] = {
 };
 const struct lh_fields record_ended_fields =
     LH_FIELDS_OF(struct record_ended, "JobEnded", ended_rows);
+
+static const struct lh_field batched_rows[] = {
+    LH_STR(struct record_batched, id, .required = true),
+    LH_STR(struct record_batched, kind, .required = true),
+    LH_STR(struct record_batched, dataset),
+    LH_STR(struct record_batched, actor),
+    LH_TIME(struct record_batched, created_at),
+    LH_OBJECT(struct record_batched, ended, const struct record_ended *, .required = true,
+              .fields = &record_ended_fields),
+};
+const struct lh_fields record_batched_fields =
+    LH_FIELDS_OF(struct record_batched, "JobBatched", batched_rows);
 
 struct lh_str record_key(struct lh_str id, const char *what, char buffer[RECORD_KEY_BYTES])
 {
@@ -115,6 +131,11 @@ enum lh_code record_each(struct storage *storage, const struct record_visitor *v
             code = visitor->visit(visitor->context, &files, err);
             files = next;
         }
+        if (!code && is_job && visitor->batch && !entries[i].is_special && !entries[i].is_folder &&
+            lh_str_equal(what, lh_lit(RECORD_BATCH))) {
+            code = visitor->batch(visitor->context, id, err);
+            continue;
+        }
         if (!is_job || entries[i].is_special || entries[i].is_folder || !note_file(&files, what)) {
             if (visitor->stranger)
                 visitor->stranger(visitor->context, &entries[i]);
@@ -140,24 +161,29 @@ static void drop_json(void *json)
     json_decref(json);
 }
 
-static enum lh_code read_record(struct storage *storage, struct lh_str id, const char *what,
-                                const struct lh_fields *fields, struct lh_arena *arena,
-                                void *record, struct lh_error *err)
+static enum lh_code parse_record(struct lh_str text, const struct lh_fields *fields,
+                                 struct lh_arena *arena, void *record, struct lh_error *err)
 {
-    char buffer[RECORD_KEY_BYTES];
-    struct lh_str text;
     json_t *json = NULL;
     lh_fields_preset(fields, record);
-    enum lh_code code = storage_get(storage, STORAGE_PRIMARY, record_key(id, what, buffer),
-                                    JOBS_RECORD_BYTES_MAX, arena, &text, err);
-    if (!code)
-        code = lh_json_parse(text, "The job's record", JOBS_RECORD_BYTES_MAX, &json, err);
+    enum lh_code code = lh_json_parse(text, "The job's record", JOBS_RECORD_BYTES_MAX, &json, err);
     if (code)
         return code;
     /* Parsed values are borrowed from the tree. */
     lh_arena_defer(arena, drop_json, json);
     code = lh_fields_bind_json(fields, json, arena, record, err);
     return code ? code : lh_fields_check(fields, record, err);
+}
+
+static enum lh_code read_record(struct storage *storage, struct lh_str id, const char *what,
+                                const struct lh_fields *fields, struct lh_arena *arena,
+                                void *record, struct lh_error *err)
+{
+    char buffer[RECORD_KEY_BYTES];
+    struct lh_str text;
+    enum lh_code code = storage_get(storage, STORAGE_PRIMARY, record_key(id, what, buffer),
+                                    JOBS_RECORD_BYTES_MAX, arena, &text, err);
+    return code ? code : parse_record(text, fields, arena, record, err);
 }
 
 enum lh_code record_read_submitted(struct storage *storage, struct lh_str id,
@@ -172,12 +198,88 @@ enum lh_code record_read_submitted(struct storage *storage, struct lh_str id,
     return code;
 }
 
+static enum lh_code check_ended(const struct record_ended *record, struct lh_error *err)
+{
+    return record->state >= JOB_SUCCEEDED
+               ? LH_OK
+               : lh_fail(err, LH_DAMAGED, "The record of an ended job says that it goes on.");
+}
+
 enum lh_code record_read_ended(struct storage *storage, struct lh_str id, struct lh_arena *arena,
                                struct record_ended *ret, struct lh_error *err)
 {
     enum lh_code code =
         read_record(storage, id, "ended.json", &record_ended_fields, arena, ret, err);
-    if (!code && ret->state < JOB_SUCCEEDED)
-        code = lh_fail(err, LH_DAMAGED, "The record of an ended job says that it goes on.");
+    return code ? code : check_ended(ret, err);
+}
+
+/* --- batches ----------------------------------------------------------------------------------*/
+
+#define SEAL_HEAD "{\"sha256\":\""
+#define SEAL_TAIL "\"}\n"
+#define SEAL_BYTES (strlen(SEAL_HEAD) + LH_SHA256_HEX_BYTES + strlen(SEAL_TAIL))
+
+static struct lh_str seal_of(struct lh_str lines, char buffer[LH_SHA256_HEX_BYTES + 32])
+{
+    uint8_t sum[LH_SHA256_BYTES];
+    char hex[LH_SHA256_HEX_BYTES + 1];
+    lh_sha256_of(lines, sum);
+    lh_hex(sum, sizeof sum, hex);
+    snprintf(buffer, LH_SHA256_HEX_BYTES + 32, SEAL_HEAD "%s" SEAL_TAIL, hex);
+    return lh_str_of(buffer);
+}
+
+void record_batch_seal(struct lh_buf *lines)
+{
+    char buffer[LH_SHA256_HEX_BYTES + 32];
+    lh_buf_append_str(lines, seal_of(lh_buf_str(lines), buffer));
+}
+
+static bool is_sealed(struct lh_str text, struct lh_str *ret_lines)
+{
+    char buffer[LH_SHA256_HEX_BYTES + 32];
+    if (text.len < SEAL_BYTES)
+        return false;
+    *ret_lines = lh_str_head(text, text.len - SEAL_BYTES);
+    return lh_str_equal(lh_str_slice(text, ret_lines->len, text.len), seal_of(*ret_lines, buffer));
+}
+
+enum lh_code record_batch_parse(struct lh_str text, struct lh_arena *arena,
+                                struct record_batch *ret, struct lh_error *err)
+{
+    struct lh_str rest;
+    struct record_batch batch = {0};
+    enum lh_code code = LH_OK;
+    if (!is_sealed(text, &rest))
+        return lh_fail(err, LH_DAMAGED, "The record of ended jobs has not the sum that it says.");
+    size_t most = 0;
+    for (size_t i = 0; i < rest.len; i++)
+        most += rest.data[i] == '\n';
+    batch.jobs = lh_arena_array(arena, most + 1, sizeof *batch.jobs);
+    batch.lines = lh_arena_array(arena, most + 1, sizeof *batch.lines);
+    while (!code && rest.len) {
+        struct record_batched *job = &batch.jobs[batch.count];
+        struct lh_str line = lh_str_cut(&rest, '\n');
+        batch.lines[batch.count++] = line;
+        code = parse_record(line, &record_batched_fields, arena, job, err);
+        if (!code && !lh_uuid_is_valid(job->id))
+            code =
+                lh_fail(err, LH_DAMAGED, "The record of ended jobs names '%.*s', which is no id.",
+                        LH_ARG(lh_str_head(job->id, 64)));
+        if (!code)
+            code = check_ended(job->ended, err);
+    }
+    if (!code)
+        *ret = batch;
     return code;
+}
+
+enum lh_code record_read_batch(struct storage *storage, struct lh_str id, struct lh_arena *arena,
+                               struct record_batch *ret, struct lh_error *err)
+{
+    char buffer[RECORD_KEY_BYTES];
+    struct lh_str text;
+    enum lh_code code = storage_get(storage, STORAGE_PRIMARY, record_key(id, RECORD_BATCH, buffer),
+                                    JOBS_RECORD_BYTES_MAX, arena, &text, err);
+    return code ? code : record_batch_parse(text, arena, ret, err);
 }

@@ -3,6 +3,7 @@
 #ifndef LAKEHOUSE_JOBS_RECORDS_H
 #define LAKEHOUSE_JOBS_RECORDS_H
 
+#include "base/buf.h"
 #include "jobs/jobs.h"
 #include "storage/storage.h"
 
@@ -43,6 +44,24 @@ struct record_ended {
 };
 extern const struct lh_fields record_ended_fields;
 
+/* How a job ended whose caller waited: one line of a batch. */
+struct record_batched {
+    struct lh_str id;
+    struct lh_str kind;
+    struct lh_str dataset;
+    struct lh_str actor;
+    struct lh_time created_at;
+    const struct record_ended *ended;
+};
+extern const struct lh_fields record_batched_fields;
+
+#define RECORD_BATCH "ends.jsonl"
+struct record_batch {
+    struct record_batched *jobs;
+    struct lh_str *lines; /* of each, without its end */
+    size_t count;
+};
+
 /* "_jobs/<id>.<what>" in the buffer. */
 struct lh_str record_key(struct lh_str id, const char *what, char buffer[RECORD_KEY_BYTES]);
 
@@ -64,6 +83,8 @@ struct record_files {
  * call. */
 struct record_visitor {
     enum lh_code (*visit)(void *context, const struct record_files *files, struct lh_error *err);
+    /* Of ends that were written together; `id` is the batch's. NULL: nobody asks. */
+    enum lh_code (*batch)(void *context, struct lh_str id, struct lh_error *err);
     void (*stranger)(void *context, const struct storage_entry *entry);
     void *context;
 };
@@ -77,5 +98,13 @@ enum lh_code record_read_submitted(struct storage *storage, struct lh_str id,
                                    struct lh_error *err) LH_MUST_USE;
 enum lh_code record_read_ended(struct storage *storage, struct lh_str id, struct lh_arena *arena,
                                struct record_ended *ret, struct lh_error *err) LH_MUST_USE;
+
+/* Ends the lines of a batch with the line that holds their sum. */
+void record_batch_seal(struct lh_buf *lines);
+/* LH_DAMAGED: the sum is another, or a line tells of no ended job. */
+enum lh_code record_batch_parse(struct lh_str text, struct lh_arena *arena,
+                                struct record_batch *ret, struct lh_error *err) LH_MUST_USE;
+enum lh_code record_read_batch(struct storage *storage, struct lh_str id, struct lh_arena *arena,
+                               struct record_batch *ret, struct lh_error *err) LH_MUST_USE;
 
 #endif

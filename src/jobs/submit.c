@@ -102,6 +102,7 @@ enum lh_code jobs_run(struct jobs *jobs, const struct job_spec *spec,
     if (!code && ret_result)
         *ret_result = lh_arena_str(arena, job->result);
     job->is_awaited = false;
+    batches_add(jobs, job);
     pthread_mutex_unlock(&jobs->lock);
     jobs_forget_old(jobs);
     pthread_mutex_lock(&jobs->lock);

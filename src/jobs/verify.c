@@ -61,6 +61,21 @@ static enum lh_code visit(void *context, const struct record_files *files, struc
     return LH_OK;
 }
 
+static enum lh_code visit_batch(void *context, struct lh_str id, struct lh_error *ignored)
+{
+    struct look *look = context;
+    struct lh_error err = LH_ERROR_NONE;
+    struct lh_arena *arena = lh_arena_new(0);
+    struct record_batch batch = {0};
+    char buffer[RECORD_KEY_BYTES];
+    (void)ignored; /* what is wrong is a finding */
+    if (record_read_batch(look->storage, id, arena, &batch, &err))
+        storage_find(look->findings, true, record_key(id, RECORD_BATCH, buffer), "%s", err.message);
+    look->count += (int64_t)batch.count;
+    lh_arena_free(arena);
+    return LH_OK;
+}
+
 static void meet(void *context, const struct storage_entry *entry)
 {
     const struct look *look = context;
@@ -74,7 +89,8 @@ enum lh_code jobs_verify(struct storage *storage, struct storage_findings *findi
                          int64_t *ret_count, struct lh_error *err)
 {
     struct look look = {.storage = storage, .findings = findings};
-    const struct record_visitor visitor = {.visit = visit, .stranger = meet, .context = &look};
+    const struct record_visitor visitor = {
+        .visit = visit, .batch = visit_batch, .stranger = meet, .context = &look};
     enum lh_code code = record_each(storage, &visitor, err);
     if (!code)
         *ret_count = look.count;

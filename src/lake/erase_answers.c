@@ -107,30 +107,13 @@ enum lh_code erase_old_records(struct storage *storage, const struct canaries *c
     return code;
 }
 
-enum lh_code erase_jobs(struct storage *storage, struct jobs *jobs, const struct canaries *canaries,
-                        struct lh_error *err)
+static bool has_hits(void *context, struct lh_str text)
 {
-    struct lh_arena *arena = lh_arena_new(0);
-    struct lh_arena *scratch = lh_arena_new(0);
-    struct storage_entry *files = NULL;
-    size_t count = 0;
-    enum lh_code code =
-        storage_list(storage, STORAGE_PRIMARY, lh_lit("_jobs"), arena, &files, &count, err);
-    for (size_t i = 0; i < count && !code; i++) {
-        struct lh_str text = {0};
-        lh_arena_clear(scratch);
-        if (files[i].is_special || files[i].is_folder ||
-            !lh_str_ends_with(files[i].name, lh_lit(".json")))
-            continue;
-        code = storage_get(storage, STORAGE_PRIMARY, files[i].key, ANSWER_BYTES_MAX, scratch, &text,
-                           err);
-        /* One that has not ended is found by the scan. */
-        if (!code && count_hits(canaries, text))
-            (void)!jobs_forget(jobs, lh_str_head(files[i].name, LH_UUID_TEXT_BYTES), NULL);
-        if (code == LH_NOT_FOUND)
-            code = LH_OK;
-    }
-    lh_arena_free(scratch);
-    lh_arena_free(arena);
-    return code;
+    return count_hits(context, text) > 0;
+}
+
+/* One that has not ended is found by the scan. */
+enum lh_code erase_jobs(struct jobs *jobs, const struct canaries *canaries, struct lh_error *err)
+{
+    return jobs_forget_found(jobs, has_hits, (void *)(uintptr_t)canaries, err);
 }

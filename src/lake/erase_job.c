@@ -381,7 +381,7 @@ static enum lh_code remove_leftovers(struct erase_run *run, struct lh_error *err
     if (!code)
         code = erase_old_records(lake_storage(run->lake), run->canaries, err);
     if (!code)
-        code = erase_jobs(lake_storage(run->lake), lake_jobs(run->lake), run->canaries, err);
+        code = erase_jobs(lake_jobs(run->lake), run->canaries, err);
     if (!code)
         code = forget_tuning(run, err);
     if (!code)

@@ -183,7 +183,7 @@ enum lh_code erase_old_records(struct storage *storage, const struct canaries *c
                                struct lh_error *err) LH_MUST_USE;
 /* Forgets jobs that have ended and in whose records something of the rows stands. */
 struct jobs;
-enum lh_code erase_jobs(struct storage *storage, struct jobs *jobs, const struct canaries *canaries,
+enum lh_code erase_jobs(struct jobs *jobs, const struct canaries *canaries,
                         struct lh_error *err) LH_MUST_USE;
 /* A key of any length (NULL: a distinctive one), or a text of the rows. */
 bool erase_holds(const struct canaries *canaries, const struct erase_keys *keys,

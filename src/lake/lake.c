@@ -205,7 +205,12 @@ static enum lh_code open_search(struct lake *lake, struct lh_error *err)
 
 static enum lh_code open_work(struct lake *lake, struct lh_error *err)
 {
-    const struct jobs_options jobs = {.storage = lake->storage, .pool = lake->pool};
+    const struct settings_jobs *kept = &lake->settings->jobs;
+    const struct jobs_options jobs = {.storage = lake->storage,
+                                      .pool = lake->pool,
+                                      .keep_max = (unsigned)kept->keep,
+                                      .keep_ms = kept->keep_s * 1000,
+                                      .write_ms = kept->write_ms};
     enum lh_code code = jobs_open(&jobs, &lake->jobs, err);
     if (code)
         return code;

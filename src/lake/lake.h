@@ -19,6 +19,7 @@ struct objects;
 struct engine;
 struct catalog;
 struct jobs;
+struct job_info;
 struct ingest;
 struct query_engine;
 struct query_compactor;
@@ -56,6 +57,10 @@ struct objects *lake_objects(struct lake *lake);
 struct engine *lake_engine(struct lake *lake);
 struct catalog *lake_catalog(struct lake *lake);
 struct jobs *lake_jobs(struct lake *lake);
+/* How a job ended that jobs/ does not know (any more), from the commit that names it. *ret borrows
+ * job_id, the rest lives in `arena`. LH_NOT_FOUND: no commit does. */
+enum lh_code lake_find_effect(struct lake *lake, struct lh_str job_id, struct lh_arena *arena,
+                              struct job_info *ret, struct lh_error *err) LH_MUST_USE;
 struct ingest *lake_ingest(struct lake *lake);
 struct query_engine *lake_query(struct lake *lake);
 struct query_compactor *lake_compactor(struct lake *lake);

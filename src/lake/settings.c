@@ -132,6 +132,17 @@ static const struct lh_field compaction_rows[] = {
            .max = (int64_t)1 << 40, .doc = "What data files are merged up to."),
 };
 
+static const struct lh_field jobs_rows[] = {
+    LH_INT(struct settings_jobs, keep, LH_PRESET(1000), .min = 1, .max = 10000,
+           .doc = "Ended jobs that are remembered; beyond, the oldest are forgotten."),
+    LH_INT(struct settings_jobs, keep_s, LH_PRESET((int64_t)7 * 86400), .min = 1,
+           .max = (int64_t)3650 * 86400, .doc = "How long ended jobs are remembered."),
+    LH_INT(struct settings_jobs, write_ms, LH_PRESET(1000), .min = 1, .max = 60000,
+           .doc =
+               "Ends of jobs that a caller waited for are written together, one file in so long; "
+               "a crash loses those of the last while."),
+};
+
 static const struct lh_field auth_rows[] = {
     LH_BOOL(struct settings_auth, enabled, LH_PRESET(false),
             .doc = "Callers need keys; the first administrator's is written to the data folder."),
@@ -162,6 +173,8 @@ static const struct lh_fields catalog_fields =
     LH_FIELDS_OF(struct settings_catalog, "SettingsCatalog", catalog_rows);
 static const struct lh_fields compaction_fields =
     LH_FIELDS_OF(struct settings_compaction, "SettingsCompaction", compaction_rows);
+static const struct lh_fields jobs_fields =
+    LH_FIELDS_OF(struct settings_jobs, "SettingsJobs", jobs_rows);
 static const struct lh_fields auth_fields =
     LH_FIELDS_OF(struct settings_auth, "SettingsAuth", auth_rows);
 static const struct lh_fields log_fields =
@@ -179,6 +192,7 @@ static void list_sections(struct settings *settings)
         {.name = "agent", .fields = &agent_fields, .target = &settings->agent},
         {.name = "catalog", .fields = &catalog_fields, .target = &settings->catalog},
         {.name = "compaction", .fields = &compaction_fields, .target = &settings->compaction},
+        {.name = "jobs", .fields = &jobs_fields, .target = &settings->jobs},
         {.name = "auth", .fields = &auth_fields, .target = &settings->auth},
         {.name = "log", .fields = &log_fields, .target = &settings->log},
     };

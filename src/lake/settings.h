@@ -74,6 +74,12 @@ struct settings_compaction {
     int64_t file_bytes;     /* what files are merged up to */
 };
 
+struct settings_jobs {
+    int64_t keep;     /* ended ones that are remembered */
+    int64_t keep_s;   /* how long they are */
+    int64_t write_ms; /* how long ends that somebody waited for may wait to be written together */
+};
+
 struct settings_auth {
     bool enabled; /* callers need keys; without, only loopback is served */
 };
@@ -83,7 +89,7 @@ struct settings_log {
     bool requests;
 };
 
-#define SETTINGS_SECTION_COUNT 11
+#define SETTINGS_SECTION_COUNT 12
 
 struct settings {
     struct settings_server server;
@@ -95,6 +101,7 @@ struct settings {
     struct settings_agent agent;
     struct settings_catalog catalog;
     struct settings_compaction compaction;
+    struct settings_jobs jobs;
     struct settings_auth auth;
     struct settings_log log;
     struct lh_config_section sections[SETTINGS_SECTION_COUNT]; /* of the members above */

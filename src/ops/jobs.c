@@ -99,6 +99,22 @@ enum lh_code op_fail_as_job(const struct job_info *info, const char *what, struc
     return code;
 }
 
+/* A crash may have kept its end from being written; its effect is not lost then. */
+static enum lh_code reply_effect(struct op_call *call, struct lh_str id, struct op_reply *reply,
+                                 struct lh_error *err)
+{
+    struct job_info info;
+    struct lh_error cause = LH_ERROR_NONE;
+    enum lh_code code = lake_find_effect(call->lake, id, call->arena, &info, &cause);
+    if (code == LH_NOT_FOUND)
+        return code; /* *err says so already */
+    if (code) {
+        *err = cause;
+        return code;
+    }
+    return op_reply_record(reply, &info, err);
+}
+
 static enum lh_code run_get(struct op_call *call, const void *raw, struct op_reply *reply,
                             struct lh_error *err)
 {
@@ -112,11 +128,13 @@ static enum lh_code run_get(struct op_call *call, const void *raw, struct op_rep
         lh_cancel_set_timeout(&patience, args->wait_ms);
         code = jobs_wait(jobs, args->id, &patience, call->arena, &info, err);
         op_has_waited();
-        if (code && (code != LH_TIMEOUT || lh_cancel_check(call->cancel)))
+        if (code && code != LH_NOT_FOUND && (code != LH_TIMEOUT || lh_cancel_check(call->cancel)))
             return code;
     }
     if (code) /* it was not waited for, or goes on */
         code = jobs_get(jobs, args->id, call->arena, &info, err);
+    if (code == LH_NOT_FOUND)
+        return reply_effect(call, args->id, reply, err);
     return code ? code : op_reply_record(reply, &info, err);
 }
 

@@ -57,6 +57,7 @@ void op_house_open(struct op_house *house, struct lh_str path)
     settings_preset(&house->settings, lh_arena_str(house->arena, path));
     if (house->graph_rows)
         house->settings.search.graph_rows = house->graph_rows;
+    house->settings.jobs.write_ms = 60000; /* at the end: fault points come in one order */
     open_lake(house);
 }
 
