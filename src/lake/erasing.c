@@ -167,6 +167,34 @@ static enum lh_code submit(struct lake *lake, struct lh_str id, struct lh_str ac
     return erase_note_job(lake_storage(lake), id, *ret_job, err);
 }
 
+/* Nobody goes on with it, not the next start either: a request that cannot be removed now, because a
+ * backup runs, stands as failed. */
+static void refuse(struct lake *lake, struct lh_str id, const struct erase_progress *progress,
+                   struct lh_error *err)
+{
+    struct storage *storage = lake_storage(lake);
+    struct lh_error later = LH_ERROR_NONE;
+    const struct erase_done *done = progress->datasets.items;
+    size_t hidden = 0;
+    for (size_t i = 0; i < progress->datasets.count; i++)
+        hidden += done[i].is_hidden;
+    bool is_left = erase_forget(storage, id, &later) != LH_OK;
+    if (is_left)
+        lh_log_error(LH_LOG_WARN, "lake.erase", &later);
+    if (is_left && erase_note_job(storage, id, lh_lit("none"), &later))
+        lh_log_error(LH_LOG_WARN, "lake.erase", &later);
+    if (is_left)
+        lh_error_hint(err,
+                      "What was asked for is kept, and nobody goes on with it: DELETE "
+                      "/catalog/erase/%.*s removes it, POST /catalog/erase/%.*s/resume goes on.",
+                      LH_ARG(id), LH_ARG(id));
+    else if (hidden)
+        lh_error_hint(err,
+                      "In %zu of %zu datasets the rows are hidden already: ask again, or lift "
+                      "their tombstones.",
+                      hidden, progress->datasets.count);
+}
+
 /* Hidden first, then a job: whatever becomes of that one, nobody sees the rows. What was not hidden
  * was not accepted; where that is not known, the next start goes on. */
 static enum lh_code set_out(struct lake *lake, struct lh_str id,
@@ -175,13 +203,12 @@ static enum lh_code set_out(struct lake *lake, struct lh_str id,
 {
     struct storage *storage = lake_storage(lake);
     struct lh_error later = LH_ERROR_NONE;
-    struct erase_progress progress;
+    struct erase_progress progress = {0};
     enum lh_code code = erase_progress_open(storage, id, request, arena, &progress, err);
     if (!code)
         code = erase_hide(lake, id, request, &progress, cancel, arena, err);
     if (code && code != LH_UNKNOWN && code != LH_LOCKED) {
-        if (erase_forget(storage, id, &later))
-            lh_log_error(LH_LOG_WARN, "lake.erase", &later);
+        refuse(lake, id, &progress, err);
         return code;
     }
     if (!code)

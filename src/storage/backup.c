@@ -298,6 +298,8 @@ enum lh_code storage_backup_of_job(struct lh_str path, struct lh_str job, struct
         }
         backup_list_release(&list);
     }
+    if (!code && is_there) /* it may have been killed before it made the list's name durable */
+        code = lh_dir_sync(store.dir, BACKUP_LISTS, err);
     backup_store_close(&store);
     if (!code)
         *ret_is_there = is_there;

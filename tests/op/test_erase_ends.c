@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/fault.h"
 #include "catalog/tombstones.h"
 #include "journal/journal.h"
 #include "lake/internal.h"
@@ -124,6 +125,61 @@ static void a_cancelled_one_stays_so_over_restarts_and_is_resumed_when_somebody_
     assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM __raw__people"), "[[2]]");
     op_house_remove(&house);
 }
+
+#ifdef LH_FAULTS
+
+/* A call fails after the request was written, and before it is accepted; false: none did. */
+static bool fails_at(struct op_house *house, int publish)
+{
+    char plan[64];
+    snprintf(plan, sizeof plan, "file.publish=%d:EIO", publish);
+    assert_true(lh_fault_plan(plan));
+    enum lh_code code = op_house_try(
+        house, "catalog.erase",
+        "{\"row_key_column\": \"id\", \"row_key_values\": [\"two\"], \"wait\": false}");
+    assert_true(lh_fault_plan(NULL));
+    return code != LH_OK;
+}
+
+static void what_was_refused_is_not_gone_on_with_by_the_next_start(void **state)
+{
+    struct op_house house;
+    (void)state;
+    people(&house);
+    struct storage *storage = lake_storage(house.lake);
+    atomic_fetch_add(&storage->backups, 1); /* so the request cannot be removed */
+    assert_true(fails_at(&house, 2));
+    atomic_fetch_sub(&storage->backups, 1);
+    assert_non_null(strstr(house.err.hint, "nobody goes on with it"));
+    op_house_reopen(&house);
+    const json_t *items = json_object_get(op_house_call(&house, "erasures.list", "{}"), "items");
+    struct asked asked = {0};
+    snprintf(asked.erase_id, sizeof asked.erase_id, "%s",
+             reply_text(json_array_get(items, 0), "erase_id"));
+    assert_string_equal(reply_text(ended(&house, &asked), "state"), "failed");
+    assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM people"), "[[3]]");
+    op_house_call(&house, "erasures.give_up",
+                  lh_arena_printf(house.arena, "{\"id\": \"%s\"}", asked.erase_id).data);
+    op_house_remove(&house);
+}
+
+static void a_refusal_tells_in_which_datasets_rows_are_hidden(void **state)
+{
+    struct op_house house;
+    bool is_told = false;
+    (void)state;
+    people(&house);
+    op_house_rows(&house, "calls", "id,said\ntwo,hello\nfour,bye\n", "create");
+    for (int at = 2; at < 8 && !is_told; at++) {
+        if (!fails_at(&house, at))
+            break;
+        is_told = strstr(house.err.hint, "In 1 of 2 datasets") != NULL;
+    }
+    assert_true(is_told);
+    op_house_remove(&house);
+}
+
+#endif
 
 static void nothing_is_lifted_while_an_erasure_has_not_ended(void **state)
 {
@@ -590,6 +646,10 @@ static void one_that_was_cancelled_can_be_given_up_and_its_tombstone_be_lifted(v
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+#ifdef LH_FAULTS
+        cmocka_unit_test(what_was_refused_is_not_gone_on_with_by_the_next_start),
+        cmocka_unit_test(a_refusal_tells_in_which_datasets_rows_are_hidden),
+#endif
         cmocka_unit_test(rows_are_hidden_before_the_request_is_answered),
         cmocka_unit_test(a_cancelled_one_stays_so_over_restarts_and_is_resumed_when_somebody_asks),
         cmocka_unit_test(nothing_is_lifted_while_an_erasure_has_not_ended),

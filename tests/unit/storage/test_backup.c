@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cancel.h"
+#include "base/fault.h"
 #include "base/uuid.h"
 #include "catalog/moment.h"
 #include "support/backed_lake.h"
@@ -213,6 +214,14 @@ static void the_backup_of_a_job_is_found_again_with_what_was_answered(void **sta
     assert_int_equal(found.copied_count, made.copied_count);
     assert_int_equal(found.copied_bytes, made.copied_bytes);
     assert_int_equal(found.held_us, made.held_us);
+#ifdef LH_FAULTS
+    assert_true(lh_fault_plan("dir.sync=1:EIO")); /* a kill may have come before the list's name */
+    assert_int_equal(                             /* was durable: then it must be made so */
+                     storage_backup_of_job(path, lh_uuid_str(&job), backed.lake.arena, &is_there,
+                                           &found, &err),
+                     LH_IO);
+    assert_true(lh_fault_plan(NULL));
+#endif
 }
 
 static void a_restore_never_touches_what_is_there(void **state)
