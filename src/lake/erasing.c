@@ -167,8 +167,8 @@ static enum lh_code submit(struct lake *lake, struct lh_str id, struct lh_str ac
     return erase_note_job(lake_storage(lake), id, *ret_job, err);
 }
 
-/* Nobody goes on with it, not the next start either: a request that cannot be removed now, because a
- * backup runs, stands as failed. */
+/* Nobody goes on with it, not the next start either: a request that cannot be removed now, because
+ * a backup runs, stands as failed. */
 static void refuse(struct lake *lake, struct lh_str id, const struct erase_progress *progress,
                    struct lh_error *err)
 {

@@ -98,8 +98,8 @@ enum lh_code storage_backup(struct storage *storage, const struct storage_backup
  * LH_INVALID, LH_CONFLICT. */
 enum lh_code storage_backup_check(struct storage *storage, struct lh_str path,
                                   struct lh_error *err) LH_MUST_USE;
-/* Whether the job (a UUIDv7) made a backup there, durably, and what its answer was; the texts live in
- * `arena`. Where there is no backup yet it has not. */
+/* Whether the job (a UUIDv7) made a backup there, which is durable then, and what its answer was;
+ * the texts live in `arena`. Where there is no backup yet it has not. */
 enum lh_code storage_backup_of_job(struct lh_str path, struct lh_str job, struct lh_arena *arena,
                                    bool *ret_is_there, struct storage_backup_result *ret,
                                    struct lh_error *err) LH_MUST_USE;
