@@ -516,7 +516,8 @@ const struct op op_profiles_search = {
     .name = "profiles.search",
     .summary = "Search by meaning in what a profile is bound to, and in nothing else.",
     .description =
-        "As /vectors/search, in indexes of the profile's datasets alone: another one is 403. By "
+        "As /vectors/search, in indexes of the profile's datasets alone: another one is 403, and "
+        "so is a filter with a statement in it, which could read others. By "
         "the index's graph if it is in memory, else by looking at all vectors, which `note` says. "
         "The profile need not be active.",
     .http = {OP_POST, "/vectors/profile/{id}/search"},

@@ -371,6 +371,7 @@ enum lh_code op_run_search(struct op_call *call, const struct op_search_args *ar
                                          .k = args->k,
                                          .ef = is_cold ? 0 : args->ef,
                                          .is_exact = args->exact || is_cold,
+                                         .is_alone = scope != NULL,
                                          .filter = args->sql_filter,
                                          .per_chunk = args->per_chunk,
                                          .with_rows = args->include_row},

@@ -58,7 +58,7 @@ extern const struct lh_fields op_search_answer_fields;
 #define OP_SEARCH_ERRORS                                                                           \
     LH_NOT_FOUND, LH_CONFLICT, LH_SQL, LH_SYNTAX, LH_REFUSED, LH_TOO_LARGE, LH_DAMAGED, LH_TIMEOUT
 
-/* What who asks on behalf of others adds. */
+/* What who asks on behalf of others adds; the filter then reads no other dataset. */
 struct op_search_scope {
     struct lh_str index_id; /* that it was allowed for */
     bool is_cold;           /* all vectors are looked at */

@@ -36,6 +36,7 @@ struct search_ask {
     int64_t ef;           /* nodes kept on a graph's walk, at least k; 0: as the index says */
     bool is_exact;        /* whatever there is, all vectors are looked at */
     struct lh_str filter; /* a boolean SQL expression over the dataset; absent: all rows */
+    bool is_alone;        /* the filter reads no other dataset: LH_FORBIDDEN if it could */
     bool per_chunk;       /* one hit per chunk, not per row */
     bool with_rows;       /* each hit with its source row */
     bool is_raw_id;       /* ids without the index's prefix, as the dataset has them */

@@ -17,6 +17,9 @@ struct layer {
 /* LH_INVALID unless `filter` is one boolean expression. */
 enum lh_code filter_check(struct search *search, struct lh_str filter,
                           const struct lh_cancel *cancel, struct lh_error *err) LH_MUST_USE;
+/* LH_FORBIDDEN if something in it is a statement of its own, which may read any dataset. */
+enum lh_code filter_check_alone(struct search *search, struct lh_str filter,
+                                const struct lh_cancel *cancel, struct lh_error *err) LH_MUST_USE;
 /* Fills `allowed` of the layers, to be freed by the caller whatever is returned. */
 enum lh_code filter_run(struct search *search, const struct pin *pin, struct lh_str filter,
                         struct layer *layers, const struct lh_cancel *cancel,

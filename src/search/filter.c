@@ -91,6 +91,38 @@ enum lh_code filter_check(struct search *search, struct lh_str filter,
     return code;
 }
 
+static bool has_statement(const struct ast_node *node)
+{
+    for (; node; node = node->next)
+        if ((node->key.data && lh_str_equal(node->key, lh_lit("subquery"))) ||
+            has_statement(node->first))
+            return true;
+    return false;
+}
+
+enum lh_code filter_check_alone(struct search *search, struct lh_str filter,
+                                const struct lh_cancel *cancel, struct lh_error *err)
+{
+    struct engine_connection *connection = NULL;
+    struct ast_node *tree = NULL;
+    enum lh_code code = filter_check(search, filter, cancel, err); /* a whole expression, then */
+    if (code)
+        return code;
+    struct lh_arena *arena = lh_arena_new(0);
+    code = engine_acquire(search->options.engine, (struct lh_str){0}, cancel, &connection, err);
+    if (!code)
+        code = engine_parse(connection, lh_arena_printf(arena, FRONT "%.*s" BACK, LH_ARG(filter)),
+                            arena, &tree, err);
+    if (!code && has_statement(tree)) {
+        code = lh_fail(err, LH_FORBIDDEN, "Here sql_filter looks at the index's own rows alone.");
+        lh_error_hint(err, "Write it without SELECT and FROM.");
+        lh_error_field(err, lh_lit("sql_filter"));
+    }
+    engine_release(connection);
+    lh_arena_free(arena);
+    return code;
+}
+
 /* --- rows of the dataset */
 
 static struct lh_str from_dataset(const struct pin *pin, struct lh_arena *arena)

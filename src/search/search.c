@@ -248,8 +248,12 @@ static enum lh_code lay_out(struct asking *asking, struct lh_error *err)
     asking->has_number_ids = is_number_type(overlay->view->manifest->id_type);
     if (!asking->ask->filter.len)
         return LH_OK;
-    enum lh_code code = filter_run(asking->search, &asking->pin, asking->ask->filter,
-                                   asking->layers, asking->cancel, err);
+    enum lh_code code = LH_OK;
+    if (asking->ask->is_alone)
+        code = filter_check_alone(asking->search, asking->ask->filter, asking->cancel, err);
+    if (!code)
+        code = filter_run(asking->search, &asking->pin, asking->ask->filter, asking->layers,
+                          asking->cancel, err);
     for (size_t i = 0; i < LAYERS && !code; i++) {
         struct layer *layer = &asking->layers[i];
         size_t words = layer->view ? layer->view->span / 64 : 0;
