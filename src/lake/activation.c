@@ -275,8 +275,9 @@ static struct lake_binding *add_binding(struct warming *warming, struct lh_str d
         warming->capacity = capacity;
     }
     struct lake_binding *binding = &warming->items[warming->count++];
-    *binding = (struct lake_binding){
-        .dataset = lh_arena_str(warming->arena, dataset), .state = state, .configuration_from = -1};
+    *binding = (struct lake_binding){.dataset = lh_arena_str(warming->arena, dataset),
+                                     .state = (int)state,
+                                     .configuration_from = -1};
     if (index.len)
         binding->index = lh_arena_str(warming->arena, index);
     return binding;
