@@ -155,8 +155,18 @@ static void note_breach(struct tuner *tuner, const char *action,
 static enum lh_code tune(struct tuner *tuner, const struct search_watched *watched,
                          struct lh_arena *arena, bool *ret_is_promoted, struct lh_error *err)
 {
+    /* What callers ask is not what rows of the index ask: it is measured on them, and wide. */
+    static const struct search_configuration grid[] = {
+        {80, 60, SEARCH_SEED_PRESET, SEARCH_M_PRESET},
+        {80, 120, SEARCH_SEED_PRESET, SEARCH_M_PRESET},
+        {160, 60, SEARCH_SEED_PRESET, SEARCH_M_PRESET},
+        {160, 120, SEARCH_SEED_PRESET, SEARCH_M_PRESET},
+        {160, 200, SEARCH_SEED_PRESET, SEARCH_M_PRESET},
+    };
     const struct search_autotune_request request = {.index_name = watched->index_name,
-                                                    .min_recall = watched->min_recall};
+                                                    .harness = lh_lit(SEARCH_HARNESS_CALLERS),
+                                                    .min_recall = watched->min_recall,
+                                                    .grid = {grid, sizeof grid / sizeof grid[0]}};
     struct jobs *jobs = lake_jobs(tuner->lake);
     struct job_info info;
     struct lh_uuid id;

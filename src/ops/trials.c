@@ -9,7 +9,8 @@
            .doc = "The index.")
 #define HARNESS_ROW(struct_type)                                                                   \
     LH_STR(struct_type, harness, .positional = true, .max = 63,                                    \
-           .doc = "The eval set; absent: `auto`, which is drawn when it is not there or stale.")
+           .doc = "The eval set; absent: `auto`, which is drawn when it is not there or stale; "   \
+                  "`callers`: the last searches of callers that were asked again.")
 
 /* --- POST /vectors/hnsw/trial */
 

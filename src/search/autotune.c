@@ -152,8 +152,10 @@ enum lh_code search_autotune_check(struct search *search,
     }
     if (!code)
         code = index_find(search, request->index_name, &index, err);
-    if (!code && request->harness.len &&
-        !lh_str_equal(request->harness, lh_lit(SEARCH_HARNESS_PRESET))) {
+    bool is_kept = request->harness.len &&
+                   !lh_str_equal(request->harness, lh_lit(SEARCH_HARNESS_PRESET)) &&
+                   !lh_str_equal(request->harness, lh_lit(SEARCH_HARNESS_CALLERS));
+    if (!code && is_kept) {
         struct index_manifest *head = index_head(index);
         code = eval_load(search, head, request->harness, arena, &set, err);
         index_manifest_unref(head);
@@ -225,6 +227,8 @@ enum lh_code harness_settle(struct search *search, const struct index_manifest *
                                      .seed = SEARCH_SEED_PRESET,
                                      .actor = actor};
     *ret_is_renewed = false;
+    if (lh_str_equal(name, lh_lit(SEARCH_HARNESS_CALLERS)))
+        return LH_OK;
     enum lh_code code = eval_load(search, head, name, arena, &set, &why);
     if (code == LH_NOT_FOUND && lh_str_equal(name, lh_lit(SEARCH_HARNESS_PRESET)))
         return search_eval_autogen(search, &request, cancel, arena, &told, err);

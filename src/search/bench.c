@@ -1,6 +1,8 @@
 /* A bench: the rows of an index, the queries of an eval set, and what is true of them. */
 #include "search/bench.h"
 
+#include "search/watching.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -178,6 +180,60 @@ static enum lh_code resolve(struct bench *bench, struct lh_error *err)
     return code;
 }
 
+/* --- what callers asked */
+
+#define CALLERS_MIN 30
+#define CALLERS_K 10
+
+static enum lh_code take_callers(struct bench *bench, struct lh_error *err)
+{
+    const struct index_manifest *manifest = bench->view->manifest;
+    size_t stride = stride_of(bench), dimensions = (size_t)manifest->dimensions;
+    struct bench_row room[CALLERS_K];
+    float *asked = NULL;
+    enum lh_code code = LH_OK;
+    size_t count = watch_queries(bench->search, manifest, bench->arena, &asked);
+    if (count < CALLERS_MIN) {
+        lh_fail(err, LH_CONFLICT,
+                "Of the searches of the index '%.*s' %zu were asked again since the start; %d are "
+                "needed to measure on them.",
+                LH_ARG(manifest->name), count, CALLERS_MIN);
+        return LH_CONFLICT;
+    }
+    bench->set = (struct eval_set){.name = lh_lit(SEARCH_HARNESS_CALLERS), .k = CALLERS_K};
+    bench->k = CALLERS_K;
+    bench->queries = lh_arena_array(bench->arena, count, sizeof *bench->queries);
+    bench->vectors = aligned_alloc(ALIGNMENT, count * stride * sizeof(float));
+    if (!bench->vectors)
+        return lh_fail(err, LH_BUSY, "There is no memory for the queries of callers.");
+    for (size_t i = 0; i < count && !code; i++) {
+        struct bench_query *query = &bench->queries[bench->query_count];
+        float *vector = bench->vectors + i * stride;
+        memcpy(vector, asked + i * dimensions, dimensions * sizeof *vector);
+        *query = (struct bench_query){.vector = vector, .own = VIEW_NONE};
+        code = bench_exact(bench, vector, VIEW_NONE, CALLERS_K, room, &query->wanted, err);
+        if (!code && query->wanted)
+            query->floor = room[query->wanted - 1].score;
+        bench->query_count += !code && query->wanted;
+    }
+    return code;
+}
+
+static enum lh_code take_set(struct bench *bench, struct lh_str harness, struct lh_error *err)
+{
+    if (lh_str_equal(harness, lh_lit(SEARCH_HARNESS_CALLERS)))
+        return take_callers(bench, err);
+    enum lh_code code =
+        eval_load(bench->search, bench->view->manifest, harness, bench->arena, &bench->set, err);
+    if (code)
+        return code;
+    bench->k = (size_t)bench->set.k;
+    bench->is_stale =
+        eval_stale_because(&bench->set, bench->view->manifest, bench->pin.dataset, bench->arena)
+            .len > 0;
+    return resolve(bench, err);
+}
+
 /* --- life */
 
 enum lh_code bench_open_rows(struct search *search, struct lh_str index_name,
@@ -203,14 +259,7 @@ enum lh_code bench_open(struct search *search, struct lh_str index_name, struct 
     enum lh_code code = bench_open_rows(search, index_name, cancel, &bench, err);
     if (code)
         return code;
-    code = eval_load(search, bench.view->manifest, harness, bench.arena, &bench.set, err);
-    if (!code) {
-        bench.k = (size_t)bench.set.k;
-        bench.is_stale =
-            eval_stale_because(&bench.set, bench.view->manifest, bench.pin.dataset, bench.arena)
-                .len > 0;
-        code = resolve(&bench, err);
-    }
+    code = take_set(&bench, harness, err);
     if (code)
         bench_close(&bench);
     else

@@ -13,6 +13,9 @@
 #define SEARCH_EVAL_K_MAX 1000
 #define SEARCH_EVAL_RELEVANT_MAX 1000
 #define SEARCH_EVALS_MAX 1000 /* of an index */
+/* A name that none has: the last searches of callers that were asked again (watch.h). They are in
+ * memory alone. */
+#define SEARCH_HARNESS_CALLERS "callers"
 
 enum search_eval_kind {
     SEARCH_EVAL_GENERATED, /* queries are rows of the index; relevant is what is nearest to them */

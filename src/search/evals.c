@@ -86,6 +86,10 @@ enum lh_code eval_check_name(struct lh_str name, struct lh_error *err)
         char c = name.data[i];
         is_fine = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
     }
+    if (is_fine && lh_str_equal(name, lh_lit(SEARCH_HARNESS_CALLERS))) {
+        lh_fail(err, LH_INVALID, "The name 'callers' stands for what callers asked.");
+        return lh_error_field(err, lh_lit("name"));
+    }
     if (is_fine)
         return LH_OK;
     lh_fail(err, LH_INVALID, "The name of an eval set is 1 to %d of a-z, 0-9, - and _.",

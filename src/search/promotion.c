@@ -7,7 +7,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "search/building.h"
 #include "search/trials.h"
@@ -138,7 +137,6 @@ static void stamp(struct search_promotion *promotion, struct lh_arena *arena)
 {
     struct lh_uuid id = lh_uuid_new();
     promotion->promotion_id = lh_arena_str(arena, lh_uuid_str(&id));
-    promotion->promoted_at.unix_ms = lh_clock_unix_ms();
     promotion->index_name = (struct lh_str){0};
 }
 

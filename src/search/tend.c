@@ -222,6 +222,7 @@ static enum lh_code publish(struct tending *tending, const struct index_graph *g
     if (tending->is_reconfigured)
         index_manifest_set_configuration(next, &tending->configuration);
     if (tending->promotion) {
+        tending->promotion->promoted_at.unix_ms = lh_clock_unix_ms();
         index_manifest_set_configuration(next, tending->promotion->config);
         index_manifest_set_promotion(next, tending->promotion);
     }
@@ -344,7 +345,7 @@ enum lh_code graph_tend(struct search_index *index, struct job *job, const struc
     return tend_newest((struct tending){.index = index, .job = job, .cancel = cancel}, NULL, err);
 }
 
-enum lh_code graph_promote(struct search_index *index, const struct search_promotion *promotion,
+enum lh_code graph_promote(struct search_index *index, struct search_promotion *promotion,
                            const struct lh_cancel *cancel, struct lh_error *err)
 {
     const struct search_configuration preset = search_configuration_preset();

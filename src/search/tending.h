@@ -15,8 +15,8 @@ struct tending {
     struct job *job; /* NULL: nobody is told */
     const struct lh_cancel *cancel;
     struct search_configuration configuration;
-    const struct search_promotion *promotion; /* NULL: as it is */
-    bool is_reconfigured;                     /* the index has that configuration from now on */
+    struct search_promotion *promotion; /* NULL: as it is; is stamped when it takes effect */
+    bool is_reconfigured;               /* the index has that configuration from now on */
     struct index_manifest *head;
     struct lh_arena *arena;
     enum plan plan;

@@ -30,6 +30,8 @@ struct window {
     int64_t sampled_us, measured_ms;
     size_t count, at;
     uint8_t right[WINDOW], wanted[WINDOW];
+    size_t dimensions;
+    float *vectors; /* that asked, WINDOW of them; NULL: none did yet */
 };
 
 struct watch {
@@ -56,6 +58,7 @@ void watch_free(struct watch *watch)
         free(watch->samples[i].vector);
     while (watch->windows) {
         struct window *next = watch->windows->next;
+        free(watch->windows->vectors);
         free(watch->windows);
         watch->windows = next;
     }
@@ -175,12 +178,28 @@ static size_t count_right(const struct sample *sample, const struct search_answe
     return right;
 }
 
+/* Locked. What asked is kept beside what came of it. */
+static void keep_vector(struct window *window, const struct sample *sample)
+{
+    if (window->dimensions != sample->dimensions) {
+        free(window->vectors);
+        window->vectors = NULL;
+        window->dimensions = sample->dimensions;
+    }
+    if (!window->vectors)
+        window->vectors = calloc(WINDOW, window->dimensions * sizeof *window->vectors);
+    if (window->vectors)
+        memcpy(window->vectors + window->at * window->dimensions, sample->vector,
+               window->dimensions * sizeof *window->vectors);
+}
+
 static void note(struct watch *watch, const struct sample *sample,
                  const struct search_answer *truth)
 {
     pthread_mutex_lock(&watch->lock);
     struct window *window = find_window(watch, lh_uuid_str(&sample->index_id));
     if (window && strcmp(window->graph, sample->graph) == 0) {
+        keep_vector(window, sample);
         window->right[window->at] = (uint8_t)count_right(sample, truth);
         window->wanted[window->at] = (uint8_t)truth->hit_count;
         window->at = (window->at + 1) % WINDOW;
@@ -262,6 +281,23 @@ bool watch_recall(struct search *search, const struct index_manifest *manifest, 
     }
     pthread_mutex_unlock(&watch->lock);
     return is_known;
+}
+
+size_t watch_queries(struct search *search, const struct index_manifest *manifest,
+                     struct lh_arena *arena, float **ret)
+{
+    struct watch *watch = search->watch;
+    size_t count = 0, dimensions = (size_t)manifest->dimensions;
+    pthread_mutex_lock(&watch->lock);
+    const struct window *window = find_window(watch, manifest->id);
+    if (window && window->vectors && window->dimensions == dimensions)
+        count = window->count;
+    if (count) {
+        *ret = lh_arena_array(arena, count * dimensions, sizeof **ret);
+        memcpy(*ret, window->vectors, count * dimensions * sizeof **ret);
+    }
+    pthread_mutex_unlock(&watch->lock);
+    return count;
 }
 
 /* Answers, not neighbours, are drawn by chance: the spread is that between answers, twice the

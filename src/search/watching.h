@@ -12,5 +12,8 @@ void watch_offer(const struct asking *asking, const struct search_answer *answer
 /* What was measured of answers through this graph; false: too few were. */
 bool watch_recall(struct search *search, const struct index_manifest *manifest, double *ret_recall,
                   struct lh_time *ret_at, int64_t *ret_answers);
+/* The questions that were asked again, one after the other, in `arena`; how many there are. */
+size_t watch_queries(struct search *search, const struct index_manifest *manifest,
+                     struct lh_arena *arena, float **ret);
 
 #endif

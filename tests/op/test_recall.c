@@ -158,6 +158,11 @@ static void a_breach_is_an_event_and_the_index_is_tuned(void **state)
     assert_string_equal(op_house_sql(house, "SELECT count(*), list(DISTINCT trial_by) FROM "
                                             "hnsw_trials WHERE job_id <> ''"),
                         "[[5,[\"contract\"]]]");
+    assert_string_equal(op_house_sql(house, "SELECT DISTINCT harness FROM hnsw_trials WHERE job_id "
+                                            "<> ''"),
+                        "[[\"callers\"]]");
+    op_house_refuses(house, "evals.autogen",
+                     "{\"name\": \"callers\", \"index_name\": \"points_v1\"}", LH_INVALID);
     info =
         op_house_call(house, "vectors.update", "{\"name\": \"points_v1\", \"min_recall\": null}");
     assert_true(json_number_value(json_object_get(info, "min_recall")) == 0);
