@@ -153,8 +153,8 @@ const struct op op_query_sql = {
     .description =
         "Rows come as they are made, with flat memory. An error after the first byte ends JSON "
         "with a member `error`. Hanging up stops the statement. `FROM name AT (VERSION => n)` "
-        "reads "
-        "an older version; an alias stands before AT. Search is a table in SQL: "
+        "reads an older version; an alias stands before AT, or behind it with AS. "
+        "Search is a table in SQL: "
         "vector_search('index', 'words', k := 10) by meaning (or vector := [...] instead of the "
         "words), text_search('index', 'words', k := 10) by words, hybrid_search('index', 'words', "
         "k := 10) by both; all take sql_filter := 'expression', too, and per_chunk := true. Their "

@@ -164,6 +164,12 @@ static enum lh_code parse(struct resolving *resolving, struct ast_node **ret, st
 {
     enum lh_code code =
         engine_parse(resolving->input->connection, resolving->sql, resolving->scratch, ret, err);
+    struct lh_str turned;
+    if (code == LH_SYNTAX && query_turn_aliases(resolving->sql, resolving->scratch, &turned) &&
+        !engine_parse(resolving->input->connection, turned, resolving->scratch, ret, NULL)) {
+        resolving->sql = turned;
+        return LH_OK;
+    }
     if (code == LH_REFUSED)
         return explain_refusal(resolving->sql, err);
     return code ? query_message_plain(resolving->input->sql, err) : LH_OK;

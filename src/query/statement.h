@@ -28,6 +28,10 @@ bool query_token_is_char(struct lh_str sql, struct query_token token, char chara
 /* The end of the group that opens with the '(' at `token`; 0 if it never closes. */
 size_t query_token_group_end(struct lh_str sql, struct query_token token);
 
+/* turn.c. The statement with every AT (…) AS alias as AS alias AT (…), of the same length, in
+ * `arena`; false: there is none, or no memory for it. */
+bool query_turn_aliases(struct lh_str sql, struct lh_arena *arena, struct lh_str *ret);
+
 /* --- functions.c: what SQL may call ------------------------------------------------------------*/
 
 enum query_function_kind { QUERY_FUNCTION_SCALAR, QUERY_FUNCTION_TABLE };

@@ -203,6 +203,18 @@ static void moments_choose_versions(void **state)
     assert_rows("SELECT count(*) FROM packages AT (VERSION => 2) n "
                 "ANTI JOIN packages o AT (VERSION => 1) USING (id)",
                 "ERROR sql_syntax: syntax error at or near \"n\"");
+    assert_rows("SELECT count(x.id) FROM packages AT (VERSION => 1) AS x WHERE x.id >= 0",
+                "[[30]]");
+    assert_rows("SELECT count(a) FROM packages AT (VERSION => 1) /* ' */ AS \"p q\"(a, b)",
+                "[[30]]");
+    assert_rows("SELECT count(*) FROM packages AT (VERSION => 2) AS n "
+                "ANTI JOIN packages at (version => (1)) as o USING (id)",
+                "[[20]]");
+    assert_rows("SELECT 'FROM t AT (VERSION => 1) AS x' FROM packages AT (VERSION => 1)\nAS x "
+                "LIMIT 1",
+                "[[\"FROM t AT (VERSION => 1) AS x\"]]");
+    assert_rows("SELECT nosuch FROM packages AT (VERSION => 1) AS WHERE",
+                "ERROR sql_syntax: syntax error at or near \"AS\"");
     assert_rows("SELECT count(*) FROM packages n AT (VERSION => 2) "
                 "ANTI JOIN packages o AT (VERSION => 1) USING (id)",
                 "[[20]]");
