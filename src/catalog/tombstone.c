@@ -590,7 +590,11 @@ static enum lh_code try_once(struct call *call, struct lh_error *err)
 {
     *call->ret = (struct catalog_tombstone_result){0};
     call->snapshot = catalog_snapshot_ref(call->catalog);
-    enum lh_code code = catalog_find(call->snapshot, call->request->name, &call->dataset, err);
+    const struct catalog_tombstone_request *request = call->request;
+    enum lh_code code =
+        request->dataset_id.len
+            ? catalog_find_id(call->snapshot, request->dataset_id, &call->dataset, err)
+            : catalog_find(call->snapshot, request->name, &call->dataset, err);
     if (!code)
         code = check_version(call, err);
     if (!code)

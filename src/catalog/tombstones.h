@@ -74,11 +74,12 @@ uint64_t catalog_hidden_stamp(const struct catalog_snapshot *snapshot,
 /* --- tombstones */
 
 struct catalog_tombstone_request {
-    struct lh_str name;      /* of the dataset */
-    struct lh_str column;    /* LIFT: may be absent */
-    const json_t *values;    /* an array of texts, numbers and booleans */
-    struct lh_str actor;     /* who wants it: kept with the tombstone */
-    struct lh_str committer; /* who does it: kept with the version */
+    struct lh_str name;       /* of the dataset, unless: */
+    struct lh_str dataset_id; /* its id, whatever it is called by now */
+    struct lh_str column;     /* LIFT: may be absent */
+    const json_t *values;     /* an array of texts, numbers and booleans */
+    struct lh_str actor;      /* who wants it: kept with the tombstone */
+    struct lh_str committer;  /* who does it: kept with the version */
     struct lh_str reason;
     struct lh_str idempotency_key; /* absent = none */
     struct lh_str request_hash;

@@ -233,7 +233,7 @@ static enum lh_code hide_one(struct hiding *hiding, const struct catalog_dataset
     struct catalog_tombstone_result result = {0};
     struct lh_error found = LH_ERROR_NONE;
     struct catalog_tombstone_request tombstone = {
-        .name = dataset->name,
+        .dataset_id = dataset->id, /* its name may be another's by now */
         .column = request->row_key_column,
         .values = request->row_key_values.value,
         .actor = request->actor,

@@ -126,6 +126,34 @@ static void a_cancelled_one_stays_so_over_restarts_and_is_resumed_when_somebody_
     op_house_remove(&house);
 }
 
+/* As when two datasets are renamed between finding one and hiding its rows. */
+static void rows_are_hidden_in_the_dataset_of_the_id_whatever_it_is_called_by_now(void **state)
+{
+    struct op_house house;
+    struct catalog_tombstone_result result;
+    (void)state;
+    people(&house);
+    struct lh_str id = lh_arena_str(
+        house.arena, lh_str_of(reply_text(
+                         op_house_call(&house, "datasets.get", "{\"name\": \"people\"}"), "id")));
+    op_house_call(&house, "datasets.rename", "{\"name\": \"people\", \"to\": \"persons\"}");
+    op_house_rows(&house, "people", "id,text\ntwo,of another\n", "create");
+    json_t *values = json_pack("[s]", "two");
+    const struct catalog_tombstone_request request = {.name = lh_lit("people"),
+                                                      .dataset_id = id,
+                                                      .column = lh_lit("id"),
+                                                      .values = values,
+                                                      .is_erasure = true};
+    assert_int_equal(catalog_tombstone(lake_catalog(house.lake), lake_engine(house.lake), &request,
+                                       NULL, house.arena, &result, &house.err),
+                     LH_OK);
+    json_decref(values);
+    assert_int_equal(result.rows, 1);
+    assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM persons"), "[[2]]");
+    assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM people"), "[[1]]");
+    op_house_remove(&house);
+}
+
 #ifdef LH_FAULTS
 
 /* A call fails after the request was written, and before it is accepted; false: none did. */
@@ -646,6 +674,7 @@ static void one_that_was_cancelled_can_be_given_up_and_its_tombstone_be_lifted(v
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_are_hidden_in_the_dataset_of_the_id_whatever_it_is_called_by_now),
 #ifdef LH_FAULTS
         cmocka_unit_test(what_was_refused_is_not_gone_on_with_by_the_next_start),
         cmocka_unit_test(a_refusal_tells_in_which_datasets_rows_are_hidden),
