@@ -34,6 +34,7 @@ after(async () => {
 });
 
 const at = (path) => path.replace(/\{[^}]+\}/g, 'nosuch');
+const withRequired = (one) => `${at(one.path)}?${one.query.filter((each) => each.required).map((each) => `${each.name}=nosuch`).join('&')}`;
 
 // A value of another type than the schema's; null if every text is one.
 function wrongValue(schema) {
@@ -82,7 +83,7 @@ const classes = {
   'a body where none is taken': (one) => (!one.json && !one.form && one.method === 'DELETE' ? [[at(one.path), { body: '{"a":1}', headers: { 'content-type': 'application/json' } }, [400, 413, 415]]] : []),
   'an Idempotency-Key for a reading': (one) => (one.isRead && !one.json ? [[at(one.path), { headers: { 'idempotency-key': 'x' } }, [400]]] : []),
   'an Idempotency-Key that is too long': (one) => (!one.isRead && one.method === 'DELETE' ? [[at(one.path), { headers: { 'idempotency-key': 'x'.repeat(300) } }, [400]]] : []),
-  'an object that is not there': (one) => (one.path.includes('{') && !takesAnything(one) && !one.json && one.method !== 'POST' && one.method !== 'PATCH' && one.method !== 'PUT' ? [[at(one.path), {}, [404]]] : []),
+  'an object that is not there': (one) => (one.path.includes('{') && !takesAnything(one) && !one.json && one.method !== 'POST' && one.method !== 'PATCH' && one.method !== 'PUT' ? [[withRequired(one), {}, [404]]] : []),
   'a path parameter that is no UTF-8': (one) => (one.path.includes('{') && !one.json ? [[one.path.replace(/\{[^}]+\}/g, '%ff%fe'), {}, [400, 404]]] : []),
   'a path that leads elsewhere': (one) => (one.takesSlashes && !takesAnything(one) ? ['b%2f%2e%2e', '..%2fx', 'a%2f..%2fb', 'a%00', '_catalog/x', 'a//b', 'a/', 'x%5cy', 'x'.repeat(300), `${'y/'.repeat(100)}z`].map((key) => [one.path.replace('{bucket}', 'primary').replace('{key}', key), one.isRaw ? { body: 'x' } : {}, [400]]) : []),
   'a body as it is, with a type that is none': (one) => (one.isRaw ? ['nonsense', '/', 'text/\u00e9', 'x'.repeat(400)].map((type) => [`${one.path.replace('{bucket}', 'primary').replace('{key}', 'typed')}?content_type=${encodeURIComponent(type)}`, { body: 'x' }, [400]]) : []),
