@@ -68,12 +68,13 @@ static enum lh_code run_compact(struct op_call *call, const void *raw, struct op
 static const struct op_example compact_examples[] = {
     {"One dataset", "{\"dataset\": \"calls\"}",
      "{\"job_id\": \"019a3c5e-7d20-7b6e-9a51-3f0c2b8d4e61\", \"dry_run\": false, "
-     "\"tombstones_applied\": 0, \"rows_dropped_by_tombstones\": 0, \"final_rows\": 64000, "
+     "\"tombstones_applied\": 0, \"rows_dropped_by_tombstones\": 0, \"rows_dropped_by_upserts\": "
+     "0, \"final_rows\": 64000, "
      "\"files_before\": 64, \"files_after\": 1, \"bytes_before\": 5120000, \"bytes_after\": "
      "3900000, \"compacted\": 1, \"datasets\": [{\"dataset\": \"calls\", \"version\": 65, "
      "\"rows\": 64000, \"files_before\": 64, \"files_after\": 1, \"bytes_before\": 5120000, "
      "\"bytes_after\": 3900000, \"bytes_read\": 5120000, \"tombstones_applied\": 0, "
-     "\"rows_dropped_by_tombstones\": 0}], \"elapsed_ms\": 140}"},
+     "\"rows_dropped_by_tombstones\": 0, \"rows_dropped_by_upserts\": 0}], \"elapsed_ms\": 140}"},
     {"What would be done?", "{\"dry_run\": true}", NULL},
 };
 const struct op op_query_compact = {
