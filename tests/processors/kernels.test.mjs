@@ -2,13 +2,15 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
-const sources = ['distance', 'distance_x86', 'distance_neon', 'codes', 'scan'].map((name) => `src/search/${name}.c`);
+// What stands behind scan.h.
+const sources = readdirSync(join(root, 'src/search')).filter((name) => /^(distance(_(x86|block_x86|neon))?|codes|scan)\.c$/.test(name))
+  .map((name) => `src/search/${name}`);
 const flags = ['-std=c17', '-D_GNU_SOURCE', '-O2', '-Wall', '-Wextra', '-Werror', '-ffp-contract=off', '-Isrc'];
 
 const isThere = (program) => spawnSync(program, ['--version']).status === 0;
