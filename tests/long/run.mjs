@@ -73,7 +73,7 @@ const lines = [
     run: (options, count, seed, kind) => ({ ...test(options, 'crash.power'), env: { LAKEHOUSE_POWER_STATES: count, LAKEHOUSE_POWER_LIVES: kind, LAKEHOUSE_SEED: seed } }),
     read: (output) => sumOf(output, /power cuts: (\d+) states/g, /in recoveries: (\d+) states/g) },
   { name: 'calls', what: 'failed calls', goal: 3000, build: 'long',
-    parts: ['fault.ingest', 'fault.catalog', 'fault.compact', 'fault.objects', 'fault.tombstones', 'fault.search', 'fault.undo', 'fault.join', 'fault.jobs', 'fault.backup'],
+    parts: ['fault.catalog', 'fault.objects', 'fault.undo', 'fault.join', 'fault.backup', 'fault.jobs', 'fault.tombstones', 'fault.ingest', 'fault.search', 'fault.compact'],
     of: (part) => [...(part === 'fault.search' ? withIndexes : lake), ...driver, ...beside, own(part)],
     run: (options, part) => ({ ...test(options, part), env: whole }), read: failed },
   { name: 'memory', what: 'scenarios, each allocation failed', goal: 60, build: 'long', parts: Array.from({ length: 62 }, (_, at) => String(at)),
