@@ -56,7 +56,7 @@ static void rejected_rows_come_with_the_others_or_not_at_all(void **state)
 {
     unsigned sessions = 0;
     (void)state;
-    for (unsigned at = 1; at < POINTS_MAX && write_session(at); at += fault_stride(11))
+    for (unsigned at = 1; at < POINTS_MAX && write_session(at); at += fault_stride(3))
         sessions++;
     assert_in_range(sessions, 3, POINTS_MAX - 2);
 }
