@@ -18,7 +18,7 @@ async function given(context, count = 200) {
 const request = { index_name: 'notes_v1', dataset: 'notes', id_column: 'id', text_columns: ['title', 'text'] };
 
 test('an index is built as a job that tells how far it is, and answers afterwards', { timeout: 60000 }, async (context) => {
-  const { server, lake } = await given(context, 30000);
+  const { server, lake } = await given(context, 18000);
   const accepted = await lake.post('/vectors/index', { ...request, wait: false });
   assert.equal(accepted.status, 202, accepted.text);
   assert.equal(accepted.headers.get('location'), `/jobs/${accepted.body.job_id}`);
@@ -34,7 +34,7 @@ test('an index is built as a job that tells how far it is, and answers afterward
     await new Promise((resolve) => setTimeout(resolve, 20));
   } while (['queued', 'running'].includes(job.state));
   assert.equal(job.state, 'succeeded', JSON.stringify(job));
-  assert.equal(job.result.rows, 30000);
+  assert.equal(job.result.rows, 18000);
   assert.ok(sawRate, 'the job never told its rate');
   const found = await lake.post('/vectors/hybrid', { index: 'notes_v1', query: 'river stone number 8', k: 3, include_row: true });
   assert.equal(found.status, 200, found.text);
