@@ -55,6 +55,8 @@ size_t record_bytes(struct record *record);
 void record_encode(struct record *record, struct lh_buf *buf);
 /* The hash alone: of rows that came back from a segment. */
 void record_sum(struct record *record);
+/* Is the record what its hash says? Nobody else has it. */
+bool record_is_sound(struct record *record);
 /* Reads the frame at the start of `bytes`; *ret_bytes is how long it is. LH_DAMAGED: there is none
  * (nothing is said in `err`). */
 enum lh_code record_decode(struct lh_str bytes, struct record **ret, size_t *ret_bytes) LH_MUST_USE;

@@ -91,7 +91,11 @@ static void add(struct listing *listing, const struct record *record)
 static enum lh_code add_each(void *context, struct record *record, struct lh_error *err)
 {
     struct listing *listing = context;
-    (void)err;
+    if (!record_is_sound(record)) {
+        lh_fail(err, LH_DAMAGED, "Record %llu of the journal is not what was written.",
+                (unsigned long long)record->sequence);
+        return lh_error_hint(err, "lakehouse verify --journal finds all that is damaged.");
+    }
     if (listing->count < listing->limit)
         add(listing, record);
     return LH_OK;

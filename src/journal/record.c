@@ -220,6 +220,16 @@ void record_sum(struct record *record)
     lh_buf_release(&buf);
 }
 
+bool record_is_sound(struct record *record)
+{
+    uint8_t stored[LH_SHA256_BYTES];
+    memcpy(stored, record->hash, sizeof stored);
+    record_sum(record);
+    bool is_sound = memcmp(stored, record->hash, sizeof stored) == 0;
+    memcpy(record->hash, stored, sizeof stored);
+    return is_sound;
+}
+
 static bool read_texts(struct lh_str rest, struct journal_event *event)
 {
     struct lh_str *texts[JOURNAL_TEXT_COUNT];

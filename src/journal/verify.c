@@ -77,13 +77,8 @@ static void follow(struct walk *walk, const struct record *record, bool is_sound
 
 static enum lh_code follow_row(void *context, struct record *record, struct lh_error *err)
 {
-    uint8_t stored[LH_SHA256_BYTES];
     (void)err;
-    memcpy(stored, record->hash, sizeof stored);
-    record_sum(record);
-    bool is_sound = memcmp(stored, record->hash, sizeof stored) == 0;
-    memcpy(record->hash, stored, sizeof stored);
-    follow(context, record, is_sound);
+    follow(context, record, record_is_sound(record));
     return LH_OK;
 }
 

@@ -175,7 +175,7 @@ static json_t *parse(struct op_house *house, struct lh_str text)
 {
     json_t *value = NULL;
     if (lh_json_parse(text, "It", text.len, &value, &house->err))
-        fail_msg("%.*s: %s", LH_ARG(text), house->err.message);
+        fail_msg("%s: %.*s", house->err.message, LH_ARG(text));
     lh_arena_defer(house->arena, drop_json, value);
     return value;
 }
