@@ -383,6 +383,33 @@ static void every_flipped_bit_of_a_log_is_found(void **state)
     journal_house_open(house);
 }
 
+/* A text of a segment with another letter is a record that is damaged, not another record. */
+static void a_changed_text_of_a_segment_is_told_as_damage(void **state)
+{
+    struct journal_house *house = *state;
+    static const char *const name =
+        "_journal/segments/00000000000000000001-00000000000000000002.parquet";
+    static const char text[] = "people";
+    size_t count = 0, places = 0;
+    given_events(house, 2);
+    assert_int_equal(journal_roll(house->journal, true, &house->err), LH_OK);
+    journal_house_close(house);
+    char *bytes = journal_house_read(house, name, &count);
+    for (char *at = bytes; (at = memmem(at, count - (size_t)(at - bytes), text, strlen(text)));
+         at++, places++)
+        at[1] ^= 1;
+    assert_true(places > 0);
+    journal_house_write(house, name, bytes, count);
+    free(bytes);
+    journal_house_open(house);
+    const struct journal_filter all = {.since_ms = 0};
+    struct journal_record *records = NULL;
+    bool has_more = false;
+    assert_int_equal(journal_list(house->journal, &all, 0, 10, NULL, house->arena, &records, &count,
+                                  &has_more, &house->err),
+                     LH_DAMAGED);
+}
+
 /* A journal that may be damaged tells its records as they were, or an error. */
 static void tells_nothing_else(struct journal_house *house)
 {
@@ -681,6 +708,7 @@ int main(void)
         TEST(a_record_that_was_removed_changed_swapped_or_cut_off_is_found),
         TEST(every_flipped_bit_of_a_log_is_found),
         TEST(a_flipped_bit_of_a_segment_is_found_or_changes_nothing),
+        TEST(a_changed_text_of_a_segment_is_told_as_damage),
         TEST(a_row_of_a_segment_that_was_removed_changed_or_swapped_is_found),
         TEST(a_log_of_a_newer_format_is_not_touched),
 #ifdef LH_FAULTS
