@@ -64,11 +64,6 @@ static void mark(struct lh_config_section *section, struct lh_str key, enum lh_c
 /* --- file ---------------------------------------------------------------------------------------
  */
 
-static void free_json(void *value)
-{
-    json_decref(value);
-}
-
 /* Takes `value`. */
 static enum lh_code bind_key(struct loading *loading, const struct config_toml_key *key,
                              struct lh_error *err)
@@ -79,7 +74,7 @@ static enum lh_code bind_key(struct loading *loading, const struct config_toml_k
         name.len == 0 && json_is_object(key->value) && json_object_size(key->value) == 0;
     json_t *object = json_object();
     int failed = json_object_setn_new(object, name.data, name.len, key->value);
-    lh_arena_defer(loading->arena, free_json, object); /* JSON fields borrow from it */
+    lh_json_keep(object, loading->arena); /* JSON fields borrow from it */
     if (section_name.len == 0) {
         lh_fail(err, LH_UNKNOWN_FIELD, "The key `%.*s` stands outside of every section.",
                 LH_ARG(name));

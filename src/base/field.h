@@ -174,6 +174,15 @@ enum lh_code lh_fields_check(const struct lh_fields *fields, const void *source,
 enum lh_code lh_fields_copy(const struct lh_fields *fields, const void *source,
                             struct lh_arena *arena, void *ret, struct lh_error *err) LH_MUST_USE;
 
+/* The text of the record in `arena`, for records that are known to fit `bytes_max`. */
+struct lh_str lh_fields_text(const struct lh_fields *fields, const void *source, size_t bytes_max,
+                             struct lh_arena *arena);
+/* Reads that text back: presets *ret, parses and binds, without lh_fields_check; what was parsed
+ * lives as long as the arena. `what` as lh_json_parse takes it. */
+enum lh_code lh_fields_parse(const struct lh_fields *fields, struct lh_str text, const char *what,
+                             size_t bytes_max, struct lh_arena *arena, void *ret,
+                             struct lh_error *err) LH_MUST_USE;
+
 /* NULL if there is none. */
 const struct lh_field *lh_fields_find(const struct lh_fields *fields, struct lh_str name);
 

@@ -36,11 +36,6 @@ static enum lh_code bind_str_list(const struct field_place *place, const struct 
     return LH_OK;
 }
 
-static void free_json(void *value)
-{
-    json_decref(value);
-}
-
 static enum lh_code bind_json(const struct field_place *place, const struct lh_field *field,
                               struct lh_str text, struct lh_arena *arena, void *member,
                               struct lh_error *err)
@@ -51,7 +46,7 @@ static enum lh_code bind_json(const struct field_place *place, const struct lh_f
         return field_fail(place, err, LH_INVALID, "must be JSON: %s", err->message);
     if (code)
         return code;
-    lh_arena_defer(arena, free_json, value);
+    lh_json_keep(value, arena);
     return field_bind_value(place, field, value, arena, member, err);
 }
 

@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 
 #define LH_JSON_DEPTH_MAX 64
@@ -73,5 +74,8 @@ enum lh_code lh_json_parse(struct lh_str text, const char *what, size_t bytes_ma
 
 /* A parsed string's text, borrowed; absent text if `value` is NULL or no string. */
 struct lh_str lh_json_text(const json_t *value);
+
+/* The value lives as long as the arena: what is bound from it borrows from it. */
+void lh_json_keep(json_t *value, struct lh_arena *arena);
 
 #endif

@@ -138,3 +138,13 @@ struct lh_str lh_json_text(const json_t *value)
         return (struct lh_str){NULL, 0};
     return (struct lh_str){json_string_value(value), json_string_length(value)};
 }
+
+static void drop(void *value)
+{
+    json_decref(value);
+}
+
+void lh_json_keep(json_t *value, struct lh_arena *arena)
+{
+    lh_arena_defer(arena, drop, value);
+}

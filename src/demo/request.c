@@ -7,11 +7,6 @@
 #define QUERY_TIMEOUT_MS 60000
 #define RESPONSE_BYTES_MAX ((size_t)4 * 1024 * 1024)
 
-static void drop_json(void *object)
-{
-    json_decref(object);
-}
-
 /* A problem document as an error of ours: its own detail and hint. */
 static enum lh_code fail_with_problem(const json_t *problem, int status, const char *path,
                                       struct lh_error *err)
@@ -37,7 +32,7 @@ static enum lh_code exchange(struct demo *demo, const struct http_client_request
     code = lh_json_parse(lh_buf_str(&response.body), path, RESPONSE_BYTES_MAX, &answer, err);
     if (code)
         goto out;
-    lh_arena_defer(demo->arena, drop_json, answer);
+    lh_json_keep(answer, demo->arena);
     if (ret_status)
         *ret_status = response.status;
     else if (response.status >= 400)

@@ -102,11 +102,6 @@ static enum lh_code bind_query(const struct op *op, const struct http_request *r
     return code;
 }
 
-static void drop_json(void *object)
-{
-    json_decref(object);
-}
-
 /* What the path already said may not be said again by the body. */
 static enum lh_code not_twice(const struct op *op, const json_t *object, uint64_t bound,
                               struct lh_error *err)
@@ -130,7 +125,7 @@ static enum lh_code bind_json(const struct op *op, const struct http_request *re
         lh_json_parse(request->body, "The request body", request->body.len, &object, err);
     if (code)
         return code;
-    lh_arena_defer(request->arena, drop_json, object);
+    lh_json_keep(object, request->arena);
     if (!json_is_object(object))
         return lh_fail(err, LH_MALFORMED, "The request body is not a JSON object.");
     code = not_twice(op, object, bound, err);

@@ -50,11 +50,6 @@ void ingest_free(struct ingest *ingest)
 /* --- the request -------------------------------------------------------------------------------
  */
 
-static void drop_json(void *object)
-{
-    json_decref(object);
-}
-
 static enum lh_code read_options(const struct lh_json_value *given, struct lh_arena *arena,
                                  struct ingest_options *ret, struct lh_error *err)
 {
@@ -65,7 +60,7 @@ static enum lh_code read_options(const struct lh_json_value *given, struct lh_ar
         enum lh_code code = lh_json_parse(given->text, "options", ARGS_BYTES_MAX, &parsed, err);
         if (code)
             return code;
-        lh_arena_defer(arena, drop_json, parsed);
+        lh_json_keep(parsed, arena);
         object = parsed;
     }
     if (!object)
@@ -178,18 +173,11 @@ static enum lh_code make_spec(const struct ingest_request *request, struct lh_ar
     return code;
 }
 
-/* Reads back what json_of wrote. */
 static enum lh_code read_result(struct lh_str text, struct lh_arena *arena,
                                 struct ingest_result *ret, struct lh_error *err)
 {
-    json_t *object = NULL;
-    enum lh_code code =
-        lh_json_parse(text, "The job's result", JOBS_RESULT_BYTES_MAX, &object, err);
-    if (code)
-        return code;
-    lh_arena_defer(arena, drop_json, object);
-    lh_fields_preset(&ingest_result_fields, ret);
-    return lh_fields_bind_json(&ingest_result_fields, object, arena, ret, err);
+    return lh_fields_parse(&ingest_result_fields, text, "The job's result", JOBS_RESULT_BYTES_MAX,
+                           arena, ret, err);
 }
 
 enum lh_code ingest_file(struct ingest *ingest, const struct ingest_request *request,
@@ -311,7 +299,7 @@ static enum lh_code read_args(struct task *task, struct lh_error *err)
         lh_json_parse(job_args(task->job), "The job's arguments", ARGS_BYTES_MAX, &object, err);
     if (code)
         return code;
-    lh_arena_defer(task->arena, drop_json, object);
+    lh_json_keep(object, task->arena);
     lh_fields_preset(&ingest_args_fields, &task->args);
     code = lh_fields_bind_json(&ingest_args_fields, object, task->arena, &task->args, err);
     if (!code)

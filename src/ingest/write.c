@@ -217,18 +217,6 @@ static enum lh_code publish(struct task *task, struct lh_str dataset_id, struct 
     return code;
 }
 
-static struct lh_str json_of(struct task *task, const struct ingest_result *result)
-{
-    struct lh_buf buf;
-    struct lh_json json;
-    lh_buf_init(&buf, RESULT_BYTES_MAX);
-    lh_json_init(&json, &buf);
-    lh_fields_write(&ingest_result_fields, result, &json);
-    struct lh_str text = lh_arena_str(task->arena, lh_buf_str(&buf));
-    lh_buf_release(&buf);
-    return text;
-}
-
 static struct lh_str event_detail(struct task *task, const struct ingest_result *result)
 {
     struct lh_buf buf;
@@ -321,7 +309,8 @@ static enum lh_code commit_hiding(struct task *task, struct catalog_change *chan
         change->tombstone_count = hiding.count;
         change->tombstone_stamp = hiding.arrived.stamp;
         change->base_version = hiding.replaced.base_version;
-        change->result = json_of(task, result);
+        change->result =
+            lh_fields_text(&ingest_result_fields, result, RESULT_BYTES_MAX, task->arena);
         code = catalog_commit(task->ingest->catalog, change, task->arena, committed, err);
         if (is_surely_unnamed(code, committed))
             trash_hiding(task, &hiding);

@@ -156,22 +156,11 @@ enum lh_code record_each(struct storage *storage, const struct record_visitor *v
 
 /* --- reading ----------------------------------------------------------------------------------*/
 
-static void drop_json(void *json)
-{
-    json_decref(json);
-}
-
 static enum lh_code parse_record(struct lh_str text, const struct lh_fields *fields,
                                  struct lh_arena *arena, void *record, struct lh_error *err)
 {
-    json_t *json = NULL;
-    lh_fields_preset(fields, record);
-    enum lh_code code = lh_json_parse(text, "The job's record", JOBS_RECORD_BYTES_MAX, &json, err);
-    if (code)
-        return code;
-    /* Parsed values are borrowed from the tree. */
-    lh_arena_defer(arena, drop_json, json);
-    code = lh_fields_bind_json(fields, json, arena, record, err);
+    enum lh_code code = lh_fields_parse(fields, text, "The job's record", JOBS_RECORD_BYTES_MAX,
+                                        arena, record, err);
     return code ? code : lh_fields_check(fields, record, err);
 }
 

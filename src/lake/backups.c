@@ -48,36 +48,6 @@ static const struct lh_field result_rows[] = {
 const struct lh_fields lake_backup_result_fields =
     LH_FIELDS_OF(struct lake_backup_result, "SystemBackup", result_rows);
 
-static struct lh_str json_of(const struct lh_fields *fields, const void *record,
-                             struct lh_arena *arena)
-{
-    struct lh_buf buf;
-    struct lh_json json;
-    lh_buf_init(&buf, JOBS_RESULT_BYTES_MAX);
-    lh_json_init(&json, &buf);
-    lh_fields_write(fields, record, &json);
-    struct lh_str text = lh_arena_str(arena, lh_buf_str(&buf));
-    lh_buf_release(&buf);
-    return text;
-}
-
-static void drop_json(void *json)
-{
-    json_decref(json);
-}
-
-static enum lh_code read_json(const struct lh_fields *fields, struct lh_str text,
-                              struct lh_arena *arena, void *ret, struct lh_error *err)
-{
-    json_t *object = NULL;
-    enum lh_code code = lh_json_parse(text, "The job's record", JOBS_ARGS_BYTES_MAX, &object, err);
-    if (code)
-        return code;
-    lh_arena_defer(arena, drop_json, object);
-    lh_fields_preset(fields, ret);
-    return lh_fields_bind_json(fields, object, arena, ret, err);
-}
-
 /* --- the job */
 
 static void on_progress(void *context, const struct storage_backup_progress *progress)
@@ -113,7 +83,8 @@ static void set_result(struct job *job, struct lh_str to,
         .held_ms = (double)result->held_us / 1000,
         .buckets_not_included = {result->left_out, result->left_out_count},
     };
-    job_set_result(job, json_of(&lake_backup_result_fields, &view, arena));
+    job_set_result(job,
+                   lh_fields_text(&lake_backup_result_fields, &view, JOBS_RESULT_BYTES_MAX, arena));
 }
 
 /* A lake that is restored has the records of the jobs that waited when it was copied, this one's
@@ -121,7 +92,8 @@ static void set_result(struct job *job, struct lh_str to,
 static enum lh_code read_args(struct lake *lake, const struct job *job, struct lh_arena *arena,
                               struct backup_args *ret, struct lh_error *err)
 {
-    enum lh_code code = read_json(&args_fields, job_args(job), arena, ret, err);
+    enum lh_code code = lh_fields_parse(&args_fields, job_args(job), "The job's record",
+                                        JOBS_ARGS_BYTES_MAX, arena, ret, err);
     if (code || lh_str_equal(ret->lake, storage_id(lake_storage(lake))))
         return code;
     lh_fail(err, LH_CONFLICT, "The backup was asked of the lake that this one was restored from.");
@@ -198,7 +170,8 @@ static struct job_spec spec_of(struct lake *lake, const struct lake_backup_reque
                                      request->primary_only};
     return (struct job_spec){.kind = lh_lit(LAKE_BACKUP_JOB_KIND),
                              .actor = request->actor,
-                             .args = json_of(&args_fields, &args, arena)};
+                             .args =
+                                 lh_fields_text(&args_fields, &args, JOBS_RESULT_BYTES_MAX, arena)};
 }
 
 enum lh_code lake_backup(struct lake *lake, const struct lake_backup_request *request,
@@ -208,7 +181,9 @@ enum lh_code lake_backup(struct lake *lake, const struct lake_backup_request *re
     const struct job_spec spec = spec_of(lake, request, arena);
     struct lh_str result = {0};
     enum lh_code code = jobs_run(lake_jobs(lake), &spec, cancel, arena, NULL, &result, err);
-    return code ? code : read_json(&lake_backup_result_fields, result, arena, ret, err);
+    return code ? code
+                : lh_fields_parse(&lake_backup_result_fields, result, "The job's record",
+                                  JOBS_ARGS_BYTES_MAX, arena, ret, err);
 }
 
 enum lh_code lake_backup_begin(struct lake *lake, const struct lake_backup_request *request,

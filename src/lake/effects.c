@@ -7,11 +7,6 @@
 #include "lake/internal.h"
 #include "lake/lake.h"
 
-static void drop_json(void *json)
-{
-    json_decref(json);
-}
-
 /* The commit keeps what the work gave, but not what was only known after it. LH_UNKNOWN_FIELD: it
  * was other work. */
 static enum lh_code write_result(const struct catalog_commit_result *commit, struct lh_str id,
@@ -30,7 +25,7 @@ static enum lh_code write_result(const struct catalog_commit_result *commit, str
     if (code)
         return code;
     if (kept) {
-        lh_arena_defer(arena, drop_json, kept);
+        lh_json_keep(kept, arena);
         code = lh_fields_bind_json(&ingest_result_fields, kept, arena, &result, err);
     }
     if (code)

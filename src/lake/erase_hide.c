@@ -9,11 +9,6 @@
 #define RESULT_BYTES_MAX ((size_t)65536)
 #define TOLD_MAX ((size_t)100)
 
-static void drop_json(void *json)
-{
-    json_decref(json);
-}
-
 /* --- outcomes: one letter for each value, the further down the more is known */
 
 static const char outcome_letters[] = "t0nam"; /* by enum lake_erase_outcome */
@@ -169,7 +164,7 @@ static enum lh_code find_hidden(struct lake *lake, struct lh_str key, struct lh_
     code = lh_json_parse(done.result, "What a tombstone hid", RESULT_BYTES_MAX, &value, err);
     if (code)
         return code;
-    lh_arena_defer(arena, drop_json, value);
+    lh_json_keep(value, arena);
     *ret_rows = json_integer_value(json_object_get(value, "rows"));
     return LH_OK;
 }
@@ -387,7 +382,7 @@ static enum lh_code find_told(struct lake *lake, struct lh_str id, struct lh_tim
             lh_json_parse(records[i].event.detail, "What was told", RESULT_BYTES_MAX, &detail,
                           NULL))
             continue;
-        lh_arena_defer(arena, drop_json, detail);
+        lh_json_keep(detail, arena);
         ret->records += json_integer_value(json_object_get(detail, "records"));
         ret->hash_before = lh_json_text(json_object_get(detail, "hash_before")); /* the oldest's */
     }

@@ -77,14 +77,7 @@ static struct lh_str index_args(struct erase_run *run, const struct search_index
         .overlap = index->overlap,
         .from_scratch = true,
     };
-    struct lh_buf buf;
-    struct lh_json json;
-    lh_buf_init(&buf, JOBS_ARGS_BYTES_MAX);
-    lh_json_init(&json, &buf);
-    lh_fields_write(&search_build_request_fields, &request, &json);
-    struct lh_str text = lh_arena_str(run->arena, lh_buf_str(&buf));
-    lh_buf_release(&buf);
-    return text;
+    return lh_fields_text(&search_build_request_fields, &request, JOBS_ARGS_BYTES_MAX, run->arena);
 }
 
 /* A backup that runs is waited for. */

@@ -241,11 +241,6 @@ static struct lh_str key_of(struct lh_str id, const char *what, struct lh_arena 
     return lh_arena_printf(arena, ERASE_FOLDER "/%.*s.%s.json", LH_ARG(id), what);
 }
 
-static void drop_json(void *json)
-{
-    json_decref(json);
-}
-
 enum lh_code erase_read(struct storage *storage, struct lh_str id, const char *what,
                         const struct lh_fields *fields, struct lh_arena *arena, void *ret,
                         struct lh_error *err)
@@ -261,7 +256,7 @@ enum lh_code erase_read(struct storage *storage, struct lh_str id, const char *w
     struct lh_error found = LH_ERROR_NONE;
     code = lh_json_parse(text, "The record", ERASE_BYTES_MAX, &value, &found);
     if (!code) {
-        lh_arena_defer(arena, drop_json, value);
+        lh_json_keep(value, arena);
         code = lh_fields_bind_json(fields, value, arena, ret, &found);
     }
     if (!code)
@@ -334,14 +329,8 @@ enum lh_code erase_read_args(struct lh_str text, struct lh_arena *arena, struct 
                              struct lh_error *err)
 {
     struct erase_args args;
-    json_t *value = NULL;
-    enum lh_code code =
-        lh_json_parse(text, "The job's arguments", JOBS_ARGS_BYTES_MAX, &value, err);
-    if (code)
-        return code;
-    lh_arena_defer(arena, drop_json, value);
-    lh_fields_preset(&args_fields, &args);
-    code = lh_fields_bind_json(&args_fields, value, arena, &args, err);
+    enum lh_code code = lh_fields_parse(&args_fields, text, "The job's arguments",
+                                        JOBS_ARGS_BYTES_MAX, arena, &args, err);
     if (!code)
         *ret_id = args.erase_id;
     return code;

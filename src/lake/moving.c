@@ -264,34 +264,10 @@ static enum lh_code run_all(struct moving_run *run, struct lh_error *err)
 
 /* --- the job */
 
-static struct lh_str json_of(const struct lh_fields *fields, const void *value,
-                             struct lh_arena *arena)
-{
-    struct lh_buf buf;
-    struct lh_json json;
-    lh_buf_init(&buf, JOBS_ARGS_BYTES_MAX);
-    lh_json_init(&json, &buf);
-    lh_fields_write(fields, value, &json);
-    struct lh_str text = lh_arena_str(arena, lh_buf_str(&buf));
-    lh_buf_release(&buf);
-    return text;
-}
-
-static void drop_json(void *object)
-{
-    json_decref(object);
-}
-
 static enum lh_code read_args(struct moving_run *run, struct lh_error *err)
 {
-    json_t *root = NULL;
-    enum lh_code code =
-        lh_json_parse(job_args(run->job), "The job's record", JOBS_ARGS_BYTES_MAX, &root, err);
-    if (code)
-        return code;
-    lh_arena_defer(run->arena, drop_json, root);
-    lh_fields_preset(&args_fields, &run->args);
-    return lh_fields_bind_json(&args_fields, root, run->arena, &run->args, err);
+    return lh_fields_parse(&args_fields, job_args(run->job), "The job's record",
+                           JOBS_ARGS_BYTES_MAX, run->arena, &run->args, err);
 }
 
 /* What the job committed before it was ended from outside. */
@@ -348,7 +324,8 @@ enum lh_code lake_move_job(void *context, struct job *job, struct lh_error *err)
     if (!code && job_attempt(job) > 1)
         code = add_earlier(&run, &was_done, err);
     if (!code)
-        job_set_result(job, json_of(&lake_move_result_fields, &run.result, run.arena));
+        job_set_result(job, lh_fields_text(&lake_move_result_fields, &run.result,
+                                           JOBS_ARGS_BYTES_MAX, run.arena));
     lh_arena_free(run.arena);
     return code;
 }
@@ -367,7 +344,8 @@ enum lh_code lake_move_effect(void *context, struct job *job, bool *ret_is_done,
     if (!code && run.args.dataset_id.len)
         code = add_earlier(&run, &is_done, err);
     if (!code && is_done)
-        job_set_result(job, json_of(&lake_move_result_fields, &run.result, run.arena));
+        job_set_result(job, lh_fields_text(&lake_move_result_fields, &run.result,
+                                           JOBS_ARGS_BYTES_MAX, run.arena));
     if (!code)
         *ret_is_done = is_done;
     lh_arena_free(run.arena);
@@ -436,10 +414,11 @@ enum lh_code lake_move_begin(struct lake *lake, const struct lake_move_request *
         code = storage_bucket_probe(lake_storage(lake), request->to, cancel, err);
     if (code)
         return code;
-    const struct job_spec spec = {.kind = lh_lit(LAKE_MOVE_JOB_KIND),
-                                  .dataset = request->dataset,
-                                  .actor = request->actor,
-                                  .args = json_of(&args_fields, &args, arena)};
+    const struct job_spec spec = {
+        .kind = lh_lit(LAKE_MOVE_JOB_KIND),
+        .dataset = request->dataset,
+        .actor = request->actor,
+        .args = lh_fields_text(&args_fields, &args, JOBS_ARGS_BYTES_MAX, arena)};
     code = jobs_submit(lake_jobs(lake), &spec, &id, err);
     if (!code)
         *ret_job = lh_arena_str(arena, lh_uuid_str(&id));

@@ -133,18 +133,13 @@ static struct lh_str record_key(const uint8_t *sum, struct lh_arena *arena)
     return lh_arena_printf(arena, FOLDER "/%.2s/%s.json", hex, hex);
 }
 
-static void drop_json(void *object)
-{
-    json_decref(object);
-}
-
 static enum lh_code parse(struct lh_str text, struct lh_arena *arena, struct lake_answer *ret,
                           struct lh_error *err)
 {
     json_t *object = NULL;
     enum lh_code code = lh_json_parse(text, "The record", RECORD_BYTES_MAX, &object, err);
     if (!code) {
-        lh_arena_defer(arena, drop_json, object);
+        lh_json_keep(object, arena);
         lh_fields_preset(&fields, ret);
         code = lh_fields_bind_json(&fields, object, arena, ret, err);
     }

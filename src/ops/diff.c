@@ -336,11 +336,6 @@ static enum lh_code take_bytes(void *context, struct lh_str bytes, struct lh_err
     return lh_buf_check(buf, "The page", err);
 }
 
-static void drop_json(void *value)
-{
-    json_decref(value);
-}
-
 static enum lh_code run(struct diff *diff, struct lh_buf *sql, const json_t **ret_rows,
                         struct lh_error *err)
 {
@@ -367,7 +362,7 @@ static enum lh_code run(struct diff *diff, struct lh_buf *sql, const json_t **re
     if (!code)
         code = lh_json_parse(lh_buf_str(&buf), "The difference", PAGE_BYTES_MAX, &root, err);
     if (!code) {
-        lh_arena_defer(call->arena, drop_json, root);
+        lh_json_keep(root, call->arena);
         *ret_rows = json_object_get(root, "rows");
         struct lh_str detail =
             lh_json_text(json_object_get(json_object_get(root, "error"), "detail"));
@@ -428,7 +423,7 @@ static enum lh_code page(struct diff *diff, struct lh_error *err)
     struct diff_result *result = diff->result;
     size_t limit = (size_t)diff->args->limit;
     json_t *items = json_array();
-    lh_arena_defer(diff->call->arena, drop_json, items);
+    lh_json_keep(items, diff->call->arena);
     result->items.value = items;
     if (!limit || !(result->added + result->removed + result->changed))
         return LH_OK;

@@ -45,11 +45,6 @@ static const struct lh_field accepted_rows[] = {
 static const struct lh_fields accepted_fields =
     LH_FIELDS_OF(struct accepted, "JobAccepted", accepted_rows);
 
-static void drop_json(void *value)
-{
-    json_decref(value);
-}
-
 /* `key` is one of the options that has a field of its own. */
 static enum lh_code add_key(struct op_call *call, const struct file_args *args,
                             struct lh_json_value *ret, struct lh_error *err)
@@ -63,7 +58,7 @@ static enum lh_code add_key(struct op_call *call, const struct file_args *args,
         return lh_error_field(err, lh_lit("key"));
     }
     json_t *options = given ? json_copy((json_t *)(uintptr_t)given) : json_object();
-    lh_arena_defer(call->arena, drop_json, options);
+    lh_json_keep(options, call->arena);
     json_object_set_new(options, "key", json_stringn(args->key.data, args->key.len));
     *ret = (struct lh_json_value){.value = options};
     return LH_OK;

@@ -17,22 +17,11 @@ static const struct lh_field accepted_rows[] = {
 static const struct lh_fields accepted_fields =
     LH_FIELDS_OF(struct accepted, "MoveAccepted", accepted_rows);
 
-static void drop_json(void *object)
-{
-    json_decref(object);
-}
-
 static enum lh_code read_result(const struct job_info *info, struct lh_arena *arena,
                                 struct lake_move_result *ret, struct lh_error *err)
 {
-    json_t *root = NULL;
-    enum lh_code code =
-        lh_json_parse(info->result.text, "The job's result", JOBS_RESULT_BYTES_MAX, &root, err);
-    if (code)
-        return code;
-    lh_arena_defer(arena, drop_json, root);
-    lh_fields_preset(&lake_move_result_fields, ret);
-    return lh_fields_bind_json(&lake_move_result_fields, root, arena, ret, err);
+    return lh_fields_parse(&lake_move_result_fields, info->result.text, "The job's result",
+                           JOBS_RESULT_BYTES_MAX, arena, ret, err);
 }
 
 static enum lh_code answer(struct op_call *call, const struct lake_move_request *request, bool wait,

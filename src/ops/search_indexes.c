@@ -85,14 +85,7 @@ static struct search_build_request request_of(const struct index_args *args)
 
 static struct lh_str args_text(struct op_call *call, const struct search_build_request *request)
 {
-    struct lh_buf buf;
-    struct lh_json json;
-    lh_buf_init(&buf, JOBS_ARGS_BYTES_MAX);
-    lh_json_init(&json, &buf);
-    lh_fields_write(&search_build_request_fields, request, &json);
-    struct lh_str text = lh_arena_str(call->arena, lh_buf_str(&buf));
-    lh_buf_release(&buf);
-    return text;
+    return lh_fields_text(&search_build_request_fields, request, JOBS_ARGS_BYTES_MAX, call->arena);
 }
 
 /* The result of a job is the JSON of the record that is answered. */
@@ -100,12 +93,8 @@ static enum lh_code reply_result(struct op_call *call, struct lh_str text, struc
                                  struct lh_error *err)
 {
     struct search_build_result result;
-    json_t *value = NULL;
-    enum lh_code code = lh_json_parse(text, "The job's result", JOBS_RESULT_BYTES_MAX, &value, err);
-    lh_fields_preset(&search_build_result_fields, &result);
-    if (!code)
-        code = lh_fields_bind_json(&search_build_result_fields, value, call->arena, &result, err);
-    json_decref(value);
+    enum lh_code code = lh_fields_parse(&search_build_result_fields, text, "The job's result",
+                                        JOBS_RESULT_BYTES_MAX, call->arena, &result, err);
     return code ? code : op_reply_record(reply, &result, err);
 }
 
@@ -296,7 +285,6 @@ static enum lh_code run_refresh_anew(struct op_call *call, const struct search_i
         .from_scratch = true,
     };
     struct lh_str text;
-    json_t *value = NULL;
     const struct job_spec spec = {
         .kind = lh_lit(SEARCH_REFRESH_JOB_KIND),
         .dataset = index->source,
@@ -307,10 +295,8 @@ static enum lh_code run_refresh_anew(struct op_call *call, const struct search_i
         jobs_run(lake_jobs(call->lake), &spec, call->cancel, call->arena, NULL, &text, err);
     lh_fields_preset(&search_build_result_fields, ret);
     if (!code)
-        code = lh_json_parse(text, "The job's result", JOBS_RESULT_BYTES_MAX, &value, err);
-    if (!code)
-        code = lh_fields_bind_json(&search_build_result_fields, value, call->arena, ret, err);
-    json_decref(value);
+        code = lh_fields_parse(&search_build_result_fields, text, "The job's result",
+                               JOBS_RESULT_BYTES_MAX, call->arena, ret, err);
     return code;
 }
 

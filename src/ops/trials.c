@@ -197,13 +197,8 @@ static enum lh_code reply_result(struct op_call *call, struct lh_str text, struc
                                  struct lh_error *err)
 {
     struct search_autotune_result result;
-    json_t *value = NULL;
-    enum lh_code code = lh_json_parse(text, "The job's result", JOBS_RESULT_BYTES_MAX, &value, err);
-    lh_fields_preset(&search_autotune_result_fields, &result);
-    if (!code)
-        code =
-            lh_fields_bind_json(&search_autotune_result_fields, value, call->arena, &result, err);
-    json_decref(value);
+    enum lh_code code = lh_fields_parse(&search_autotune_result_fields, text, "The job's result",
+                                        JOBS_RESULT_BYTES_MAX, call->arena, &result, err);
     return code ? code : op_reply_record(reply, &result, err);
 }
 

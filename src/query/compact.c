@@ -71,36 +71,6 @@ static const struct lh_field result_rows[] = {
 const struct lh_fields query_compact_result_fields =
     LH_FIELDS_OF(struct query_compact_result, "QueryCompactResult", result_rows);
 
-static void drop_json(void *object)
-{
-    json_decref(object);
-}
-
-static struct lh_str json_of(const struct lh_fields *fields, const void *record,
-                             struct lh_arena *arena)
-{
-    struct lh_buf buf;
-    struct lh_json json;
-    lh_buf_init(&buf, JOBS_RESULT_BYTES_MAX);
-    lh_json_init(&json, &buf);
-    lh_fields_write(fields, record, &json);
-    struct lh_str text = lh_arena_str(arena, lh_buf_str(&buf));
-    lh_buf_release(&buf);
-    return text;
-}
-
-static enum lh_code read_json(const struct lh_fields *fields, struct lh_str text,
-                              struct lh_arena *arena, void *ret, struct lh_error *err)
-{
-    json_t *object = NULL;
-    enum lh_code code = lh_json_parse(text, "The job's record", JOBS_ARGS_BYTES_MAX, &object, err);
-    if (code)
-        return code;
-    lh_arena_defer(arena, drop_json, object);
-    lh_fields_preset(fields, ret);
-    return lh_fields_bind_json(fields, object, arena, ret, err);
-}
-
 static bool is_changed(const struct query_compact_item *item)
 {
     return item->files_before != item->files_after || item->bytes_read;
@@ -133,7 +103,7 @@ struct lh_str compact_tell(struct compact_run *run, const struct query_compact_i
     memcpy(items, run->items, count * sizeof *items);
     add_item(&result, items, &count, item);
     result.elapsed_ms = (lh_clock_monotonic_us() - run->started_us) / 1000;
-    return json_of(&query_compact_result_fields, &result, run->arena);
+    return lh_fields_text(&query_compact_result_fields, &result, JOBS_RESULT_BYTES_MAX, run->arena);
 }
 
 /* --- looking */
@@ -351,7 +321,8 @@ static enum lh_code run_all(struct compact_run *run, struct lh_str_list ids, str
     }
     run->result.elapsed_ms = (lh_clock_monotonic_us() - run->started_us) / 1000;
     if (!code)
-        job_set_result(run->job, json_of(&query_compact_result_fields, &run->result, run->arena));
+        job_set_result(run->job, lh_fields_text(&query_compact_result_fields, &run->result,
+                                                JOBS_RESULT_BYTES_MAX, run->arena));
     return code;
 }
 
@@ -365,7 +336,8 @@ enum lh_code query_compact_job(void *context, struct job *job, struct lh_error *
     struct compact_args args;
     struct lh_str_list ids = {0};
     bool is_done = false;
-    enum lh_code code = read_json(&args_fields, job_args(job), run.arena, &args, err);
+    enum lh_code code = lh_fields_parse(&args_fields, job_args(job), "The job's record",
+                                        JOBS_ARGS_BYTES_MAX, run.arena, &args, err);
     if (!code && args.dataset_id.len)
         code = query_compact_effect(context, job, &is_done, err);
     if (!code && !is_done) {
@@ -396,13 +368,15 @@ enum lh_code query_compact_effect(void *context, struct job *job, bool *ret_is_d
     enum lh_code code = catalog_fulfilled(compactor->catalog, job_id(job), none, none, arena,
                                           &is_done, &commit, err);
     if (!code && is_done)
-        code = read_json(&query_compact_result_fields, commit.result, arena, &result, err);
+        code = lh_fields_parse(&query_compact_result_fields, commit.result, "The job's record",
+                               JOBS_ARGS_BYTES_MAX, arena, &result, err);
     if (!code && is_done) {
         struct query_compact_item *items =
             (struct query_compact_item *)(uintptr_t)result.datasets.items;
         if (result.datasets.count == 1) /* what was known only after the commit */
             items[0].version = commit.version;
-        job_set_result(job, json_of(&query_compact_result_fields, &result, arena));
+        job_set_result(job, lh_fields_text(&query_compact_result_fields, &result,
+                                           JOBS_RESULT_BYTES_MAX, arena));
     }
     if (!code)
         *ret_is_done = is_done;
@@ -449,7 +423,8 @@ static enum lh_code make_spec(struct query_compactor *compactor,
     *ret = (struct job_spec){.kind = lh_lit(QUERY_COMPACT_JOB_KIND),
                              .dataset = request->dataset,
                              .actor = request->actor,
-                             .args = json_of(&args_fields, &args, arena)};
+                             .args =
+                                 lh_fields_text(&args_fields, &args, JOBS_RESULT_BYTES_MAX, arena)};
     return LH_OK;
 }
 
@@ -465,7 +440,9 @@ enum lh_code query_compact(struct query_compactor *compactor,
     enum lh_code code = make_spec(compactor, request, arena, &spec, err);
     if (!code)
         code = jobs_run(compactor->jobs, &spec, cancel, arena, NULL, &result, err);
-    return code ? code : read_json(&query_compact_result_fields, result, arena, ret, err);
+    return code ? code
+                : lh_fields_parse(&query_compact_result_fields, result, "The job's record",
+                                  JOBS_ARGS_BYTES_MAX, arena, ret, err);
 }
 
 enum lh_code query_compact_later(struct query_compactor *compactor,

@@ -126,11 +126,6 @@ enum lh_code query_saved_check(const struct query_saved_query *query, struct lh_
 
 /* --- the values of a run */
 
-static void drop_json(void *json)
-{
-    json_decref(json);
-}
-
 /* The engine compares names as SQL does, so each parameter gets one value under its own name. */
 static const json_t *value_of(const json_t *values, struct lh_str parameter)
 {
@@ -151,7 +146,7 @@ enum lh_code query_saved_values(const struct query_saved_query *query, const jso
     enum lh_code code = check_names(query, given, "parameters", err);
     if (!values)
         return lh_fail(err, LH_BUSY, "There is no memory for the parameters.");
-    lh_arena_defer(arena, drop_json, values);
+    lh_json_keep(values, arena);
     if (!code && query->defaults.text.len)
         code = lh_json_parse(query->defaults.text, "The defaults", STORAGE_RECORD_BYTES_MAX,
                              &defaults, err);

@@ -168,14 +168,7 @@ enum lh_code search_autotune_check(struct search *search,
 struct lh_str search_autotune_args(const struct search_autotune_request *request,
                                    struct lh_arena *arena)
 {
-    struct lh_buf buf;
-    struct lh_json json;
-    lh_buf_init(&buf, JOBS_ARGS_BYTES_MAX);
-    lh_json_init(&json, &buf);
-    lh_fields_write(&search_autotune_request_fields, request, &json);
-    struct lh_str text = lh_arena_str(arena, lh_buf_str(&buf));
-    lh_buf_release(&buf);
-    return text;
+    return lh_fields_text(&search_autotune_request_fields, request, JOBS_ARGS_BYTES_MAX, arena);
 }
 
 enum lh_code search_autotune_submit(struct search *search, struct jobs *jobs,
@@ -450,16 +443,10 @@ static enum lh_code tune_index(struct search *search, struct search_index *index
 static enum lh_code read_request(struct job *job, struct lh_arena *arena,
                                  struct search_autotune_request *ret, struct lh_error *err)
 {
-    json_t *args = NULL;
     enum lh_code code =
-        lh_json_parse(job_args(job), "The job's arguments", JOBS_ARGS_BYTES_MAX, &args, err);
-    lh_fields_preset(&search_autotune_request_fields, ret);
-    if (!code)
-        code = lh_fields_bind_json(&search_autotune_request_fields, args, arena, ret, err);
-    if (!code)
-        code = lh_fields_check(&search_autotune_request_fields, ret, err);
-    json_decref(args);
-    return code;
+        lh_fields_parse(&search_autotune_request_fields, job_args(job), "The job's arguments",
+                        JOBS_ARGS_BYTES_MAX, arena, ret, err);
+    return code ? code : lh_fields_check(&search_autotune_request_fields, ret, err);
 }
 
 /* What this very job promoted before it was stopped; what it measured stands in the trials. */

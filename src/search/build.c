@@ -278,18 +278,6 @@ static enum lh_code add_removals(struct build *build, int64_t *ret_removed, stru
 
 /* --- all of it */
 
-static struct lh_str result_text(const struct search_build_result *result, struct lh_arena *arena)
-{
-    struct lh_buf buf;
-    struct lh_json json;
-    lh_buf_init(&buf, 65536);
-    lh_json_init(&json, &buf);
-    lh_fields_write(&search_build_result_fields, result, &json);
-    struct lh_str text = lh_arena_str(arena, lh_buf_str(&buf));
-    lh_buf_release(&buf);
-    return text;
-}
-
 static void describe(struct build *build, int64_t removed, struct search_build_result *ret)
 {
     const struct pass *pass = &build->pass;
@@ -341,7 +329,8 @@ static enum lh_code finish(struct build *build, struct search_build_result *ret,
     ret->version = head->version + 1;
     index_manifest_unref(head);
     build->manifest->state = SEARCH_READY;
-    build->manifest->result = result_text(ret, build->manifest->arena);
+    build->manifest->result =
+        lh_fields_text(&search_build_result_fields, ret, (size_t)65536, build->manifest->arena);
     build->is_quiet = false;
     show(build, "publishing");
     code = publish(build, err);

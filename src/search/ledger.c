@@ -10,11 +10,6 @@
 
 /* --- sealed files */
 
-static void free_json(void *value)
-{
-    json_decref(value);
-}
-
 enum lh_code sealed_put(struct search *search, struct lh_str key, const struct lh_fields *fields,
                         const void *record, bool replaces, struct lh_error *err)
 {
@@ -52,7 +47,7 @@ enum lh_code sealed_bind(struct lh_str bytes, struct lh_str key, const struct lh
         return lh_fail(err, LH_DAMAGED, "%.*s has its checksum but is no JSON object.",
                        LH_ARG(key));
     }
-    lh_arena_defer(arena, free_json, root);
+    lh_json_keep(root, arena);
     json_int_t format = json_integer_value(json_object_get(root, "format"));
     if (format > LEDGER_FORMAT) {
         lh_fail(err, LH_FORMAT, "%.*s has format %lld, this release reads up to %d.", LH_ARG(key),

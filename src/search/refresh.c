@@ -45,16 +45,10 @@ const struct lh_fields search_stale_fields =
 enum lh_code request_read(struct job *job, struct lh_arena *arena, struct search_build_request *ret,
                           struct lh_error *err)
 {
-    json_t *args = NULL;
     enum lh_code code =
-        lh_json_parse(job_args(job), "The job's arguments", JOBS_ARGS_BYTES_MAX, &args, err);
-    lh_fields_preset(&search_build_request_fields, ret);
-    if (!code)
-        code = lh_fields_bind_json(&search_build_request_fields, args, arena, ret, err);
-    if (!code)
-        code = lh_fields_check(&search_build_request_fields, ret, err);
-    json_decref(args);
-    return code;
+        lh_fields_parse(&search_build_request_fields, job_args(job), "The job's arguments",
+                        JOBS_ARGS_BYTES_MAX, arena, ret, err);
+    return code ? code : lh_fields_check(&search_build_request_fields, ret, err);
 }
 
 static void tell(struct job *job, const struct search_build_result *result)

@@ -128,11 +128,6 @@ static void view_of(const struct pending *pending, struct lh_arena *arena,
 
 /* --- batches, under file_mutex */
 
-static void free_json(void *value)
-{
-    json_decref(value);
-}
-
 static enum lh_code read_batch(struct storage *storage, struct lh_str key, struct lh_arena *arena,
                                struct batch *ret, struct lh_error *err)
 {
@@ -145,7 +140,7 @@ static enum lh_code read_batch(struct storage *storage, struct lh_str key, struc
         code = lh_json_parse(text, "A batch of failures", BATCH_BYTES_MAX, &root, err);
     if (code)
         return code;
-    lh_arena_defer(arena, free_json, root);
+    lh_json_keep(root, arena);
     code = json_is_object(root) ? lh_fields_bind_json(&batch_fields, root, arena, ret, err)
                                 : lh_fail(err, LH_DAMAGED, "A batch of failures is none.");
     if (!code)

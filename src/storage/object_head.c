@@ -110,11 +110,6 @@ enum lh_code object_head_write(const struct object_head *head, struct lh_buf *bu
     return lh_buf_check(buf, "The object's head", err);
 }
 
-static void drop_json(void *object)
-{
-    json_decref(object);
-}
-
 enum lh_code object_head_parse(struct lh_str text, struct lh_str key, struct lh_arena *arena,
                                struct object_head *ret, struct lh_error *err)
 {
@@ -132,7 +127,7 @@ enum lh_code object_head_parse(struct lh_str text, struct lh_str key, struct lh_
     enum lh_code code = lh_json_parse(line, "The head", HEAD_BYTES_MAX, &object, err);
     if (code)
         return lh_fail(err, LH_DAMAGED, "The head of the object '%.*s' is no JSON.", LH_ARG(key));
-    lh_arena_defer(arena, drop_json, object);
+    lh_json_keep(object, arena);
     if (json_integer_value(json_object_get(object, "format")) > OBJECTS_FORMAT)
         return lh_fail(err, LH_FORMAT, "The object '%.*s' was written by a newer release.",
                        LH_ARG(key));
