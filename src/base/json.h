@@ -66,7 +66,8 @@ char *lh_json_write_float(char *out, float value);
 void lh_json_put_error(struct lh_json *json, const struct lh_error *err);
 
 /* Parses one value. The caller ends *ret with json_decref. LH_MALFORMED with line, column and byte
- * position; LH_TOO_LARGE for more than `bytes_max` bytes or LH_JSON_VALUES_MAX values. Keys may not
+ * position; LH_TOO_LARGE for more than `bytes_max` bytes or LH_JSON_VALUES_MAX values;
+ * LH_BUSY without memory for them. Keys may not
  * repeat; depth is at most LH_JSON_DEPTH_MAX; whole numbers must fit int64_t. Strings may hold NUL:
  * use lh_json_text, not json_string_value. `what` begins the messages ("The request body"). */
 enum lh_code lh_json_parse(struct lh_str text, const char *what, size_t bytes_max, json_t **ret,

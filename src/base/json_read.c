@@ -1,4 +1,35 @@
+#include <stdlib.h>
+
 #include "base/json.h"
+
+/* Without memory jansson 2.14 takes a good text for a malformed one, or writes past its own buffers
+ * (a lexer's buffer that did not grow is not noticed). So it never sees NULL: a large text is
+ * refused before when there is no room for its tree, and else the process ends as for all small
+ * pieces (base/arena.h). */
+#define SMALL_TEXT_BYTES ((size_t)65536)
+#define TREE_BYTES_PER_VALUE ((size_t)160)
+
+static void *allocate(size_t size)
+{
+    void *memory = malloc(size);
+    if (!memory)
+        lh_die_without_memory();
+    return memory;
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+    json_set_alloc_funcs(allocate, free);
+}
+
+static bool has_room(struct lh_str text, size_t values)
+{
+    if (text.len <= SMALL_TEXT_BYTES)
+        return true;
+    void *room = malloc(text.len * 2 + values * TREE_BYTES_PER_VALUE);
+    free(room);
+    return room;
+}
 
 /* What a look over the text finds before a tree is built of it. */
 struct outline {
@@ -89,8 +120,6 @@ static enum lh_code fail_parse(struct lh_error *err, struct lh_str text, const c
     /* jansson counts what it has read: the last byte of it is where reading stopped. */
     size_t at = from->position > 0 ? (size_t)from->position - 1 : 0;
     enum json_error_code why = json_error_code(from);
-    if (why == json_error_out_of_memory)
-        return lh_fail(err, LH_BUSY, "There is no memory to read %s.", what);
     enum lh_code code = fail_at(err, text, at, what, from->text);
     if (why == json_error_numeric_overflow)
         lh_error_hint(err, "Numbers must fit 64 bits; write longer ones as strings.");
@@ -123,6 +152,8 @@ enum lh_code lh_json_parse(struct lh_str text, const char *what, size_t bytes_ma
         lh_fail(err, LH_TOO_LARGE, "%s has more than %d values.", what, LH_JSON_VALUES_MAX);
         return lh_error_hint(err, "Send large data as a file.");
     }
+    if (!has_room(body, outline.values))
+        return lh_fail(err, LH_BUSY, "There is no memory to read %s.", what);
     json_error_t from;
     json_t *value = json_loadb(body.data, body.len,
                                JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &from);

@@ -1,6 +1,7 @@
 #include "base/sealed.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/hash.h"
@@ -42,5 +43,23 @@ enum lh_code lh_sealed_check(struct lh_str bytes, struct lh_str what, struct lh_
     if (memcmp(hex, bytes.data + HEX_AT, LH_SHA256_HEX_BYTES) != 0)
         return lh_fail(err, LH_DAMAGED, "%.*s does not have the checksum that it was written with.",
                        LH_ARG(what));
+    return LH_OK;
+}
+
+enum lh_code lh_sealed_parse(struct lh_str bytes, struct lh_str what, size_t bytes_max,
+                             json_t **ret, struct lh_error *err)
+{
+    char name[256];
+    json_t *root = NULL;
+    snprintf(name, sizeof name, "%.*s", LH_ARG(what));
+    enum lh_code code = lh_json_parse(bytes, name, bytes_max, &root, err);
+    if (code == LH_BUSY)
+        return code;
+    if (code || !json_is_object(root)) {
+        json_decref(root);
+        return lh_fail(err, LH_DAMAGED, "%.*s has its checksum but is no JSON object.",
+                       LH_ARG(what));
+    }
+    *ret = root;
     return LH_OK;
 }

@@ -1,3 +1,4 @@
+#include "base/sealed.h"
 #include "catalog/manifest_internal.h"
 
 /* Remembers the first thing that is wrong, so that a row of reads is checked once. Strings are
@@ -440,12 +441,9 @@ enum lh_code manifest_decode(struct lh_str bytes, struct lh_str what, struct lh_
     enum lh_code code = check_sum(bytes, what, manifest.sha256, err);
     if (code)
         goto out;
-    if (lh_json_parse(bytes, "The manifest", MANIFEST_BYTES_MAX, &root, NULL) ||
-        !json_is_object(root)) {
-        code =
-            lh_fail(err, LH_DAMAGED, "%.*s has its checksum but is no JSON object.", LH_ARG(what));
+    code = lh_sealed_parse(bytes, what, MANIFEST_BYTES_MAX, &root, err);
+    if (code)
         goto out;
-    }
     code = check_format(&reader, root, what, &manifest, err);
     if (code)
         goto out;

@@ -41,12 +41,9 @@ enum lh_code sealed_bind(struct lh_str bytes, struct lh_str key, const struct lh
     enum lh_code code = lh_sealed_check(bytes, key, err);
     if (code)
         return code;
-    if (lh_json_parse(bytes, "The record", LEDGER_BYTES_MAX, &root, NULL) ||
-        !json_is_object(root)) {
-        json_decref(root);
-        return lh_fail(err, LH_DAMAGED, "%.*s has its checksum but is no JSON object.",
-                       LH_ARG(key));
-    }
+    code = lh_sealed_parse(bytes, key, LEDGER_BYTES_MAX, &root, err);
+    if (code)
+        return code;
     lh_json_keep(root, arena);
     json_int_t format = json_integer_value(json_object_get(root, "format"));
     if (format > LEDGER_FORMAT) {

@@ -462,12 +462,9 @@ enum lh_code index_manifest_decode(struct lh_str bytes, struct lh_str what,
     enum lh_code code = lh_sealed_check(bytes, what, err);
     if (code)
         return code;
-    if (lh_json_parse(bytes, "The manifest", SEARCH_MANIFEST_BYTES_MAX, &root, NULL) ||
-        !json_is_object(root)) {
-        json_decref(root);
-        return lh_fail(err, LH_DAMAGED, "%.*s has its checksum but is no JSON object.",
-                       LH_ARG(what));
-    }
+    code = lh_sealed_parse(bytes, what, SEARCH_MANIFEST_BYTES_MAX, &root, err);
+    if (code)
+        return code;
     struct index_manifest *manifest = index_manifest_new();
     code = bind(root, what, manifest, err);
     json_decref(root);

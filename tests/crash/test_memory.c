@@ -221,8 +221,8 @@ static void an_allocation_that_fails_loses_nothing(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 3)
-        return known_life_live(argv[1], argv[2]);
+    if (argc == 3) /* without what exit() still writes about coverage */
+        _exit(known_life_live(argv[1], argv[2]));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_allocation_that_fails_loses_nothing),
     };

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "support/killed_child.h"
 
@@ -38,7 +39,7 @@ int lived_steps_live(const char *folder, const struct lived_step *steps, size_t 
         if (code)
             fprintf(stderr, "%s: %s %s\n", steps[i].op, house.err.message, house.err.hint);
         if (code || !killed_child_acknowledge())
-            return 1;
+            _exit(1); /* the lake's threads use this stack */
     }
     lake_close(house.lake);
     lh_arena_free(house.arena);

@@ -57,12 +57,30 @@ static void every_cut_end_is_found(void **state)
     lh_buf_release(&buf);
 }
 
+static void a_sealed_object_is_read_and_nothing_else(void **state)
+{
+    struct lh_buf buf;
+    struct lh_error err = LH_ERROR_NONE;
+    json_t *root = NULL;
+    (void)state;
+    seal(&buf);
+    assert_int_equal(lh_sealed_parse(lh_buf_str(&buf), lh_lit("It"), 4096, &root, &err), LH_OK);
+    assert_string_equal(json_string_value(json_object_get(root, "name")), "people");
+    json_decref(root);
+    root = NULL;
+    assert_int_equal(lh_sealed_parse(lh_lit("[1]"), lh_lit("It"), 4096, &root, &err), LH_DAMAGED);
+    assert_string_equal(err.message, "It has its checksum but is no JSON object.");
+    assert_null(root);
+    lh_buf_release(&buf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_sealed_is_sound_and_holds_the_object),
         cmocka_unit_test(every_flipped_bit_is_found),
         cmocka_unit_test(every_cut_end_is_found),
+        cmocka_unit_test(a_sealed_object_is_read_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
