@@ -104,12 +104,6 @@ void trust_forget(struct trust *trust, struct lh_str bucket, struct lh_str objec
     pthread_mutex_unlock(&trust->mutex);
 }
 
-static bool is_same_file(const struct storage_info *a, const struct storage_info *b)
-{
-    return a->bytes == b->bytes && a->modified_ms == b->modified_ms &&
-           a->changed_ns == b->changed_ns && a->inode == b->inode;
-}
-
 static enum lh_code look(struct catalog *catalog, const struct catalog_object *object,
                          struct storage_info *ret, struct lh_error *err)
 {
@@ -190,7 +184,7 @@ static enum lh_code claim(struct trust *trust, struct lh_str key, const struct s
     enum lh_code code = await_reader(trust, key, cancel, err);
     if (!code) {
         struct trust_entry *entry = entry_of(trust, key);
-        *ret_is_good = !is_anew && entry->is_good && is_same_file(&entry->info, info);
+        *ret_is_good = !is_anew && entry->is_good && storage_is_same(&entry->info, info);
         entry->is_running = !*ret_is_good;
     }
     pthread_mutex_unlock(&trust->mutex);

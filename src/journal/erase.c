@@ -147,7 +147,8 @@ static enum lh_code add_event(struct erasing *erasing, struct lh_error *err)
 }
 
 /* From here on the new records are the journal's, for whoever opens it, too. Its caller leads. */
-static enum lh_code take_over(struct erasing *erasing, const char *path, struct lh_error *err)
+static enum lh_code take_over(struct erasing *erasing, const struct journal_file *file,
+                              struct lh_error *err)
 {
     struct journal *journal = erasing->journal;
     const struct record_list *all = &erasing->records;
@@ -158,10 +159,8 @@ static enum lh_code take_over(struct erasing *erasing, const char *path, struct 
     for (size_t i = all->count - kept; i < all->count; i++)
         record_list_add(&journal->tail, record_ref(all->items[i]));
     journal->tail_rolled = kept;
-    for (size_t i = 0; i < journal->segment_count; i++)
-        free(journal->segments[i].path);
-    journal->segment_count = 0;
-    enum lh_code code = segment_add(journal, 1, last->sequence, path, err);
+    segment_drop_all(journal);
+    enum lh_code code = segment_add(journal, file, err);
     journal->sequence = last->sequence;
     memcpy(journal->hash, last->hash, sizeof last->hash);
     journal->event_count++;
@@ -183,7 +182,7 @@ static enum lh_code take_over(struct erasing *erasing, const char *path, struct 
 }
 
 /* Every file but the new segment and the new log. */
-static void remove_old(struct journal *journal)
+static void remove_old(struct journal *journal, struct lh_str kept)
 {
     struct storage *storage = journal->options.storage;
     struct lh_arena *arena = lh_arena_new(0);
@@ -198,7 +197,7 @@ static void remove_old(struct journal *journal)
         if (logs[i].first != journal->log_first)
             keys[count++] = logs[i].key;
     for (size_t i = 0; i < segment_count && !code; i++)
-        if (segments[i].last != journal->rolled || segments[i].first != 1)
+        if (!lh_str_equal(segments[i].key, kept))
             keys[count++] = segments[i].key;
     if (!code && count)
         code = storage_trash(storage, STORAGE_PRIMARY, keys, count, &err);
@@ -217,12 +216,13 @@ static enum lh_code stop_unless_gone(struct erasing *erasing, enum lh_code code,
     const struct record_list *all = &erasing->records;
     struct lh_arena *arena = lh_arena_new(0);
     struct lh_error cause = LH_ERROR_NONE;
-    struct storage_info info;
-    struct lh_str key = segment_key(1, all->items[all->count - 1]->sequence, arena);
+    struct journal_file *segments = NULL;
+    size_t count = 0;
     if (err)
         cause = *err;
-    bool is_gone =
-        storage_info(journal->options.storage, STORAGE_PRIMARY, key, &info, NULL) == LH_NOT_FOUND;
+    bool is_gone = !segment_list(journal->options.storage, arena, &segments, &count, NULL);
+    for (size_t i = 0; i < count; i++)
+        is_gone &= segments[i].last < all->items[all->count - 1]->sequence;
     lh_arena_free(arena);
     if (is_gone)
         return code;
@@ -237,20 +237,20 @@ static enum lh_code write_anew(struct erasing *erasing, struct lh_error *err)
 {
     struct journal *journal = erasing->journal;
     struct lh_arena *arena = lh_arena_new(0);
-    const char *path = NULL;
+    struct journal_file file;
     enum lh_code code = add_event(erasing, err);
     if (!code)
         code = lh_cancel_fail(erasing->options->cancel, "The journal", err);
     journal->anew = &erasing->records;
     if (!code)
-        code = segment_write(journal, &erasing->records, arena, &path, err);
+        code = segment_write(journal, &erasing->records, arena, &file, err);
     journal->anew = NULL;
     if (code)
         code = stop_unless_gone(erasing, code, err);
     if (!code)
-        code = take_over(erasing, path, err);
+        code = take_over(erasing, &file, err);
     if (!code)
-        remove_old(journal);
+        remove_old(journal, file.key);
     lh_arena_free(arena);
     return code;
 }

@@ -16,8 +16,9 @@
 #include "journal/journal.h"
 #include "storage/log.h"
 #include "storage/mark.h"
+#include "storage/storage.h"
 
-#define JOURNAL_FORMAT 2
+#define JOURNAL_FORMAT 3
 #define JOURNAL_LOG_FOLDER JOURNAL_FOLDER "/log"
 #define JOURNAL_SEGMENT_FOLDER JOURNAL_FOLDER "/segments"
 #define JOURNAL_NOTE_KEY JOURNAL_FOLDER "/closed.json"
@@ -99,6 +100,7 @@ struct journal_file { /* a log or a segment, by what its name says */
     struct lh_str key;
     uint64_t first, last; /* last = 0: a log */
     int64_t bytes;
+    struct lh_str sum; /* of a segment, hexadecimal; absent: one of format 2, or a log */
 };
 /* Reads a whole log. What is wrong with its head or records is in *ret; the call fails only if the
  * file cannot be read at all. Release *ret's records. */
@@ -112,7 +114,9 @@ enum lh_code segment_list(struct storage *storage, struct lh_arena *arena,
                           struct journal_file **ret, size_t *ret_count,
                           struct lh_error *err) LH_MUST_USE;
 struct lh_str log_key(uint64_t first, struct lh_arena *arena);
-struct lh_str segment_key(uint64_t first, uint64_t last, struct lh_arena *arena);
+bool segment_read_key(struct lh_str key, struct journal_file *ret); /* false: none of a segment */
+struct lh_str segment_key(uint64_t first, uint64_t last, const uint8_t sum[LH_SHA256_BYTES],
+                          struct lh_arena *arena);
 
 /* --- head.c: where the journal ended, said elsewhere */
 
@@ -138,7 +142,11 @@ void journal_compare_note(struct journal *journal, const struct journal_note *no
 
 struct segment {
     uint64_t first, last;
-    char *path; /* absolute */
+    char *path;    /* absolute */
+    char *key;     /* of the object */
+    bool has_sum;  /* in its key; else of format 2 */
+    bool is_sound; /* somebody looked (sound.c) when the file was this one: */
+    struct storage_info info;
 };
 
 struct append_request {
@@ -216,13 +224,14 @@ void journal_give_lead(struct journal *journal);
 /* --- segment.c */
 
 enum lh_code segment_register(struct journal *journal, struct lh_error *err) LH_MUST_USE;
-/* Writes records as a Parquet object and publishes it; *ret_path is its place, in `arena`. */
+/* Writes records as a Parquet object and publishes it; *ret is in `arena`. */
 enum lh_code segment_write(struct journal *journal, const struct record_list *records,
-                           struct lh_arena *arena, const char **ret_path,
+                           struct lh_arena *arena, struct journal_file *ret,
                            struct lh_error *err) LH_MUST_USE;
-/* `path` is copied. */
-enum lh_code segment_add(struct journal *journal, uint64_t first, uint64_t last, const char *path,
+/* Under the mutex (or while opening). */
+enum lh_code segment_add(struct journal *journal, const struct journal_file *file,
                          struct lh_error *err) LH_MUST_USE;
+void segment_drop_all(struct journal *journal); /* likewise */
 /* The columns of a segment, as they are stored. */
 extern const char segment_columns[];
 /* Calls each(record) for the rows of a statement that returns those columns; hashes come as they
@@ -231,5 +240,11 @@ enum lh_code segment_rows(struct engine *engine, struct lh_str sql, const struct
                           enum lh_code (*each)(void *context, struct record *record,
                                                struct lh_error *err),
                           void *context, struct lh_error *err) LH_MUST_USE;
+
+/* --- sound.c: whether a segment is what was written */
+
+/* LH_DAMAGED: the object's bytes do not have the sum that its name says. No sum: LH_OK. */
+enum lh_code segment_compare_sum(struct storage *storage, const struct journal_file *file,
+                                 const struct lh_cancel *cancel, struct lh_error *err) LH_MUST_USE;
 
 #endif

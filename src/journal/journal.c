@@ -103,7 +103,6 @@ static enum lh_code open_segments(struct opening *opening, struct lh_error *err)
     enum lh_code code = LH_OK;
     for (size_t i = 0; i < opening->segment_count && !code; i++) {
         const struct journal_file *file = &opening->segments[i];
-        struct lh_str path;
         if (file->last <= journal->rolled) {
             opening->leftovers[opening->leftover_count++] = file->key;
             continue;
@@ -112,10 +111,7 @@ static enum lh_code open_segments(struct opening *opening, struct lh_error *err)
             journal_say_damage(journal, "Records %llu to %llu of the journal are missing.",
                                (unsigned long long)journal->rolled + 1,
                                (unsigned long long)file->first - 1);
-        code = storage_object_path(journal->options.storage, STORAGE_PRIMARY, file->key,
-                                   opening->arena, &path, err);
-        if (!code)
-            code = segment_add(journal, file->first, file->last, path.data, err);
+        code = segment_add(journal, file, err);
     }
     return code;
 }
@@ -369,8 +365,7 @@ void journal_close(struct journal *journal)
     storage_mark_close(journal->mark);
     record_list_release(&journal->tail);
     record_list_release(&journal->intents);
-    for (size_t i = 0; i < journal->segment_count; i++)
-        free(journal->segments[i].path);
+    segment_drop_all(journal);
     free(journal->segments);
     free(journal->ids);
     free(journal->damage);

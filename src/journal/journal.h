@@ -202,6 +202,11 @@ struct lh_str journal_damage(struct journal *journal, struct lh_arena *arena);
 
 /* A number that changes whenever the text of journal_write_sql would. */
 uint64_t journal_stamp(struct journal *journal);
+/* Before what it wrote is run: LH_DAMAGED, and which object, if a segment is not what was written.
+ * Each is read once for as long as its file stays the same; else this is a look at its attributes.
+ */
+enum lh_code journal_ensure_sound(struct journal *journal, const struct lh_cancel *cancel,
+                                  struct lh_error *err) LH_MUST_USE;
 /* Appends a SELECT of all events: sequence, happened_at, action, entity, dataset, version, field,
  * old_value, new_value, actor, principal, source, workspace, model, reason, detail, dataset_id,
  * id, lake_sequence, epoch, hash. It reads what is there when it is run. */

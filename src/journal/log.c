@@ -33,10 +33,13 @@ struct lh_str log_key(uint64_t first, struct lh_arena *arena)
     return lh_arena_printf(arena, JOURNAL_LOG_FOLDER "/%020llu.log", (unsigned long long)first);
 }
 
-struct lh_str segment_key(uint64_t first, uint64_t last, struct lh_arena *arena)
+struct lh_str segment_key(uint64_t first, uint64_t last, const uint8_t sum[LH_SHA256_BYTES],
+                          struct lh_arena *arena)
 {
-    return lh_arena_printf(arena, JOURNAL_SEGMENT_FOLDER "/%020llu-%020llu.parquet",
-                           (unsigned long long)first, (unsigned long long)last);
+    char hex[LH_SHA256_HEX_BYTES + 1];
+    lh_hex(sum, LH_SHA256_BYTES, hex);
+    return lh_arena_printf(arena, JOURNAL_SEGMENT_FOLDER "/%020llu-%020llu-%s.parquet",
+                           (unsigned long long)first, (unsigned long long)last, hex);
 }
 
 static bool read_number(struct lh_str digits, uint64_t *ret)
@@ -54,13 +57,30 @@ static bool read_log_name(struct lh_str name, struct journal_file *ret)
            read_number(lh_str_slice(name, 0, NUMBER_DIGITS), &ret->first);
 }
 
+/* "-" and the sum behind the numbers; nothing in format 2. */
+static bool read_sum(struct lh_str text, struct lh_str *ret)
+{
+    *ret = lh_str_slice(text, 1, text.len);
+    return !text.len || (text.len == 1 + LH_SHA256_HEX_BYTES && text.data[0] == '-');
+}
+
 static bool read_segment_name(struct lh_str name, struct journal_file *ret)
 {
-    return name.len == 2 * NUMBER_DIGITS + 9 && name.data[NUMBER_DIGITS] == '-' &&
+    static const size_t numbers = 2 * NUMBER_DIGITS + 1, suffix = sizeof ".parquet" - 1;
+    return name.len >= numbers + suffix && name.data[NUMBER_DIGITS] == '-' &&
            lh_str_ends_with(name, lh_lit(".parquet")) &&
            read_number(lh_str_slice(name, 0, NUMBER_DIGITS), &ret->first) &&
            read_number(lh_str_slice(name, NUMBER_DIGITS + 1, NUMBER_DIGITS), &ret->last) &&
+           read_sum(lh_str_slice(name, numbers, name.len - numbers - suffix), &ret->sum) &&
            ret->last >= ret->first;
+}
+
+bool segment_read_key(struct lh_str key, struct journal_file *ret)
+{
+    static const size_t folder = sizeof JOURNAL_SEGMENT_FOLDER; /* and its slash */
+    *ret = (struct journal_file){.key = key};
+    return lh_str_starts_with(key, lh_lit(JOURNAL_SEGMENT_FOLDER "/")) &&
+           read_segment_name(lh_str_slice(key, folder, key.len - folder), ret);
 }
 
 static int compare_files(const void *a, const void *b)
@@ -68,7 +88,9 @@ static int compare_files(const void *a, const void *b)
     const struct journal_file *x = a, *y = b;
     if (x->first != y->first)
         return x->first < y->first ? -1 : 1;
-    return x->last > y->last ? -1 : x->last < y->last;
+    if (x->last != y->last)
+        return x->last > y->last ? -1 : 1;
+    return lh_str_compare(x->key, y->key);
 }
 
 static enum lh_code list_files(struct storage *storage, struct lh_str folder,

@@ -14,14 +14,41 @@ uint64_t journal_stamp(struct journal *journal)
     return stamp;
 }
 
-static void write_segments(const struct journal *journal, struct lh_buf *buf)
+/* A SELECT of the rows of segments that have sums, or of those that have none: of these only the
+ * rows are known to be sound, not what a Parquet file says of them besides, by which the engine
+ * leaves rows out; a LIMIT keeps conditions away from it. */
+static void write_group(const struct journal *journal, bool has_sum, struct lh_buf *buf)
 {
-    lh_buf_append_str(buf, lh_lit("read_parquet(["));
+    size_t count = 0;
     for (size_t i = 0; i < journal->segment_count; i++) {
-        lh_buf_append_str(buf, i ? lh_lit(", ") : lh_lit(""));
+        if (journal->segments[i].has_sum != has_sum)
+            continue;
+        if (count++)
+            lh_buf_append_str(buf, lh_lit(", "));
+        else
+            lh_buf_printf(buf, "(SELECT %s FROM read_parquet([", segment_columns);
         engine_quote_path(buf, lh_str_of(journal->segments[i].path));
     }
+    if (!count)
+        return;
     lh_buf_append_str(buf, lh_lit("], hive_partitioning = false)"));
+    if (!has_sum)
+        lh_buf_printf(buf, " LIMIT %lld", (long long)INT64_MAX);
+    lh_buf_append_str(buf, lh_lit(") UNION ALL "));
+}
+
+/* SELECTs, each with UNION ALL behind it. */
+static void write_segments(const struct journal *journal, struct lh_buf *buf)
+{
+    write_group(journal, true, buf);
+    write_group(journal, false, buf);
+}
+
+/* What stands in memory behind a record: a SELECT. */
+static void write_memory(uint64_t after, struct lh_buf *buf)
+{
+    lh_buf_printf(buf, "SELECT %s FROM lakehouse_journal(%llu, 0)", segment_columns,
+                  (unsigned long long)after);
 }
 
 enum lh_code journal_write_sql(struct journal *journal, struct lh_buf *buf, struct lh_error *err)
@@ -32,13 +59,9 @@ enum lh_code journal_write_sql(struct journal *journal, struct lh_buf *buf, stru
         lh_lit("SELECT sequence, happened_at, action, entity, dataset, version, field, "
                "old_value, new_value, actor, principal, source, workspace, model, reason, detail, "
                "dataset_id, id, lake_sequence, epoch, lower(hex(hash)) AS hash FROM ("));
-    if (journal->segment_count) {
-        lh_buf_printf(buf, "SELECT %s FROM ", segment_columns);
-        write_segments(journal, buf);
-        lh_buf_append_str(buf, lh_lit(" UNION ALL "));
-    }
-    lh_buf_printf(buf, "SELECT %s FROM lakehouse_journal(%llu, 0)) WHERE kind = 1", segment_columns,
-                  (unsigned long long)journal->rolled);
+    write_segments(journal, buf);
+    write_memory(journal->rolled, buf);
+    lh_buf_append_str(buf, lh_lit(") WHERE kind = 1"));
     pthread_mutex_unlock(&journal->mutex);
     return lh_buf_check(buf, "The journal's list of segments", err);
 }
@@ -159,15 +182,20 @@ static enum lh_code list_once(struct journal *journal, const struct journal_filt
     pthread_mutex_lock(&journal->mutex);
     uint64_t from = list_memory(journal, before, &listing);
     bool has_segments = journal->segment_count && journal->segments[0].first < from;
-    if (has_segments && listing.count < listing.limit) {
-        lh_buf_printf(&sql, "SELECT %s FROM ", segment_columns);
+    bool is_asked = has_segments && listing.count < listing.limit;
+    if (is_asked) {
+        lh_buf_printf(&sql, "SELECT %s FROM (", segment_columns);
         write_segments(journal, &sql);
+        write_memory(journal->sequence, &sql); /* nothing: what stands there is listed already */
+        lh_buf_append_str(&sql, lh_lit(")"));
         write_where(filter, from, &sql);
         lh_buf_printf(&sql, " ORDER BY sequence DESC LIMIT %zu", listing.limit - listing.count);
         code = lh_buf_check(&sql, "The journal's list of segments", err);
     }
     pthread_mutex_unlock(&journal->mutex);
-    if (!code && sql.len)
+    if (!code && is_asked)
+        code = journal_ensure_sound(journal, cancel, err);
+    if (!code && is_asked)
         code = segment_rows(journal->options.engine, lh_buf_str(&sql), cancel, add_each, &listing,
                             err);
     lh_buf_release(&sql);

@@ -108,7 +108,7 @@ static enum lh_code end_log(struct journal *journal, bool is_forced, struct reco
 /* The records stay in memory until the next segment: statements that were resolved before this one
  * ask for them. */
 static enum lh_code show_segment(struct journal *journal, const struct record_list *records,
-                                 const char *path, struct lh_error *err)
+                                 const struct journal_file *file, struct lh_error *err)
 {
     int64_t events = 0, bytes = 0;
     for (size_t i = 0; i < records->count; i++) {
@@ -116,8 +116,7 @@ static enum lh_code show_segment(struct journal *journal, const struct record_li
         bytes += (int64_t)record_bytes(records->items[i]);
     }
     pthread_mutex_lock(&journal->mutex);
-    enum lh_code code = segment_add(journal, records->items[0]->sequence,
-                                    records->items[records->count - 1]->sequence, path, err);
+    enum lh_code code = segment_add(journal, file, err);
     if (!code) {
         struct record_list *tail = &journal->tail;
         size_t gone = journal->tail_rolled;
@@ -179,13 +178,13 @@ enum lh_code journal_roll(struct journal *journal, bool is_forced, struct lh_err
 {
     struct record_list records = {0};
     struct lh_arena *arena = lh_arena_new(0);
-    const char *path = NULL;
+    struct journal_file file;
     pthread_mutex_lock(&journal->roll_mutex);
     enum lh_code code = end_log(journal, is_forced, &records, err);
     if (!code && records.count)
-        code = segment_write(journal, &records, arena, &path, err);
+        code = segment_write(journal, &records, arena, &file, err);
     if (!code && records.count)
-        code = show_segment(journal, &records, path, err);
+        code = show_segment(journal, &records, &file, err);
     if (!code && records.count)
         remove_logs(journal);
     lh_arena_free(arena);

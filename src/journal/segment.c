@@ -4,6 +4,7 @@
 #include "engine/function.h"
 #include "journal/internal.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define FUNCTION "lakehouse_journal"
@@ -223,29 +224,55 @@ enum lh_code segment_register(struct journal *journal, struct lh_error *err)
 
 /* --- writing */
 
-enum lh_code segment_add(struct journal *journal, uint64_t first, uint64_t last, const char *path,
+static char *copy_text(struct lh_str text)
+{
+    char *copy = lh_allocate(text.len + 1, 1);
+    memcpy(copy, text.data, text.len);
+    return copy;
+}
+
+enum lh_code segment_add(struct journal *journal, const struct journal_file *file,
                          struct lh_error *err)
 {
-    if (journal->segment_count == journal->segment_capacity) {
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_str path;
+    enum lh_code code = storage_object_path(journal->options.storage, STORAGE_PRIMARY, file->key,
+                                            arena, &path, err);
+    if (!code && journal->segment_count == journal->segment_capacity) {
         size_t capacity = journal->segment_capacity ? journal->segment_capacity * 2 : 16;
         struct segment *grown = realloc(journal->segments, capacity * sizeof *grown);
-        if (!grown)
-            return lh_fail(err, LH_BUSY, "There is no memory for the list of segments.");
-        journal->segments = grown;
-        journal->segment_capacity = capacity;
+        if (grown) {
+            journal->segments = grown;
+            journal->segment_capacity = capacity;
+        } else {
+            code = lh_fail(err, LH_BUSY, "There is no memory for the list of segments.");
+        }
     }
-    struct segment *segment = &journal->segments[journal->segment_count];
-    *segment = (struct segment){first, last, strdup(path)};
-    if (!segment->path)
-        return lh_fail(err, LH_BUSY, "There is no memory for the list of segments.");
-    journal->segment_count++;
-    journal->rolled = last;
-    journal->generation++;
-    return LH_OK;
+    if (!code) {
+        struct segment *segment = &journal->segments[journal->segment_count++];
+        *segment = (struct segment){.first = file->first, .last = file->last};
+        segment->path = copy_text(path);
+        segment->key = copy_text(file->key);
+        segment->has_sum = file->sum.len > 0;
+        journal->rolled = file->last;
+        journal->generation++;
+    }
+    lh_arena_free(arena);
+    return code;
+}
+
+void segment_drop_all(struct journal *journal)
+{
+    for (size_t i = 0; i < journal->segment_count; i++) {
+        free(journal->segments[i].path);
+        free(journal->segments[i].key);
+    }
+    journal->segment_count = 0;
 }
 
 static enum lh_code copy(struct journal *journal, uint64_t first, uint64_t last,
-                         struct storage_staged *staged, size_t rows, struct lh_error *err)
+                         struct storage_staged *staged, size_t rows, struct storage_sum *ret_sum,
+                         struct lh_error *err)
 {
     struct engine_connection *connection = NULL;
     struct engine_content content = {0}, again = {0};
@@ -261,7 +288,7 @@ static enum lh_code copy(struct journal *journal, uint64_t first, uint64_t last,
         code = engine_copy(connection, lh_buf_str(&select), storage_staged_path(staged), &options,
                            NULL, NULL, &content, err);
     if (!code)
-        code = storage_staged_seal(staged, NULL, err);
+        code = storage_staged_seal(staged, ret_sum, err);
     if (!code)
         code = engine_parquet_check(connection, storage_staged_path(staged), NULL, &again, err);
     if (!code && (again.rows != content.rows || again.sums[0] != content.sums[0] ||
@@ -273,24 +300,25 @@ static enum lh_code copy(struct journal *journal, uint64_t first, uint64_t last,
 }
 
 enum lh_code segment_write(struct journal *journal, const struct record_list *records,
-                           struct lh_arena *arena, const char **ret_path, struct lh_error *err)
+                           struct lh_arena *arena, struct journal_file *ret, struct lh_error *err)
 {
     struct storage *storage = journal->options.storage;
     struct storage_staged *staged = NULL;
-    struct lh_str path = {0};
-    uint64_t first = records->items[0]->sequence;
-    uint64_t last = records->items[records->count - 1]->sequence;
-    struct lh_str key = segment_key(first, last, arena);
+    struct storage_sum sum = {0};
+    struct journal_file file = {.first = records->items[0]->sequence,
+                                .last = records->items[records->count - 1]->sequence};
     enum lh_code code = storage_stage(storage, lh_lit(".parquet"), &staged, err);
     if (!code)
-        code = copy(journal, first, last, staged, records->count, err);
+        code = copy(journal, file.first, file.last, staged, records->count, &sum, err);
+    struct lh_str key = segment_key(file.first, file.last, sum.sha256, arena);
     if (!code)
         code = storage_staged_publish(staged, STORAGE_PRIMARY, key, err);
-    if (!code)
-        code = storage_object_path(storage, STORAGE_PRIMARY, key, arena, &path, err);
     storage_staged_discard(staged);
-    if (!code)
-        *ret_path = path.data;
+    if (!code) {
+        bool is_ours = segment_read_key(key, ret);
+        assert(is_ours);
+        (void)is_ours;
+    }
     return code;
 }
 

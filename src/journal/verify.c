@@ -95,6 +95,9 @@ static enum lh_code look_at_segment(struct walk *walk, struct storage *storage,
                      "The segment stands in another one: left by an attempt that failed.");
         return LH_OK;
     }
+    enum lh_code code = segment_compare_sum(storage, file, walk->options->cancel, &found);
+    if (code == LH_DAMAGED)
+        storage_find(walk->findings, true, file->key, "%s", found.message);
     if (!walk->options->engine) {
         if (file->first > walk->expected)
             say_missing(walk, walk->expected, file->first - 1);
@@ -103,7 +106,7 @@ static enum lh_code look_at_segment(struct walk *walk, struct storage *storage,
         walk->is_whole = false;
         return LH_OK;
     }
-    enum lh_code code = storage_object_path(storage, STORAGE_PRIMARY, file->key, arena, &path, err);
+    code = storage_object_path(storage, STORAGE_PRIMARY, file->key, arena, &path, err);
     if (code)
         return code;
     lh_buf_init(&sql, 65536);

@@ -47,16 +47,16 @@ static enum lh_code write(void *context, const struct query_scope *scope, struct
     return code;
 }
 
-/* Before each run: who asks sees what was acknowledged to him. */
+/* Before each run: who asks sees what was acknowledged to him, and nothing else. */
 static enum lh_code ensure(void *context, const struct query_scope *scope, struct lh_str name,
                            const struct query_moment *moment, struct lh_error *err)
 {
     struct journal_source *source = context;
     struct scribe *scribe = atomic_load(source->scribe);
-    (void)scope;
     (void)name;
     (void)moment;
-    return scribe ? scribe_freshen(scribe, err) : LH_OK;
+    enum lh_code code = scribe ? scribe_freshen(scribe, err) : LH_OK;
+    return code ? code : journal_ensure_sound(source->journal, scope->cancel, err);
 }
 
 struct query_relations journal_relation(struct journal_source *source)

@@ -216,6 +216,12 @@ static enum lh_code tell(struct storage *storage, const struct storage_bucket *b
     return code;
 }
 
+bool storage_is_same(const struct storage_info *a, const struct storage_info *b)
+{
+    return a->bytes == b->bytes && a->modified_ms == b->modified_ms &&
+           a->changed_ns == b->changed_ns && a->inode == b->inode;
+}
+
 enum lh_code storage_info(struct storage *storage, struct lh_str bucket_name, struct lh_str key,
                           struct storage_info *ret, struct lh_error *err)
 {

@@ -183,6 +183,8 @@ struct storage_info {
     int64_t changed_ns; /* 0 where there is none; */
     uint64_t inode;     /* likewise; with bytes they tell that a file is not the one it was */
 };
+/* Do both tell of one file that nobody wrote to in between? */
+bool storage_is_same(const struct storage_info *a, const struct storage_info *b);
 enum lh_code storage_info(struct storage *storage, struct lh_str bucket, struct lh_str key,
                           struct storage_info *ret, struct lh_error *err) LH_MUST_USE;
 /* Reads the whole object and sums it: compare with what the manifest says. `cancel` may be NULL. */

@@ -224,7 +224,8 @@ static bool is_vital(const struct file *file)
 {
     return strncmp(file->path, "/datasets/", 10) == 0 ||
            strncmp(file->path, "/_catalog/datasets/", 19) == 0 ||
-           strncmp(file->path, "/_journal/log/", 14) == 0;
+           strncmp(file->path, "/_journal/log/", 14) == 0 ||
+           strncmp(file->path, "/_journal/segments/", 19) == 0;
 }
 
 /* The sum itself says the same with a large letter. */

@@ -241,6 +241,25 @@ test('a key whose answer is forgotten may come again with something else', async
   assert.notEqual(first.body.id, other.body.id);
 });
 
+test('SQL over a segment with a flipped bit says which object is damaged', async (context) => {
+  const ask = () => lake.post('/query/sql', { sql: "SELECT count(*) FROM journal WHERE entity = 'one of many'" });
+  await lake.post('/journal/event', { entity_id: 'one of many' });
+  assert.equal((await lake.post('/journal/flush')).status, 200);
+  assert.deepEqual((await ask()).body.rows, [[1]]);
+  const segments = join(folder.path, '_journal', 'segments');
+  const name = readdirSync(segments).sort().at(-1);
+  const bytes = readFileSync(join(segments, name));
+  context.after(() => writeFileSync(join(segments, name), bytes));
+  const harmed = Buffer.from(bytes);
+  harmed[bytes.lastIndexOf('one of many') + 2] ^= 1;
+  writeFileSync(join(segments, name), harmed);
+  const refused = await ask();
+  assert.equal(refused.body.code, 'damaged', JSON.stringify(refused.body));
+  assert.ok(refused.body.detail.includes(`_journal/segments/${name}`), refused.body.detail);
+  writeFileSync(join(segments, name), bytes);
+  assert.deepEqual((await ask()).body.rows, [[1]]);
+});
+
 test('the verifier finds a changed byte, and the server says so and goes on', async (context) => {
   await lake.post('/journal/event', { entity_id: 'one' });
   await lake.post('/journal/event', { entity_id: 'two' });

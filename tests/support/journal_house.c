@@ -1,5 +1,6 @@
 #include "support/journal_house.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -67,13 +68,34 @@ int journal_house_tear_down(void **state)
 void journal_house_given(struct journal_house *house, int count)
 {
     for (int i = 0; i < count; i++) {
+        char entity[32];
+        snprintf(entity, sizeof entity, "E-%d", i);
         const struct journal_event event = {.action = lh_lit("update"),
-                                            .entity = lh_lit("E-1"),
+                                            .entity = lh_str_of(entity),
+                                            .dataset = lh_lit("people"),
+                                            .field = lh_lit("status"),
                                             .new_value = lh_lit("x"),
                                             .actor = lh_lit("ann")};
         if (journal_append(house->journal, &event, 1, false, NULL, NULL, &house->err))
             fail_msg("%s", house->err.message);
     }
+}
+
+const char *journal_house_segment(struct journal_house *house, unsigned first, unsigned last)
+{
+    static const char folder[] = "_journal/segments";
+    char numbers[64];
+    const char *name = NULL;
+    snprintf(numbers, sizeof numbers, "%020u-%020u", first, last);
+    DIR *dir = opendir(temp_lake_file(&house->folder, folder));
+    assert_non_null(dir);
+    for (struct dirent *entry = readdir(dir); entry && !name; entry = readdir(dir))
+        if (lh_str_starts_with(lh_str_of(entry->d_name), lh_str_of(numbers)))
+            name = lh_arena_printf(house->arena, "%s/%s", folder, entry->d_name).data;
+    closedir(dir);
+    if (!name)
+        fail_msg("there is no segment of the records %u to %u", first, last);
+    return name;
 }
 
 size_t journal_house_count(struct journal_house *house)

@@ -22,7 +22,7 @@ int journal_house_tear_down(void **state);
 void journal_house_open(struct journal_house *house);
 void journal_house_close(struct journal_house *house);
 
-/* Fails the test unless they are taken. */
+/* Of E-0, E-1, … in people: fails the test unless they are taken. */
 void journal_house_given(struct journal_house *house, int count);
 size_t journal_house_count(struct journal_house *house); /* events that can be listed */
 
@@ -36,6 +36,8 @@ struct journal_house_found journal_house_verify(struct journal_house *house);
 char *journal_house_read(struct journal_house *house, const char *name, size_t *ret_count);
 void journal_house_write(struct journal_house *house, const char *name, const char *bytes,
                          size_t count);
+/* The segment of these records, as a name in the folder, in the house's arena. */
+const char *journal_house_segment(struct journal_house *house, unsigned first, unsigned last);
 /* Where the frames of a log begin; how many. */
 size_t journal_house_frames(const char *bytes, size_t count, size_t *ret, size_t max);
 
