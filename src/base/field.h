@@ -51,8 +51,9 @@ struct lh_int_map {
     size_t count;
 };
 struct lh_json_value {
-    const json_t *value; /* input: borrowed from the request's arena; NULL = absent */
-    struct lh_str text;  /* output: one complete JSON value; absent = not written */
+    const json_t *value;      /* input: borrowed from the request's arena; NULL = absent */
+    struct lh_floats numbers; /* input: of a row with `numbers`, read already; `value` is empty */
+    struct lh_str text;       /* output: one complete JSON value; absent = not written */
 };
 /* A file that was received and lies in the staging area; whoever takes it moves it away. */
 struct lh_upload {
@@ -61,6 +62,9 @@ struct lh_upload {
     int64_t bytes;
     uint8_t sha256[32];
 };
+
+/* What a JSON row is likely to bring, which then needs no tree. */
+enum lh_numbers { LH_NUMBERS_NONE, LH_NUMBERS_LIST, LH_NUMBERS_LISTS };
 
 struct lh_fields; /* below */
 
@@ -82,6 +86,7 @@ struct lh_field {
     const char *const *choices;     /* CHOICE: NULL-ended names */
     const struct lh_fields *fields; /* OBJECT, LIST: of the nested struct; JSON: what the schema
                                        says of it, checked by whoever binds it; NULL = anything */
+    enum lh_numbers numbers;        /* JSON, input: see lh_fields_parse_json */
     const char *format;             /* JSON Schema format or pattern name, for docs only */
     const char *doc;                /* one sentence; shown by OpenAPI, CLI and docs */
 };
@@ -148,6 +153,15 @@ void lh_fields_preset(const struct lh_fields *fields, void *target);
 enum lh_code lh_fields_bind_json(const struct lh_fields *fields, const json_t *object,
                                  struct lh_arena *arena, void *target,
                                  struct lh_error *err) LH_MUST_USE;
+
+/* Parses the text of an object for these fields, as lh_json_parse does; lists of numbers of rows
+ * with `numbers` go to `target` at once, as floats. Then lh_fields_bind_json binds all members;
+ * whoever reads such a row looks at the numbers first, then at the value, which has the list when
+ * there are none. What was parsed lives as long as the arena. */
+enum lh_code lh_fields_parse_json(const struct lh_fields *fields, struct lh_str text,
+                                  const char *what, size_t bytes_max, struct lh_arena *arena,
+                                  void *target, const json_t **ret,
+                                  struct lh_error *err) LH_MUST_USE;
 
 /* Binds one named text value (query parameter, form part, flag, environment, TOML scalar as text).
  * STR_LIST takes comma-separated values; JSON, OBJECT, LIST and INT_MAP take JSON. `bound` is a bit

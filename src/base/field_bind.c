@@ -262,7 +262,7 @@ enum lh_code field_bind_value(const struct field_place *place, const struct lh_f
     case LH_FIELD_STR_LIST:
         return bind_str_list(place, field, value, arena, member, err);
     case LH_FIELD_JSON:
-        *(struct lh_json_value *)member = (struct lh_json_value){.value = value};
+        ((struct lh_json_value *)member)->value = value;
         return LH_OK;
     case LH_FIELD_OBJECT:
         return bind_object(place, field, value, arena, member, err);
@@ -284,4 +284,30 @@ enum lh_code lh_fields_bind_json(const struct lh_fields *fields, const json_t *o
                        "A JSON object is expected, with the fields as its members.");
     }
     return bind_struct(fields, object, NULL, arena, target, err);
+}
+
+enum lh_code lh_fields_parse_json(const struct lh_fields *fields, struct lh_str text,
+                                  const char *what, size_t bytes_max, struct lh_arena *arena,
+                                  void *target, const json_t **ret, struct lh_error *err)
+{
+    struct lh_json_list lists[LH_JSON_LISTS_MAX] = {0};
+    const struct lh_field *rows[LH_JSON_LISTS_MAX];
+    size_t count = 0;
+    json_t *object = NULL;
+    for (size_t i = 0; i < fields->count && count < LH_JSON_LISTS_MAX; i++)
+        if (fields->items[i].numbers) {
+            rows[count] = &fields->items[i];
+            lists[count++] =
+                (struct lh_json_list){.name = lh_str_of(fields->items[i].name),
+                                      .is_nested = fields->items[i].numbers == LH_NUMBERS_LISTS};
+        }
+    enum lh_code code =
+        lh_json_parse_lists(text, what, bytes_max, lists, count, arena, &object, err);
+    if (code)
+        return code;
+    lh_json_keep(object, arena);
+    for (size_t i = 0; i < count; i++)
+        ((struct lh_json_value *)field_member(rows[i], target))->numbers = lists[i].numbers;
+    *ret = object;
+    return LH_OK;
 }

@@ -73,6 +73,28 @@ void lh_json_put_error(struct lh_json *json, const struct lh_error *err);
 enum lh_code lh_json_parse(struct lh_str text, const char *what, size_t bytes_max, json_t **ret,
                            struct lh_error *err) LH_MUST_USE;
 
+/* Numbers that stand in no tree: `count` of them, and if they are lists of numbers, `each` in each
+ * of the lists; else 0. */
+struct lh_floats {
+    const float *items; /* NULL: there are none */
+    size_t count, each;
+};
+#define LH_JSON_LISTS_MAX 4
+/* A member of the outermost object that is likely to be a list of many numbers. */
+struct lh_json_list {
+    struct lh_str name;
+    bool is_nested;           /* a list of lists, all of them equally long */
+    struct lh_floats numbers; /* out: in the arena; without items, the tree has them */
+};
+/* The same, but numbers of such lists are read into floats, as the nearest double rounded to a
+ * float: in the tree stands an empty list for them. That is of use only, never needed: a list that
+ * is empty, not of such numbers only, or written with an escape in its name stays in the tree. What
+ * is refused, and how, is the same. */
+enum lh_code lh_json_parse_lists(struct lh_str text, const char *what, size_t bytes_max,
+                                 struct lh_json_list *lists, size_t list_count,
+                                 struct lh_arena *arena, json_t **ret,
+                                 struct lh_error *err) LH_MUST_USE;
+
 /* A parsed string's text, borrowed; absent text if `value` is NULL or no string. */
 struct lh_str lh_json_text(const json_t *value);
 

@@ -1,4 +1,5 @@
-// The C++ library's shortest numbers behind a C face; C's has none. Nothing here throws.
+// The C++ library's numbers behind a C face: C's has no shortest ones, and reads slowly. Nothing
+// here throws.
 #include "base/shortest.h"
 
 #include <charconv>
@@ -34,4 +35,14 @@ int lh_shortest_double(double value, char *ret_digits, int *ret_point)
 int lh_shortest_float(float value, char *ret_digits, int *ret_point)
 {
     return take_apart(value, ret_digits, ret_point);
+}
+
+bool lh_shortest_read(const char *text, size_t length, double *ret)
+{
+    double value = 0;
+    const auto read = std::from_chars(text, text + length, value);
+    if (read.ec != std::errc() || read.ptr != text + length)
+        return false;
+    *ret = value;
+    return true;
 }

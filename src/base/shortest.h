@@ -1,7 +1,8 @@
-/* The shortest decimal that reads back as the same floating-point number. */
+/* The shortest decimal that reads back as the same floating-point number, and reading it back. */
 #ifndef LAKEHOUSE_BASE_SHORTEST_H
 #define LAKEHOUSE_BASE_SHORTEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #ifdef __cplusplus
@@ -14,6 +15,10 @@ extern "C" {
  * 0.<digits> × 10^*ret_point. Returns how many they are. */
 int lh_shortest_double(double value, char *ret_digits, int *ret_point);
 int lh_shortest_float(float value, char *ret_digits, int *ret_point);
+
+/* The double that is nearest to a number as JSON writes it. False: the text is no number, or one
+ * that is too large or too small for a double. */
+bool lh_shortest_read(const char *text, size_t length, double *ret);
 
 #ifdef __cplusplus
 }

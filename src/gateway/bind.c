@@ -118,14 +118,13 @@ static enum lh_code not_twice(const struct op *op, const json_t *object, uint64_
 static enum lh_code bind_json(const struct op *op, const struct http_request *request, void *args,
                               uint64_t bound, struct lh_error *err)
 {
-    json_t *object = NULL;
+    const json_t *object = NULL;
     if (!request->body.len)
         return LH_OK;
-    enum lh_code code =
-        lh_json_parse(request->body, "The request body", request->body.len, &object, err);
+    enum lh_code code = lh_fields_parse_json(op->fields, request->body, "The request body",
+                                             request->body.len, request->arena, args, &object, err);
     if (code)
         return code;
-    lh_json_keep(object, request->arena);
     if (!json_is_object(object))
         return lh_fail(err, LH_MALFORMED, "The request body is not a JSON object.");
     code = not_twice(op, object, bound, err);

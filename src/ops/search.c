@@ -267,9 +267,15 @@ static bool is_vector(const json_t *value)
     return json_is_array(value) && count && count <= SEARCH_DIMENSIONS_MAX;
 }
 
-static enum lh_code read_vector(const json_t *value, struct lh_arena *arena,
+static enum lh_code read_vector(const struct lh_json_value *given, struct lh_arena *arena,
                                 struct search_ask *request, struct lh_error *err)
 {
+    const json_t *value = given->value;
+    if (given->numbers.items && given->numbers.count <= SEARCH_DIMENSIONS_MAX) {
+        request->vector = given->numbers.items;
+        request->vector_count = given->numbers.count;
+        return LH_OK;
+    }
     if (!is_vector(value)) {
         lh_fail(err, LH_INVALID, "A vector is a list of 1 to %d numbers.", SEARCH_DIMENSIONS_MAX);
         return fail_vector(err, "vector");
@@ -280,13 +286,22 @@ static enum lh_code read_vector(const json_t *value, struct lh_arena *arena,
     return read_numbers(value, -1, vector, err) ? fail_vector(err, "vector") : LH_OK;
 }
 
-static enum lh_code read_vectors(const json_t *value, struct lh_arena *arena,
+static enum lh_code read_vectors(const struct lh_json_value *given, struct lh_arena *arena,
                                  struct search_batch *batch, struct lh_error *err)
 {
+    const json_t *value = given->value;
+    const struct lh_floats *numbers = &given->numbers;
+    if (numbers->items && numbers->each <= SEARCH_DIMENSIONS_MAX &&
+        numbers->count / numbers->each <= SEARCH_BATCH_MAX) {
+        batch->vectors = numbers->items;
+        batch->number_count = numbers->count;
+        batch->vector_count = numbers->each;
+        return LH_OK;
+    }
     size_t count = json_array_size(value), each = json_array_size(json_array_get(value, 0));
     if (!json_is_array(value) || !count || count > SEARCH_BATCH_MAX) {
-        lh_fail(err, LH_INVALID, "vectors is a list of 1 to %d lists of numbers.",
-                SEARCH_BATCH_MAX);
+        lh_fail(err, LH_INVALID, "vectors is a list of 1 to %d lists of 1 to %d numbers.",
+                SEARCH_BATCH_MAX, SEARCH_DIMENSIONS_MAX);
         return fail_vector(err, "vectors");
     }
     float *vectors = lh_arena_try(arena, (count * each + 1) * sizeof *vectors);
@@ -382,7 +397,7 @@ enum lh_code op_run_search(struct op_call *call, const struct op_search_args *ar
         code = read_octets(args->octets, args->format == OCTETS_F16 ? OCTETS_F16 : OCTETS_F32,
                            call->arena, &batch, err);
     else if (!code && args->vectors.value)
-        code = read_vectors(args->vectors.value, call->arena, &batch, err);
+        code = read_vectors(&args->vectors, call->arena, &batch, err);
     if (code)
         return code;
     struct lh_str note = scope ? scope->note : (struct lh_str){0};
@@ -390,7 +405,7 @@ enum lh_code op_run_search(struct op_call *call, const struct op_search_args *ar
         return ask_batch(call, &batch, !args->octets.data, note, reply, err);
     batch.ask.query = args->query;
     if (args->vector.value)
-        code = read_vector(args->vector.value, call->arena, &batch.ask, err);
+        code = read_vector(&args->vector, call->arena, &batch.ask, err);
     return code ? code : ask(call, &batch.ask, note, reply, err);
 }
 

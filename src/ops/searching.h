@@ -41,10 +41,11 @@ extern const char *const op_octet_formats[];
            .doc = "The index."),                                                                   \
         LH_STR(struct_type, query, .positional = true, .max = SEARCH_QUERY_BYTES_MAX,              \
                .doc = "What to look for, in words."),                                              \
-        LH_JSON(struct_type, vector, .doc = "Instead of words: a list of numbers."),               \
+        LH_JSON(struct_type, vector, .numbers = LH_NUMBERS_LIST,                                   \
+                .doc = "Instead of words: a list of numbers."),                                    \
         LH_STR_LIST(struct_type, queries, .max = SEARCH_BATCH_MAX,                                 \
                     .doc = "Several at once, in words: one result for each."),                     \
-        LH_JSON(struct_type, vectors,                                                              \
+        LH_JSON(struct_type, vectors, .numbers = LH_NUMBERS_LISTS,                                 \
                 .doc = "Several at once: a list of lists of numbers, one result for each."),       \
         LH_INT(struct_type, k, LH_PRESET(SEARCH_K_PRESET), .min = 0, .max = SEARCH_K_MAX,          \
                .doc = "Most items, of each question."),                                            \

@@ -68,13 +68,45 @@ static void write_and_read_again(const struct outer *bound, struct lh_arena *are
     lh_buf_release(&second);
 }
 
+/* Read without a tree, the numbers of a list are those that the tree has. */
+static void compare_list(const struct lh_json_list *list, const json_t *whole)
+{
+    const struct lh_floats *numbers = &list->numbers;
+    size_t each = numbers->each ? numbers->each : numbers->count;
+    for (size_t i = 0; numbers->items && i < numbers->count; i++) {
+        const json_t *row = numbers->each ? json_array_get(whole, i / each) : whole;
+        float number = (float)json_number_value(json_array_get(row, i % each));
+        fuzz_must(json_array_size(row) == each);
+        fuzz_must(number == numbers->items[i]);
+    }
+}
+
+/* With lists of numbers taken out of the tree, the same is taken and the same is refused. */
+static void read_lists(struct lh_str text, enum lh_code code, const json_t *whole,
+                       const struct lh_error *err)
+{
+    struct lh_json_list lists[] = {{.name = lh_lit("json")},
+                                   {.name = lh_lit("many"), .is_nested = true}};
+    struct lh_error other = LH_ERROR_NONE;
+    struct lh_arena *arena = lh_arena_new(0);
+    json_t *rest = NULL;
+    fuzz_must(lh_json_parse_lists(text, "it", 65536, lists, 2, arena, &rest, &other) == code);
+    fuzz_must(strcmp(other.message, err->message) == 0 && other.position == err->position);
+    for (size_t i = 0; i < 2 && !code; i++)
+        compare_list(&lists[i], json_object_get(whole, lists[i].name.data));
+    json_decref(rest);
+    lh_arena_free(arena);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
     struct lh_str text = {(const char *)bytes, count};
     struct lh_error err = LH_ERROR_NONE;
     struct outer bound;
     json_t *value = NULL;
-    if (lh_json_parse(text, "it", 65536, &value, &err)) {
+    enum lh_code code = lh_json_parse(text, "it", 65536, &value, &err);
+    read_lists(text, code, value, &err);
+    if (code) {
         fuzz_must(err.message[0] != '\0');
         return 0;
     }
