@@ -221,21 +221,14 @@ static enum lh_code check_expiry(const struct dataset_state *state,
                    (long long)newest);
 }
 
-static bool is_live(const struct catalog_dataset *view, struct lh_str key)
-{
-    for (size_t i = 0; i < view->object_count; i++)
-        if (lh_str_equal(view->objects[i]->key, key))
-            return true;
-    return false;
-}
-
 static enum lh_code check_files(const struct dataset_state *state,
                                 const struct catalog_change *change,
                                 const struct manifest *manifest, struct lh_error *err)
 {
     for (size_t i = 0; i < change->object_count; i++) {
         struct lh_str key = change->objects[i].key;
-        bool is_there = state && is_live(&state->view, key) && change->action != CATALOG_RESYNC;
+        bool is_there = state && change->action != CATALOG_RESYNC &&
+                        object_list_has(state->files, state->view.object_count, key);
         for (size_t k = 0; k < manifest->added.count && !is_there; k++)
             is_there = lh_str_equal(manifest->added.items[k].key, key);
         for (size_t k = 0; k < i && !is_there; k++)

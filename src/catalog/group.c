@@ -10,7 +10,10 @@
  *
  * Why the leader lingers: the members of an answered group come back together, but the first of
  * them would find an empty queue and go alone, halving the groups. It waits for as many as came
- * last time, at most a quarter of what a commit takes. A lone writer never waits. */
+ * last time, at most a quarter of what a commit takes. A lone writer never waits.
+ *
+ * Each sleeps on a condition of its own: of many who wait only those whose answer is there are
+ * woken, and the one that is to lead next. */
 
 #define GROUP_MAX 64
 #define LINGER_US_MAX 1000
@@ -252,9 +255,10 @@ static void lead(struct catalog *catalog)
         memcpy(id_text, id.data, sizeof id_text);
         id.data = id_text;
     }
-    for (size_t i = 0; i < group.count; i++)
+    for (size_t i = 0; i < group.count; i++) {
         group.items[i]->is_done = true;
-    pthread_cond_broadcast(&catalog->queue_changed);
+        pthread_cond_signal(&group.items[i]->turn);
+    }
     pthread_mutex_unlock(&catalog->queue_mutex);
 
     if (!stopped && place_of(catalog, id) < catalog->slot_count)
@@ -262,7 +266,9 @@ static void lead(struct catalog *catalog)
 
     pthread_mutex_lock(&catalog->queue_mutex);
     catalog->has_leader = false;
-    pthread_cond_broadcast(&catalog->queue_changed);
+    if (catalog->queue_first)
+        pthread_cond_signal(&catalog->queue_first->turn);
+    pthread_cond_broadcast(&catalog->queue_changed); /* who closes the catalog */
 }
 
 static enum lh_code enqueue_and_wait(struct catalog *catalog, struct commit_request *request)
@@ -280,10 +286,11 @@ static enum lh_code enqueue_and_wait(struct catalog *catalog, struct commit_requ
         catalog->queue_first = request;
     catalog->queue_last = request;
     catalog->queue_count++;
-    pthread_cond_broadcast(&catalog->queue_changed);
+    if (catalog->queue_count >= catalog->last_group)
+        pthread_cond_broadcast(&catalog->queue_changed); /* the leader, if it lingers */
     while (!request->is_done) {
         if (catalog->has_leader)
-            pthread_cond_wait(&catalog->queue_changed, &catalog->queue_mutex);
+            pthread_cond_wait(&request->turn, &catalog->queue_mutex);
         else
             lead(catalog);
     }
@@ -331,5 +338,8 @@ enum lh_code catalog_commit(struct catalog *catalog, const struct catalog_change
         return code;
     struct commit_request request = {
         .change = change, .arena = arena, .ret = ret, .err = err, .uuid = lh_uuid_new()};
-    return enqueue_and_wait(catalog, &request);
+    pthread_cond_init(&request.turn, NULL);
+    code = enqueue_and_wait(catalog, &request);
+    pthread_cond_destroy(&request.turn);
+    return code;
 }

