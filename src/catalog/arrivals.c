@@ -37,6 +37,22 @@ static int compare_rows(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
+static void sort_rows(struct found *found)
+{
+    size_t kept = 0; /* several keys may name one row */
+    if (found->count)
+        qsort(found->rows, found->count, sizeof *found->rows, compare_rows);
+    for (size_t i = 0; i < found->count; i++)
+        if (!kept || found->rows[i] != found->rows[kept - 1])
+            found->rows[kept++] = found->rows[i];
+    found->count = kept;
+}
+
+static enum lh_code fail_full(struct lh_error *err)
+{
+    return lh_fail(err, LH_BUSY, "There is no memory for the rows of tombstoned keys.");
+}
+
 static const struct catalog_column *column_of(const struct catalog_arrival *arrival,
                                               struct lh_str name)
 {
@@ -62,14 +78,8 @@ static enum lh_code find_rows(struct engine *engine, const struct catalog_arriva
             ? key_list_scan(keys, engine, &files, cancel, arena, note_row, found, err)
             : key_list_rows(keys, engine, &files, cancel, arena, note_row, found, err);
     if (!code && found->is_full)
-        code = lh_fail(err, LH_BUSY, "There is no memory for the rows of tombstoned keys.");
-    if (found->count)
-        qsort(found->rows, found->count, sizeof *found->rows, compare_rows);
-    size_t kept = 0; /* several keys may name one row */
-    for (size_t i = 0; i < found->count; i++)
-        if (!kept || found->rows[i] != found->rows[kept - 1])
-            found->rows[kept++] = found->rows[i];
-    found->count = kept;
+        code = fail_full(err);
+    sort_rows(found);
     return code;
 }
 
@@ -78,6 +88,7 @@ static enum lh_code publish(struct catalog *catalog, const struct catalog_datase
                             const struct found *found, struct lh_arena *arena,
                             struct catalog_arrived *ret, struct lh_error *err)
 {
+    struct catalog_object *object = &ret->tombstones[ret->tombstone_count];
     const struct tombstone_file file = {arrival->key, found->rows, found->count};
     const struct tombstone_record record = {
         .kind = TOMBSTONE_ARRIVED,
@@ -88,12 +99,51 @@ static enum lh_code publish(struct catalog *catalog, const struct catalog_datase
         .files = &file,
         .file_count = 1,
     };
-    ret->suppressed_rows = (int64_t)found->count;
     ret->stamp = dataset->tombstone_stamp;
-    ret->tombstones = lh_arena_alloc(arena, sizeof *ret->tombstones);
-    enum lh_code code =
-        tombstone_publish(catalog, dataset->id, &record, 1, arena, ret->tombstones, err);
-    ret->tombstone_count = 1;
+    enum lh_code code = tombstone_publish(catalog, dataset->id, &record, 1, arena, object, err);
+    ret->tombstone_count += !code;
+    return code;
+}
+
+/* The rows that keys of one column name, and all of those that came before, each once. */
+static void gather_rows(const struct found *found, struct found *all)
+{
+    for (size_t i = 0; i < found->count; i++)
+        note_row(all, 0, found->rows[i], 0);
+    sort_rows(all);
+}
+
+/* Of each column whose keys have rows in the file an object of its own. */
+static enum lh_code suppress(struct catalog *catalog, struct engine *engine,
+                             const struct catalog_dataset *dataset,
+                             const struct catalog_arrival *arrival, const struct lh_cancel *cancel,
+                             struct lh_arena *arena, struct catalog_arrived *ret,
+                             struct lh_error *err)
+{
+    const struct lh_str_list columns = tombstone_columns(dataset, arena);
+    struct found all = {0};
+    enum lh_code code = LH_OK;
+    ret->tombstones = lh_arena_array(arena, columns.count + 1, sizeof *ret->tombstones);
+    for (size_t i = 0; i < columns.count && !code; i++) {
+        struct key_list keys = {0};
+        struct found found = {0};
+        code = tombstone_keys(catalog, dataset, columns.items[i], arena, &keys, err);
+        if (!code && keys.count) {
+            ret->through = dataset->version;
+            code = find_rows(engine, arrival, &keys, cancel, arena, &found, err);
+        }
+        if (!code && found.count)
+            code = publish(catalog, dataset, arrival, &keys, &found, arena, ret, err);
+        if (!code)
+            gather_rows(&found, &all);
+        free(found.rows);
+    }
+    if (!code && all.is_full)
+        code = fail_full(err);
+    ret->suppressed_rows = (int64_t)all.count;
+    free(all.rows);
+    for (size_t i = 0; i < ret->tombstone_count && code; i++)
+        (void)!storage_trash(catalog->storage, STORAGE_PRIMARY, &ret->tombstones[i].key, 1, NULL);
     return code;
 }
 
@@ -107,20 +157,11 @@ enum lh_code catalog_arrivals(struct catalog *catalog, struct engine *engine,
     const struct catalog_dataset *dataset =
         place == SIZE_MAX ? NULL : &snapshot->items[place]->view;
     struct catalog_arrived arrived = {0};
-    struct key_list keys = {0};
-    struct found found = {0};
     enum lh_code code = LH_OK;
     if (dataset && dataset->tombstone_stamp)
-        code = tombstone_keys(catalog, dataset, arena, &keys, err);
-    if (!code && keys.count) {
-        arrived.through = dataset->version;
-        code = find_rows(engine, arrival, &keys, cancel, arena, &found, err);
-    }
-    if (!code && found.count)
-        code = publish(catalog, dataset, arrival, &keys, &found, arena, &arrived, err);
+        code = suppress(catalog, engine, dataset, arrival, cancel, arena, &arrived, err);
     if (!code)
         *ret = arrived;
-    free(found.rows);
     catalog_snapshot_unref(snapshot);
     return code;
 }
@@ -265,8 +306,9 @@ static enum lh_code gather(struct catalog *catalog, const struct catalog_object 
     return code;
 }
 
+/* `column` absent: the records of rows. */
 static enum lh_code fold(struct catalog *catalog, const struct catalog_dataset *dataset,
-                         bool of_rows, struct lh_arena *arena, struct lh_error *err)
+                         struct lh_str column, struct lh_arena *arena, struct lh_error *err)
 {
     size_t count = 0, record_count = 0;
     struct tombstone_record *records = NULL;
@@ -276,7 +318,8 @@ static enum lh_code fold(struct catalog *catalog, const struct catalog_dataset *
         lh_arena_array(arena, dataset->tombstone_count + 1, sizeof *objects);
     struct lh_str *keys = lh_arena_array(arena, dataset->tombstone_count + 1, sizeof *keys);
     for (size_t i = 0; i < dataset->tombstone_count; i++)
-        if (tombstone_is_of_rows(dataset->tombstones[i]) == of_rows)
+        if (column.len ? tombstone_is_of_column(dataset->tombstones[i], column)
+                       : tombstone_is_of_rows(dataset->tombstones[i]))
             objects[count++] = dataset->tombstones[i];
     size_t first = fold_from(objects, count);
     if (first == count)
@@ -303,20 +346,39 @@ static enum lh_code fold(struct catalog *catalog, const struct catalog_dataset *
     return code;
 }
 
+/* The columns by which keys are named, and the absent one. */
+static struct lh_str_list list_columns(struct catalog *catalog, struct lh_str dataset_id,
+                                       struct lh_arena *arena)
+{
+    const struct catalog_dataset *dataset = NULL;
+    struct lh_str_list columns = {0};
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
+    if (!catalog_find_id(snapshot, dataset_id, &dataset, NULL))
+        columns = tombstone_columns(dataset, arena);
+    struct lh_str *names = lh_arena_array(arena, columns.count + 1, sizeof *names);
+    for (size_t i = 0; i < columns.count; i++)
+        names[i] = lh_arena_str(arena, columns.items[i]);
+    catalog_snapshot_unref(snapshot);
+    return (struct lh_str_list){names, columns.count + 1};
+}
+
 void tombstone_fold(struct catalog *catalog, struct lh_str dataset_id)
 {
-    for (int of_rows = 0; of_rows < 2; of_rows++) {
+    struct lh_arena *names = lh_arena_new(0);
+    const struct lh_str_list columns = list_columns(catalog, dataset_id, names);
+    for (size_t i = 0; i < columns.count; i++) {
         struct lh_error late = LH_ERROR_NONE;
         const struct catalog_dataset *dataset = NULL;
         struct lh_arena *arena = lh_arena_new(0);
         struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
         if (!catalog_find_id(snapshot, dataset_id, &dataset, NULL) &&
-            fold(catalog, dataset, of_rows, arena, &late) && late.code != LH_RACE &&
+            fold(catalog, dataset, columns.items[i], arena, &late) && late.code != LH_RACE &&
             late.code != LH_STOPPING)
             lh_log_error(LH_LOG_WARN, "catalog.fold", &late);
         catalog_snapshot_unref(snapshot);
         lh_arena_free(arena);
     }
+    lh_arena_free(names);
 }
 
 void catalog_tidy_tombstones(struct catalog *catalog, struct lh_str dataset_id)

@@ -334,7 +334,7 @@ static enum lh_code check_rewrite(const struct dataset_state *state,
     return LH_OK;
 }
 
-/* One key column per dataset: two who make the first tombstone at once must agree. */
+/* Two who make a column's first tombstone at once may both be told that there is room. */
 static enum lh_code check_tombstones(const struct dataset_state *state,
                                      const struct catalog_change *change, struct lh_error *err)
 {
@@ -350,14 +350,10 @@ static enum lh_code check_tombstones(const struct dataset_state *state,
             return lh_fail(err, LH_RACE, "The tombstones of dataset '%.*s' changed meanwhile.",
                            LH_ARG(state ? state->view.name : change->name));
     }
-    for (size_t i = 0; i < change->tombstone_count; i++) {
-        struct lh_str column = tombstone_column(&change->tombstones[i]);
-        for (size_t k = 0; column.len && k < count; k++)
-            if (!tombstone_is_of_rows(state->view.tombstones[k]) &&
-                !lh_str_equal_nocase(tombstone_column(state->view.tombstones[k]), column))
-                return tombstone_fail_column(&state->view, column, err);
-    }
-    return LH_OK;
+    enum lh_code code = LH_OK;
+    if (change->action == CATALOG_TOMBSTONE)
+        code = tombstone_check_column(&state->view, tombstone_column(&change->tombstones[0]), err);
+    return code;
 }
 
 /* The caller looked before it did the work; meanwhile another may have brought the same file. */

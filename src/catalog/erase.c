@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "catalog/file_set.h"
-#include "catalog/tombstone_internal.h"
+#include "catalog/rehash.h"
 #include "engine/engine.h"
 #include "storage/buckets.h"
 
@@ -13,6 +13,7 @@ struct erasing {
     struct catalog *catalog;
     struct engine *engine;
     const struct catalog_dataset *dataset;
+    struct lh_str column;
     const json_t *values;
     struct lh_str actor;
     const struct lh_cancel *cancel;
@@ -24,7 +25,7 @@ struct erasing {
     int64_t key_count; /* of the values: hashes afterwards, or already */
 };
 
-/* What all records of the dataset name, whether it is still tombstoned or was lifted since. */
+/* What all records of the column name, whether it is still tombstoned or was lifted since. */
 struct named {
     struct lh_str *texts; /* ascending */
     size_t text_count;
@@ -51,8 +52,8 @@ static void add_named(struct named *named, const struct tombstone_record *record
 
 /* `type`: of the column now. */
 static enum lh_code list_named(struct storage *storage, const struct catalog_dataset *dataset,
-                               struct lh_str type, struct lh_arena *arena, struct named *ret,
-                               struct lh_error *err)
+                               struct lh_str column, struct lh_str type, struct lh_arena *arena,
+                               struct named *ret, struct lh_error *err)
 {
     size_t record_count = 0, key_count = 0;
     enum lh_code code = LH_OK;
@@ -65,7 +66,7 @@ static enum lh_code list_named(struct storage *storage, const struct catalog_dat
         }
         for (size_t i = 0; i < dataset->tombstone_count && !code; i++) {
             const struct tombstone_content *content = NULL;
-            if (tombstone_is_of_rows(dataset->tombstones[i]))
+            if (!tombstone_is_of_column(dataset->tombstones[i], column))
                 continue;
             code = tombstone_read(storage, dataset->tombstones[i], &content, err);
             for (size_t k = 0; !code && k < content->record_count; k++) {
@@ -90,7 +91,7 @@ enum lh_code catalog_erase_texts(struct catalog *catalog, struct engine *engine,
     const struct catalog_column *found = catalog_dataset_column(dataset, column);
     struct named named = {0};
     size_t count = json_array_size(values), text_count = 0;
-    enum lh_code code = list_named(catalog->storage, dataset,
+    enum lh_code code = list_named(catalog->storage, dataset, column,
                                    found ? found->type : (struct lh_str){0}, arena, &named, err);
     struct lh_str *texts = lh_arena_array(arena, count * named.type_count + 1, sizeof *texts);
     for (size_t t = 0; t < named.type_count && !code; t++) {
@@ -113,10 +114,11 @@ static enum lh_code find_texts(struct erasing *erasing, struct lh_error *err)
     struct named named = {0};
     struct key_list list = {0};
     bool *is_hash = lh_arena_array(erasing->arena, count + 1, sizeof *is_hash);
-    enum lh_code code =
-        list_named(storage, erasing->dataset, (struct lh_str){0}, erasing->arena, &named, err);
+    enum lh_code code = list_named(storage, erasing->dataset, erasing->column, (struct lh_str){0},
+                                   erasing->arena, &named, err);
     if (!code)
-        code = tombstone_keys(erasing->catalog, erasing->dataset, erasing->arena, &list, err);
+        code = tombstone_keys(erasing->catalog, erasing->dataset, erasing->column, erasing->arena,
+                              &list, err);
     size_t most = count * named.type_count + 1;
     erasing->texts = lh_arena_array(erasing->arena, most, sizeof *erasing->texts);
     erasing->sealed = lh_arena_array(erasing->arena, most, sizeof *erasing->sealed);
@@ -231,10 +233,8 @@ enum lh_code catalog_erase_check(struct catalog *catalog, const struct catalog_d
                        LH_ARG(dataset->name), LH_ARG(lh_str_head(column, 100)));
         lh_error_field(err, lh_lit("row_key_column"));
     }
-    for (size_t i = 0; i < dataset->tombstone_count && !code; i++)
-        if (!tombstone_is_of_rows(dataset->tombstones[i]) &&
-            !lh_str_equal_nocase(tombstone_column(dataset->tombstones[i]), column))
-            code = tombstone_fail_column(dataset, column, err);
+    if (!code)
+        code = tombstone_check_column(dataset, column, err);
     if (!code)
         code = catalog_erase_buckets(catalog, dataset, arena, &buckets, err);
     for (size_t i = 0; i < buckets.count && !code; i++)
@@ -286,6 +286,7 @@ static enum lh_code commit_hashes(struct erasing *erasing, int64_t *ret_version,
     struct rehash rehash = {
         .catalog = erasing->catalog,
         .dataset = erasing->dataset,
+        .column = erasing->column,
         .texts = erasing->texts,
         .text_count = erasing->text_count,
         .sealed = erasing->sealed,
@@ -299,7 +300,8 @@ static enum lh_code commit_hashes(struct erasing *erasing, int64_t *ret_version,
 }
 
 enum lh_code catalog_erase_keys(struct catalog *catalog, struct engine *engine,
-                                struct lh_str dataset_id, const json_t *values, struct lh_str actor,
+                                struct lh_str dataset_id, struct lh_str column,
+                                const json_t *values, struct lh_str actor,
                                 const struct lh_cancel *cancel, int64_t *ret_keys,
                                 int64_t *ret_version, struct lh_error *err)
 {
@@ -307,6 +309,7 @@ enum lh_code catalog_erase_keys(struct catalog *catalog, struct engine *engine,
     for (int i = 0; i < RACES_MAX && code == LH_RACE; i++) {
         struct erasing erasing = {.catalog = catalog,
                                   .engine = engine,
+                                  .column = column,
                                   .values = values,
                                   .actor = actor,
                                   .cancel = cancel,
@@ -331,12 +334,14 @@ enum lh_code catalog_erase_keys(struct catalog *catalog, struct engine *engine,
 }
 
 enum lh_code catalog_erase_has_keys(struct catalog *catalog, struct engine *engine,
-                                    const struct catalog_dataset *dataset, const json_t *values,
-                                    const struct lh_cancel *cancel, bool *ret, struct lh_error *err)
+                                    const struct catalog_dataset *dataset, struct lh_str column,
+                                    const json_t *values, const struct lh_cancel *cancel, bool *ret,
+                                    struct lh_error *err)
 {
     struct erasing erasing = {.catalog = catalog,
                               .engine = engine,
                               .dataset = dataset,
+                              .column = column,
                               .values = values,
                               .cancel = cancel,
                               .arena = lh_arena_new(0)};

@@ -17,8 +17,9 @@
 #include "catalog/tombstones.h"
 
 /* Whether rows of the column can be erased from this dataset. LH_NOT_FOUND: it has no such column;
- * LH_INVALID: it cannot be a key; LH_CONFLICT: its tombstones name another one. LH_NOT_FOUND
- * also: a version that is kept has files in a bucket that there is not. Reads manifests. */
+ * LH_INVALID: it cannot be a key; LH_CONFLICT: its tombstones name rows by too many others.
+ * LH_NOT_FOUND also: a version that is kept has files in a bucket that there is not. Reads
+ * manifests. */
 enum lh_code catalog_erase_check(struct catalog *catalog, const struct catalog_dataset *dataset,
                                  struct lh_str column, struct lh_error *err) LH_MUST_USE;
 
@@ -29,18 +30,27 @@ enum lh_code catalog_erase_check_dropped(struct catalog *catalog, struct lh_str 
 /* The ids of all dropped datasets, in `arena`. */
 struct lh_str_list catalog_erase_dropped(struct catalog *catalog, struct lh_arena *arena);
 
-/* Of these values (a list as of a tombstone request) those that are tombstoned, or once were, stay
- * only as hashes; *ret_keys is how many that are now or were before, *ret_version the dataset's
- * then. LH_RACE: tombstones changed again and again. */
+/* Of these values of the column (a list as of a tombstone request) those that are tombstoned, or
+ * once were, stay only as hashes; *ret_keys is how many that are now or were before, *ret_version
+ * the dataset's then. LH_RACE: tombstones changed again and again. */
 enum lh_code catalog_erase_keys(struct catalog *catalog, struct engine *engine,
-                                struct lh_str dataset_id, const json_t *values, struct lh_str actor,
+                                struct lh_str dataset_id, struct lh_str column,
+                                const json_t *values, struct lh_str actor,
                                 const struct lh_cancel *cancel, int64_t *ret_keys,
                                 int64_t *ret_version, struct lh_error *err) LH_MUST_USE;
+/* The erased rows may have been tombstoned by another column, too, whose keys name them as well. Of
+ * the columns but this one, keys that no file of the newest version has a row of stay as sealed
+ * hashes, and where none is left in clear, not who wanted it nor why; of all columns, no reason
+ * that holds one of the values stays. For between the rewriting and catalog_erase_past. */
+enum lh_code catalog_erase_others(struct catalog *catalog, struct engine *engine,
+                                  struct lh_str dataset_id, struct lh_str column,
+                                  const json_t *values, const struct lh_cancel *cancel,
+                                  struct lh_error *err) LH_MUST_USE;
 
 /* Whether catalog_erase_keys would make hashes of some. */
 enum lh_code catalog_erase_has_keys(struct catalog *catalog, struct engine *engine,
-                                    const struct catalog_dataset *dataset, const json_t *values,
-                                    const struct lh_cancel *cancel, bool *ret,
+                                    const struct catalog_dataset *dataset, struct lh_str column,
+                                    const json_t *values, const struct lh_cancel *cancel, bool *ret,
                                     struct lh_error *err) LH_MUST_USE;
 /* Calls each() for every key of the column that an object of tombstones, given as its bytes, says
  * in clear. LH_DAMAGED: it is none. */

@@ -10,7 +10,10 @@
  * the record is complete if the file was in that version, or if its rows were compared with the
  * tombstones when it came (tombstones_through). Whether it was in that version is known of files
  * that came before it and are still there later: in the version that is read, or in the newest. Of
- * any other file the rows are looked for here, by the keys that hold now. */
+ * any other file the rows are looked for here, by the keys that hold now.
+ *
+ * Each column's records are a log of their own: what a lift shows again stays hidden as long as a
+ * key of another column hides it. So they are added up one column after the other. */
 
 #define HIDDEN_KEPT 32
 
@@ -146,9 +149,18 @@ struct adding {
     const struct catalog_dataset *now;  /* the newest: its tombstones count */
     struct lh_arena *arena;
     struct file_place *places; /* sorted by key */
+    struct lh_str column;      /* whose records are added up; absent: those of rows */
     bool *is_open;             /* per object: its rows must be looked for */
+    struct row_set **sets;     /* of the column */
     struct catalog_hidden *hidden;
+    struct lh_str but; /* a column that is left out; absent: none */
 };
+
+static bool is_asked_for(const struct adding *adding, const struct catalog_object *object)
+{
+    return adding->column.len ? tombstone_is_of_column(object, adding->column)
+                              : tombstone_is_of_rows(object);
+}
 
 static int compare_places(const void *a, const void *b)
 {
@@ -169,7 +181,7 @@ static void find_places(struct adding *adding)
 
 static struct row_set *set_of(struct adding *adding, size_t index)
 {
-    struct row_set **set = &adding->hidden->sets[index];
+    struct row_set **set = &adding->sets[index];
     if (!*set)
         *set = row_set_new(adding->view->objects[index]->rows);
     return *set;
@@ -193,14 +205,14 @@ static enum lh_code add_file(struct adding *adding, const struct tombstone_file 
     return LH_OK;
 }
 
-/* All records of keys, or all of rows. */
+/* All records of the column. */
 static enum lh_code add_records(struct adding *adding, const struct catalog_dataset *from,
-                                bool of_rows, struct lh_error *err)
+                                struct lh_error *err)
 {
     enum lh_code code = LH_OK;
     for (size_t i = 0; i < from->tombstone_count && !code; i++) {
         const struct tombstone_content *content = NULL;
-        if (tombstone_is_of_rows(from->tombstones[i]) != of_rows)
+        if (!is_asked_for(adding, from->tombstones[i]))
             continue;
         code = tombstone_read(adding->catalog->storage, from->tombstones[i], &content, err);
         for (size_t k = 0; !code && k < content->record_count; k++) {
@@ -243,7 +255,7 @@ static enum lh_code find_open(struct adding *adding, struct lh_error *err)
     for (size_t i = 0; i < adding->now->tombstone_count && !code; i++) {
         const struct catalog_object *object = adding->now->tombstones[i];
         const struct tombstone_content *content = NULL;
-        if (tombstone_is_of_rows(object))
+        if (!is_asked_for(adding, object))
             continue;
         code = tombstone_read(adding->catalog->storage, object, &content, err);
         for (size_t k = 0; !code && k < content->record_count; k++) {
@@ -315,7 +327,8 @@ static enum lh_code close_files(struct adding *adding, struct engine *engine,
         open_count += adding->is_open[i];
     if (!open_count)
         return LH_OK;
-    enum lh_code code = tombstone_keys(adding->catalog, adding->now, adding->arena, &keys, err);
+    enum lh_code code =
+        tombstone_keys(adding->catalog, adding->now, adding->column, adding->arena, &keys, err);
     if (code || !keys.count)
         return code;
     if (!engine)
@@ -328,6 +341,55 @@ static enum lh_code close_files(struct adding *adding, struct engine *engine,
 
 /* --- all of it */
 
+static enum lh_code add_column(struct adding *adding, struct engine *engine,
+                               const struct lh_cancel *cancel, struct lh_error *err)
+{
+    enum lh_code code = find_open(adding, err);
+    if (!code)
+        code = add_records(adding, adding->now, err);
+    if (!code)
+        code = close_files(adding, engine, cancel, err);
+    memset(adding->is_open, 0, adding->hidden->count * sizeof *adding->is_open);
+    return code;
+}
+
+/* What one column hides, another one's lifts do not show: from the second on, each has sets of its
+ * own, which are put in with the others' when they are complete. */
+static void put_together(struct adding *adding)
+{
+    struct catalog_hidden *hidden = adding->hidden;
+    for (size_t i = 0; i < hidden->count; i++) {
+        if (adding->sets[i] && hidden->sets[i])
+            row_set_add(hidden->sets[i], adding->sets[i]);
+        else if (adding->sets[i])
+            hidden->sets[i] = adding->sets[i];
+        if (adding->sets[i] != hidden->sets[i])
+            row_set_free(adding->sets[i]);
+    }
+    free(adding->sets);
+    adding->sets = hidden->sets;
+}
+
+static enum lh_code add_columns(struct adding *adding, struct engine *engine,
+                                const struct lh_cancel *cancel, struct lh_error *err)
+{
+    const struct lh_str_list columns = tombstone_columns(adding->now, adding->arena);
+    enum lh_code code = LH_OK;
+    bool is_first = true;
+    for (size_t i = 0; i < columns.count && !code; i++) {
+        if (adding->but.len && lh_str_equal_nocase(adding->but, columns.items[i]))
+            continue;
+        adding->column = columns.items[i];
+        if (!is_first)
+            adding->sets = lh_allocate(adding->hidden->count, sizeof(struct row_set *));
+        code = add_column(adding, engine, cancel, err);
+        if (!is_first)
+            put_together(adding);
+        is_first = false;
+    }
+    return code;
+}
+
 static enum lh_code add_up(struct adding *adding, bool with_keys, struct engine *engine,
                            const struct lh_cancel *cancel, struct lh_error *err)
 {
@@ -335,13 +397,13 @@ static enum lh_code add_up(struct adding *adding, bool with_keys, struct engine 
     enum lh_code code = LH_OK;
     hidden->count = adding->view->object_count;
     hidden->sets = lh_allocate(hidden->count, sizeof(struct row_set *));
+    adding->sets = hidden->sets;
     find_places(adding);
-    if (with_keys && !(code = find_open(adding, err)))
-        code = add_records(adding, adding->now, false, err);
-    if (with_keys && !code)
-        code = close_files(adding, engine, cancel, err);
+    if (with_keys)
+        code = add_columns(adding, engine, cancel, err);
+    adding->column = (struct lh_str){0};
     if (!code)
-        code = add_records(adding, adding->view, true, err);
+        code = add_records(adding, adding->view, err);
     for (size_t i = 0; i < hidden->count; i++)
         hidden->rows += hidden->sets[i] ? hidden->sets[i]->view.count : 0;
     return code;
@@ -363,6 +425,43 @@ uint64_t catalog_hidden_stamp(const struct catalog_snapshot *snapshot,
     return newest_of(snapshot, dataset)->tombstone_stamp ^ (dataset->tombstone_stamp << 1);
 }
 
+/* *ret is NULL if nothing is hidden. */
+static enum lh_code make(struct catalog *catalog, const struct catalog_dataset *dataset,
+                         const struct catalog_dataset *now, bool with_keys, struct lh_str but,
+                         struct engine *engine, const struct lh_cancel *cancel,
+                         struct catalog_hidden **ret, struct lh_error *err)
+{
+    struct catalog_hidden *hidden = lh_allocate(1, sizeof *hidden);
+    atomic_init(&hidden->refs, 1);
+    struct adding adding = {.catalog = catalog,
+                            .view = dataset,
+                            .now = now,
+                            .arena = lh_arena_new(0),
+                            .but = but,
+                            .hidden = hidden};
+    struct lh_error why = LH_ERROR_NONE;
+    enum lh_code code = add_up(&adding, with_keys, engine, cancel, err ? err : &why);
+    lh_arena_free(adding.arena);
+    if (code == LH_DAMAGED)
+        catalog_add_problem(catalog, dataset->id, dataset->name,
+                            lh_str_of((err ? err : &why)->message));
+    if (code || !hidden->rows) {
+        catalog_hidden_unref(hidden);
+        hidden = NULL;
+    }
+    *ret = hidden;
+    return code;
+}
+
+enum lh_code tombstone_hidden_but(struct catalog *catalog, const struct catalog_snapshot *snapshot,
+                                  const struct catalog_dataset *dataset, struct lh_str column,
+                                  struct engine *engine, const struct lh_cancel *cancel,
+                                  struct catalog_hidden **ret, struct lh_error *err)
+{
+    return make(catalog, dataset, newest_of(snapshot, dataset), true, column, engine, cancel, ret,
+                err);
+}
+
 enum lh_code catalog_hidden_open(struct catalog *catalog, const struct catalog_snapshot *snapshot,
                                  const struct catalog_dataset *dataset, enum catalog_hiding hiding,
                                  struct engine *engine, const struct lh_cancel *cancel,
@@ -379,23 +478,9 @@ enum lh_code catalog_hidden_open(struct catalog *catalog, const struct catalog_s
     memcpy(entry.dataset_id, dataset->id.data, sizeof entry.dataset_id);
     if (recall(&catalog->hidden, &entry, ret))
         return LH_OK;
-    struct catalog_hidden *hidden = lh_allocate(1, sizeof *hidden);
-    atomic_init(&hidden->refs, 1);
-    struct adding adding = {.catalog = catalog,
-                            .view = dataset,
-                            .now = now,
-                            .arena = lh_arena_new(0),
-                            .hidden = hidden};
-    struct lh_error why = LH_ERROR_NONE;
-    enum lh_code code = add_up(&adding, with_keys, engine, cancel, err ? err : &why);
-    lh_arena_free(adding.arena);
-    if (code == LH_DAMAGED)
-        catalog_add_problem(catalog, dataset->id, dataset->name,
-                            lh_str_of((err ? err : &why)->message));
-    if (code || !hidden->rows) {
-        catalog_hidden_unref(hidden);
-        hidden = NULL;
-    }
+    struct catalog_hidden *hidden = NULL;
+    enum lh_code code =
+        make(catalog, dataset, now, with_keys, (struct lh_str){0}, engine, cancel, &hidden, err);
     if (!code && hidden)
         share(&catalog->hidden, entry.dataset_id, hidden);
     if (!code) {

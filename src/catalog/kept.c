@@ -1,13 +1,13 @@
-/* What is tombstoned, kept sorted: whoever appends asks for a few rows' keys, and would else gather
- * and sort all of them each time. A list stands for the objects that name keys; when others come
- * behind those, it is what the older one was with their keys merged in. Rows that were suppressed
- * (records of kind 3) name none and change no list. Holds objects, never versions: nothing waits
- * for it to be removed. */
+/* What is tombstoned by a column, kept sorted: whoever appends asks for a few rows' keys, and would
+ * else gather and sort all of them each time. A list stands for the objects that name keys of the
+ * column; when others come behind those, it is what the older one was with their keys merged in.
+ * Rows that were suppressed (records of kind 3) name none and change no list. Holds objects, never
+ * versions: nothing waits for it to be removed. */
 #include <stdlib.h>
 
 #include "catalog/tombstone_internal.h"
 
-#define KEPT_MAX 16
+#define KEPT_MAX 32
 
 struct kept {
     atomic_size_t refs;
@@ -70,8 +70,9 @@ static bool names_keys(const struct tombstone_content *content)
 }
 
 static enum lh_code list_objects(struct storage *storage, const struct catalog_dataset *dataset,
-                                 struct lh_arena *arena, const struct catalog_object ***ret,
-                                 size_t *ret_count, struct lh_error *err)
+                                 struct lh_str column, struct lh_arena *arena,
+                                 const struct catalog_object ***ret, size_t *ret_count,
+                                 struct lh_error *err)
 {
     const struct catalog_object **objects =
         lh_arena_array(arena, dataset->tombstone_count + 1, sizeof *objects);
@@ -79,7 +80,7 @@ static enum lh_code list_objects(struct storage *storage, const struct catalog_d
     *ret_count = 0;
     for (size_t i = 0; i < dataset->tombstone_count && !code; i++) {
         const struct tombstone_content *content = NULL;
-        if (tombstone_is_of_rows(dataset->tombstones[i]))
+        if (!tombstone_is_of_column(dataset->tombstones[i], column))
             continue;
         code = tombstone_read(storage, dataset->tombstones[i], &content, err);
         if (!code && names_keys(content))
@@ -121,13 +122,19 @@ static enum lh_code make(struct storage *storage, const struct kept *older,
 
 /* --- keeping them */
 
-static struct kept_entry *entry_of(struct kept_keys *keys, struct lh_str dataset_id)
+static bool is_of(const struct kept_entry *entry, struct lh_str dataset_id, struct lh_str column)
+{
+    return entry->kept && tombstone_is_of_column(entry->kept->objects[0], column) &&
+           lh_str_equal((struct lh_str){entry->dataset_id, LH_UUID_TEXT_BYTES}, dataset_id);
+}
+
+static struct kept_entry *entry_of(struct kept_keys *keys, struct lh_str dataset_id,
+                                   struct lh_str column)
 {
     struct kept_entry *oldest = &keys->entries[0];
     for (size_t i = 0; i < KEPT_MAX; i++) {
         struct kept_entry *entry = &keys->entries[i];
-        if (entry->kept &&
-            lh_str_equal((struct lh_str){entry->dataset_id, LH_UUID_TEXT_BYTES}, dataset_id))
+        if (is_of(entry, dataset_id, column))
             return entry;
         if (!entry->kept || (oldest->kept && entry->used_at < oldest->used_at))
             oldest = entry;
@@ -135,26 +142,21 @@ static struct kept_entry *entry_of(struct kept_keys *keys, struct lh_str dataset
     return oldest;
 }
 
-static bool is_of(const struct kept_entry *entry, struct lh_str dataset_id)
-{
-    return entry->kept &&
-           lh_str_equal((struct lh_str){entry->dataset_id, LH_UUID_TEXT_BYTES}, dataset_id);
-}
-
-static struct kept *recall(struct kept_keys *keys, struct lh_str dataset_id)
+static struct kept *recall(struct kept_keys *keys, struct lh_str dataset_id, struct lh_str column)
 {
     pthread_mutex_lock(&keys->mutex);
-    struct kept_entry *entry = entry_of(keys, dataset_id);
-    struct kept *kept = is_of(entry, dataset_id) ? kept_ref(entry->kept) : NULL;
+    struct kept_entry *entry = entry_of(keys, dataset_id, column);
+    struct kept *kept = is_of(entry, dataset_id, column) ? kept_ref(entry->kept) : NULL;
     entry->used_at = ++keys->clock;
     pthread_mutex_unlock(&keys->mutex);
     return kept;
 }
 
-static void remember(struct kept_keys *keys, struct lh_str dataset_id, struct kept *kept)
+static void remember(struct kept_keys *keys, struct lh_str dataset_id, struct lh_str column,
+                     struct kept *kept)
 {
     pthread_mutex_lock(&keys->mutex);
-    struct kept_entry *entry = entry_of(keys, dataset_id);
+    struct kept_entry *entry = entry_of(keys, dataset_id, column);
     struct kept *replaced = entry->kept;
     memcpy(entry->dataset_id, dataset_id.data, sizeof entry->dataset_id);
     entry->kept = kept_ref(kept);
@@ -164,17 +166,19 @@ static void remember(struct kept_keys *keys, struct lh_str dataset_id, struct ke
 }
 
 enum lh_code tombstone_keys(struct catalog *catalog, const struct catalog_dataset *dataset,
-                            struct lh_arena *arena, struct key_list *ret, struct lh_error *err)
+                            struct lh_str column, struct lh_arena *arena, struct key_list *ret,
+                            struct lh_error *err)
 {
     const struct catalog_object **objects = NULL;
     size_t count = 0;
-    enum lh_code code = list_objects(catalog->storage, dataset, arena, &objects, &count, err);
+    enum lh_code code =
+        list_objects(catalog->storage, dataset, column, arena, &objects, &count, err);
     if (code)
         return code;
     *ret = (struct key_list){0};
     if (!count)
         return LH_OK;
-    struct kept *kept = recall(catalog->kept, dataset->id), *fresh = NULL;
+    struct kept *kept = recall(catalog->kept, dataset->id, column), *fresh = NULL;
     size_t from = covered(kept, objects, count);
     if (from < count) {
         code = make(catalog->storage, kept, objects, count, from, &fresh, err);
@@ -182,7 +186,7 @@ enum lh_code tombstone_keys(struct catalog *catalog, const struct catalog_datase
         kept = fresh;
         if (code)
             return code;
-        remember(catalog->kept, dataset->id, kept);
+        remember(catalog->kept, dataset->id, column, kept);
     }
     lh_arena_defer(arena, kept_unref, kept);
     *ret = kept->list;

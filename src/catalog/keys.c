@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "catalog/tombstone_internal.h"
+#include "catalog/rehash.h"
 #include "engine/engine.h"
 
 /* Keys travel as text and are compared as values of the column's type, which the engine alone knows

@@ -8,9 +8,10 @@
 #include "catalog/catalog.h"
 
 #define MANIFEST_FORMAT 1
-#define MANIFEST_REWRITES "rewrites"     /* the feature of data files with sources, or a place */
-#define MANIFEST_TOMBSTONES "tombstones" /* the feature of files that add some */
-#define MANIFEST_MOVES "moves"           /* the feature of files that were copied elsewhere */
+#define MANIFEST_REWRITES "rewrites"       /* the feature of data files with sources, or a place */
+#define MANIFEST_TOMBSTONES "tombstones"   /* the feature of files that add some */
+#define MANIFEST_MOVES "moves"             /* the feature of files that were copied elsewhere */
+#define MANIFEST_KEY_COLUMNS "key_columns" /* of tombstones that name rows by several columns */
 #define MANIFEST_BYTES_MAX ((size_t)256 * 1024 * 1024)
 
 /* Beside the bits of enum catalog_set_bit. */
@@ -61,6 +62,7 @@ struct manifest {
     const struct catalog_moved *moves; /* of a change: its own, with its version and time */
     size_t move_count;
     int64_t row_count, object_count, byte_count; /* after the change */
+    bool has_key_columns; /* after it, tombstones name rows by several columns */
     const struct catalog_commit_info *commits;
     size_t commit_count;
     struct lh_str_list

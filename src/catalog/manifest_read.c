@@ -421,6 +421,10 @@ static enum lh_code check_format(struct reader *reader, const json_t *root, stru
         return lh_error_hint(err, "Open the lake with the release that wrote it, or a newer one.");
     }
     for (size_t i = 0; i < manifest->features.count && !reader->wrong; i++) {
+        if (lh_str_equal(manifest->features.items[i], lh_lit(MANIFEST_KEY_COLUMNS))) {
+            manifest->has_key_columns = true;
+            continue;
+        }
         if (lh_str_equal(manifest->features.items[i], lh_lit(MANIFEST_TOMBSTONES)) ||
             lh_str_equal(manifest->features.items[i], lh_lit(MANIFEST_MOVES)) ||
             lh_str_equal(manifest->features.items[i], lh_lit(MANIFEST_REWRITES)))

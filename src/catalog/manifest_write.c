@@ -301,6 +301,7 @@ static void put_features(struct lh_json *json, const struct manifest *manifest)
         {lh_lit(MANIFEST_REWRITES), needs_rewrites(manifest->added)},
         {lh_lit(MANIFEST_TOMBSTONES), manifest->tombstones_added.count > 0},
         {lh_lit(MANIFEST_MOVES), manifest->move_count > 0},
+        {lh_lit(MANIFEST_KEY_COLUMNS), manifest->has_key_columns},
     };
     lh_json_key(json, "features");
     lh_json_array(json);

@@ -1,5 +1,5 @@
 #include "base/clock.h"
-#include "catalog/internal.h"
+#include "catalog/tombstone_internal.h"
 
 void publish_prepare(struct catalog *catalog, size_t place, struct lh_str dataset_id,
                      struct manifest *ret)
@@ -85,6 +85,7 @@ enum lh_code publish_version(struct catalog *catalog, size_t place, struct datas
     manifest->row_count = state->view.row_count;
     manifest->byte_count = state->view.byte_count;
     manifest->object_count = (int64_t)state->view.object_count;
+    manifest->has_key_columns = tombstone_column_count(&state->view) > 1;
     code = put_manifest(catalog, manifest, err);
     if (code) {
         state_unref(state);

@@ -2,7 +2,7 @@
  * stays suppressed, and who reads the list does not learn them. */
 #include <stdlib.h>
 
-#include "catalog/tombstone_internal.h"
+#include "catalog/rehash.h"
 
 int compare_str(const void *a, const void *b)
 {
@@ -21,6 +21,35 @@ static struct lh_str hash_of(const struct rehash *rehash, struct lh_str text)
     return lh_arena_str(rehash->arena, lh_str_of(hash));
 }
 
+#define TELLING_BYTES_MIN ((size_t)6) /* a shorter one stands in other words by chance */
+
+static bool tells(const struct rehash *rehash, struct lh_str text)
+{
+    size_t at = 0;
+    for (size_t i = 0; text.len && i < rehash->telling.count; i++)
+        if (rehash->telling.items[i].len >= TELLING_BYTES_MIN &&
+            lh_str_find(text, rehash->telling.items[i], &at))
+            return true;
+    return false;
+}
+
+enum lh_code tombstone_tells(const struct rehash *rehash, bool *ret, struct lh_error *err)
+{
+    const struct catalog_dataset *dataset = rehash->dataset;
+    enum lh_code code = LH_OK;
+    *ret = false;
+    for (size_t i = 0; i < dataset->tombstone_count && !code && rehash->telling.count; i++) {
+        const struct tombstone_content *content = NULL;
+        if (!tombstone_is_of_column(dataset->tombstones[i], rehash->column))
+            continue;
+        code = tombstone_read(rehash->catalog->storage, dataset->tombstones[i], &content, err);
+        for (size_t k = 0; !code && k < content->record_count && !*ret; k++)
+            *ret = tells(rehash, content->records[k].reason) ||
+                   tells(rehash, content->records[k].actor);
+    }
+    return code;
+}
+
 /* Wherever a record names one of the keys, its hash stands afterwards; a reason that holds one is
  * left out. */
 static void rewrite_record(const struct rehash *rehash, const struct tombstone_record *from,
@@ -31,6 +60,7 @@ static void rewrite_record(const struct rehash *rehash, const struct tombstone_r
     ret->keys = keys;
     if (!ret->version)
         ret->version = version;
+    bool is_clear = !from->key_count;
     for (size_t i = 0; i < from->key_count; i++) {
         size_t at = 0;
         keys[i] = from->keys[i];
@@ -38,14 +68,21 @@ static void rewrite_record(const struct rehash *rehash, const struct tombstone_r
             is_in(rehash->sealed, rehash->sealed_count, keys[i].text))
             keys[i].form = rehash->form;
         if (keys[i].form != TOMBSTONE_VALUE ||
-            !is_in(rehash->texts, rehash->text_count, keys[i].text))
+            !is_in(rehash->texts, rehash->text_count, keys[i].text)) {
+            is_clear |= keys[i].form == TOMBSTONE_VALUE;
             continue;
+        }
         if (lh_str_find(ret->reason, keys[i].text, &at))
             ret->reason = lh_lit("");
         if (lh_str_find(ret->actor, keys[i].text, &at))
             ret->actor = lh_lit("");
         keys[i] = (struct tombstone_key){rehash->form, hash_of(rehash, keys[i].text)};
     }
+    bool is_forgotten = rehash->forgets_reasons && !is_clear;
+    if (is_forgotten || tells(rehash, ret->reason))
+        ret->reason = lh_lit("");
+    if (is_forgotten || tells(rehash, ret->actor))
+        ret->actor = lh_lit("");
 }
 
 static enum lh_code rewrite_records(struct rehash *rehash, struct tombstone_record **ret,
@@ -65,7 +102,7 @@ static enum lh_code rewrite_records(struct rehash *rehash, struct tombstone_reco
         for (size_t i = 0; i < dataset->tombstone_count && !code; i++) {
             const struct catalog_object *object = dataset->tombstones[i];
             const struct tombstone_content *content = NULL;
-            if (tombstone_is_of_rows(object))
+            if (!tombstone_is_of_column(object, rehash->column))
                 continue;
             removed[removed_count++] = object->key;
             code = tombstone_read(rehash->catalog->storage, object, &content, err);

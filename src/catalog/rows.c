@@ -83,6 +83,21 @@ bool row_set_put(struct row_set *set, uint64_t row, bool is_in)
     return true;
 }
 
+void row_set_add(struct row_set *set, const struct row_set *other)
+{
+    for (size_t page = 0; page < set->view.page_count && page < other->view.page_count; page++) {
+        if (!other->pages[page])
+            continue;
+        if (!set->pages[page])
+            set->pages[page] = page_new();
+        for (size_t word = 0; word < PAGE_WORDS; word++) {
+            uint64_t fresh = other->pages[page][word] & ~set->pages[page][word];
+            set->pages[page][word] |= fresh;
+            set->view.count += __builtin_popcountll(fresh);
+        }
+    }
+}
+
 size_t row_set_list(const struct row_set *set, uint64_t *ret)
 {
     size_t count = 0;

@@ -8,9 +8,10 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "catalog/erase.h"
 #include "catalog/files.h"
+#include "catalog/rehash.h"
 #include "catalog/retention.h"
-#include "catalog/tombstone_internal.h"
 
 #define RACES_MAX 4
 
@@ -18,13 +19,19 @@ struct sealing {
     struct catalog *catalog;
     struct engine *engine;
     const struct catalog_dataset *dataset;
+    struct lh_str column;
+    bool is_erasure;            /* the older versions are about to go */
+    bool keeps_keys;            /* of this column: they are none of the erased rows' */
+    struct lh_str_list telling; /* texts that no reason may hold */
     const struct lh_cancel *cancel;
     struct lh_arena *arena;
     struct key_list keys; /* that could be sealed */
     bool *has_row;        /* per key */
 };
 
-/* Tombstoned before the oldest version that is kept: in that one their rows may be gone. */
+/* Tombstoned before the oldest version that is kept: in that one their rows may be gone. When an
+ * erasure ends all older versions, in the newest; keys that were lifted are then written down
+ * nowhere else. */
 static void choose(struct sealing *sealing, const struct key_list *all)
 {
     const struct catalog_dataset *dataset = sealing->dataset;
@@ -34,7 +41,8 @@ static void choose(struct sealing *sealing, const struct key_list *all)
     keys->items = lh_arena_array(sealing->arena, all->count + 1, sizeof *keys->items);
     for (size_t i = 0; i < all->count; i++)
         if (all->items[i].form == TOMBSTONE_VALUE &&
-            tombstone_version(dataset, all->items[i].record) < dataset->retained_version)
+            (sealing->is_erasure ||
+             tombstone_version(dataset, all->items[i].record) < dataset->retained_version))
             keys->items[keys->count++] = all->items[i];
     sealing->has_row = lh_arena_array(sealing->arena, keys->count + 1, sizeof(bool));
 }
@@ -115,6 +123,9 @@ static enum lh_code commit(struct sealing *sealing, int64_t *ret_keys, struct lh
     struct rehash rehash = {
         .catalog = sealing->catalog,
         .dataset = sealing->dataset,
+        .column = sealing->column,
+        .forgets_reasons = sealing->is_erasure && !sealing->keeps_keys,
+        .telling = sealing->telling,
         .form = TOMBSTONE_SEALED,
         .actor = lh_lit("lakehouse"),
         .reason = lh_lit("Keys whose rows are gone from every version are kept as hashes."),
@@ -125,47 +136,113 @@ static enum lh_code commit(struct sealing *sealing, int64_t *ret_keys, struct lh
     for (size_t i = 0; i < sealing->keys.count; i++) /* ascending, as the list is */
         if (!sealing->has_row[i])
             rehash.texts[rehash.text_count++] = sealing->keys.items[i].text;
-    enum lh_code code = rehash.text_count ? tombstone_rehash(&rehash, &version, err) : LH_OK;
+    bool is_due = false;
+    enum lh_code code = tombstone_tells(&rehash, &is_due, err);
+    if (!code && (is_due || rehash.text_count))
+        code = tombstone_rehash(&rehash, &version, err);
     if (!code)
         *ret_keys = (int64_t)rehash.text_count;
     return code;
 }
 
-static enum lh_code seal(struct sealing *sealing, int64_t *ret_keys, struct lh_error *err)
+static enum lh_code find_keys(struct sealing *sealing, struct lh_error *err)
 {
     struct key_list all = {0};
-    enum lh_code code =
-        tombstone_keys(sealing->catalog, sealing->dataset, sealing->arena, &all, err);
+    enum lh_code code = sealing->is_erasure
+                            ? key_list_named(sealing->catalog->storage, sealing->dataset,
+                                             sealing->column, sealing->arena, &all, err)
+                            : tombstone_keys(sealing->catalog, sealing->dataset, sealing->column,
+                                             sealing->arena, &all, err);
     if (!code)
         choose(sealing, &all);
     if (code || !sealing->keys.count)
         return code;
     code = look_now(sealing, err);
-    if (!code)
-        code = look_back(sealing, err);
+    return code || sealing->is_erasure ? code : look_back(sealing, err);
+}
+
+static enum lh_code seal(struct sealing *sealing, int64_t *ret_keys, struct lh_error *err)
+{
+    enum lh_code code = sealing->keeps_keys ? LH_OK : find_keys(sealing, err);
     return code ? code : commit(sealing, ret_keys, err);
+}
+
+/* One column after the other: each is a commit of its own. */
+static enum lh_code seal_column(const struct sealing *asked, struct lh_str dataset_id,
+                                struct lh_str column, int64_t *ret_keys, struct lh_error *err)
+{
+    enum lh_code code = LH_RACE;
+    for (int i = 0; i < RACES_MAX && code == LH_RACE; i++) {
+        struct sealing sealing = *asked;
+        struct catalog_snapshot *snapshot = catalog_snapshot_ref(sealing.catalog);
+        int64_t keys = 0;
+        sealing.column = column;
+        sealing.arena = lh_arena_new(0);
+        code = catalog_find_id(snapshot, dataset_id, &sealing.dataset, err);
+        if (!code)
+            code = seal(&sealing, &keys, err);
+        if (!code)
+            *ret_keys += keys;
+        catalog_snapshot_unref(snapshot);
+        lh_arena_free(sealing.arena);
+    }
+    return code;
+}
+
+/* `but`: a column whose keys stay as they are; absent: none. */
+static enum lh_code seal_columns(const struct sealing *asked, const struct catalog_dataset *dataset,
+                                 struct lh_str but, int64_t *ret_keys, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    const struct lh_str_list columns = tombstone_columns(dataset, arena);
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < columns.count && !code; i++) {
+        struct sealing sealing = *asked;
+        sealing.keeps_keys = but.len && lh_str_equal_nocase(but, columns.items[i]);
+        code = seal_column(&sealing, dataset->id, columns.items[i], ret_keys, err);
+    }
+    lh_arena_free(arena);
+    return code;
 }
 
 enum lh_code catalog_seal_tombstones(struct catalog *catalog, struct engine *engine,
                                      struct lh_str dataset_id, const struct lh_cancel *cancel,
                                      int64_t *ret_keys, struct lh_error *err)
 {
-    enum lh_code code = LH_RACE;
+    const struct sealing sealing = {.catalog = catalog, .engine = engine, .cancel = cancel};
+    const struct catalog_dataset *dataset = NULL;
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
     *ret_keys = 0;
-    for (int i = 0; i < RACES_MAX && code == LH_RACE; i++) {
-        struct sealing sealing = {
-            .catalog = catalog, .engine = engine, .cancel = cancel, .arena = lh_arena_new(0)};
-        struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
-        code = catalog_find_id(snapshot, dataset_id, &sealing.dataset, err);
-        bool is_due = !code && sealing.dataset->tombstone_stamp &&
-                      sealing.dataset->retained_version > past_sealed(catalog->past, dataset_id);
-        if (is_due)
-            code = seal(&sealing, ret_keys, err);
-        if (is_due && !code)
-            past_set_sealed(catalog->past, dataset_id, sealing.dataset->version);
-        catalog_snapshot_unref(snapshot);
-        lh_arena_free(sealing.arena);
+    enum lh_code code = catalog_find_id(snapshot, dataset_id, &dataset, err);
+    if (!code && dataset->tombstone_stamp &&
+        dataset->retained_version > past_sealed(catalog->past, dataset_id)) {
+        code = seal_columns(&sealing, dataset, (struct lh_str){0}, ret_keys, err);
+        if (!code)
+            past_set_sealed(catalog->past, dataset_id, dataset->version);
     }
+    catalog_snapshot_unref(snapshot);
+    return code;
+}
+
+enum lh_code catalog_erase_others(struct catalog *catalog, struct engine *engine,
+                                  struct lh_str dataset_id, struct lh_str column,
+                                  const json_t *values, const struct lh_cancel *cancel,
+                                  struct lh_error *err)
+{
+    struct sealing sealing = {
+        .catalog = catalog, .engine = engine, .cancel = cancel, .is_erasure = true};
+    const struct catalog_dataset *dataset = NULL;
+    struct lh_arena *arena = lh_arena_new(0);
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
+    int64_t keys = 0;
+    enum lh_code code = catalog_find_id(snapshot, dataset_id, &dataset, err);
+    if (!code)
+        code = catalog_erase_texts(catalog, engine, dataset, column, values, cancel, arena,
+                                   &sealing.telling, err);
+    if (!code)
+        code = seal_columns(&sealing, dataset, column, &keys, err);
+    catalog_snapshot_unref(snapshot);
+    lh_arena_free(arena);
     return code;
 }
 

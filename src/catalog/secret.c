@@ -1,7 +1,7 @@
 /* Keys of erased rows are kept as keyed hashes: enough to know them again, useless to who has the
  * list without the key. */
 #include "base/secret.h"
-#include "catalog/tombstone_internal.h"
+#include "catalog/rehash.h"
 
 #define SECRET_BYTES 32
 #define SECRET_FILE_BYTES_MAX ((size_t)256)

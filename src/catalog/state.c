@@ -396,6 +396,13 @@ enum lh_code state_check(const struct dataset_state *state, const struct manifes
                          struct lh_error *err)
 {
     const struct catalog_dataset *view = &state->view;
+    size_t key_columns = tombstone_column_count(view);
+    if ((key_columns > 1) != manifest->has_key_columns)
+        return lh_fail(err, LH_DAMAGED,
+                       "Version %lld %s that tombstones name rows by several columns, but there "
+                       "are %zu.",
+                       (long long)manifest->version,
+                       manifest->has_key_columns ? "says" : "does not say", key_columns);
     if (view->row_count == manifest->row_count && view->byte_count == manifest->byte_count &&
         (int64_t)view->object_count == manifest->object_count)
         return LH_OK;
@@ -434,6 +441,7 @@ void state_to_checkpoint(const struct dataset_state *state, struct lh_arena *are
         .row_count = view->row_count,
         .object_count = (int64_t)view->object_count,
         .byte_count = view->byte_count,
+        .has_key_columns = tombstone_column_count(view) > 1,
     };
 }
 

@@ -36,8 +36,10 @@ struct call {
     size_t text_count;
     struct found_row *found;
     size_t found_count, found_capacity;
-    bool is_full; /* no memory for what was found */
-    struct catalog_hidden *hidden, *replaced;
+    bool is_full;    /* no memory for what was found */
+    bool has_others; /* tombstones name rows by other columns, too */
+    struct catalog_hidden *hidden;
+    struct catalog_hidden *left; /* what a lift leaves hidden */
 };
 
 static void fill_value(struct call *call, size_t index, const struct typed_key *key)
@@ -75,29 +77,57 @@ static enum lh_code check_count(const struct call *call, struct lh_error *err)
     return code ? lh_error_field(err, lh_lit("row_key_values")) : LH_OK;
 }
 
-/* The column that is meant, and the type in which values are read. */
-static enum lh_code find_column(struct call *call, struct lh_error *err)
+static enum lh_code fail_several(const struct call *call, struct lh_str_list columns,
+                                 struct lh_error *err)
+{
+    struct lh_buf names;
+    lh_buf_init(&names, RESULT_BYTES_MAX);
+    for (size_t i = 0; i < columns.count; i++)
+        lh_buf_printf(&names, "%s'%.*s'", i ? ", " : "",
+                      LH_ARG(lh_str_head(columns.items[i], 100)));
+    lh_fail(err, LH_INVALID,
+            "The tombstones of dataset '%.*s' name rows by %zu columns: row_key_column says which.",
+            LH_ARG(call->dataset->name), columns.count);
+    lh_error_field(err, lh_lit("row_key_column"));
+    lh_error_hint(err, "It is one of %.*s.", LH_ARG(lh_buf_str(&names)));
+    lh_buf_release(&names);
+    return LH_INVALID;
+}
+
+/* The column that is meant, and what is tombstoned by it. */
+static enum lh_code take_column(struct call *call, struct lh_str *ret_name, struct lh_error *err)
 {
     const struct catalog_dataset *dataset = call->dataset;
+    const struct lh_str_list columns = tombstone_columns(dataset, call->arena);
     struct lh_str name = call->request->column;
-    enum lh_code code = tombstone_keys(call->catalog, dataset, call->arena, &call->list, err);
-    if (code)
-        return code;
-    if (!name.len)
-        name = call->list.column;
+    if (!name.len && columns.count > 1)
+        return fail_several(call, columns, err);
+    if (!name.len && columns.count)
+        name = columns.items[0];
+    *ret_name = name;
+    call->has_others = columns.count > 1;
     call->column = name.len ? catalog_dataset_column(dataset, name) : NULL;
     if (!call->is_lift && !call->column)
         return fail_column(call, err);
-    for (size_t i = 0; i < dataset->tombstone_count; i++)
-        if (!tombstone_is_of_rows(dataset->tombstones[i]) &&
-            !lh_str_equal_nocase(tombstone_column(dataset->tombstones[i]), name))
-            return tombstone_fail_column(dataset, name, err);
+    enum lh_code code = call->is_lift ? LH_OK : tombstone_check_column(dataset, name, err);
+    if (!code && name.len)
+        code = tombstone_keys(call->catalog, dataset, name, call->arena, &call->list, err);
+    return code;
+}
+
+/* The same, and the type in which values are read. */
+static enum lh_code find_column(struct call *call, struct lh_error *err)
+{
+    struct lh_str name = {0};
+    enum lh_code code = take_column(call, &name, err);
+    if (code)
+        return code;
     if (call->is_lift && call->request->column.len && !call->column && !call->list.column.len)
         return fail_column(call, err);
     call->type = call->is_lift && call->list.type.len ? call->list.type
                  : call->column                       ? call->column->type
                                                       : lh_lit("VARCHAR");
-    call->ret->name = lh_arena_str(call->arena, dataset->name);
+    call->ret->name = lh_arena_str(call->arena, call->dataset->name);
     call->ret->column = lh_arena_str(call->arena, call->column ? call->column->name : name);
     call->ret->type = lh_arena_str(call->arena, call->type);
     code = keys_check_type(call->ret->column, call->type, err);
@@ -300,6 +330,16 @@ static bool is_hidden(const struct catalog_hidden *hidden, const struct found_ro
     return rows && catalog_rows_has(rows, found->row);
 }
 
+/* Replaced rows, and those of other columns' keys. */
+static enum lh_code find_left(struct call *call, struct lh_error *err)
+{
+    if (call->has_others)
+        return tombstone_hidden_but(call->catalog, call->snapshot, call->dataset, call->ret->column,
+                                    call->engine, call->cancel, &call->left, err);
+    return catalog_hidden_open(call->catalog, call->snapshot, call->dataset, CATALOG_HIDE_REPLACED,
+                               call->engine, call->cancel, &call->left, err);
+}
+
 static enum lh_code find_rows(struct call *call, struct lh_error *err)
 {
     const struct catalog_dataset *dataset = call->dataset;
@@ -307,9 +347,8 @@ static enum lh_code find_rows(struct call *call, struct lh_error *err)
     enum lh_code code =
         catalog_hidden_open(call->catalog, call->snapshot, dataset, CATALOG_HIDE_ALL, call->engine,
                             call->cancel, &call->hidden, err);
-    if (!code)
-        code = catalog_hidden_open(call->catalog, call->snapshot, dataset, CATALOG_HIDE_REPLACED,
-                                   call->engine, call->cancel, &call->replaced, err);
+    if (!code && call->is_lift)
+        code = find_left(call, err);
     for (size_t i = 0; i < dataset->object_count && call->column && !code; i++)
         if (!is_done[i])
             code = look_through(call, dataset->objects[i]->schema, is_done, err);
@@ -329,8 +368,7 @@ static enum lh_code find_rows(struct call *call, struct lh_error *err)
         if (i && found[-1].file == found->file && found[-1].row == found->row)
             continue; /* several keys name it: it counts for one */
         /* Seen before, or seen afterwards. */
-        *rows +=
-            call->is_lift ? !is_hidden(call->replaced, found) : !is_hidden(call->hidden, found);
+        *rows += call->is_lift ? !is_hidden(call->left, found) : !is_hidden(call->hidden, found);
     }
     return LH_OK;
 }
@@ -501,7 +539,8 @@ static struct catalog_event *events_of(struct call *call, const struct tombstone
     return events;
 }
 
-/* When no key is left, everything that the records said goes: the dataset costs what it did. */
+/* When no key of the column is left, everything that its records said goes: the dataset costs what
+ * it did. */
 static bool is_last_lift(const struct call *call, const struct tombstone_record *record)
 {
     return call->is_lift && record->key_count == call->list.count;
@@ -513,7 +552,7 @@ static const struct lh_str *key_objects(const struct call *call, size_t *ret_cou
     struct lh_str *keys = lh_arena_array(call->arena, dataset->tombstone_count + 1, sizeof *keys);
     *ret_count = 0;
     for (size_t i = 0; i < dataset->tombstone_count; i++)
-        if (!tombstone_is_of_rows(dataset->tombstones[i]))
+        if (tombstone_is_of_column(dataset->tombstones[i], call->ret->column))
             keys[(*ret_count)++] = dataset->tombstones[i]->key;
     return keys;
 }
@@ -570,7 +609,7 @@ static enum lh_code commit(struct call *call, struct lh_error *err)
 static void end_call(struct call *call)
 {
     catalog_hidden_unref(call->hidden);
-    catalog_hidden_unref(call->replaced);
+    catalog_hidden_unref(call->left);
     catalog_snapshot_unref(call->snapshot);
     free(call->found);
 }

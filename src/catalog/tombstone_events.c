@@ -74,16 +74,34 @@ static enum lh_code add_brought(struct naming *naming, const struct manifest_obj
     return code;
 }
 
-/* All that were tombstoned before it. */
-static enum lh_code add_lifted(struct naming *naming, int64_t before, struct lh_error *err)
+/* The objects of a version that are among those. */
+static size_t list_removed(const struct catalog_dataset *view, struct lh_str_list removed,
+                           const struct catalog_object **ret)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < view->tombstone_count; i++)
+        for (size_t k = 0; k < removed.count; k++)
+            if (lh_str_equal(view->tombstones[i]->key, removed.items[k]))
+                ret[count++] = view->tombstones[i];
+    return count;
+}
+
+/* All that were tombstoned by the column before it. */
+static enum lh_code add_lifted(struct naming *naming, const struct manifest *manifest,
+                               struct lh_error *err)
 {
     struct dataset_state *state = NULL;
     struct key_list list = {0};
-    enum lh_code code =
-        history_state_at(naming->catalog, naming->version->dataset_id, before, &state, err);
-    if (!code)
-        code = key_list_make(naming->catalog->storage, NULL, state->view.tombstones,
-                             state->view.tombstone_count, naming->scratch, &list, err);
+    const struct catalog_object **objects =
+        lh_arena_array(naming->scratch, manifest->tombstones_removed.count + 1, sizeof *objects);
+    size_t count = 0;
+    enum lh_code code = history_state_at(naming->catalog, naming->version->dataset_id,
+                                         manifest->parent.version, &state, err);
+    if (!code) {
+        count = list_removed(&state->view, manifest->tombstones_removed, objects);
+        code = key_list_make(naming->catalog->storage, NULL, objects, count, naming->scratch, &list,
+                             err);
+    }
     for (size_t i = 0; !code && i < list.count; i++)
         if (list.items[i].form == TOMBSTONE_VALUE)
             add(naming, list.items[i].text);
@@ -100,7 +118,7 @@ static enum lh_code name_keys(struct naming *naming, struct lh_error *err)
     if (code)
         return code;
     return manifest.tombstones_added.count ? add_brought(naming, &manifest.tombstones_added, err)
-                                           : add_lifted(naming, manifest.parent.version, err);
+                                           : add_lifted(naming, &manifest, err);
 }
 
 enum lh_code catalog_tombstone_events(struct catalog *catalog, struct catalog_version *version,

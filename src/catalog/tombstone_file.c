@@ -257,7 +257,16 @@ enum lh_code tombstone_load(struct storage *storage, const struct catalog_object
         return lh_error_hint(err, "Nothing of the dataset is shown, so that no deleted row is. "
                                   "Restore the file from a backup.");
     }
-    return tombstone_decode(bytes, object->key, ret, err);
+    struct tombstone_content *content = NULL;
+    code = tombstone_decode(bytes, object->key, &content, err);
+    assert(code || content);
+    if (!code)
+        code = tombstone_check_records(content, object, err);
+    if (code)
+        tombstone_content_free(content);
+    else
+        *ret = content;
+    return code;
 }
 
 /* Read once and kept with the object, which all its versions share. */
@@ -401,19 +410,70 @@ struct lh_str tombstone_column(const struct catalog_object *object)
     return object->range_count ? object->ranges[0].column : (struct lh_str){0};
 }
 
-enum lh_code tombstone_fail_column(const struct catalog_dataset *dataset, struct lh_str column,
-                                   struct lh_error *err)
+bool tombstone_is_of_column(const struct catalog_object *object, struct lh_str column)
 {
-    struct lh_str present = {0};
-    for (size_t i = 0; i < dataset->tombstone_count && !present.len; i++)
-        present = tombstone_column(dataset->tombstones[i]);
+    return object->range_count && lh_str_equal_nocase(object->ranges[0].column, column);
+}
+
+/* Whether an object before this one names the same column. */
+static bool is_known(const struct catalog_dataset *dataset, size_t index)
+{
+    struct lh_str column = tombstone_column(dataset->tombstones[index]);
+    for (size_t i = 0; i < index; i++)
+        if (tombstone_is_of_column(dataset->tombstones[i], column))
+            return true;
+    return false;
+}
+
+struct lh_str_list tombstone_columns(const struct catalog_dataset *dataset, struct lh_arena *arena)
+{
+    struct lh_str *names =
+        lh_arena_array(arena, tombstone_column_count(dataset) + 1, sizeof *names);
+    size_t count = 0;
+    for (size_t i = 0; i < dataset->tombstone_count; i++)
+        if (!tombstone_is_of_rows(dataset->tombstones[i]) && !is_known(dataset, i))
+            names[count++] = tombstone_column(dataset->tombstones[i]);
+    return (struct lh_str_list){names, count};
+}
+
+size_t tombstone_column_count(const struct catalog_dataset *dataset)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < dataset->tombstone_count; i++)
+        count += !tombstone_is_of_rows(dataset->tombstones[i]) && !is_known(dataset, i);
+    return count;
+}
+
+enum lh_code tombstone_check_records(const struct tombstone_content *content,
+                                     const struct catalog_object *object, struct lh_error *err)
+{
+    struct lh_str column = tombstone_column(object);
+    for (size_t i = 0; i < content->record_count; i++) {
+        const struct tombstone_record *record = &content->records[i];
+        bool is_of_rows = record->kind == TOMBSTONE_REPLACED;
+        if (is_of_rows != !column.len ||
+            (!is_of_rows && !lh_str_equal_nocase(record->column, column)))
+            return lh_fail(err, LH_DAMAGED,
+                           "The tombstones '%.*s' name rows by '%.*s', but their manifest says "
+                           "'%.*s'.",
+                           LH_ARG(object->key), LH_ARG(lh_str_head(record->column, 100)),
+                           LH_ARG(lh_str_head(column, 100)));
+    }
+    return LH_OK;
+}
+
+enum lh_code tombstone_check_column(const struct catalog_dataset *dataset, struct lh_str column,
+                                    struct lh_error *err)
+{
+    for (size_t i = 0; i < dataset->tombstone_count; i++)
+        if (tombstone_is_of_column(dataset->tombstones[i], column))
+            return LH_OK;
+    if (tombstone_column_count(dataset) < CATALOG_KEY_COLUMNS_MAX)
+        return LH_OK;
     lh_fail(err, LH_CONFLICT,
-            "The tombstones of dataset '%.*s' name keys of '%.*s'; '%.*s' would be a second key "
-            "column.",
-            LH_ARG(dataset->name), LH_ARG(present), LH_ARG(column));
-    return lh_error_hint(err,
-                         "A dataset has one key column: name the rows by '%.*s', or lift the "
-                         "tombstones first. Keys whose rows were erased cannot be lifted: then "
-                         "the column stays the one.",
-                         LH_ARG(present));
+            "The tombstones of dataset '%.*s' name rows by %zu columns, which is the most; '%.*s' "
+            "would be another.",
+            LH_ARG(dataset->name), CATALOG_KEY_COLUMNS_MAX, LH_ARG(lh_str_head(column, 100)));
+    return lh_error_hint(err, "Name the rows by one of those columns, or lift all tombstones of "
+                              "one first. Keys whose rows were erased cannot be lifted.");
 }

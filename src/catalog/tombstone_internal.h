@@ -74,6 +74,15 @@ enum lh_code tombstone_publish(struct catalog *catalog, struct lh_str dataset_id
 /* Of rows that an upsert replaced: it belongs to versions, where the others belong to keys. */
 bool tombstone_is_of_rows(const struct catalog_object *object);
 struct lh_str tombstone_column(const struct catalog_object *object); /* absent: of rows */
+bool tombstone_is_of_column(const struct catalog_object *object, struct lh_str column);
+/* The columns by which its tombstones name rows, each once, the one first used first; in `arena`,
+ * the names themselves in the dataset. */
+struct lh_str_list tombstone_columns(const struct catalog_dataset *dataset, struct lh_arena *arena);
+size_t tombstone_column_count(const struct catalog_dataset *dataset);
+/* LH_DAMAGED: it holds records of another column than its manifest says. */
+enum lh_code tombstone_check_records(const struct tombstone_content *content,
+                                     const struct catalog_object *object,
+                                     struct lh_error *err) LH_MUST_USE;
 
 /* Of an own event's detail: each key has an event of its own, which the manifest does not hold
  * (tombstone_events.c). */
@@ -85,9 +94,15 @@ struct lh_str tombstone_entity(struct lh_str dataset, struct lh_str key, struct 
  * is logged and changes nothing. */
 void tombstone_fold(struct catalog *catalog, struct lh_str dataset_id);
 
-/* LH_CONFLICT: the dataset's tombstones name another column. */
-enum lh_code tombstone_fail_column(const struct catalog_dataset *dataset, struct lh_str column,
-                                   struct lh_error *err);
+/* LH_CONFLICT: it would be one column more than a dataset's tombstones may have. */
+enum lh_code tombstone_check_column(const struct catalog_dataset *dataset, struct lh_str column,
+                                    struct lh_error *err) LH_MUST_USE;
+
+/* hidden.c: catalog_hidden_open of all but the tombstones of one column; kept by nobody. */
+enum lh_code tombstone_hidden_but(struct catalog *catalog, const struct catalog_snapshot *snapshot,
+                                  const struct catalog_dataset *dataset, struct lh_str column,
+                                  struct engine *engine, const struct lh_cancel *cancel,
+                                  struct catalog_hidden **ret, struct lh_error *err) LH_MUST_USE;
 
 struct past_lists *past_new(void);
 void past_free(struct past_lists *lists);
@@ -113,6 +128,8 @@ struct row_set *row_set_new(int64_t row_count);
 void row_set_free(struct row_set *set); /* NULL is fine */
 /* False: there is no such row. */
 bool row_set_put(struct row_set *set, uint64_t row, bool is_in);
+/* Puts in all rows of another set of the same file. */
+void row_set_add(struct row_set *set, const struct row_set *other);
 /* Lets equal pages be one; neither set is changed afterwards. */
 void row_set_share(struct row_set *set, const struct row_set *older);
 size_t row_set_list(const struct row_set *set, uint64_t *ret); /* ascending; how many */
@@ -160,35 +177,6 @@ enum lh_code keys_find_hashed(struct engine *engine, const struct key_files *fil
                               void (*found)(void *context, size_t file, uint64_t row, size_t key),
                               void *context, struct lh_error *err) LH_MUST_USE;
 
-/* --- secret.c: with what the keys of erased rows are hashed */
-
-#define ERASE_SECRET_KEY "_catalog/erasure.key"
-/* The lake's; in `arena`. `create`: makes it if there is none. LH_DAMAGED: it cannot be read, or
- * there is none and none may be made. */
-enum lh_code erase_secret(struct storage *storage, bool create, struct lh_arena *arena,
-                          const uint8_t **ret, struct lh_error *err) LH_MUST_USE;
-#define ERASE_HASH_BYTES LH_SHA256_HEX_BYTES
-void erase_hash(const uint8_t *secret, struct lh_str text, char ret[ERASE_HASH_BYTES + 1]);
-
-/* --- rehash.c: keys become hashes in all records of a dataset */
-
-struct rehash {
-    struct catalog *catalog;
-    const struct catalog_dataset *dataset;
-    struct lh_str *texts; /* ascending: keys that get the form */
-    size_t text_count;
-    struct lh_str *sealed; /* ascending: hashes of sealed keys that get it */
-    size_t sealed_count;
-    enum tombstone_form form;
-    struct lh_str actor, reason;
-    struct lh_arena *arena;
-    const uint8_t *secret; /* filled */
-};
-/* Commits the records written anew, with the keys' hashes. LH_RACE: tombstones changed. */
-enum lh_code tombstone_rehash(struct rehash *rehash, int64_t *ret_version,
-                              struct lh_error *err) LH_MUST_USE;
-int compare_str(const void *a, const void *b); /* of struct lh_str, for sorting */
-
 /* --- tombstone_keys.c: what the records of a dataset add up to */
 
 struct key_entry {
@@ -205,17 +193,21 @@ struct key_list { /* tombstoned now, ascending by text */
     size_t type_count;
     const uint8_t *secret; /* NULL: no key is hashed */
 };
-/* kept.c: of the dataset's objects, kept from one question to the next; *ret lives as `arena`. */
+/* kept.c: of one column, kept from one question to the next; *ret lives as `arena`. */
 enum lh_code tombstone_keys(struct catalog *catalog, const struct catalog_dataset *dataset,
-                            struct lh_arena *arena, struct key_list *ret,
+                            struct lh_str column, struct lh_arena *arena, struct key_list *ret,
                             struct lh_error *err) LH_MUST_USE;
 struct kept_keys *kept_new(void);
 void kept_free(struct kept_keys *keys);
-/* What objects add up to behind what others did (NULL: nothing); texts are theirs. */
+/* What objects of one column add up to behind what others did (NULL: nothing); texts are theirs. */
 enum lh_code key_list_make(struct storage *storage, const struct key_list *older,
                            const struct catalog_object *const *objects, size_t object_count,
                            struct lh_arena *arena, struct key_list *ret,
                            struct lh_error *err) LH_MUST_USE;
+/* Every key that records of the column name, lifted ones too. */
+enum lh_code key_list_named(struct storage *storage, const struct catalog_dataset *dataset,
+                            struct lh_str column, struct lh_arena *arena, struct key_list *ret,
+                            struct lh_error *err) LH_MUST_USE;
 const struct key_entry *key_list_find(const struct key_list *list, struct lh_str text);
 /* Of a key of which only the hash is kept: NULL if there is none. */
 const struct key_entry *key_list_find_hash(const struct key_list *list, struct lh_str text);

@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "catalog/tombstone_internal.h"
+#include "catalog/rehash.h"
 
 /* Records are a log: what comes later stands for what came before it. */
 
@@ -121,24 +121,47 @@ static void merge(const struct key_list *older, const struct key_list *newer, st
     }
 }
 
+/* The last record that names each; lifted ones are still there. */
+static enum lh_code gather(struct storage *storage, const struct catalog_object *const *objects,
+                           size_t object_count, struct lh_arena *arena, struct key_list *ret,
+                           struct lh_error *err)
+{
+    size_t count = 0;
+    enum lh_code code = count_keys(storage, objects, object_count, &count, err);
+    ret->items = lh_arena_array(arena, count + 1, sizeof *ret->items);
+    for (size_t i = 0; i < object_count && !code; i++) {
+        const struct tombstone_content *content = NULL;
+        code = tombstone_read(storage, objects[i], &content, err);
+        for (size_t k = 0; !code && k < content->record_count; k++)
+            add_record(&content->records[k], ret);
+    }
+    if (!code)
+        keep_last(ret);
+    return code;
+}
+
+enum lh_code key_list_named(struct storage *storage, const struct catalog_dataset *dataset,
+                            struct lh_str column, struct lh_arena *arena, struct key_list *ret,
+                            struct lh_error *err)
+{
+    size_t count = 0;
+    const struct catalog_object **objects =
+        lh_arena_array(arena, dataset->tombstone_count + 1, sizeof *objects);
+    for (size_t i = 0; i < dataset->tombstone_count; i++)
+        if (tombstone_is_of_column(dataset->tombstones[i], column))
+            objects[count++] = dataset->tombstones[i];
+    return gather(storage, objects, count, arena, ret, err);
+}
+
 enum lh_code key_list_make(struct storage *storage, const struct key_list *older,
                            const struct catalog_object *const *objects, size_t object_count,
                            struct lh_arena *arena, struct key_list *ret, struct lh_error *err)
 {
     struct key_list newer = {0}, list = {0};
     struct lh_arena *scratch = lh_arena_new(0);
-    size_t count = 0;
-    enum lh_code code = count_keys(storage, objects, object_count, &count, err);
-    newer.items = lh_arena_array(scratch, count + 1, sizeof *newer.items);
-    for (size_t i = 0; i < object_count && !code; i++) {
-        const struct tombstone_content *content = NULL;
-        code = tombstone_read(storage, objects[i], &content, err);
-        for (size_t k = 0; !code && k < content->record_count; k++)
-            add_record(&content->records[k], &newer);
-    }
+    enum lh_code code = gather(storage, objects, object_count, scratch, &newer, err);
     if (!code) {
-        keep_last(&newer);
-        count = newer.count + (older ? older->count : 0);
+        size_t count = newer.count + (older ? older->count : 0);
         list.items = lh_arena_array(arena, count + 1, sizeof *list.items);
         list.column = newer.column.len || !older ? newer.column : older->column;
         list.type = newer.type.len || !older ? newer.type : older->type;
@@ -309,33 +332,111 @@ struct lh_str tombstone_stored(const struct catalog_dataset *dataset, struct lh_
     return (struct lh_str){0};
 }
 
-enum lh_code catalog_tombstone_list(struct catalog *catalog, const struct catalog_dataset *dataset,
-                                    struct lh_str after, size_t limit, struct lh_arena *arena,
-                                    struct catalog_tombstone_item **ret, size_t *ret_count,
-                                    struct lh_error *err)
+/* --- what is listed */
+
+static bool has(struct lh_str_list columns, struct lh_str column)
 {
-    struct key_list list;
-    size_t count = 0;
-    enum lh_code code = tombstone_keys(catalog, dataset, arena, &list, err);
-    if (code)
-        return code;
-    struct catalog_tombstone_item *items =
-        lh_arena_array(arena, (limit < list.count ? limit : list.count) + 1, sizeof *items);
-    for (size_t i = 0; i < list.count && count < limit; i++) {
-        const struct key_entry *entry = &list.items[i];
+    for (size_t i = 0; i < columns.count; i++)
+        if (lh_str_equal_nocase(columns.items[i], column))
+            return true;
+    return false;
+}
+
+static enum lh_code fail_column(const struct catalog_dataset *dataset, struct lh_str column,
+                                struct lh_error *err)
+{
+    lh_fail(err, LH_NOT_FOUND, "The dataset '%.*s' has no column '%.*s'.", LH_ARG(dataset->name),
+            LH_ARG(lh_str_head(column, 100)));
+    return lh_error_field(err, lh_lit("row_key_column"));
+}
+
+struct listing {
+    bool is_plain; /* of one column: a place is the value alone */
+    struct lh_str column;
+    struct lh_arena *arena;
+    struct catalog_tombstone_item *items;
+    size_t count, limit;
+};
+
+/* "column"=, with quotation marks doubled: nothing else begins so. */
+static struct lh_str place_prefix(struct lh_str column, struct lh_arena *arena)
+{
+    char *text = lh_arena_array(arena, 2 * column.len + 4, 1);
+    size_t len = 0;
+    text[len++] = '"';
+    for (size_t i = 0; i < column.len; i++) {
+        if (column.data[i] == '"')
+            text[len++] = '"';
+        text[len++] = column.data[i];
+    }
+    text[len++] = '"';
+    text[len++] = '=';
+    return (struct lh_str){text, len};
+}
+
+static void list_column(struct listing *listing, const struct key_list *list, struct lh_str after)
+{
+    struct lh_str prefix = place_prefix(listing->column, listing->arena);
+    for (size_t i = 0; i < list->count && listing->count < listing->limit; i++) {
+        const struct key_entry *entry = &list->items[i];
         if (entry->form != TOMBSTONE_VALUE ||
             (after.data && lh_str_compare(entry->text, after) <= 0))
             continue;
-        items[count++] = (struct catalog_tombstone_item){
+        listing->items[listing->count++] = (struct catalog_tombstone_item){
             .column = entry->record->column,
             .value = entry->text,
             .deleted_at_ms = entry->record->time_ms,
             .actor = entry->record->actor,
             .reason = entry->record->reason,
+            .place = listing->is_plain ? entry->text
+                                       : lh_arena_printf(listing->arena, "%.*s%.*s", LH_ARG(prefix),
+                                                         LH_ARG(entry->text)),
         };
     }
-    *ret = items;
-    *ret_count = count;
+}
+
+/* In which of the columns a place is, and behind which of its values. One that was told when there
+ * was one column is of that, the first. */
+static size_t place_of(struct lh_str_list columns, struct lh_arena *arena, struct lh_str *after)
+{
+    for (size_t i = 0; i < columns.count && after->data && columns.count > 1; i++) {
+        struct lh_str prefix = place_prefix(columns.items[i], arena);
+        if (lh_str_starts_with(*after, prefix)) {
+            *after = lh_str_slice(*after, prefix.len, after->len);
+            return i;
+        }
+    }
+    return 0;
+}
+
+enum lh_code catalog_tombstone_list(struct catalog *catalog, const struct catalog_dataset *dataset,
+                                    struct lh_str column, struct lh_str after, size_t limit,
+                                    struct lh_arena *arena, struct catalog_tombstone_item **ret,
+                                    size_t *ret_count, struct lh_error *err)
+{
+    size_t most = 0, first = 0;
+    struct lh_str_list columns = tombstone_columns(dataset, arena);
+    enum lh_code code = catalog_tombstone_count(catalog, dataset, &most, err);
+    if (column.len) {
+        if (!code && !catalog_dataset_column(dataset, column) && !has(columns, column))
+            code = fail_column(dataset, column, err);
+        columns = (struct lh_str_list){&column, 1};
+    }
+    struct listing listing = {
+        .is_plain = columns.count < 2, .arena = arena, .limit = limit < most ? limit : most};
+    listing.items = lh_arena_array(arena, listing.limit + 1, sizeof *listing.items);
+    first = place_of(columns, arena, &after);
+    for (size_t i = first; i < columns.count && !code; i++) {
+        struct key_list list = {0};
+        listing.column = columns.items[i];
+        code = tombstone_keys(catalog, dataset, listing.column, arena, &list, err);
+        if (!code)
+            list_column(&listing, &list, i == first ? after : (struct lh_str){0});
+    }
+    if (code)
+        return code;
+    *ret = listing.items;
+    *ret_count = listing.count;
     return LH_OK;
 }
 
@@ -343,34 +444,88 @@ enum lh_code catalog_tombstone_count(struct catalog *catalog, const struct catal
                                      size_t *ret, struct lh_error *err)
 {
     struct lh_arena *arena = lh_arena_new(0);
-    struct key_list keys = {0};
-    enum lh_code code = tombstone_keys(catalog, dataset, arena, &keys, err);
+    const struct lh_str_list columns = tombstone_columns(dataset, arena);
+    size_t count = 0;
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < columns.count && !code; i++) {
+        struct key_list keys = {0};
+        code = tombstone_keys(catalog, dataset, columns.items[i], arena, &keys, err);
+        count += keys.count;
+    }
     if (!code)
-        *ret = keys.count;
+        *ret = count;
     lh_arena_free(arena);
     return code;
 }
 
-enum lh_code catalog_tombstones_differ(struct catalog *catalog,
-                                       const struct catalog_dataset *dataset, int64_t version,
-                                       bool *ret, struct lh_error *err)
+/* --- what has changed */
+
+static bool hides_less(const struct tombstone_record *record)
 {
+    return record->kind == TOMBSTONE_LIFTED || record->kind == TOMBSTONE_REPLACED;
+}
+
+/* How many records of the column (absent: of rows) are as old as `version`. They stay as many,
+ * whatever is written together; but lifting the last key of a column takes all of its records away,
+ * undoing an upsert takes its own, and others may have come since. */
+static enum lh_code count_records(struct catalog *catalog, const struct catalog_dataset *dataset,
+                                  struct lh_str column, int64_t version, size_t *ret,
+                                  struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    *ret = 0;
+    for (size_t i = 0; i < dataset->tombstone_count && !code; i++) {
+        const struct catalog_object *object = dataset->tombstones[i];
+        const struct tombstone_content *content = NULL;
+        if (column.len ? !tombstone_is_of_column(object, column) : !tombstone_is_of_rows(object))
+            continue;
+        code = tombstone_read(catalog->storage, object, &content, err);
+        for (size_t k = 0; !code && k < content->record_count; k++)
+            *ret += (content->records[k].version ? content->records[k].version
+                                                 : object->added_version) <= version;
+    }
+    return code;
+}
+
+/* Whether records of the column that `then` had are there no more. */
+static enum lh_code has_lost(struct catalog *catalog, const struct catalog_dataset *dataset,
+                             const struct catalog_dataset *then, struct lh_str column, bool *ret,
+                             struct lh_error *err)
+{
+    size_t before = 0, now = 0;
+    enum lh_code code = count_records(catalog, then, column, then->version, &before, err);
+    if (!code)
+        code = count_records(catalog, dataset, column, then->version, &now, err);
+    *ret = now < before;
+    return code;
+}
+
+enum lh_code catalog_tombstones_differ(struct catalog *catalog,
+                                       const struct catalog_dataset *dataset,
+                                       const struct catalog_dataset *then, bool *ret,
+                                       struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    const struct lh_str_list columns = tombstone_columns(then, arena);
     bool differ = false;
     enum lh_code code = LH_OK;
     for (size_t i = 0; i < dataset->tombstone_count && !code && !differ; i++) {
         const struct catalog_object *object = dataset->tombstones[i];
         const struct tombstone_content *content = NULL;
-        if (object->added_version <= version)
+        if (object->added_version <= then->version)
             continue;
         code = tombstone_read(catalog->storage, object, &content, err);
         for (size_t k = 0; !code && k < content->record_count; k++) {
             const struct tombstone_record *record = &content->records[k];
             int64_t since = record->version ? record->version : object->added_version;
-            differ |= since > version &&
-                      (record->kind == TOMBSTONE_LIFTED || record->kind == TOMBSTONE_REPLACED);
+            differ |= since > then->version && hides_less(record);
         }
     }
+    for (size_t i = 0; i <= columns.count && !code && !differ; i++)
+        code = has_lost(catalog, dataset, then,
+                        i < columns.count ? columns.items[i] : (struct lh_str){0}, &differ, err);
     if (!code)
         *ret = differ;
+    lh_arena_free(arena);
     return code;
 }

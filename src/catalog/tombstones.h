@@ -12,6 +12,9 @@
  * known (a file of an old version, one that came while the tombstone was made) they are found when
  * somebody reads them. Keys are compared as values of the column's type; NULL is no key.
  *
+ * Each column has a list of keys of its own. A row is hidden as long as one of the lists hides it:
+ * lifting a key of one column shows no row that a key of another one hides.
+ *
  * Threads: any thread may call anything. Blocking: everything here may read files; commits write.
  */
 #ifndef LAKEHOUSE_CATALOG_TOMBSTONES_H
@@ -26,6 +29,7 @@ struct engine;
 
 #define CATALOG_TOMBSTONE_KEYS_MAX ((size_t)100000)
 #define CATALOG_KEY_BYTES_MAX ((size_t)65536)
+#define CATALOG_KEY_COLUMNS_MAX ((size_t)16) /* by which the rows of one dataset are named */
 
 /* --- reading */
 
@@ -76,7 +80,7 @@ uint64_t catalog_hidden_stamp(const struct catalog_snapshot *snapshot,
 struct catalog_tombstone_request {
     struct lh_str name;       /* of the dataset, unless: */
     struct lh_str dataset_id; /* its id, whatever it is called by now */
-    struct lh_str column;     /* LIFT: may be absent */
+    struct lh_str column;     /* LIFT: may be absent where there is one */
     const json_t *values;     /* an array of texts, numbers and booleans */
     struct lh_str actor;      /* who wants it: kept with the tombstone */
     struct lh_str committer;  /* who does it: kept with the version */
@@ -113,14 +117,15 @@ struct catalog_tombstone_result {
 };
 /* Hides the rows of these keys, now and when they come again. Values that are refused (NULL, not of
  * the type, no row has them) make no tombstone and do not keep the others from theirs. LH_INVALID:
- * the column cannot be a key, or no value is of its type; LH_NOT_FOUND; LH_CONFLICT: the dataset's
- * tombstones name another column. */
+ * the column cannot be a key, or no value is of its type; LH_NOT_FOUND; LH_CONFLICT: tombstones
+ * name rows by too many other columns. */
 enum lh_code catalog_tombstone(struct catalog *catalog, struct engine *engine,
                                const struct catalog_tombstone_request *request,
                                const struct lh_cancel *cancel, struct lh_arena *arena,
                                struct catalog_tombstone_result *ret,
                                struct lh_error *err) LH_MUST_USE;
-/* Shows the rows of these keys again, those that came while they were tombstoned too. */
+/* Shows the rows of these keys again, those that came while they were tombstoned too, but for those
+ * that a key of another column hides. LH_INVALID also: it does not say which of several columns. */
 enum lh_code catalog_tombstone_lift(struct catalog *catalog, struct engine *engine,
                                     const struct catalog_tombstone_request *request,
                                     const struct lh_cancel *cancel, struct lh_arena *arena,
@@ -138,21 +143,25 @@ struct catalog_tombstone_item {
     int64_t deleted_at_ms;
     struct lh_str actor;
     struct lh_str reason;
+    struct lh_str place; /* as the next question's `after` */
 };
-/* In the order of values as texts, behind `after` (absent: from the first), at most `limit`. */
+/* Of one column (absent: of all, the one first used first), in the order of values as texts, behind
+ * the place `after` (absent: from the first), at most `limit`. LH_NOT_FOUND: no such column. */
 enum lh_code catalog_tombstone_list(struct catalog *catalog, const struct catalog_dataset *dataset,
-                                    struct lh_str after, size_t limit, struct lh_arena *arena,
-                                    struct catalog_tombstone_item **ret, size_t *ret_count,
-                                    struct lh_error *err) LH_MUST_USE;
+                                    struct lh_str column, struct lh_str after, size_t limit,
+                                    struct lh_arena *arena, struct catalog_tombstone_item **ret,
+                                    size_t *ret_count, struct lh_error *err) LH_MUST_USE;
 
 /* How many keys are tombstoned. */
 enum lh_code catalog_tombstone_count(struct catalog *catalog, const struct catalog_dataset *dataset,
                                      size_t *ret, struct lh_error *err) LH_MUST_USE;
-/* Whether rows that were hidden in version `version` may be seen again, or others were replaced
- * since: then files that were written without the hidden ones are not those of `dataset`. */
+/* Whether rows that were hidden in the older version `then` may be seen again, or others were
+ * replaced since: then files that were written without the hidden ones are not those of `dataset`.
+ */
 enum lh_code catalog_tombstones_differ(struct catalog *catalog,
-                                       const struct catalog_dataset *dataset, int64_t version,
-                                       bool *ret, struct lh_error *err) LH_MUST_USE;
+                                       const struct catalog_dataset *dataset,
+                                       const struct catalog_dataset *then, bool *ret,
+                                       struct lh_error *err) LH_MUST_USE;
 
 /* Keys of which no version that is kept has a row any more stay as keyed hashes only: they go on
  * suppressing, are listed no more, and can be lifted. For after versions have expired; costs
@@ -177,7 +186,7 @@ struct catalog_arrived {
     int64_t through;                   /* for catalog_object.tombstones_through */
     uint64_t stamp;                    /* for catalog_change.tombstone_stamp */
     struct catalog_object *tombstones; /* published; for catalog_change.tombstones */
-    size_t tombstone_count;
+    size_t tombstone_count;            /* one of each column whose keys have rows in it */
 };
 /* Finds which of the file's rows have keys that are tombstoned now. Costs nothing without
  * tombstones. What it publishes is the caller's to trash if the commit does not come. */

@@ -174,7 +174,8 @@ static void check_tombstones(struct verify *verify, const struct catalog_object 
     struct lh_str bytes;
     if (storage_get(verify->storage, object->bucket, object->key, TOMBSTONE_BYTES_MAX, arena,
                     &bytes, &err) ||
-        tombstone_decode(bytes, object->key, &content, &err))
+        tombstone_decode(bytes, object->key, &content, &err) ||
+        tombstone_check_records(content, object, &err))
         verify_find(verify, CATALOG_ERROR, object->key, "%s", err.message);
     else
         check_positions(verify, object, content);

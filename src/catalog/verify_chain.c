@@ -1,6 +1,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 
+#include "catalog/tombstone_internal.h"
 #include "catalog/verify_internal.h"
 
 /* The chain is replayed from the lowest version upwards, and every checkpoint compared with what
@@ -67,6 +68,22 @@ static void add_text(struct verify *verify, struct text_node **list, size_t *cou
     ++*count;
 }
 
+/* By which column tombstones name rows. */
+static void take_column(struct verify *verify, const struct catalog_object *object,
+                        struct catalog_object *ret)
+{
+    struct lh_str suffix = lh_lit(TOMBSTONE_SUFFIX);
+    if (object->key.len < suffix.len || !object->range_count ||
+        !lh_str_equal(lh_str_slice(object->key, object->key.len - suffix.len, object->key.len),
+                      suffix))
+        return;
+    struct catalog_range *range = lh_arena_alloc(verify->arena, sizeof *range);
+    *range =
+        (struct catalog_range){.column = lh_arena_str(verify->arena, tombstone_column(object))};
+    ret->ranges = range;
+    ret->range_count = 1;
+}
+
 /* Of files that `version` names: each is where the moves after that put it. */
 static void add_objects(struct chain *chain, struct manifest_objects objects, int64_t version)
 {
@@ -83,6 +100,7 @@ static void add_objects(struct chain *chain, struct manifest_objects objects, in
         record->object.bytes = object->bytes;
         record->object.rows = object->rows;
         memcpy(record->object.sha256, object->sha256, sizeof object->sha256);
+        take_column(verify, object, &record->object);
         record->next = verify->objects;
         verify->objects = record;
         verify->object_count++;

@@ -251,7 +251,7 @@ static bool is_surely_unnamed(enum lh_code code, const struct catalog_commit_res
 struct hiding {
     struct catalog_arrived arrived;
     struct catalog_replaced replaced;
-    struct catalog_object objects[2];
+    struct catalog_object *objects;
     size_t count;
 };
 
@@ -262,8 +262,10 @@ static enum lh_code find_hiding(struct task *task, const struct catalog_arrival 
     *ret = (struct hiding){.count = 0};
     enum lh_code code = catalog_arrivals(ingest->catalog, ingest->engine, arrival, task->cancel,
                                          task->arena, &ret->arrived, err);
-    if (!code && ret->arrived.tombstone_count)
-        ret->objects[ret->count++] = ret->arrived.tombstones[0];
+    size_t arrived = code ? 0 : ret->arrived.tombstone_count;
+    ret->objects = lh_arena_array(task->arena, arrived + 1, sizeof *ret->objects);
+    for (size_t i = 0; i < arrived; i++)
+        ret->objects[ret->count++] = ret->arrived.tombstones[i];
     if (!code && task->is_upsert)
         code = catalog_replacements(ingest->catalog, ingest->engine, arrival, task->options.key,
                                     task->cancel, task->arena, &ret->replaced, err);

@@ -60,9 +60,14 @@ static enum lh_code rewrite(struct erase_run *run, struct lake_erased_dataset *d
         query_compact(lake_compactor(run->lake), &request, run->cancel, run->arena, &result, err);
     erase_show(run, "hashing keys");
     if (!code)
-        code = catalog_erase_keys(lake_catalog(run->lake), lake_engine(run->lake),
-                                  dataset->dataset_id, run->request.row_key_values.value,
-                                  run->request.committer, run->cancel, &keys, &version, err);
+        code =
+            catalog_erase_keys(lake_catalog(run->lake), lake_engine(run->lake), dataset->dataset_id,
+                               run->request.row_key_column, run->request.row_key_values.value,
+                               run->request.committer, run->cancel, &keys, &version, err);
+    if (!code)
+        code = catalog_erase_others(lake_catalog(run->lake), lake_engine(run->lake),
+                                    dataset->dataset_id, run->request.row_key_column,
+                                    run->request.row_key_values.value, run->cancel, err);
     dataset->keys = code ? 0 : keys;
     return code;
 }

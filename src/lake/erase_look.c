@@ -333,9 +333,9 @@ static enum lh_code look_into_keys(struct looking *looking, size_t dataset, stru
         looking->rows[dataset].column = lh_arena_str(run->arena, looking->rows[dataset].column);
         looking->rows[dataset].type = lh_arena_str(run->arena, looking->rows[dataset].type);
         add_indexes(looking, dataset);
-        code =
-            catalog_erase_has_keys(lake_catalog(run->lake), lake_engine(run->lake), now,
-                                   run->request.row_key_values.value, run->cancel, &has_keys, err);
+        code = catalog_erase_has_keys(
+            lake_catalog(run->lake), lake_engine(run->lake), now, run->request.row_key_column,
+            run->request.row_key_values.value, run->cancel, &has_keys, err);
     }
     looking->ret->has[dataset] |= has_keys;
     catalog_snapshot_unref(snapshot);

@@ -25,7 +25,7 @@ static const struct lh_field erase_rows[] = {
     LH_STR(struct erase_args, dataset, .positional = true, .min = 1, .max = 255,
            .doc = "Only this one; absent = every one that has the column."),
     LH_STR(struct erase_args, row_key_column, .required = true, .min = 1, .max = 65536,
-           .doc = "The column whose values name rows: one per dataset."),
+           .doc = "The column whose values name rows."),
     LH_JSON(struct erase_args, row_key_values, .required = true,
             .doc = "The keys: a list of at most 100,000 texts, numbers or booleans, as the column "
                    "has them."),

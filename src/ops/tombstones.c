@@ -29,7 +29,7 @@ struct tombstone_args {
 static const struct lh_field tombstone_rows[] = {
     NAME_ROW(struct tombstone_args),
     LH_STR(struct tombstone_args, row_key_column, .required = true, .min = 1, .max = 65536,
-           .doc = "The column whose values name rows: one per dataset."),
+           .doc = "The column whose values name rows."),
     VALUES_ROW,
     WHO_ROWS,
 };
@@ -38,7 +38,7 @@ static const struct lh_fields tombstone_fields =
 static const struct lh_field lift_rows[] = {
     NAME_ROW(struct tombstone_args),
     LH_STR(struct tombstone_args, row_key_column, .min = 1, .max = 65536,
-           .doc = "The key column, to be sure; absent: the one that the tombstones name."),
+           .doc = "The key column; absent: the one that the tombstones name, if it is one."),
     VALUES_ROW,
     WHO_ROWS,
 };
@@ -241,8 +241,9 @@ const struct op op_datasets_tombstone = {
         "later stay hidden, and the ingest says how many (suppressed_rows), until the tombstone is "
         "lifted. Keys are compared as values of the column's type. 207: some values failed, and "
         "made no tombstone; the others did. When no value is of the column's type, nothing is "
-        "done: 400. A dataset has one key column: a second is 409. Administrators still read the "
-        "rows as __raw__name.",
+        "done: 400. Each of up to 16 columns has keys of its own (one more is 409): a row is "
+        "hidden "
+        "as long as one of them names it. Administrators still read the rows as __raw__name.",
     .http = {OP_POST, PATH},
     .effect = OP_WRITE,
     .permission = "catalog.write",
@@ -292,7 +293,9 @@ const struct op op_datasets_lift = {
     .name = "datasets.lift",
     .summary = "Lift tombstones: their rows are seen again.",
     .description = "As long as the rows are still there; rows that came while their key was "
-                   "tombstoned are seen, too. 207: some values have no tombstone. 409: rows of the "
+                   "tombstoned are seen, too, but none that a key of another column hides. Where "
+                   "tombstones name rows by several columns, row_key_column says which: else 400. "
+                   "207: some values have no tombstone. 409: rows of the "
                    "dataset are being erased, or an erasure of them failed and waits to be gone on "
                    "with.",
     .http = {OP_DELETE, PATH},
@@ -315,13 +318,16 @@ const struct op op_datasets_lift = {
 
 struct list_args {
     struct lh_str name;
+    struct lh_str row_key_column;
     int64_t limit;
     struct lh_str after;
 };
 static const struct lh_field list_rows[] = {
     NAME_ROW(struct list_args),
+    LH_STR(struct list_args, row_key_column, .min = 1, .max = 65536,
+           .doc = "Only the keys of this column; absent: of all."),
     OP_LIST_LIMIT(struct list_args),
-    LH_STR(struct list_args, after, .max = (int64_t)CATALOG_KEY_BYTES_MAX,
+    LH_STR(struct list_args, after, .max = 3 * (int64_t)CATALOG_KEY_BYTES_MAX,
            .doc = "The `next` of the page before this one."),
 };
 static const struct lh_fields list_fields =
@@ -360,13 +366,13 @@ static enum lh_code run_list(struct op_call *call, const void *raw, struct op_re
     lh_arena_defer(call->arena, drop_snapshot, snapshot);
     enum lh_code code = catalog_find(snapshot, args->name, &dataset, err);
     if (!code)
-        code = catalog_tombstone_list(lake_catalog(call->lake), dataset, args->after, limit + 1,
-                                      call->arena, &items, &count, err);
+        code = catalog_tombstone_list(lake_catalog(call->lake), dataset, args->row_key_column,
+                                      args->after, limit + 1, call->arena, &items, &count, err);
     if (code)
         return code;
     if (count > limit) {
         count = limit;
-        next = items[count - 1].value;
+        next = items[count - 1].place;
     }
     struct item_view *views = lh_arena_array(call->arena, count + 1, sizeof *views);
     for (size_t i = 0; i < count; i++)
@@ -383,7 +389,8 @@ static enum lh_code run_list(struct op_call *call, const void *raw, struct op_re
 const struct op op_datasets_tombstones = {
     .name = "datasets.tombstones",
     .summary = "The tombstones of a dataset: which keys, since when, by whom and why.",
-    .description = "In the order of the keys as texts. For those who may delete: the keys of "
+    .description = "In the order of the keys as texts, one key column after the other. For those "
+                   "who may delete: the keys of "
                    "deleted rows are nobody else's business.",
     .http = {OP_GET, PATH},
     .effect = OP_READ,

@@ -417,9 +417,8 @@ static enum lh_code check_tombstones(struct attempt *attempt, uint64_t *ret_stam
     bool differ = false;
     enum lh_code code = catalog_find_id(snapshot, attempt->dataset->id, &now, err);
     if (!code)
-        code = catalog_tombstones_differ(catalog, now, attempt->dataset->version, &differ, err);
-    /* A list that has become shorter: the last key was lifted. */
-    if (!code && (differ || (attempt->dataset->tombstone_count && !now->tombstone_count)))
+        code = catalog_tombstones_differ(catalog, now, attempt->dataset, &differ, err);
+    if (!code && differ)
         code =
             lh_fail(err, LH_RACE, "Deleted rows of '%.*s' came back while its files were merged.",
                     LH_ARG(attempt->dataset->name));

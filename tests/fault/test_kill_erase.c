@@ -2,9 +2,9 @@
  * second, third … point until it lives through. The next start goes on with what was begun: then
  * the row is in no file, its key goes on suppressing, and the lake verifies. The row stands in two
  * datasets, one of them renamed and in a bucket of its own, which it was moved out of and back
- * into, in an index of vectors and words, under an earlier tombstone, in
- * the journal (in its log and in a segment) and in a kept answer; files are searched here by means
- * of the test's own, Parquet row by row, and what is to go is found before.
+ * into, in an index of vectors and words, under earlier tombstones by its key and by another
+ * column, in the journal (in its log and in a segment) and in a kept answer; files are searched
+ * here by means of the test's own, Parquet row by row, and what is to go is found before.
  *
  * LAKEHOUSE_LONG: every point; else every STRIDE-th, and the first of each name. */
 #include <setjmp.h>
@@ -243,6 +243,9 @@ static void given_lake(struct op_house *house)
     op_house_call(house, "datasets.tombstone",
                   "{\"name\": \"people\", \"row_key_column\": \"id\", \"row_key_values\": "
                   "[\"" KEY "\"]}");
+    op_house_call(house, "datasets.tombstone",
+                  "{\"name\": \"people\", \"row_key_column\": \"text\", \"row_key_values\": "
+                  "[\"has a " TEXT "\"], \"reason\": \"" KEY " asked\"}");
     op_house_call(house, "journal.event",
                   "{\"entity_id\": \"people/" KEY "\", \"action\": \"called\", \"reason\": "
                   "\"has a " TEXT "\"}");
