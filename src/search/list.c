@@ -288,18 +288,16 @@ const struct lh_fields search_doc_fields = LH_FIELDS_OF(struct search_doc, "Vect
 
 static struct lh_str vector_text(const struct entries *part, size_t at, struct lh_arena *arena)
 {
-    struct lh_buf buf;
     if (part->is_blank[at])
         return (struct lh_str){0};
-    lh_buf_init(&buf, part->dimensions * 40 + 16);
-    lh_buf_append_char(&buf, '[');
-    for (size_t i = 0; i < part->dimensions; i++)
-        lh_buf_printf(&buf, "%s%.9g", i ? "," : "",
-                      (double)part->vectors[at * part->dimensions + i]);
-    lh_buf_append_char(&buf, ']');
-    struct lh_str text = lh_arena_str(arena, lh_buf_str(&buf));
-    lh_buf_release(&buf);
-    return text;
+    char *begin = lh_arena_alloc(arena, part->dimensions * (LH_JSON_DOUBLE_BYTES + 1) + 1);
+    char *out = begin;
+    for (size_t i = 0; i < part->dimensions; i++) {
+        *out++ = i ? ',' : '[';
+        out = lh_json_write_float(out, part->vectors[at * part->dimensions + i]);
+    }
+    *out++ = ']';
+    return (struct lh_str){begin, (size_t)(out - begin)};
 }
 
 static void describe_doc(const struct view *view, size_t ordinal, struct lh_arena *arena,
