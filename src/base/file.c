@@ -475,6 +475,17 @@ enum lh_code lh_file_map(int fd, size_t bytes, void **ret, struct lh_error *err)
     return LH_OK;
 }
 
+void lh_file_map_scatter(void *memory, size_t bytes)
+{
+    (void)madvise(memory, bytes, MADV_RANDOM); /* advice: without it things are slower */
+}
+
+void lh_file_map_want(const void *memory, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)memory / page * page;
+    (void)madvise((void *)from, (uintptr_t)memory + bytes - from, MADV_WILLNEED);
+}
+
 void lh_file_unmap(void *memory, size_t bytes)
 {
     if (memory)

@@ -81,6 +81,10 @@ enum lh_code lh_file_read_at(int fd, void *bytes, size_t count, int64_t offset, 
  * written to the memory does not reach the file. The caller ends it with lh_file_unmap; the
  * descriptor may be closed before. */
 enum lh_code lh_file_map(int fd, size_t bytes, void **ret, struct lh_error *err) LH_MUST_USE;
+/* What is mapped is read here and there: a page that is touched brings no others with it. */
+void lh_file_map_scatter(void *memory, size_t bytes);
+/* Begins to read what lies there, and does not wait for it. Within one mapping. */
+void lh_file_map_want(const void *memory, size_t bytes);
 void lh_file_unmap(void *memory, size_t bytes); /* NULL is fine */
 /* The file is `bytes` long afterwards: cut, or longer with room that is taken now, not when it is
  * written to. LH_FULL: there is not so much; the file may then be longer than it was. */

@@ -14,6 +14,7 @@
 #include "search/graph_internal.h"
 
 #define BLOCK ((size_t)4096)
+#define AHEAD ((size_t)256) /* blocks that are on their way when all are checked */
 #define BUFFERED ((size_t)256 * BLOCK)
 #define BYTE_ORDER_MARK 0x01020304U
 #define FORMAT_VERSION 1U
@@ -226,10 +227,16 @@ enum lh_code graph_write(struct graph *graph, int fd, const struct lh_cancel *ca
 
 /* --- reading */
 
+static bool was_checked(struct graph_map *map, size_t block)
+{
+    uint64_t bit = UINT64_C(1) << (block % 64);
+    return atomic_load_explicit(map->good + block / 64, memory_order_relaxed) & bit;
+}
+
 static bool is_block_good(struct graph_map *map, size_t block)
 {
     uint64_t bit = UINT64_C(1) << (block % 64);
-    if (atomic_load_explicit(map->good + block / 64, memory_order_relaxed) & bit)
+    if (was_checked(map, block))
         return true;
     assert(map->sums);
     if (sum_of(map->bytes + block * BLOCK, block) != map->sums[block])
@@ -252,11 +259,28 @@ bool graph_map_is_good(struct graph_map *map, const void *at, size_t bytes, size
     return true;
 }
 
+void graph_map_want(struct graph_map *map, const void *at, size_t bytes)
+{
+    const uint8_t *from = at;
+    if (!map || from < map->bytes || from >= map->bytes + map->size)
+        return;
+    size_t at_byte = (size_t)(from - map->bytes);
+    size_t first = at_byte / BLOCK, last = (at_byte + bytes - 1) / BLOCK;
+    while (first <= last && was_checked(map, first))
+        first++;
+    if (first <= last)
+        lh_file_map_want(map->bytes + first * BLOCK, (last - first + 1) * BLOCK);
+}
+
 static enum lh_code check_blocks(struct graph_map *map, size_t from, size_t to,
                                  const struct lh_cancel *cancel, struct lh_error *err)
 {
     for (size_t block = from / BLOCK; block < to / BLOCK; block++) {
-        enum lh_code code = block % 256 ? LH_OK : lh_cancel_fail(cancel, "Looking at a graph", err);
+        size_t left = to / BLOCK - block;
+        if (block % AHEAD == 0 || block == from / BLOCK)
+            graph_map_want(map, map->bytes + block * BLOCK, (left < AHEAD ? left : AHEAD) * BLOCK);
+        enum lh_code code =
+            block % AHEAD ? LH_OK : lh_cancel_fail(cancel, "Looking at a graph", err);
         if (code)
             return code;
         if (!is_block_good(map, block))
@@ -333,6 +357,8 @@ static enum lh_code map_file(int fd, struct graph *graph, const struct file_head
     code = lh_file_map(fd, map->size, (void **)&map->bytes, err);
     if (code)
         return code;
+    lh_file_map_scatter(map->bytes, map->size);
+    lh_file_map_want(map->bytes + head->sums_at, map->size - head->sums_at);
     map->sums = (const uint32_t *)(const void *)(map->bytes + head->sums_at);
     return check_blocks(map, 0, BLOCK, NULL, err);
 }

@@ -276,6 +276,9 @@ static size_t evaluate(struct graph_walk *walk, unsigned level, const uint32_t *
         size_t some = count - from < 64 ? count - from : 64;
         for (size_t i = 0; i < some; i++) {
             nodes[i] = graph_node_at(graph, graph_node_of(graph, level, gathered[from + i]));
+            graph_map_want(graph->map, nodes[i], graph->node_stride);
+        }
+        for (size_t i = 0; i < some; i++) {
             if (graph->map && !is_good(walk, nodes[i], graph->node_stride))
                 return walk->width;
         }
@@ -300,6 +303,12 @@ static inline size_t gather(struct graph_walk *walk, unsigned level, uint32_t at
     if (level && !is_good(walk, graph_slot_at(graph, level, at), sizeof(struct graph_slot)))
         return 0;
     const graph_link *links = graph_links_of(graph, level, at);
+    for (size_t i = 0; i < max && level && graph->map; i++) {
+        uint32_t link = graph_link_read(links + i) & GRAPH_LINK_ID;
+        if (link < graph->levels[level].mapped_count)
+            graph_map_want(graph->map, graph_slot_at(graph, level, link),
+                           sizeof(struct graph_slot));
+    }
     for (size_t i = 0; i < max; i++) {
         uint32_t link = graph_link_read(links + i) & GRAPH_LINK_ID;
         if (link == GRAPH_LINK_NONE)
