@@ -376,6 +376,17 @@ static enum lh_code read_row(const struct engine_chunk *chunk, size_t row, struc
     return LH_OK;
 }
 
+/* A file may say that its columns are of other types than they were written with. */
+static enum lh_code check_types(const struct engine_chunk *chunk, struct lh_error *err)
+{
+    for (size_t i = 0; i < COLUMN_COUNT; i++)
+        if (i >= chunk->column_count || chunk->columns[i].type != columns[i].type)
+            return lh_fail(err, LH_DAMAGED,
+                           "The column '%s' of a segment of the journal is of another type.",
+                           columns[i].name);
+    return LH_OK;
+}
+
 enum lh_code segment_rows(struct engine *engine, struct lh_str sql, const struct lh_cancel *cancel,
                           enum lh_code (*each)(void *context, struct record *record,
                                                struct lh_error *err),
@@ -385,6 +396,7 @@ enum lh_code segment_rows(struct engine *engine, struct lh_str sql, const struct
     const struct engine_chunk *chunk = NULL;
     enum lh_code code = engine_query(engine, sql, NULL, cancel, &cursor, err);
     while (!code && !(code = engine_cursor_next(cursor, &chunk, err)) && chunk) {
+        code = check_types(chunk, err);
         for (size_t row = 0; row < chunk->row_count && !code; row++) {
             struct record *record = NULL;
             code = read_row(chunk, row, &record, err);

@@ -35,6 +35,7 @@ enum lh_code segment_compare_sum(struct storage *storage, const struct journal_f
 struct rows {
     const struct journal_file *file;
     uint64_t next;
+    bool is_wrong; /* one of them: that is told */
     uint8_t previous[LH_SHA256_BYTES];
 };
 
@@ -43,8 +44,10 @@ static enum lh_code check_row(void *context, struct record *record, struct lh_er
     struct rows *rows = context;
     if (record->sequence != rows->next || !record_is_sound(record) ||
         (rows->next > rows->file->first &&
-         memcmp(record->previous, rows->previous, LH_SHA256_BYTES) != 0))
+         memcmp(record->previous, rows->previous, LH_SHA256_BYTES) != 0)) {
+        rows->is_wrong = true;
         return fail_damaged(rows->file, "a record is not what its hash says", err);
+    }
     rows->next++;
     memcpy(rows->previous, record->hash, LH_SHA256_BYTES);
     return LH_OK;
@@ -71,8 +74,8 @@ static enum lh_code check_rows(struct journal *journal, const struct journal_fil
     if (!code && rows.next != file->last + 1)
         code = fail_damaged(file, "records are missing", &found);
     /* What the engine cannot decode it calls by names of its own. */
-    if (code && code != LH_DAMAGED && !lh_cancel_check(cancel) && code != LH_BUSY)
-        code = fail_damaged(file, "it cannot be read as Parquet", &found);
+    else if (code && !rows.is_wrong && !lh_cancel_check(cancel) && code != LH_BUSY)
+        code = fail_damaged(file, "it cannot be read as it was written", &found);
     if (code && err)
         *err = found;
     lh_buf_release(&sql);
