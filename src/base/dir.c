@@ -328,6 +328,12 @@ enum lh_code lh_dir_free_bytes(struct lh_dir *dir, int64_t *ret, struct lh_error
     return LH_OK;
 }
 
+bool lh_dir_shares_disk(const struct lh_dir *a, const struct lh_dir *b)
+{
+    struct stat one, other;
+    return fstat(a->fd, &one) == 0 && fstat(b->fd, &other) == 0 && one.st_dev == other.st_dev;
+}
+
 enum lh_code lh_file_resolve(struct lh_str path, struct lh_arena *arena, struct lh_str *ret,
                              struct lh_error *err)
 {

@@ -133,6 +133,8 @@ enum lh_code lh_file_is_locked(int fd, bool *ret, struct lh_error *err) LH_MUST_
 
 /* Bytes that an ordinary user may still write below dir. */
 enum lh_code lh_dir_free_bytes(struct lh_dir *dir, int64_t *ret, struct lh_error *err) LH_MUST_USE;
+/* Whether both lie on one disk, and so share that room. */
+bool lh_dir_shares_disk(const struct lh_dir *a, const struct lh_dir *b);
 
 /* The absolute path of something that a person named and that is there, links followed: for files
  * of the user's own, never for the lake's. LH_NOT_FOUND. */

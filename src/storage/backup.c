@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include "storage/backup_internal.h"
 
 struct backing {
@@ -19,10 +21,11 @@ static bool is_known(struct backing *backing, struct backup_file *file)
     if (file->is_summed)
         return backup_store_has(&backing->store, file->sha256, file->bytes);
     const struct backup_file *old = backup_list_find(&backing->before, file->bucket, file->key);
-    if (!old)
-        return !file->held.data && source->sum_of &&
-               source->sum_of(source->context, file->bucket, file->key, file->sha256) &&
-               backup_store_has(&backing->store, file->sha256, file->bytes);
+    if (!old) {
+        file->has_sum = !file->held.data && source->sum_of &&
+                        source->sum_of(source->context, file->bucket, file->key, file->sha256);
+        return file->has_sum && backup_store_has(&backing->store, file->sha256, file->bytes);
+    }
     if (!file->changed_ns || old->changed_ns != file->changed_ns || old->inode != file->inode ||
         old->bytes != file->bytes || !backup_store_has(&backing->store, old->sha256, old->bytes))
         return false;
@@ -136,6 +139,34 @@ static enum lh_code take(struct backing *backing, struct backup_file *file, stru
     return copy(backing, file, true, err);
 }
 
+/* Equal files are kept once: of those whose sums are known that is seen. */
+static enum lh_code check_room(const struct backing *backing, struct lh_error *err)
+{
+    const struct backup_list *now = &backing->now;
+    const struct backup_file **summed = lh_allocate(now->count + 1, sizeof *summed);
+    size_t count = 0;
+    int64_t bytes = 0;
+    for (size_t i = 0; i < now->count; i++) {
+        const struct backup_file *file = &now->items[i];
+        if (file->is_known)
+            continue;
+        if (file->is_summed || file->has_sum)
+            summed[count++] = file;
+        else
+            bytes += file->bytes;
+    }
+    if (count)
+        qsort(summed, count, sizeof *summed, backup_compare_sums);
+    for (size_t i = 0; i < count; i++)
+        if (!i || backup_compare_sums(&summed[i - 1], &summed[i]) != 0)
+            bytes += summed[i]->bytes;
+    free(summed);
+    enum lh_code code = room_check(backing->store.dir, bytes, "the backup", err);
+    if (code == LH_FULL)
+        lh_error_hint(err, "Make room there, or choose another folder; nothing was copied.");
+    return code;
+}
+
 static enum lh_code take_all(struct backing *backing, struct lh_error *err)
 {
     struct backup_list *now = &backing->now;
@@ -153,6 +184,8 @@ static enum lh_code take_all(struct backing *backing, struct lh_error *err)
         }
     }
     backing->result.file_count = (int64_t)now->count;
+    if (!code)
+        code = check_room(backing, err);
     backup_meter_phase(&backing->meter, "copying");
     for (size_t i = 0; i < now->count && !code; i++) {
         code = take(backing, &now->items[i], err);

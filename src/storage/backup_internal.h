@@ -20,6 +20,7 @@ struct backup_file {
     uint64_t inode;     /* of the copied file; with the time it tells that it is still that one */
     int64_t changed_ns; /* 0: never the same */
     uint8_t sha256[LH_SHA256_BYTES];
+    bool has_sum;       /* a manifest says it */
     bool is_summed;     /* the sum is what it must be: it need not be read if the backup has that */
     struct lh_str held; /* read already; absent: to be copied */
     bool is_gone;       /* removed while the files were looked at */
@@ -43,7 +44,8 @@ void backup_list_init(struct backup_list *list);
 void backup_list_release(struct backup_list *list);
 struct backup_file *backup_list_add(struct backup_list *list, struct lh_str bucket,
                                     struct lh_str key);
-void backup_list_sort(struct backup_list *list); /* by bucket and key */
+void backup_list_sort(struct backup_list *list);       /* by bucket and key */
+int backup_compare_sums(const void *a, const void *b); /* of two pointers to files */
 /* In a sorted list; NULL: none. */
 const struct backup_file *backup_list_find(const struct backup_list *list, struct lh_str bucket,
                                            struct lh_str key);
@@ -161,6 +163,10 @@ void restore_places_release(struct restore_places *places);
 enum lh_code backup_copy(int from, int to, int64_t bytes, struct lh_str shown,
                          const struct lh_cancel *cancel, struct backup_meter *meter,
                          uint8_t ret[LH_SHA256_BYTES], struct lh_error *err) LH_MUST_USE;
+
+/* room.c. LH_FULL: for `bytes` more bytes, which `what` needs, there is no room below `dir`. */
+enum lh_code room_check(struct lh_dir *dir, int64_t bytes, const char *what,
+                        struct lh_error *err) LH_MUST_USE;
 
 /* backup_look.c: the files of primary at one moment, sorted, with the documents of their owner;
  * *ret_held_us is how long nobody could publish. */

@@ -47,6 +47,12 @@ static int compare_files(const void *a, const void *b)
     return order ? order : lh_str_compare(x->key, y->key);
 }
 
+int backup_compare_sums(const void *a, const void *b)
+{
+    const struct backup_file *const *x = a, *const *y = b;
+    return memcmp((*x)->sha256, (*y)->sha256, LH_SHA256_BYTES);
+}
+
 void backup_list_sort(struct backup_list *list)
 {
     if (list->count)

@@ -46,12 +46,6 @@ static enum lh_code read_list(struct restoring *restoring, struct lh_error *err)
     return code;
 }
 
-static int compare_sums(const void *a, const void *b)
-{
-    const struct backup_file *const *x = a, *const *y = b;
-    return memcmp((*x)->sha256, (*y)->sha256, LH_SHA256_BYTES);
-}
-
 /* Everything, each object once, before the target is looked at. */
 static enum lh_code check_objects(struct restoring *restoring, struct lh_error *err)
 {
@@ -64,9 +58,9 @@ static enum lh_code check_objects(struct restoring *restoring, struct lh_error *
         has_identity = has_identity || lh_str_equal(files[i]->key, lh_lit(LAKE_FILE));
     }
     if (list->count)
-        qsort(files, list->count, sizeof *files, compare_sums);
+        qsort(files, list->count, sizeof *files, backup_compare_sums);
     for (size_t i = 0; i < list->count && !code; i++)
-        if (!i || compare_sums(&files[i - 1], &files[i]) != 0)
+        if (!i || backup_compare_sums(&files[i - 1], &files[i]) != 0)
             code = backup_store_check(&restoring->store, files[i], restoring->options->cancel, NULL,
                                       err);
     free(files);
@@ -295,6 +289,57 @@ static enum lh_code restore_files(struct restoring *restoring, struct lh_error *
     return code ? code : end_bucket(restoring, last, err);
 }
 
+/* --- room */
+
+/* What of a bucket is not there yet; a continued one finds most. */
+static int64_t missing_bytes(const struct restoring *restoring, struct lh_str bucket,
+                             struct lh_dir *dir)
+{
+    int64_t bytes = 0;
+    for (size_t i = 0; i < restoring->list.count; i++) {
+        const struct backup_file *file = &restoring->list.items[i];
+        struct lh_file_info info;
+        struct key_text key;
+        if (!lh_str_equal(file->bucket, bucket))
+            continue;
+        memcpy(key.text, file->key.data, file->key.len);
+        key.text[file->key.len] = '\0';
+        if (!restoring->is_continued || lh_file_info(dir, key.text, &info, NULL) ||
+            info.bytes != file->bytes)
+            bytes += file->bytes;
+    }
+    return bytes;
+}
+
+/* Of the folders that are open by now; several may lie on one disk. */
+static enum lh_code check_room(const struct restoring *restoring, struct lh_error *err)
+{
+    struct {
+        struct lh_dir *dir;
+        int64_t bytes;
+    } parts[STORAGE_RESTORE_PLACES_MAX + 1];
+    size_t count = 0;
+    enum lh_code code = LH_OK;
+    parts[count].dir = restoring->target;
+    parts[count++].bytes = missing_bytes(restoring, STORAGE_PRIMARY, restoring->target);
+    for (size_t i = 0; i < restoring->places.count; i++) {
+        const struct restore_place *place = &restoring->places.items[i];
+        if (!place->dir)
+            continue;
+        parts[count].dir = place->dir;
+        parts[count++].bytes = missing_bytes(restoring, place->place->bucket, place->dir);
+    }
+    for (size_t i = 0; i < count && !code; i++) {
+        int64_t bytes = 0;
+        for (size_t k = 0; k < count; k++)
+            bytes += k == i || lh_dir_shares_disk(parts[i].dir, parts[k].dir) ? parts[k].bytes : 0;
+        code = room_check(parts[i].dir, bytes, "what is restored", err);
+    }
+    if (code == LH_FULL)
+        lh_error_hint(err, "Make room there, then restore again; no file was restored.");
+    return code;
+}
+
 /* A lake of its own that knows whose it was: places that only one may write to are not its. */
 static enum lh_code identity_text(struct restoring *restoring, const struct backup_file *identity,
                                   struct lh_arena *arena, struct lh_buf *buf, struct lh_error *err)
@@ -394,10 +439,14 @@ static enum lh_code restore(struct restoring *restoring, struct lh_error *err)
     code = lh_dir_open(restoring->options->target, true, &restoring->target, err);
     if (!code)
         code = check_empty(restoring, err);
+    if (!code && !restoring->is_complete) /* before anything is written, as far as can be said */
+        code = check_room(restoring, err);
     if (!code && !restoring->is_complete)
         code = write_marker(restoring, err);
     if (!code)
         code = open_places(restoring, err);
+    if (!code && !restoring->is_complete && restoring->places.count)
+        code = check_room(restoring, err);
     if (!code && !restoring->is_complete)
         code = restore_files(restoring, err);
     return code ? code : finish(restoring, err);

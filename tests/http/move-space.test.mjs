@@ -2,25 +2,19 @@
 // disk is a small one in memory; where nobody may mount one this is skipped.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '../support/client.mjs';
-import { startServer, temporaryFolder } from '../support/server.mjs';
+import { smallDisk } from '../support/disk.mjs';
+import { startServer } from '../support/server.mjs';
 
 test('a move to a disk without room for it is refused with the figures, and changes nothing', { timeout: 60000 }, async (context) => {
-  const disk = temporaryFolder('disk');
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m,mode=0700', 'lakehouse-test', disk.path], { stdio: 'pipe' });
-  } catch {
-    disk.remove();
-    return context.skip('nobody may mount a disk here');
-  }
+  const disk = smallDisk(6);
+  if (!disk) return context.skip('nobody may mount a disk here');
   const server = await startServer({ env: { LAKEHOUSE_LOG_REQUESTS: 'false' } });
   context.after(async () => {
     await server.stop();
-    execFileSync('umount', [disk.path], { stdio: 'pipe' });
     disk.remove();
   });
   const lake = await connect(server);
