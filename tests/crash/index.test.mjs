@@ -11,6 +11,7 @@ import { run, startServer, temporaryFolder } from '../support/server.mjs';
 const isLong = Number(process.env.LAKEHOUSE_KILLS ?? 0) > 0;
 const rowCount = isLong ? 64000 : 20000;
 const killCount = isLong ? 50 : 12;
+const waitingKill = 3;
 // In the short run without a graph, whose kills tests/fault/test_kill_graph.c counts.
 const env = { LAKEHOUSE_SEARCH_GRAPH_ROWS: isLong ? '20000' : '1000000' };
 const seed = Number(process.env.LAKEHOUSE_SEED ?? Date.now() % 2147483647);
@@ -80,6 +81,24 @@ async function essence(lake, folder) {
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+// Parts that a build which has not ended has made: what the next start goes on with.
+function partsLeft(folder) {
+  const name = newestManifest(folder);
+  if (!name) return 0;
+  const catalog = join(folder, '_catalog', 'indexes');
+  const [id] = readdirSync(catalog);
+  const { state, parts, next } = JSON.parse(readFileSync(join(catalog, id, name), 'utf8'));
+  return (state === 'building' ? parts : next?.parts)?.length ?? 0;
+}
+
+// The sleeps alone may all end before a part is made, or behind the build: one kill waits for a part.
+async function awaitPart(folder) {
+  for (let turn = 0; !partsLeft(folder); turn++) {
+    assert.ok(turn < 6000, 'no part is made for a minute');
+    await sleep(10);
+  }
+}
+
 // '': the build has not begun.
 function newestManifest(folder) {
   const catalog = join(folder, '_catalog', 'indexes');
@@ -135,15 +154,18 @@ test(`${rowCount} rows indexed, the server killed ${killCount} times: complete, 
   let server = war.server;
   let lake = war.lake;
   let killed = 0;
+  let resumed = 0; // kills that left parts to go on with
   const patience = new Patience(war.folder.path);
   for (; killed < killCount; killed++) {
     await patience.grant();
     // Mostly before a part is done, sometimes well after.
-    await sleep(next() * (next() < 0.75 ? tookMs / 20 : tookMs / 3));
+    if (killed === waitingKill && !resumed) await awaitPart(war.folder.path);
+    else await sleep(next() * (next() < 0.75 ? tookMs / 20 : tookMs / 3));
     const { body } = await lake.get(`/jobs/${job}`);
     assert.notEqual(body.state, 'failed', JSON.stringify(body));
     if (body.state === 'succeeded') break;
     await server.kill();
+    resumed += partsLeft(war.folder.path) > 0;
     server = await startServer({ data: war.folder.path, env });
     context.after(() => server.kill());
     lake = await connect(server);
@@ -155,7 +177,8 @@ test(`${rowCount} rows indexed, the server killed ${killCount} times: complete, 
   } while (['queued', 'running'].includes(state.state));
   assert.equal(state.state, 'succeeded', JSON.stringify(state));
   assert.ok(killed > killCount / 3, `only ${killed} kills before it ended`);
-  context.diagnostic(`figure: ${killed} kills during the build of ${rowCount} rows (${tookMs} ms in peace)`);
+  context.diagnostic(`figure: ${killed} kills during the build of ${rowCount} rows (${tookMs} ms in peace), ${resumed} of them left parts`);
+  assert.ok(resumed > 0, 'no kill left a part to go on with');
   assert.equal(state.result.rows, rowCount);
   assert.deepEqual(await essence(lake, war.folder.path), expected);
 
@@ -190,13 +213,11 @@ test(`an index is made anew while the server is killed ${killCount} times: the o
   for (; killed < killCount; killed++) {
     await patience.grant();
     const [usual, long] = isLong ? [0.01, 0.1] : [0.04, 0.25];
-    await sleep(next() * tookMs * (next() < 0.75 ? usual : long));
+    if (killed === waitingKill && !resumed) await awaitPart(folder.path);
+    else await sleep(next() * tookMs * (next() < 0.75 ? usual : long));
     if ((await lake.get(`/jobs/${job}`)).body.state === 'succeeded') break;
     await server.kill();
-    const [id] = readdirSync(join(folder.path, '_catalog', 'indexes'));
-    const catalog = join(folder.path, '_catalog', 'indexes', id);
-    const manifest = JSON.parse(readFileSync(join(catalog, readdirSync(catalog).sort().at(-1)), 'utf8'));
-    resumed += manifest.generation === 1 && manifest.next?.parts?.length > 0;
+    resumed += partsLeft(folder.path) > 0;
     server = await startServer({ data: folder.path, env });
     context.after(() => server.kill());
     lake = await connect(server);
@@ -215,6 +236,7 @@ test(`an index is made anew while the server is killed ${killCount} times: the o
   assert.equal(state.result.rows, rowCount);
   assert.equal((await lake.get('/vectors/indexes/made')).body.generation, 2);
   context.diagnostic(`figure: ${killed} kills, ${resumed} of them left parts of the new generation`);
+  assert.ok(resumed > 0, 'no kill left a part of the new generation');
   assert.ok(killed > killCount / 3, `only ${killed} kills before it ended`);
   assert.deepEqual(await essence(lake, folder.path), expected);
   await server.stop();
