@@ -61,10 +61,9 @@ static void then_listed(struct op_house *house, const char *column, int limit, c
         size_t at = 0;
         json_array_foreach(items, at, item)
         {
-            if (*found)
-                strcat(found, ",");
-            strcat(strcat(found, reply_text(item, "row_key_column")), "=");
-            strcat(found, reply_text(item, "row_key_value"));
+            size_t len = strlen(found);
+            snprintf(found + len, sizeof found - len, "%s%s=%s", len ? "," : "",
+                     reply_text(item, "row_key_column"), reply_text(item, "row_key_value"));
         }
         json_t *place = json_object_get(reply, "next");
         char *text = json_is_string(place) ? json_dumps(place, JSON_ENCODE_ANY) : NULL;
@@ -414,6 +413,36 @@ static void many_tombstones_of_two_columns_are_written_together_apart(void **sta
     assert_string_equal(op_house_sql(house, "SELECT min(id) FROM t"), "[[1]]");
 }
 
+static size_t history_of(struct op_house *house, const char *key)
+{
+    char args[64];
+    snprintf(args, sizeof args, "{\"entity_id\": \"%s\"}", key);
+    return json_array_size(json_object_get(op_house_call(house, "journal.history", args), "items"));
+}
+
+static void lifting_all_of_many_keys_is_no_event_of_another_column(void **state)
+{
+    struct op_house *house = *state;
+    char csv[4096] = "id,mail\n", values[1024] = "[0";
+    for (int i = 0; i < 120; i++)
+        snprintf(csv + strlen(csv), sizeof csv - strlen(csv), "%d,m-%d\n", i, i);
+    for (int i = 1; i < 120; i++)
+        snprintf(values + strlen(values), sizeof values - strlen(values), i < 119 ? ",%d" : ",%d]",
+                 i);
+    op_house_rows(house, "t", csv, "create");
+    tombstone(house, "mail", "[\"m-5\"]");
+    for (int i = 0; i < 2; i++) {
+        char args[2048];
+        snprintf(args, sizeof args,
+                 "{\"name\": \"t\", \"row_key_column\": \"id\", \"row_key_values\": %s}", values);
+        op_house_call(house, i ? "datasets.lift" : "datasets.tombstone", args);
+    }
+    assert_string_equal(op_house_sql(house, "SELECT count(*) FROM t"), "[[119]]");
+    assert_int_equal(history_of(house, "5"), 2);
+    assert_int_equal(history_of(house, "119"), 2);
+    assert_int_equal(history_of(house, "m-5"), 1);
+}
+
 /* --- erasure */
 
 static bool is_in_lists(struct op_house *house, const char *text)
@@ -497,6 +526,7 @@ int main(void)
         TEST(compaction_makes_deletion_by_each_column_physical),
         TEST(a_compaction_sees_that_a_column_was_lifted_though_others_came),
         TEST(many_tombstones_of_two_columns_are_written_together_apart),
+        TEST(lifting_all_of_many_keys_is_no_event_of_another_column),
         TEST(an_erasure_by_another_column_is_complete),
     };
     temp_lake_prefer_memory();

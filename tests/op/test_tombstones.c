@@ -458,7 +458,7 @@ static void *append_rows(void *context)
     struct op_house *own = context;
     for (int i = 0; i < 12; i++) {
         char csv[64], args[128];
-        snprintf(csv, sizeof csv, "id,w\n%d,%d\n%d,%d\n", i, i, 1000 + i, i);
+        snprintf(csv, sizeof csv, "id,k\n%d,k%d\n%d,k%d\n", i, i, 1000 + i, 1000 + i);
         snprintf(args, sizeof args,
                  "{\"dataset\": \"t\", \"mode\": \"append\", \"options\": "
                  "{\"allow_duplicate\": true}}");
@@ -468,13 +468,18 @@ static void *append_rows(void *context)
     return NULL;
 }
 
+/* By one column and by another in turn. */
 static void *delete_rows(void *context)
 {
     struct op_house *own = context;
     for (int i = 0; i < KEYS; i++) {
         char args[128];
         snprintf(args, sizeof args,
-                 "{\"name\": \"t\", \"row_key_column\": \"id\", \"row_key_values\": [%d]}", i);
+                 i % 2 ? "{\"name\": \"t\", \"row_key_column\": \"k\", \"row_key_values\": "
+                         "[\"k%d\"]}"
+                       : "{\"name\": \"t\", \"row_key_column\": \"id\", \"row_key_values\": "
+                         "[%d]}",
+                 i);
         if (op_house_try(own, "datasets.tombstone", args))
             return own;
     }
@@ -505,10 +510,10 @@ static void deletes_appends_and_reads_at_once_never_show_what_was_gone(void **st
 {
     struct op_house own[WRITERS + 3];
     pthread_t threads[WRITERS + 3];
-    char csv[1024] = "id,w\n";
+    char csv[1024] = "id,k\n";
     (void)state;
     for (int i = 0; i < KEYS; i++)
-        sprintf(csv + strlen(csv), "%d,0\n", i);
+        sprintf(csv + strlen(csv), "%d,k%d\n", i, i);
     op_house_rows(&house, "t", csv, "create");
     is_over = false;
     for (int i = 0; i < WRITERS + 3; i++) {
