@@ -1,6 +1,6 @@
 /* Every call that a tombstone by a second column, an append under both and its lifting make to the
- * file system fails, once and for good, in all the ways that disks fail. What was acknowledged is hidden or shown,
- * what was not is so whole or not at all; the lake opens and verifies. */
+ * file system fails, once and for good, in all the ways that disks fail. What was acknowledged is
+ * hidden or shown, what was not is so whole or not at all; the lake opens and verifies. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
