@@ -79,25 +79,35 @@ static void stop_pending(struct engine_cursor *cursor, duckdb_pending_result pen
              state == DUCKDB_PENDING_NO_TASKS_AVAILABLE);
 }
 
-/* Part by part, until the first rows are there or the statement has ended, however it did. */
-#define STEP_PAUSE_NS 200000
-static enum lh_code run_in_steps(struct engine_cursor *cursor, duckdb_pending_result pending,
-                                 struct lh_error *err)
+/* Between looks at a statement whose parts all run elsewhere: the engine's own wait looks on and on,
+ * which takes a processor from those parts. Short ones are not slept through. */
+#define LOOKS_AWAKE 200 /* some 50 microseconds */
+#define PAUSE_NS 100000
+static void rest(unsigned *looks)
 {
-    static const struct timespec pause = {.tv_nsec = STEP_PAUSE_NS};
+    static const struct timespec pause = {.tv_nsec = PAUSE_NS};
+    if (++*looks > LOOKS_AWAKE)
+        nanosleep(&pause, NULL);
+}
+
+/* Part by part, until the first rows are there or the statement has ended, however it did. */
+static enum lh_code run_parts(struct engine_cursor *cursor, duckdb_pending_result pending,
+                              struct lh_error *err)
+{
     const struct engine_step *step = cursor->step;
     enum lh_code code = LH_OK;
-    for (;;) {
+    for (unsigned looks = 0; !code;) {
         duckdb_pending_state state = duckdb_pending_execute_task(pending);
         if (state == DUCKDB_PENDING_ERROR)
             return fail_cursor(cursor, duckdb_pending_error(pending), err);
         if (state == DUCKDB_PENDING_RESULT_READY)
             return LH_OK;
-        code = step->call(step->context, err);
-        if (code)
-            break;
+        if (step)
+            code = step->call(step->context, err);
         if (state == DUCKDB_PENDING_NO_TASKS_AVAILABLE)
-            nanosleep(&pause, NULL);
+            rest(&looks);
+        else
+            looks = 0;
     }
     stop_pending(cursor, pending);
     cursor->is_at_end = true;
@@ -118,7 +128,7 @@ static enum lh_code start(struct engine_cursor *cursor, struct lh_error *err)
         duckdb_destroy_pending(&pending);
         return code;
     }
-    code = cursor->step ? run_in_steps(cursor, pending, err) : LH_OK;
+    code = run_parts(cursor, pending, err);
     if (code) {
         duckdb_destroy_pending(&pending);
         return code;
