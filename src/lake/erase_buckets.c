@@ -76,15 +76,19 @@ static bool is_trash(const struct bucket_run *run, struct lh_str key)
     return is_below(run, rest_of);
 }
 
+static bool is_named(const struct lh_str_list *named, struct lh_str key)
+{
+    return named->count &&
+           bsearch(&key, named->items, named->count, sizeof *named->items, compare_keys);
+}
+
 static bool must_go(const struct bucket_run *run, const struct storage_held *held)
 {
     if (run->scanning->looks_only)
         return false;
     if (held->is_upload || is_trash(run, held->key))
         return true;
-    return run->knows_named && is_below(run, held->key) &&
-           !(run->named.count && bsearch(&held->key, run->named.items, run->named.count,
-                                         sizeof *run->named.items, compare_keys));
+    return run->knows_named && is_below(run, held->key) && !is_named(&run->named, held->key);
 }
 
 /* Lists the bucket at a moment when nobody has published there what is not committed yet: what no
@@ -161,6 +165,53 @@ static enum lh_code remove_all(struct bucket_run *run, size_t *ret_count, struct
                 *err = own;
             }
         }
+    return code;
+}
+
+/* --- primary
+ *
+ * Its own files go by way of versions and the trash. A copy for rescues of a file that lay in
+ * another bucket is named by nothing, and has that file's key; no writer brings a key twice. */
+
+static bool is_copied(const struct bucket_run *run, struct lh_str key)
+{
+    struct storage_info info;
+    return storage_info(run->scanning->storage, STORAGE_PRIMARY, key, &info, NULL) == LH_OK;
+}
+
+/* Those of one dataset; `named` is read when there is the first. */
+static enum lh_code remove_copies(struct bucket_run *run, const struct lake_erased_dataset *erased,
+                                  struct lh_error *err)
+{
+    const struct lake_erase_object *objects = erased->objects_removed.items;
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < erased->objects_removed.count && !code; i++) {
+        const struct storage_held held = {.key = objects[i].key};
+        struct lh_error own = LH_ERROR_NONE;
+        if (!is_copied(run, held.key))
+            continue;
+        if (!run->knows_named)
+            code = catalog_erase_named(run->scanning->catalog, run->arena, &run->named, err);
+        run->knows_named = !code;
+        if (code || is_named(&run->named, held.key))
+            continue;
+        code = remove_one(run, &held, &own);
+        run->told.objects_removed += !code;
+        if (code == LH_FORBIDDEN) {
+            tell_trouble(run, &held, own.message);
+            code = LH_OK;
+        } else if (code && err) {
+            *err = own;
+        }
+    }
+    return code;
+}
+
+static enum lh_code do_primary(struct bucket_run *run, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < run->scanning->erased_count && !code; i++)
+        code = remove_copies(run, &run->scanning->erased[i], err);
     return code;
 }
 
@@ -261,9 +312,8 @@ enum lh_code erase_buckets(struct erase_scanning *scanning, struct lh_str_list d
                                  .bucket = names[i],
                                  .arena = arena,
                                  .told.bucket = names[i]};
-        if (lh_str_equal(names[i], STORAGE_PRIMARY))
-            continue;
-        code = do_bucket(&run, &own);
+        bool is_primary = lh_str_equal(names[i], STORAGE_PRIMARY);
+        code = is_primary ? do_primary(&run, &own) : do_bucket(&run, &own);
         if (code && is_final(code)) {
             if (err)
                 *err = own;
@@ -272,7 +322,8 @@ enum lh_code erase_buckets(struct erase_scanning *scanning, struct lh_str_list d
         if (code)
             tell_trouble(&run, &all, own.message);
         code = LH_OK;
-        items[told++] = run.told;
+        if (!is_primary || run.told.objects_removed || run.told.problem.len)
+            items[told++] = run.told;
     }
     *ret = (struct lh_list){items, told};
     lh_arena_free(arena);

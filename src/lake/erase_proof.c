@@ -144,6 +144,8 @@ enum lh_code erase_prove(struct erase_run *run, struct lh_error *err)
                    ? check_dataset(run, &run->datasets[i], planned[i].objects_removed, err)
                    : check_dropped(run, &run->datasets[i], err);
     struct erase_look look;
+    run->scanning.erased = run->datasets;
+    run->scanning.erased_count = run->dataset_count;
     if (!code)
         code = erase_buckets(&run->scanning, erase_run_ids(run), &run->receipt.buckets, err);
     if (!code)

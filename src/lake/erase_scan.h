@@ -16,7 +16,10 @@ struct erase_scanning {
     struct lh_arena *arena; /* of what is found */
     bool looks_only;        /* in other buckets, nothing goes */
     bool has_values;        /* a key may stand in a column of numbers, dates or the like */
-    struct lh_str own;      /* files that begin so are the erasure's own */
+    /* Datasets whose objects_removed are known: in primary, too, none of those stays. */
+    const struct lake_erased_dataset *erased;
+    size_t erased_count;
+    struct lh_str own; /* files that begin so are the erasure's own */
     struct lake_erase_scan result;
     struct lake_erase_finding *found; /* LAKE_ERASE_FOUND_MAX */
     size_t found_count, found_more;
@@ -40,10 +43,11 @@ void erase_scan_find(struct erase_scanning *scanning, struct lh_str object, stru
 
 /* --- erase_buckets.c */
 
-/* In every bucket but primary: what no version names of these datasets' folders, their trash, and
- * uploads that nobody ends go for good, in all versions that a store keeps (nothing goes where
- * scanning->looks_only); all that is left is searched. What cannot be removed, or looked into, is
- * found. */
+/* In primary what is left of files that no version names any more: copies for rescues of files that
+ * lay elsewhere. In every other bucket: what no version names of these datasets' folders, their
+ * trash, and uploads that nobody ends. All that goes for good, in all versions that a store keeps
+ * (nothing where scanning->looks_only); what is left in other buckets is searched. What cannot be
+ * removed, or looked into, is found. */
 enum lh_code erase_buckets(struct erase_scanning *scanning, struct lh_str_list dataset_ids,
                            struct lh_list *ret, struct lh_error *err) LH_MUST_USE;
 /* Calls each() with the Parquet files of these datasets that lie in such buckets, in the trash and

@@ -85,6 +85,27 @@ test('rows go from folders beside the data folder, with trash and copies that no
   await one.verify();
 });
 
+test('copies for rescues that lie in primary go with the files that they are of', async (context) => {
+  const one = await open(context);
+  await one.fill('near');
+  const id = readdirSync(join(one.near.path, 'datasets'))[0];
+  const from = join(one.near.path, 'datasets', id);
+  const to = join(one.data.path, 'datasets', id);
+  mkdirSync(to, { recursive: true });
+  const files = readdirSync(from);
+  for (const file of files) copyFileSync(join(from, file), join(to, file));
+  const trial = await erase(one.lake, { dry_run: true });
+  assert.ok(trial.body.found.some((place) => place.object.startsWith(`datasets/${id}/`)), trial.text);
+  assert.deepEqual(readdirSync(to).sort(), files.sort(), 'a dry run removes nothing');
+  const told = await erase(one.lake);
+  assert.equal(told.body.state, 'erased', told.text);
+  assert.equal(told.body.buckets.find((bucket) => bucket.bucket === 'primary').objects_removed, 2, told.text);
+  assert.ok(!readdirSync(to).some((file) => files.includes(file)), 'a copy is still there');
+  assert.deepEqual(await one.leftovers(), []);
+  await one.rows();
+  await one.verify();
+});
+
 test('what people put in another bucket is found there, and told', async (context) => {
   const one = await open(context);
   await one.fill('near');
