@@ -62,10 +62,9 @@ static void make_npy(struct sides *sides)
     vectors_make(VECTORS_GAUSSIAN, ROWS, &set);
     memset(head, ' ', sizeof head);
     memcpy(head, "\x93NUMPY\x01\x00\x76\x00", 10);
-    int length =
-        snprintf(head + 10, sizeof head - 10,
-                 "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }", ROWS,
-                 VECTORS_DIMENSIONS);
+    int length = snprintf(head + 10, sizeof head - 10,
+                          "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }", ROWS,
+                          VECTORS_DIMENSIONS);
     head[10 + length] = ' ';
     head[sizeof head - 1] = '\n';
     sides->bytes = sizeof head + numbers;
@@ -100,9 +99,8 @@ int main(void)
         bench_die("rows are missing: %.200s", sides.http.body);
     snprintf(detail, sizeof detail, "%.1f MB: append %.1f ms, write + fdatasync %.1f ms",
              (double)sides.bytes / 1e6, ratio.a_seconds * 1e3, ratio.b_seconds * 1e3);
-    bool is_met =
-        bench_report("A1", "10,000 × 768 appended over HTTP, durable / write + fdatasync",
-                     ratio.median, ratio.low, ratio.high, "×", 1.3, true, detail);
+    bool is_met = bench_report("A1", "10,000 × 768 appended over HTTP, durable / write + fdatasync",
+                               ratio.median, ratio.low, ratio.high, "×", 1.3, true, detail);
     bench_http_close(&sides.http);
     bench_server_stop(&server);
     bench_remove_folder(lake);
