@@ -22,6 +22,7 @@
 #ifdef LH_FAULTS
 
 #define STRIDE 5
+#define END_POINTS 80
 #define POINTS_MAX 4000
 #define PLAN_BYTES (KILLED_LINE_BYTES + 64)
 #define PATIENCE 20000 /* milliseconds */
@@ -29,14 +30,13 @@
 /* --- the life of a child: each job is ended before the next is submitted */
 
 static const struct step {
-    const char *args;
+    const char *mode;
     const char *csv;
     const char *after; /* the lake, once the job has succeeded */
 } steps[] = {
-    {"{\"dataset\": \"fresh\", \"mode\": \"create\", \"wait\": false}", "id\n1\n2\n", "[[2,3]]"},
-    {"{\"dataset\": \"fresh\", \"mode\": \"append\", \"wait\": false}", "id\n3\n4\n5\n",
-     "[[5,15]]"},
-    {"{\"dataset\": \"fresh\", \"mode\": \"replace\", \"wait\": false}", "id\n6\n", "[[1,6]]"},
+    {"create", "id\n1\n2\n", "[[2,3]]"},
+    {"append", "id\n3\n4\n5\n", "[[5,15]]"},
+    {"replace", "id\n6\n", "[[1,6]]"},
 };
 #define STEP_COUNT (sizeof(steps) / sizeof(steps[0]))
 
@@ -62,14 +62,23 @@ static void end_jobs(struct op_house *house)
     fail_msg("a job does not end");
 }
 
-static int live(const char *folder, bool only_open)
+static bool take_step(struct op_house *house, const struct step *step, bool waits)
+{
+    char args[128];
+    snprintf(args, sizeof(args), "{\"dataset\": \"fresh\", \"mode\": \"%s\", \"wait\": %s}",
+             step->mode, waits ? "true" : "false");
+    return !op_house_try_file(house, "ingest.file", args, "f.csv", step->csv, strlen(step->csv)) &&
+           killed_child_acknowledge();
+}
+
+/* --waited: the caller waits for each; how they ended is written as one batch at the end. */
+static int live(const char *folder, const char *mode)
 {
     struct op_house house = {0};
+    const bool only_open = strcmp(mode, "--open") == 0;
     op_house_open(&house, lh_str_of(folder));
     for (size_t i = 0; i < STEP_COUNT && !only_open; i++) {
-        if (op_house_try_file(&house, "ingest.file", steps[i].args, "f.csv", steps[i].csv,
-                              strlen(steps[i].csv)) ||
-            !killed_child_acknowledge())
+        if (!take_step(&house, &steps[i], strcmp(mode, "--waited") == 0))
             return 1;
         end_jobs(&house);
     }
@@ -147,6 +156,70 @@ static void a_job_that_meets_a_kill_is_ended_by_the_next_start(void **state)
         lives.peace.point_count, lives.peace.name_count, lives.kills, lives.step);
 }
 
+/* --- batches of the job history */
+
+static unsigned batches[2]; /* of lives with all steps: lost to the kill, and known */
+
+/* What nobody waits for may be lost, whole, and nothing else: jobs that are told are told as they
+ * were. */
+static void check_history(const char *lake, const char *plan, const struct killed_ending *ending)
+{
+    struct op_house house = {0};
+    op_house_open(&house, lh_str_of(lake));
+    end_jobs(&house);
+    const json_t *jobs = list_jobs(&house);
+    size_t count = json_array_size(jobs);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(reply_text(json_array_get(jobs, i), "state"), "succeeded") != 0)
+            fail_msg("%s: a job whose caller waited is %s", plan,
+                     reply_text(json_array_get(jobs, i), "state"));
+    const size_t done = ending->acknowledged;
+    const char *found = rows_of(&house);
+    bool is_right = strcmp(found, done ? steps[done - 1].after : "") == 0 ||
+                    (done < STEP_COUNT && strcmp(found, steps[done].after) == 0);
+    if (!is_right)
+        fail_msg("%s: %zu steps were acknowledged, and the lake holds '%s'", plan, done, found);
+    if (count > STEP_COUNT || (!ending->was_killed && count != STEP_COUNT))
+        fail_msg("%s: %zu jobs are known", plan, count);
+    if (done == STEP_COUNT && ending->was_killed && (count == 0 || count == STEP_COUNT))
+        batches[count == STEP_COUNT]++;
+    op_house_rows(&house, "after", "id\n1\n", "create");
+    op_house_close(&house); /* verifies the records too */
+}
+
+static struct killed_ending one_waited_life(const char *plan)
+{
+    struct temp_lake folder;
+    char lake[4200];
+    temp_lake_make(&folder);
+    snprintf(lake, sizeof(lake), "%s/lake", folder.path);
+    struct killed_ending ending = killed_child_run("--waited", lake, plan);
+    check_history(lake, plan, &ending);
+    temp_lake_remove(&folder);
+    return ending;
+}
+
+/* The steps themselves are killed by others (test_kill.c): here the end, with the batch in it. */
+static void a_kill_while_a_batch_of_the_history_is_written_leaves_it_whole_or_none(void **state)
+{
+    const size_t step = getenv("LAKEHOUSE_LONG") ? 1 : 4;
+    struct killed_ending peace = one_waited_life("");
+    char plan[PLAN_BYTES];
+    unsigned kills = 0;
+    (void)state;
+    assert_true(peace.acknowledged == STEP_COUNT && peace.point_count > END_POINTS);
+    for (size_t at = peace.point_count - END_POINTS; at <= peace.point_count; at += step) {
+        snprintf(plan, sizeof(plan), "*=%zu:kill", at);
+        kills += one_waited_life(plan).was_killed;
+    }
+    printf("figure: the end of a life of jobs whose callers waited killed: %d points, %u kills "
+           "(every %zu), the batch of their ends lost %u times and whole %u times\n",
+           END_POINTS, kills, step, batches[false], batches[true]);
+    assert_true(batches[false] > 0 && batches[true] > 0); /* else this test shows nothing */
+}
+
+/* --- recoveries */
+
 /* The recovery from one kill, killed itself again and again, each time a little later; returns how
  * often. Publications are what a recovery is made of: epoch, attempt, data, manifest, end. */
 static unsigned kill_recovery(unsigned first)
@@ -191,9 +264,10 @@ static void a_job_that_took_the_process_down_too_often_is_told_as_what_came_of_i
 int main(int argc, char **argv)
 {
     if (argc == 3)
-        return live(argv[2], strcmp(argv[1], "--open") == 0);
+        return live(argv[2], argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_that_meets_a_kill_is_ended_by_the_next_start),
+        cmocka_unit_test(a_kill_while_a_batch_of_the_history_is_written_leaves_it_whole_or_none),
         cmocka_unit_test(a_job_that_took_the_process_down_too_often_is_told_as_what_came_of_it),
     };
     temp_lake_prefer_memory(); /* a kill leaves the page cache alone: memory is as good */
