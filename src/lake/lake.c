@@ -193,6 +193,7 @@ static enum lh_code open_search(struct lake *lake, struct lh_error *err)
         .source = searching_source(&lake->query),
         .memory_max = memory_max,
         .graph_rows = lake->settings->search.graph_rows,
+        .watch_percent = lake->settings->search.watch_percent,
         .graph_threads = processor_count() > 1 ? processor_count() - 1 : 1,
         .on_change = wake_follower,
         .context = lake,

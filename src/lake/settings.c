@@ -92,6 +92,11 @@ static const struct lh_field search_rows[] = {
            .max = (int64_t)1 << 31,
            .doc = "An index of at least so many chunks gets a graph; a smaller one is searched by "
                   "looking at all its vectors."),
+    LH_INT(struct settings_search, watch_percent, LH_PRESET(SEARCH_WATCH_PERCENT_PRESET), .min = 1,
+           .max = 100,
+           .doc =
+               "Most of one thread's time that asking callers' searches again may take, by which "
+               "the recall that they got is known."),
 };
 
 static const struct lh_field agent_rows[] = {

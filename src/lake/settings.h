@@ -51,6 +51,7 @@ struct settings_query {
 struct settings_search {
     struct lh_str memory_limit; /* "4GB"; "" = a quarter of the machine's memory */
     int64_t graph_rows;         /* chunks from which on an index has a graph */
+    int64_t watch_percent;      /* of a thread's time, for asking searches again */
 };
 
 struct settings_agent {

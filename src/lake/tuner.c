@@ -132,28 +132,54 @@ static enum lh_code roll_back(struct tuner *tuner, const struct search_index_inf
 
 /* --- the contract */
 
+/* What came of tuning an index. */
+struct tuning {
+    bool is_promoted;
+    struct lh_str winner; /* a trial; absent: there is none */
+    double recall;        /* that it found */
+};
+
+/* `tuning` NULL: there was none yet. */
 static void note_breach(struct tuner *tuner, const char *action,
                         const struct search_watched *watched, const struct search_index_info *index,
-                        struct lh_arena *arena)
+                        const struct tuning *tuning, struct lh_arena *arena)
 {
+    struct lh_str best = lh_lit("");
+    if (tuning && tuning->winner.len)
+        best = lh_arena_printf(arena, ",\"best_recall\":%.4f,\"best_trial_id\":\"%.*s\"",
+                               tuning->recall, LH_ARG(tuning->winner));
     struct lh_error err = LH_ERROR_NONE;
     struct journal_event event = {
         .action = lh_str_of(action),
         .entity = index->name,
         .dataset = index->source,
         .actor = lh_lit(LAKE_CONTRACT_NAME),
-        .detail =
-            lh_arena_printf(arena, "{\"recall\":%.4f,\"min_recall\":%.4f,\"answers\":%lld}",
-                            watched->recall, watched->min_recall, (long long)watched->answers)};
+        .detail = lh_arena_printf(
+            arena, "{\"recall\":%.4f,\"min_recall\":%.4f,\"answers\":%lld%.*s}", watched->recall,
+            watched->min_recall, (long long)watched->answers, LH_ARG(best))};
     if (journal_append(lake_journal(tuner->lake), &event, 1, false, NULL, NULL, &err))
         lh_log_error(LH_LOG_WARN, "lake.tuner", &err);
     lh_log(LH_LOG_WARN, "lake.tuner", "The index '%.*s' finds %.4f of the nearest, not %.4f.",
            LH_ARG(index->name), watched->recall, watched->min_recall);
 }
 
-/* *ret_is_promoted: by the job. One that goes on already is as good. */
+static void read_result(struct lh_str text, struct lh_arena *arena, struct tuning *ret)
+{
+    struct search_autotune_result result;
+    if (lh_fields_parse(&search_autotune_result_fields, text, "The result", JOBS_RESULT_BYTES_MAX,
+                        arena, &result, NULL))
+        return;
+    const struct search_trial *trials = result.trials.items;
+    ret->is_promoted = result.is_promoted;
+    ret->winner = result.winner;
+    for (size_t i = 0; i < result.trials.count; i++)
+        if (lh_str_equal(trials[i].trial_id, result.winner))
+            ret->recall = trials[i].recall;
+}
+
+/* A job that failed has no result: then nothing is promoted by it. */
 static enum lh_code tune(struct tuner *tuner, const struct search_watched *watched,
-                         struct lh_arena *arena, bool *ret_is_promoted, struct lh_error *err)
+                         struct lh_arena *arena, struct tuning *ret, struct lh_error *err)
 {
     /* What callers ask is not what rows of the index ask: it is measured on them, and wide. */
     static const struct search_configuration grid[] = {
@@ -166,22 +192,19 @@ static enum lh_code tune(struct tuner *tuner, const struct search_watched *watch
     const struct search_autotune_request request = {.index_name = watched->index_name,
                                                     .harness = lh_lit(SEARCH_HARNESS_CALLERS),
                                                     .min_recall = watched->min_recall,
+                                                    .metric = SEARCH_BEST_LATENCY,
                                                     .grid = {grid, sizeof grid / sizeof grid[0]}};
     struct jobs *jobs = lake_jobs(tuner->lake);
     struct job_info info;
     struct lh_uuid id;
-    json_t *result = NULL;
-    *ret_is_promoted = false;
+    *ret = (struct tuning){0};
     enum lh_code code = search_autotune_submit(lake_search(tuner->lake), jobs, &request,
                                                lh_lit(LAKE_CONTRACT_NAME), &id, err);
     if (!code)
         code = jobs_wait(jobs, lh_uuid_str(&id), &tuner->cancel, arena, &info, err);
-    if (code || info.state != JOB_SUCCEEDED ||
-        lh_json_parse(info.result.text, "The result", JOBS_RESULT_BYTES_MAX, &result, NULL))
-        return code;
-    *ret_is_promoted = json_is_true(json_object_get(result, "is_promoted"));
-    json_decref(result);
-    return LH_OK;
+    if (!code && info.state == JOB_SUCCEEDED)
+        read_result(info.result.text, arena, ret);
+    return code;
 }
 
 /* Was there a promotion before this one that promised enough? */
@@ -206,7 +229,7 @@ static void keep_contract(struct tuner *tuner, const struct search_watched *watc
     struct search *search = lake_search(tuner->lake);
     struct lh_error err = LH_ERROR_NONE;
     struct search_index_info index;
-    bool is_promoted = false;
+    struct tuning tuning = {0};
     if (search_get(search, watched->index_name, arena, &index, NULL))
         return;
     struct tuned *tuned = find_tuned(tuner, index.id);
@@ -214,12 +237,12 @@ static void keep_contract(struct tuner *tuner, const struct search_watched *watc
         lh_clock_unix_ms() < tuned->breached_ms + tuner->settings->cooldown_s * 1000)
         return;
     tuned->breached_ms = lh_clock_unix_ms();
-    note_breach(tuner, "index.recall_breach", watched, &index, arena);
-    enum lh_code code = tune(tuner, watched, arena, &is_promoted, &err);
-    if (!code && !is_promoted && has_better_past(tuner, watched, arena))
+    note_breach(tuner, "index.recall_breach", watched, &index, NULL, arena);
+    enum lh_code code = tune(tuner, watched, arena, &tuning, &err);
+    if (!code && !tuning.is_promoted && has_better_past(tuner, watched, arena))
         code = roll_back(tuner, &index, lh_lit("its recall is below min_recall"), arena, &err);
-    else if (!code && !is_promoted)
-        note_breach(tuner, "index.recall_unmet", watched, &index, arena);
+    else if (!code && !tuning.is_promoted)
+        note_breach(tuner, "index.recall_unmet", watched, &index, &tuning, arena);
     log_failure("lake.tuner", code, &err);
     if (!code)
         search_watch_forget(search, watched->index_name);

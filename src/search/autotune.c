@@ -27,6 +27,8 @@ static const struct lh_field request_rows[] = {
     LH_DOUBLE(struct search_autotune_request, min_recall,
               LH_PRESET_DOUBLE(SEARCH_MIN_RECALL_PRESET), .min = 0, .max = 1,
               .doc = "Below it nothing is promoted."),
+    LH_CHOICE(struct search_autotune_request, metric, LH_PRESET(SEARCH_BEST_RECALL),
+              .choices = search_autotune_metric_names, .doc = "What the winner is chosen by."),
     LH_LIST(struct search_autotune_request, grid, .fields = &search_configuration_fields,
             .max = SEARCH_GRID_MAX, .doc = "What is tried."),
 };
@@ -373,11 +375,10 @@ static enum lh_code promote_winner(struct tune *tune, const struct search_trial 
 static enum lh_code conclude(struct tune *tune, struct search_autotune_result *result,
                              struct lh_error *err)
 {
-    const struct search_trial *winner = &tune->trials[0];
+    const struct search_trial *winner = &tune->trials[trial_choose(
+        tune->trials, tune->grid_count, (enum search_metric)tune->request->metric,
+        tune->request->min_recall)];
     struct search_promotion promotion;
-    for (size_t i = 1; i < tune->grid_count; i++)
-        if (trial_is_better(&tune->trials[i], winner))
-            winner = &tune->trials[i];
     result->winner = winner->trial_id;
     result->trials = (struct lh_list){tune->trials, tune->grid_count};
     if (winner->recall < tune->request->min_recall) {

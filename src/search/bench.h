@@ -49,6 +49,7 @@ struct measured {
     bool has_labels;
     struct search_relevance relevance;
     double p50_us, p95_us;
+    double evaluations; /* rows that a search looks at, in codes or floats, on average */
 };
 
 /* Rows alone, without queries: for who makes them. */

@@ -85,12 +85,13 @@ struct asked {
     size_t room;
     struct graph_hit *hits;
     struct bench_row *rows;
+    size_t evaluations; /* so far */
 };
 
 /* The rows that the graph finds for a query: more is asked for when chunks of one row, or the row
  * that asks, took places. */
-static enum lh_code ask(const struct asked *asked, const struct bench_query *query,
-                        size_t *ret_count, struct lh_error *err)
+static enum lh_code ask(struct asked *asked, const struct bench_query *query, size_t *ret_count,
+                        struct lh_error *err)
 {
     const struct bench *bench = asked->bench;
     size_t want = query->wanted, take = want + (query->own != VIEW_NONE), found = 0, count = 0;
@@ -98,8 +99,10 @@ static enum lh_code ask(const struct asked *asked, const struct bench_query *que
     for (;;) {
         take = take < asked->room ? take : asked->room;
         const struct graph_ask request = {.k = take, .width = asked->width};
-        code = graph_search(asked->graph->graph, query->vector, &request, asked->hits, &found, NULL,
-                            err);
+        struct graph_told told = {0};
+        code = graph_search(asked->graph->graph, query->vector, &request, asked->hits, &found,
+                            &told, err);
+        asked->evaluations += told.evaluations + told.rescored;
         count = 0;
         for (size_t i = 0; i < found && !code; i++)
             bench_add_row(bench->view, asked->hits[i].row, asked->hits[i].score, query->own, want,
@@ -160,8 +163,8 @@ static void conclude(const struct sums *sums, double *times, size_t time_count,
                                                    sums->relevance.ndcg / labelled};
 }
 
-static enum lh_code run_rounds(const struct asked *asked, double *times, size_t *ids,
-                               struct sums *sums, struct lh_error *err)
+static enum lh_code run_rounds(struct asked *asked, double *times, size_t *ids, struct sums *sums,
+                               struct lh_error *err)
 {
     const struct bench *bench = asked->bench;
     enum lh_code code = LH_OK;
@@ -200,6 +203,9 @@ enum lh_code bench_run(const struct bench *bench, const struct bench_graph *grap
         code = run_rounds(&asked, times, ids, &sums, err);
         if (!code)
             conclude(&sums, times, time_count, ret);
+        if (!code)
+            ret->evaluations =
+                (double)asked.evaluations / (double)((ROUNDS + 1) * bench->query_count);
     } else {
         code = lh_fail(err, LH_BUSY, "There is no memory to measure.");
     }

@@ -47,6 +47,7 @@ struct search; /* made by search_open, ended by search_close */
 #define SEARCH_CHUNK_SIZE_PRESET 1000
 #define SEARCH_OVERLAP_PRESET 150
 #define SEARCH_GRAPH_ROWS_PRESET 20000
+#define SEARCH_WATCH_PERCENT_PRESET 2
 #define SEARCH_DOCUMENT_BYTES_MAX ((size_t)256 << 20) /* the text of one row */
 
 /* Rows of a SELECT over the lake, as a trusted reader sees it. */
@@ -72,6 +73,7 @@ struct search_options {
     int64_t memory_max; /* of all loaded indexes together; 0: no limit */
     int64_t graph_rows; /* chunks from which on an index has a graph; 0: SEARCH_GRAPH_ROWS_PRESET */
     unsigned graph_threads; /* that make one; 0: 1 */
+    int64_t watch_percent;  /* of a thread's time, see watch.h; 0: SEARCH_WATCH_PERCENT_PRESET */
     /* Who wrote versions of an index is done with it; may be NULL. Called by the writer, without
      * locks; does not block. */
     void (*on_change)(void *context);

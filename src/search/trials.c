@@ -1,11 +1,17 @@
 /* Trials: made, kept, listed, compared. */
 #include "search/trials.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 
 const char *const search_metric_names[] = {"recall", "latency", "pareto", NULL};
+const char *const search_autotune_metric_names[] = {"recall", "latency", NULL};
+
+/* Times of which the higher is the other's by chance, on a machine that does other things too. */
+#define CLOSE_SHARE 0.1
+#define CLOSE_US 2.0
 
 static const struct lh_field relevance_rows[] = {
     LH_DOUBLE(struct search_relevance, recall,
@@ -26,6 +32,8 @@ static const struct lh_field trial_rows[] = {
               .doc = "Share of the true nearest that the graph found, from 0 to 1."),
     LH_DOUBLE(struct search_trial, p50_us, .doc = "Half of the searches took so long at most."),
     LH_DOUBLE(struct search_trial, p95_us, .doc = "All but a twentieth."),
+    LH_INT(struct search_trial, evaluations,
+           .doc = "Rows that a search looks at, in codes or floats, on average; 0: not counted."),
     LH_INT(struct search_trial, build_ms, .doc = "How long the graph was built."),
     LH_INT(struct search_trial, bytes, .doc = "Of the graph, without the vectors."),
     LH_INT(struct search_trial, queries, .doc = "That were asked."),
@@ -68,6 +76,7 @@ static void fill(const struct trial_case *of, const struct measured *measured,
         .recall = measured->recall,
         .p50_us = measured->p50_us,
         .p95_us = measured->p95_us,
+        .evaluations = llround(measured->evaluations),
         .build_ms = of->graph->build_ms,
         .bytes = graph_state(of->graph->graph).bytes,
         .queries = (int64_t)of->bench->query_count,
@@ -211,7 +220,7 @@ enum lh_code search_trial_list(struct search *search, struct lh_str index_name, 
 
 /* --- compared */
 
-bool trial_is_better(const struct search_trial *a, const struct search_trial *b)
+static bool is_better(const struct search_trial *a, const struct search_trial *b)
 {
     return a->recall != b->recall ? a->recall > b->recall : a->p50_us < b->p50_us;
 }
@@ -219,6 +228,35 @@ bool trial_is_better(const struct search_trial *a, const struct search_trial *b)
 static bool is_faster(const struct search_trial *a, const struct search_trial *b)
 {
     return a->p50_us != b->p50_us ? a->p50_us < b->p50_us : a->recall > b->recall;
+}
+
+/* Of two that are nearly as quick; one whose rows were not counted is taken for the slower. */
+static bool is_lighter(const struct search_trial *a, const struct search_trial *b)
+{
+    if (a->evaluations != b->evaluations)
+        return a->evaluations && (!b->evaluations || a->evaluations < b->evaluations);
+    if (a->recall != b->recall)
+        return a->recall > b->recall;
+    return a->config->ef_search < b->config->ef_search;
+}
+
+size_t trial_choose(const struct search_trial *trials, size_t count, enum search_metric metric,
+                    double min_recall)
+{
+    double best = 0, least, quickest = INFINITY;
+    size_t winner = count;
+    for (size_t i = 0; i < count; i++)
+        best = trials[i].recall > best ? trials[i].recall : best;
+    least = metric == SEARCH_BEST_LATENCY && min_recall < best ? min_recall : best;
+    for (size_t i = 0; i < count; i++)
+        if (trials[i].recall >= least && trials[i].p50_us < quickest)
+            quickest = trials[i].p50_us;
+    double close = quickest + fmax(quickest * CLOSE_SHARE, CLOSE_US);
+    for (size_t i = 0; i < count; i++)
+        if (trials[i].recall >= least && trials[i].p50_us <= close &&
+            (winner == count || is_lighter(&trials[i], &trials[winner])))
+            winner = i;
+    return winner;
 }
 
 static int compare_by_speed(const void *a, const void *b)
@@ -275,7 +313,7 @@ enum lh_code search_trial_best(struct search *search, struct lh_str index_name,
         return LH_OK;
     }
     for (size_t i = 1; i < count; i++)
-        if ((metric == SEARCH_BEST_RECALL ? trial_is_better : is_faster)(&trials[i], &trials[best]))
+        if ((metric == SEARCH_BEST_RECALL ? is_better : is_faster)(&trials[i], &trials[best]))
             best = i;
     *ret = &trials[best];
     *ret_count = 1;

@@ -31,8 +31,12 @@ enum lh_code promotions_read(struct search *search, const struct index_manifest 
                              size_t *ret_count, struct lh_error *err) LH_MUST_USE;
 /* tuning_tables.c: for SQL, which reaches them by the names that lake/ gives. */
 enum lh_code tuning_tables_register(struct search *search, struct lh_error *err) LH_MUST_USE;
-/* More recall, then a lower p50? */
-bool trial_is_better(const struct search_trial *a, const struct search_trial *b);
+/* Which of them wins: of those with the best recall, or that find `min_recall` (if any does and the
+ * metric is latency), the quickest. Of those that are nearly as quick, the one that looks at the
+ * fewest rows, then has more recall, then the narrowest walk, then comes first. There is one at
+ * least. */
+size_t trial_choose(const struct search_trial *trials, size_t count, enum search_metric metric,
+                    double min_recall);
 
 /* Makes the eval set that is asked for fit: the usual one is drawn when it is not there, what was
  * drawn is drawn anew when it is stale. LH_NOT_FOUND. */

@@ -36,6 +36,7 @@ struct search_trial {
     const struct search_configuration *config;
     double recall;
     double p50_us, p95_us; /* of one search in the graph */
+    int64_t evaluations;   /* rows that one looks at, on average; 0: not counted */
     int64_t build_ms;      /* of the graph; also where a trial of the same job built it */
     int64_t bytes;         /* of the graph, without the vectors */
     int64_t queries, k;
@@ -156,6 +157,8 @@ enum lh_code search_reconfigure(struct search *search, struct lh_str name,
 
 #define SEARCH_GRID_MAX 32
 #define SEARCH_MIN_RECALL_PRESET 0.9
+/* By which the winner is chosen: the names of enum search_metric that say one. */
+extern const char *const search_autotune_metric_names[];
 #define SEARCH_HARNESS_PRESET "auto" /* drawn when it is asked for and not there */
 
 /* The arguments of the job, as its record keeps them. */
@@ -163,6 +166,7 @@ struct search_autotune_request {
     struct lh_str index_name;
     struct lh_str harness; /* absent: SEARCH_HARNESS_PRESET */
     double min_recall;
+    int metric;          /* SEARCH_BEST_RECALL or SEARCH_BEST_LATENCY */
     struct lh_list grid; /* of struct search_configuration; empty: the usual one */
 };
 extern const struct lh_fields search_autotune_request_fields;
@@ -194,8 +198,10 @@ enum lh_code search_autotune_submit(struct search *search, struct jobs *jobs,
                                     struct lh_str actor, struct lh_uuid *ret_id,
                                     struct lh_error *err) LH_MUST_USE;
 /* The kind of job; `context` of run is the struct search. Configurations that build the same graph
- * share one; the best recall, then the lowest p50 wins, and is promoted unless it is below
- * min_recall. One that was killed goes on behind the last trial that it kept. */
+ * share one; the quickest wins, of those with the best recall, or (SEARCH_BEST_LATENCY) of those
+ * that reach min_recall, and is promoted unless it is below that. Times that are nearly equal say
+ * nothing: of such the one that looks at the fewest rows is the quickest. One that was killed goes
+ * on behind the last trial that it kept. */
 #define SEARCH_AUTOTUNE_JOB_KIND "vectors.autotune"
 enum lh_code search_autotune_job(struct search *search, struct jobs *jobs, struct job *job,
                                  struct lh_error *err) LH_MUST_USE;

@@ -13,7 +13,7 @@ struct trial_row {
     struct lh_str trial_by, job_id, harness;
     int64_t ef_construction, ef_search, seed, m;
     double recall, p50_us, p95_us;
-    int64_t build_ms, bytes, queries, k, entries;
+    int64_t evaluations, build_ms, bytes, queries, k, entries;
     double label_recall, mrr, ndcg;
     int64_t dataset_version, generation;
     bool is_stale;
@@ -32,6 +32,7 @@ static const struct lh_field trial_columns[] = {
     LH_DOUBLE(struct trial_row, recall),
     LH_DOUBLE(struct trial_row, p50_us),
     LH_DOUBLE(struct trial_row, p95_us),
+    LH_INT(struct trial_row, evaluations),
     LH_INT(struct trial_row, build_ms),
     LH_INT(struct trial_row, bytes),
     LH_INT(struct trial_row, queries),
@@ -123,6 +124,7 @@ static enum lh_code read_trials(struct search *search, const struct index_manife
             trial->recall,
             trial->p50_us,
             trial->p95_us,
+            trial->evaluations,
             trial->build_ms,
             trial->bytes,
             trial->queries,

@@ -10,7 +10,6 @@
 #define SAMPLE_K_MAX 100
 #define WINDOW 200              /* answers of an index that are remembered */
 #define PAUSE_US INT64_C(20000) /* between two samples of an index */
-#define SHARE 50 /* of the time is spent on looking at all rows: one part of so many */
 
 struct sample {
     struct lh_uuid index_id;
@@ -236,6 +235,8 @@ enum lh_code search_watch_run(struct search *search, const struct lh_cancel *can
 {
     struct watch *watch = search->watch;
     struct sample sample;
+    int64_t percent = search->options.watch_percent;
+    percent = percent ? percent : SEARCH_WATCH_PERCENT_PRESET;
     enum lh_code code = LH_OK;
     while (!code && take_sample(watch, &sample)) {
         int64_t started_us = lh_clock_monotonic_us();
@@ -243,7 +244,7 @@ enum lh_code search_watch_run(struct search *search, const struct lh_cancel *can
         free(sample.vector);
         int64_t now_us = lh_clock_monotonic_us();
         pthread_mutex_lock(&watch->lock);
-        watch->rest_until_us = now_us + (now_us - started_us) * (SHARE - 1);
+        watch->rest_until_us = now_us + (now_us - started_us) * (100 - percent) / percent;
         pthread_mutex_unlock(&watch->lock);
     }
     /* The index, or its dataset, went meanwhile, or is being made anew. */

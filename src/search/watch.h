@@ -9,7 +9,7 @@
  * Questions are in memory alone, and few.
  *
  * Threads: any may search; one runs the watch. search_watch_run blocks as long as it takes to look
- * at all rows, and rests so that this takes a fiftieth of the time at most.
+ * at all rows, and rests so that this takes no more of the time than watch_percent says.
  */
 #ifndef LAKEHOUSE_SEARCH_WATCH_H
 #define LAKEHOUSE_SEARCH_WATCH_H

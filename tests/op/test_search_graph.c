@@ -23,7 +23,7 @@
 #include "support/op_house.h"
 
 #define GRAPH_ROWS 200
-#define ROWS 1500
+#define ROWS 1200
 #define DIMENSIONS 16
 
 static int set_up(void **state)
@@ -422,7 +422,7 @@ static void what_is_promoted_takes_the_place_of_the_graph(void **state)
     const json_t *trial =
         op_house_call(house, "hnsw.trial",
                       "{\"index_name\": \"points_v1\", \"harness\": \"drawn\", \"config\": "
-                      "{\"ef_construction\": 120, \"ef_search\": 50, \"m\": 8}}");
+                      "{\"ef_construction\": 120, \"ef_search\": 40, \"m\": 8}}");
     snprintf(args, sizeof args, "{\"index\": \"points_v1\", \"trial_id\": \"%s\"}",
              reply_text(trial, "trial_id"));
     op_house_call(house, "hnsw.promote", args);
@@ -431,10 +431,10 @@ static void what_is_promoted_takes_the_place_of_the_graph(void **state)
         const json_t *graph = json_object_get(info(house), "graph");
         assert_int_equal(reply_int(json_object_get(graph, "configuration"), "ef_construction"),
                          120);
-        assert_int_equal(reply_int(graph, "ef_search"), 50);
+        assert_int_equal(reply_int(graph, "ef_search"), 40);
         const json_t *reply = search(house, some_vector(), "");
         assert_string_equal(method_of(reply), "hnsw");
-        assert_int_equal(reply_int(reply, "ef"), 50);
+        assert_int_equal(reply_int(reply, "ef"), 40);
         op_house_reopen(house);
         if (!turn)
             op_house_call(house, "vectors.rebuild", "{}");

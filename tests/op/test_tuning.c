@@ -308,6 +308,36 @@ static void the_best_of_the_grid_is_promoted_and_the_rest_kept(void **state)
                         reply_text(result, "note"));
 }
 
+static void the_quickest_that_finds_enough_is_promoted_when_that_is_asked_for(void **state)
+{
+    static const struct {
+        const char *metric, *min_recall;
+        bool is_narrow;
+    } cases[] = {{"latency", "0.2", true}, {"latency", "1", false}, {"recall", "0.2", false}};
+    struct op_house *house = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char args[512];
+        snprintf(args, sizeof args,
+                 "{\"index_name\": \"points_v1\", \"metric\": \"%s\", \"min_recall\": %s, "
+                 "\"grid\": [{\"ef_construction\": 10, \"ef_search\": 200, \"m\": 3}, "
+                 "{\"ef_construction\": 10, \"ef_search\": 60, \"m\": 3}, "
+                 "{\"ef_construction\": 10, \"ef_search\": 10, \"m\": 3}]}",
+                 cases[i].metric, cases[i].min_recall);
+        json_t *result = op_house_call(house, "hnsw.autotune", args);
+        const json_t *trials = json_object_get(result, "trials");
+        assert_true(is_true(result, "is_promoted"));
+        assert_true(real_of(json_array_get(trials, 0), "recall") == 1);
+        assert_true(real_of(json_array_get(trials, 2), "recall") < 1);
+        for (size_t k = 0; k < 3; k++)
+            assert_in_range(reply_int(json_array_get(trials, k), "evaluations"), 1, 2 * ROWS);
+        json_t *promoted = op_house_call(house, "hnsw.history", "{\"index\": \"points_v1\"}");
+        int64_t width = reply_int(json_object_get(promoted, "config"), "ef_search");
+        assert_true((width == 10) == cases[i].is_narrow);
+    }
+    op_house_refuses(house, "hnsw.autotune",
+                     "{\"index_name\": \"points_v1\", \"metric\": \"pareto\"}", LH_INVALID);
+}
+
 static void below_the_least_recall_nothing_is_promoted(void **state)
 {
     struct op_house *house = *state;
@@ -482,6 +512,7 @@ int main(void)
         TEST(trials_are_listed_newest_first_in_pages_and_compared),
         TEST(many_trials_are_kept_in_few_files),
         TEST(the_best_of_the_grid_is_promoted_and_the_rest_kept),
+        TEST(the_quickest_that_finds_enough_is_promoted_when_that_is_asked_for),
         TEST(below_the_least_recall_nothing_is_promoted),
         TEST(a_second_autotune_is_refused_with_the_first_ones_id),
         TEST(rollbacks_lead_back_over_what_was_rolled_back),
