@@ -35,6 +35,14 @@ static enum lh_code fill_from_progress(struct lake *lake, struct lh_str id, stru
     return LH_OK;
 }
 
+/* All was done but to forget what it looked for: that is done now, and it stands as it ended. */
+static enum lh_code end_done(struct lake *lake, struct lh_str id, struct lh_arena *arena,
+                             struct lake_erasure *ret, struct lh_error *err)
+{
+    enum lh_code code = erase_forget(lake_storage(lake), id, err);
+    return code ? code : lake_erase_get(lake, id, arena, ret, err);
+}
+
 static enum lh_code give_up(struct lake *lake, struct lh_str id, struct lh_str by,
                             struct lh_arena *arena, struct lake_erasure *ret, struct lh_error *err)
 {
@@ -42,7 +50,9 @@ static enum lh_code give_up(struct lake *lake, struct lh_str id, struct lh_str b
     enum lh_code code = lake_erase_get(lake, id, arena, &erasure, err);
     if (code)
         return code;
-    if (erasure.state == LAKE_ERASE_FAILED && !erasure.ended_at.unix_ms)
+    if (erasure.state == LAKE_ERASE_FAILED && erasure.ended_at.unix_ms)
+        return end_done(lake, erasure.erase_id, arena, ret, err);
+    if (erasure.state == LAKE_ERASE_FAILED)
         code = fill_from_progress(lake, erasure.erase_id, arena, &erasure, err);
     else if (erasure.state != LAKE_ERASE_INCOMPLETE)
         code = fail_busy(erasure.erase_id, err);

@@ -30,22 +30,38 @@ static size_t find_overdue(const struct catalog_snapshot *snapshot, struct lh_ar
     return count;
 }
 
-/* Of those that keep what they look for: the others have ended. */
+static struct lh_str trouble_of(const struct lake_erasure *erasure)
+{
+    if (erasure->state == LAKE_ERASE_INCOMPLETE)
+        return lh_lit("It is incomplete: what it looked for was found. Its receipt says where; "
+                      "resume it when that is gone.");
+    return erasure->ended_at.unix_ms
+               ? lh_lit("All was done, but what it looked for is kept yet. Resume it, or give it "
+                        "up: it stands as erased then.")
+               : lh_lit("It failed: its rows are hidden, and lie in files yet. Resume it.");
+}
+
+/* Of those that keep what they look for: the others have ended. One that cannot be read is told
+ * too, for nobody knows whether its rows are gone. */
 static bool find_erasure(struct lake *lake, struct lh_str name, struct lh_arena *arena,
                          struct lake_problem *ret)
 {
     struct lake_erasure erasure;
+    struct lh_error err = LH_ERROR_NONE;
     struct lh_str id = lh_str_head(name, LH_UUID_TEXT_BYTES);
-    if (!lh_str_ends_with(name, lh_lit(REQUEST_END)) ||
-        lake_erase_get(lake, id, arena, &erasure, NULL) ||
-        (erasure.state != LAKE_ERASE_FAILED && erasure.state != LAKE_ERASE_INCOMPLETE))
+    if (!lh_str_ends_with(name, lh_lit(REQUEST_END)))
         return false;
-    *ret = (struct lake_problem){
-        lh_lit("erasure"), erasure.erase_id,
-        erasure.state == LAKE_ERASE_FAILED
-            ? lh_lit("It failed: its rows are hidden, and lie in files yet. Resume it.")
-            : lh_lit("It is incomplete: what it looked for was found. Its receipt says where; "
-                     "resume it when that is gone.")};
+    enum lh_code code = lake_erase_get(lake, id, arena, &erasure, &err);
+    if (code == LH_NOT_FOUND) /* it ended meanwhile */
+        return false;
+    if (code)
+        *ret = (struct lake_problem){
+            lh_lit("erasure"), lh_arena_str(arena, id),
+            lh_arena_printf(arena, "How it stands cannot be read: %s", err.message)};
+    else if (erasure.state == LAKE_ERASE_FAILED || erasure.state == LAKE_ERASE_INCOMPLETE)
+        *ret = (struct lake_problem){lh_lit("erasure"), erasure.erase_id, trouble_of(&erasure)};
+    else
+        return false;
     return true;
 }
 

@@ -281,6 +281,30 @@ static bool shell(struct op_house *house, const char *command)
     return system(whole) == 0;
 }
 
+static const char *health_of(struct op_house *house)
+{
+    op_house_call(house, "system.health", "{}");
+    return lh_arena_cstr(house->arena, house->body);
+}
+
+static void one_that_cannot_be_read_is_told_by_health(void **state)
+{
+    struct op_house house;
+    (void)state;
+    people(&house);
+    struct asked asked = cancelled(&house, "two");
+    assert_non_null(strstr(health_of(&house), "Resume it"));
+    assert_true(shell(&house, "echo rubbish > $(ls _erase/*.request.json)"));
+    const char *told = health_of(&house);
+    assert_non_null(strstr(told, "How it stands cannot be read"));
+    assert_non_null(strstr(told, asked.erase_id));
+    lake_close(house.lake); /* what is damaged would be told when the house is verified */
+    house.lake = NULL;
+    assert_true(shell(&house, "rm _erase/*"));
+    op_house_reopen(&house);
+    op_house_remove(&house);
+}
+
 /* As when the process ends between the receipt and the removal of the request. */
 static void what_holds_the_keys_is_gone_before_it_is_told_as_erased(void **state)
 {
@@ -296,9 +320,16 @@ static void what_holds_the_keys_is_gone_before_it_is_told_as_erased(void **state
                                "'*.progress.json' | grep -q ."));
     assert_true(shell(&house, "mv kept.json _erase/$(ls _erase | head -c 36).request.json"));
     assert_string_equal(reply_text(ended(&house, &asked), "state"), "failed");
+    assert_true(shell(&house, "cp _erase/*.request.json kept.json"));
+    assert_non_null(strstr(health_of(&house), "All was done"));
     (void)call_id(&house, "erasures.resume", asked.erase_id);
     assert_string_equal(reply_text(ended(&house, &asked), "state"), "erased");
     assert_false(shell(&house, "find . -name '*.request.json' | grep -q ."));
+    assert_true(shell(&house, "mv kept.json _erase/$(ls _erase | head -c 36).request.json"));
+    assert_string_equal(reply_text(call_id(&house, "erasures.give_up", asked.erase_id), "state"),
+                        "erased");
+    assert_false(shell(&house, "find . -name '*.request.json' | grep -q ."));
+    assert_null(strstr(health_of(&house), "erasure"));
     assert_true(shell(&house, "mkdir -p _trash/01a1fedb-9589-7661-aa07-34da09d0e37e/_erase && echo "
                               "secret > _trash/01a1fedb-9589-7661-aa07-34da09d0e37e/_erase/x"));
     op_house_reopen(&house);
@@ -692,6 +723,7 @@ int main(void)
         cmocka_unit_test(nothing_is_lifted_while_an_erasure_has_not_ended),
         cmocka_unit_test(every_attempt_hides_the_rows_again),
         cmocka_unit_test(a_backup_that_runs_is_waited_for),
+        cmocka_unit_test(one_that_cannot_be_read_is_told_by_health),
         cmocka_unit_test(what_holds_the_keys_is_gone_before_it_is_told_as_erased),
         cmocka_unit_test(what_a_first_attempt_did_stands_in_the_receipt_of_the_second),
         cmocka_unit_test(rows_that_a_later_attempt_hid_are_counted_over_a_kill),
