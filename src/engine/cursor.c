@@ -79,8 +79,8 @@ static void stop_pending(struct engine_cursor *cursor, duckdb_pending_result pen
              state == DUCKDB_PENDING_NO_TASKS_AVAILABLE);
 }
 
-/* Between looks at a statement whose parts all run elsewhere: the engine's own wait looks on and on,
- * which takes a processor from those parts. Short ones are not slept through. */
+/* Between looks at a statement whose parts all run elsewhere: the engine's own wait looks on and
+ * on, which takes a processor from those parts. Short ones are not slept through. */
 #define LOOKS_AWAKE 200 /* some 50 microseconds */
 #define PAUSE_NS 100000
 static void rest(unsigned *looks)
