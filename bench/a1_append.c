@@ -1,6 +1,6 @@
 /* A1: appending 10,000 rows of 768 floats until it is durable, against writing the same bytes to a
- * file and fdatasync. Ours takes an NPY over HTTP, checks it, hashes it, writes Parquet, publishes a
- * version; the rows are read back at the end. Opponent's file is new each time, too.
+ * file and fdatasync. Ours takes an NPY over HTTP, checks it, hashes it, writes Parquet, publishes
+ * a version; the rows are read back at the end. Opponent's file is new each time, too.
  */
 #include <fcntl.h>
 #include <stdio.h>
