@@ -1,6 +1,7 @@
 /* V7: searches that may find only some of the rows, 50 to 0.01 %, chosen at random or so that they
- * lie far from what is asked (anti-correlated): recall, and time against the better of looking at
- * exactly those rows and the unfiltered walk of the same recall. The libraries beside us, each at
+ * lie far from what is asked (anti-correlated): recall, and time against an exact search of exactly
+ * those rows, whose codes stand side by side as if they had been picked out before; the unfiltered
+ * walk of the same recall beside it. The libraries beside us, each at
  * the least width that reaches the recall, or at the widest.
  *
  * Times are the thread's on a processor. Gate: always k rows, if k may be found, all allowed.
@@ -231,16 +232,16 @@ static bool measure(struct graph *graph, const struct vectors *set, double share
     struct bench_ratio to_plain =
         bench_compare((struct bench_side){"graph", ask_all, &ours},
                       (struct bench_side){"unfiltered", ask_all, plain}, ROUNDS);
-    const struct bench_ratio *worse = to_scan.median > to_plain.median ? &to_scan : &to_plain;
-    snprintf(what, sizeof what, "%g %% %s: graph / the better of subset and unfiltered",
+    snprintf(what, sizeof what, "%g %% %s: graph / exact over the subset, its codes at hand",
              share * 100, is_far ? "far" : "at random");
     snprintf(detail, sizeof detail,
-             "recall %.4f, width %zu, %s, %.0f µs; subset %.0f µs, unfiltered %.0f µs", recall,
-             ours.width, ways[ours.way], to_scan.a_seconds * 1e6, to_scan.b_seconds * 1e6,
-             to_plain.b_seconds * 1e6);
-    bool is_met =
-        bench_report("V7", what, worse->median, worse->low, worse->high, "×", 1.1, true, detail) &&
-        recall >= RECALL;
+             "recall %.4f, width %zu, %s, %.0f µs; subset %.0f µs, unfiltered %.0f µs: %.2f × "
+             "[%.2f … %.2f]",
+             recall, ours.width, ways[ours.way], to_scan.a_seconds * 1e6, to_scan.b_seconds * 1e6,
+             to_plain.b_seconds * 1e6, to_plain.median, to_plain.low, to_plain.high);
+    bool is_met = bench_report("V7", what, to_scan.median, to_scan.low, to_scan.high, "×", 1.1,
+                               true, detail) &&
+                  recall >= RECALL;
     for (size_t i = 0; i < their_count; i++) {
         struct asking *other = theirs + i;
         other->filter = &filter;

@@ -104,7 +104,7 @@ struct graph_hit {
 enum graph_way {
     GRAPH_WALK,   /* the plain walk, widened by what may not be found */
     GRAPH_BRIDGE, /* over rows that may be found, through those that may not */
-    GRAPH_EXACT,  /* all rows that may be found, in floats */
+    GRAPH_EXACT,  /* all rows that may be found: by their codes, then in floats what may be near */
 };
 struct graph_told { /* about a search */
     enum graph_way way;

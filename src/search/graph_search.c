@@ -17,11 +17,14 @@
 #include "search/graph_walk.h"
 
 #define SPREADS 3.0F
+#define EXACT_SPREADS 4.5F /* wrong about one row of 300,000 of those that are found */
 /* The length of what a code leaves out, as a part of the row's. */
 #define BLUR_FOUR 0.115F
 #define BLUR_EIGHT 0.012F
-#define WALK_PART 0.4      /* from here on the plain walk */
-#define EXACT_PER_WIDTH 24 /* rows that cost as much as one place of a walk's pool */
+#define WALK_PART 0.4            /* from here on the plain walk */
+#define EXACT_PER_WIDTH 36       /* rows that cost as much as one place of a walk's pool */
+#define FLOATS_MAX ((size_t)160) /* rows that are read before codes are worth a turned query */
+#define SHORTLIST ((size_t)4096)
 #define STARTS ((size_t)16)
 #define ROW_AHEAD ((size_t)2)
 
@@ -40,6 +43,7 @@ struct asked {
     struct graph_walk *walk;
     struct best best;
     size_t rescored;
+    bool is_aimed;
 };
 
 /* --- the k best */
@@ -118,13 +122,12 @@ static void ask_for_row(const struct graph *graph, uint32_t row)
         __builtin_prefetch(from + at);
 }
 
-/* By how much a code may be wrong about a score. */
-static float blur_of(const struct asked *asked, const struct graph_node *node)
+/* By how much a code may be wrong about a score, as a part of its row's length. */
+static float blur_of(const struct asked *asked, float spreads)
 {
     const struct graph_options *options = &asked->graph->options;
     float part = options->bits == 4 ? BLUR_FOUR : BLUR_EIGHT;
-    float blur =
-        SPREADS * part * sqrtf(node->self / (float)options->dimensions) * (float)asked->length;
+    float blur = spreads * part * (float)asked->length / sqrtf((float)options->dimensions);
     return options->metric == GRAPH_L2 ? 2 * blur : blur;
 }
 
@@ -140,12 +143,12 @@ static size_t candidates_of(struct asked *asked)
     return count;
 }
 
-static void rescore(struct asked *asked)
+static void rescore(struct asked *asked, float spreads)
 {
     const struct graph *graph = asked->graph;
     struct graph_walk *walk = asked->walk;
     struct best *best = &asked->best;
-    float square = (float)(asked->length * asked->length);
+    float square = (float)(asked->length * asked->length), blur = blur_of(asked, spreads);
     size_t count = candidates_of(asked);
     best->count = 0;
     for (size_t i = 0; i < count && graph->map; i++)
@@ -158,7 +161,7 @@ static void rescore(struct asked *asked)
         float key = graph_pool_key(walk->pool[i]);
         float about = graph->options.metric == GRAPH_L2 ? -key - square : -key / 2;
         if (best->count == best->k &&
-            about + blur_of(asked, graph_node_at(graph, row)) < best->hits[best->k - 1].score)
+            about + blur * sqrtf(graph_node_at(graph, row)->self) < best->hits[best->k - 1].score)
             continue;
         if (i + ROW_AHEAD < count)
             ask_for_row(graph, graph_pool_id(walk->pool[i + ROW_AHEAD]));
@@ -168,23 +171,6 @@ static void rescore(struct asked *asked)
 
 /* --- the ways */
 
-static void exact(struct asked *asked)
-{
-    asked->best.count = 0;
-    for (uint32_t word = 0; (uint64_t)word * 64 < asked->visible; word++) {
-        uint64_t bits = asked->ask->filter ? 0 : UINT64_MAX;
-        if (asked->ask->filter && (uint64_t)word * 64 < asked->ask->filter_rows)
-            bits = asked->ask->filter[word];
-        bits &=
-            ~atomic_load_explicit(graph_dead_word(asked->graph, word * 64), memory_order_relaxed);
-        for (; bits; bits &= bits - 1) {
-            uint32_t row = word * 64 + (uint32_t)__builtin_ctzll(bits);
-            if (may_be_found(asked, row) && !score(asked, row))
-                return;
-        }
-    }
-}
-
 static void set_findable(struct asked *asked)
 {
     struct graph_walk *walk = asked->walk;
@@ -192,6 +178,73 @@ static void set_findable(struct asked *asked)
     walk->visible = asked->visible;
     walk->filter = asked->ask->filter;
     walk->filter_rows = asked->ask->filter_rows;
+}
+
+/* The query as the walk's aim, once it is needed. */
+static void aim_at_query(struct asked *asked)
+{
+    struct graph_walk *walk = asked->walk;
+    if (asked->is_aimed)
+        return;
+    graph_turn(asked->graph, asked->query, walk->turned);
+    walk->aim.dot_weight = 2 * graph_query_bytes(asked->graph, walk->turned, walk->aim.bytes);
+    walk->aim.node_weight = asked->graph->options.metric == GRAPH_L2 ? 1 : 0;
+    graph_aim_finish(asked->graph, &walk->aim);
+    asked->is_aimed = true;
+}
+
+static bool score_all(struct asked *asked, const uint32_t *rows, size_t count)
+{
+    for (size_t i = 0; i < count && i < ROW_AHEAD; i++)
+        ask_for_row(asked->graph, rows[i]);
+    for (size_t i = 0; i < count; i++) {
+        if (i + ROW_AHEAD < count)
+            ask_for_row(asked->graph, rows[i + ROW_AHEAD]);
+        if (!score(asked, rows[i]))
+            return false;
+    }
+    return true;
+}
+
+static void exact_in_floats(struct asked *asked)
+{
+    uint32_t rows[128];
+    size_t count = 0;
+    bool is_good = true;
+    asked->best.count = 0;
+    for (uint32_t word = 0; (uint64_t)word * 64 < asked->visible && is_good; word++) {
+        for (uint64_t bits = graph_findable_word(asked->walk, word); bits; bits &= bits - 1)
+            rows[count++] = word * 64 + (uint32_t)__builtin_ctzll(bits);
+        if (count > 64) {
+            is_good = score_all(asked, rows, count);
+            count = 0;
+        }
+    }
+    if (is_good)
+        (void)score_all(asked, rows, count);
+}
+
+/* The margin of keys, which are twice as far apart as the scores of dot products. */
+static bool exact(struct asked *asked)
+{
+    struct graph_walk *walk = asked->walk;
+    size_t room = SHORTLIST + 4 * asked->ask->k;
+    float blur = blur_of(asked, EXACT_SPREADS);
+    if (!graph_walk_begin(walk, room, asked->visible))
+        return false;
+    set_findable(asked);
+    if (asked->findable <= FLOATS_MAX || asked->findable <= asked->ask->k) {
+        exact_in_floats(asked);
+        return true;
+    }
+    aim_at_query(asked);
+    bool is_listed = graph_walk_all(walk, asked->ask->k,
+                                    asked->graph->options.metric == GRAPH_L2 ? blur : 2 * blur);
+    if (is_listed && !walk->is_damaged)
+        rescore(asked, EXACT_SPREADS);
+    else if (!walk->is_damaged)
+        exact_in_floats(asked);
+    return true;
 }
 
 static bool walk_at(struct asked *asked, size_t width)
@@ -207,7 +260,7 @@ static bool walk_at(struct asked *asked, size_t width)
     set_findable(asked);
     if (!walk->is_damaged)
         graph_walk_from(walk, 0, start);
-    rescore(asked);
+    rescore(asked, SPREADS);
     return !walk->is_without_memory;
 }
 
@@ -235,7 +288,7 @@ static bool bridge_at(struct asked *asked, size_t width)
     set_findable(asked);
     if (!walk->is_damaged)
         graph_walk_bridge(walk, starts, count);
-    rescore(asked);
+    rescore(asked, SPREADS);
     return !walk->is_without_memory;
 }
 
@@ -261,16 +314,15 @@ static size_t count_findable(const struct asked *asked)
     return count;
 }
 
+/* A walk looks at so many rows that may not be found as there are for each that may; so does the
+ * bridge, without evaluating them. */
 static enum graph_way choose_way(const struct asked *asked, size_t width)
 {
-    double rows = (double)atomic_load(&asked->graph->count);
-    if (asked->findable <= width * EXACT_PER_WIDTH / 2 || asked->findable <= asked->ask->k)
+    double rows = (double)atomic_load(&asked->graph->count), findable = (double)asked->findable;
+    if (asked->findable <= asked->ask->k ||
+        findable * findable <= EXACT_PER_WIDTH * (double)width * rows)
         return GRAPH_EXACT;
-    if ((double)asked->findable >= WALK_PART * rows || !asked->ask->filter)
-        return GRAPH_WALK;
-    if (asked->findable <= width * EXACT_PER_WIDTH)
-        return GRAPH_EXACT;
-    return GRAPH_BRIDGE;
+    return findable >= WALK_PART * rows || !asked->ask->filter ? GRAPH_WALK : GRAPH_BRIDGE;
 }
 
 static enum lh_code find(struct asked *asked, enum graph_way *ret_way, struct lh_error *err)
@@ -281,6 +333,8 @@ static enum lh_code find(struct asked *asked, enum graph_way *ret_way, struct lh
     walk->hops = walk->evaluations = 0;
     walk->is_damaged = walk->is_without_memory = false;
     enum graph_way way = choose_way(asked, width);
+    if (way != GRAPH_EXACT)
+        aim_at_query(asked);
     if (way == GRAPH_WALK) {
         size_t rows = atomic_load(&asked->graph->count);
         size_t wider = (size_t)((double)width * (double)rows / (double)asked->findable);
@@ -291,7 +345,7 @@ static enum lh_code find(struct asked *asked, enum graph_way *ret_way, struct lh
     if (is_done && !walk->is_damaged &&
         (way == GRAPH_EXACT || (asked->best.count < k && asked->best.count < asked->findable))) {
         way = GRAPH_EXACT;
-        exact(asked);
+        is_done = exact(asked);
     }
     if (walk->is_damaged)
         return lh_fail(err, LH_DAMAGED, "Block %zu of the graph's file is not what was written.",
@@ -300,16 +354,6 @@ static enum lh_code find(struct asked *asked, enum graph_way *ret_way, struct lh
         return lh_fail(err, LH_BUSY, "There is no memory for a walk over a graph.");
     *ret_way = way;
     return LH_OK;
-}
-
-/* The query as the walk's aim. */
-static void aim_at_query(struct asked *asked)
-{
-    struct graph_walk *walk = asked->walk;
-    graph_turn(asked->graph, asked->query, walk->turned);
-    walk->aim.dot_weight = 2 * graph_query_bytes(asked->graph, walk->turned, walk->aim.bytes);
-    walk->aim.node_weight = asked->graph->options.metric == GRAPH_L2 ? 1 : 0;
-    graph_aim_finish(asked->graph, &walk->aim);
 }
 
 static enum lh_code check_ask(const struct graph *graph, const float *query,
@@ -342,7 +386,6 @@ enum lh_code graph_search(struct graph *graph, const float *query, const struct 
         asked.walk = graph_walk_take(graph);
         if (!asked.walk)
             return lh_fail(err, LH_BUSY, "There is no memory for a search.");
-        aim_at_query(&asked);
         code = find(&asked, &told.way, err);
         told.hops = asked.walk->hops;
         told.evaluations = asked.walk->evaluations;

@@ -34,6 +34,11 @@ float graph_pool_key(uint64_t entry)
     return ret;
 }
 
+uint64_t graph_pool_entry(float key, uint32_t id)
+{
+    return (uint64_t)rank_of(key) << 32 | (uint64_t)id << 1;
+}
+
 void graph_aim_finish(const struct graph *graph, struct graph_aim *aim)
 {
     int32_t sum = 0;

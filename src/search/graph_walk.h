@@ -57,10 +57,18 @@ void graph_walk_join(struct graph_walk *walk, unsigned level, uint32_t from, uin
 /* Rows that may be found as starts, then over those alone. */
 void graph_walk_bridge(struct graph_walk *walk, const uint32_t *starts, size_t start_count);
 
+/* The rows of a word of bits that may be found: filtered, visible, not deleted. */
+uint64_t graph_findable_word(const struct graph_walk *walk, uint32_t word);
+/* Rows that may be found go into the pool, nearest first, but for those that are behind k others
+ * though codes may be wrong by `margin` times a row's length. False: there are more than the pool
+ * has room for, or there is no memory; the pool is then of no use. */
+bool graph_walk_all(struct graph_walk *walk, size_t k, float margin);
+
 static inline uint32_t graph_pool_id(uint64_t entry)
 {
     return (uint32_t)entry >> 1;
 }
 float graph_pool_key(uint64_t entry);
+uint64_t graph_pool_entry(float key, uint32_t id);
 
 #endif
