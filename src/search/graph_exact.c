@@ -4,6 +4,7 @@
  * A code says where a row's key lies, give or take a margin. A row is left out when even the near
  * end of its span is behind the far ends of k others. How wide the margin is, is the caller's: for
  * turned rows what codes leave out is spread like a Gaussian. */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,8 @@ static float margin_of(const struct shortlist *list, uint32_t row)
 
 static bool is_behind(const struct shortlist *list, float key, float margin)
 {
-    return list->high_count == list->k && key - margin > list->highs[list->k - 1];
+    return list->high_count && list->high_count == list->k &&
+           key - margin > list->highs[list->k - 1];
 }
 
 static void add_high(struct shortlist *list, float high)
@@ -123,7 +125,10 @@ bool graph_walk_all(struct graph_walk *walk, size_t k, float margin)
         .walk = walk, .highs = malloc((k + 1) * sizeof(float)), .k = k, .margin = margin};
     uint32_t rows[BATCH];
     size_t count = 0;
-    bool has_room = list.highs;
+    bool has_room = true;
+    assert(k);
+    if (!list.highs)
+        return false;
     for (uint32_t word = 0; (uint64_t)word * 64 < walk->visible; word++) {
         uint64_t bits = graph_findable_word(walk, word);
         for (; bits && has_room && !walk->is_damaged; bits &= bits - 1) {
