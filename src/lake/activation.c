@@ -75,6 +75,8 @@ struct active {
     atomic_size_t refs;
     struct lh_arena *arena;
     struct lake_active_profile told;
+    bool has_configuration;
+    struct search_configuration configuration;
 };
 
 struct activation {
@@ -158,6 +160,18 @@ static bool has_index(const struct active *active, struct lh_str index)
         if (bindings[i].index.len && lh_str_equal_nocase(bindings[i].index, index))
             return true;
     return false;
+}
+
+bool lake_profile_wants(struct lake *lake, struct lh_str index, struct search_configuration *ret)
+{
+    struct activation *activation = lake_activation(lake);
+    pthread_mutex_lock(&activation->lock);
+    const struct active *active = activation->active;
+    bool wants = active && active->has_configuration && has_index(active, index);
+    if (wants)
+        *ret = active->configuration;
+    pthread_mutex_unlock(&activation->lock);
+    return wants;
 }
 
 /* What only the one that leaves had in memory. */
@@ -556,6 +570,8 @@ static enum lh_code warm(struct warming *warming, struct active *active, struct 
                                                    &warming->configuration, err);
     if (code)
         return code;
+    active->has_configuration = warming->has_configuration;
+    active->configuration = warming->configuration;
     active->told = (struct lake_active_profile){
         .id = lh_arena_str(active->arena, profile->name),
         .model = lh_arena_str(active->arena, profile->model),

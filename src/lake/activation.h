@@ -79,6 +79,10 @@ void lake_profile_forget(struct lake *lake, struct lh_str id);
 void lake_profile_active(struct lake *lake, struct lh_arena *arena,
                          struct lake_active_profile *ret);
 
+/* What the active profile wants the graph of that index to be made with. False: none is active, it
+ * is not bound to the index, or does not say. */
+bool lake_profile_wants(struct lake *lake, struct lh_str index, struct search_configuration *ret);
+
 /* What it wants graphs to be made with. *ret_has: false: it does not say. LH_DAMAGED. */
 enum lh_code lake_profile_configuration(const struct catalog_profile *profile, bool *ret_has,
                                         struct search_configuration *ret,

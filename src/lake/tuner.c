@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "jobs/jobs.h"
+#include "lake/activation.h"
 #include "lake/changes.h"
 #include "lake/internal.h"
 #include "lake/lake.h"
@@ -121,11 +122,18 @@ static enum lh_code roll_back(struct tuner *tuner, const struct search_index_inf
     struct journal_event event = event_of("index.rollback", LAKE_CONTRACT_NAME, index, arena);
     struct lake_change change;
     struct search_promotion promotion;
+    struct search_configuration wanted;
+    const struct search_rollback_request request = {
+        .index_name = index->name,
+        .rolled_back_by = lh_lit(LAKE_CONTRACT_NAME),
+        .note = note,
+        .otherwise = lake_profile_wants(tuner->lake, index->name, &wanted) ? &wanted : NULL,
+    };
     enum lh_code code = lake_change_begin(tuner->lake, &event, false, &change, err);
     if (code)
         return code;
-    code = search_rollback(lake_search(tuner->lake), index->name, lh_lit(LAKE_CONTRACT_NAME), note,
-                           &tuner->cancel, arena, &promotion, err);
+    code =
+        search_rollback(lake_search(tuner->lake), &request, &tuner->cancel, arena, &promotion, err);
     lake_change_end(tuner->lake, &change, code, &event);
     return code;
 }

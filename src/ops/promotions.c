@@ -1,4 +1,5 @@
 /* Promotions: which configuration the graphs of an index are built and asked by. */
+#include "lake/activation.h"
 #include "lake/lake.h"
 #include "ops/internal.h"
 #include "search/tuning.h"
@@ -93,19 +94,26 @@ static enum lh_code run_rollback(struct op_call *call, const void *raw, struct o
     struct search_promotion promotion;
     struct journal_event event;
     struct lake_change change;
+    struct search_configuration wanted;
     enum lh_code code = announce(call, "index.rollback", args->index, &event, &change, err);
     if (code)
         return code;
-    code = search_rollback(lake_search(call->lake), args->index,
-                           args->promoted_by.len ? args->promoted_by : call->principal->id,
-                           args->note, call->cancel, call->arena, &promotion, err);
+    const struct search_rollback_request request = {
+        .index_name = args->index,
+        .rolled_back_by = args->promoted_by.len ? args->promoted_by : call->principal->id,
+        .note = args->note,
+        .otherwise = lake_profile_wants(call->lake, args->index, &wanted) ? &wanted : NULL,
+    };
+    code = search_rollback(lake_search(call->lake), &request, call->cancel, call->arena, &promotion,
+                           err);
     lake_change_end(call->lake, &change, code, &event);
     return code ? code : op_reply_record(reply, &promotion, err);
 }
 
 const struct op op_hnsw_rollback = {
     .name = "hnsw.rollback",
-    .summary = "Go back to what was promoted before; with nothing before, to the default.",
+    .summary = "Go back to what was promoted before; with nothing before, to the profile's or the "
+               "default.",
     .description = "What was rolled back is not gone back to: after promotions of A, B and C three "
                    "rollbacks lead to B, to A, and to none.",
     .http = {OP_POST, "/vectors/hnsw/rollback/{index}"},

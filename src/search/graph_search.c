@@ -21,8 +21,9 @@
 /* The length of what a code leaves out, as a part of the row's. */
 #define BLUR_FOUR 0.115F
 #define BLUR_EIGHT 0.012F
+#define NEARLY_ALL 0.9
 #define WALK_PART 0.4            /* from here on the plain walk */
-#define EXACT_PER_WIDTH 36       /* rows that cost as much as one place of a walk's pool */
+#define EXACT_PER_WIDTH 36.0     /* rows that cost as much as one place of a walk's pool */
 #define FLOATS_MAX ((size_t)160) /* rows that are read before codes are worth a turned query */
 #define SHORTLIST ((size_t)4096)
 #define STARTS ((size_t)16)
@@ -315,14 +316,20 @@ static size_t count_findable(const struct asked *asked)
 }
 
 /* A walk looks at so many rows that may not be found as there are for each that may; so does the
- * bridge, without evaluating them. */
+ * bridge, without evaluating them. Where all may be found, or nearly, who built a graph wants it
+ * walked unless an exact look is cheaper for certain: what is measured of a configuration is the
+ * graph then. */
 static enum graph_way choose_way(const struct asked *asked, size_t width)
 {
     double rows = (double)atomic_load(&asked->graph->count), findable = (double)asked->findable;
-    if (asked->findable <= asked->ask->k ||
-        findable * findable <= EXACT_PER_WIDTH * (double)width * rows)
+    double places = (double)width;
+    if (asked->findable <= asked->ask->k)
         return GRAPH_EXACT;
-    return findable >= WALK_PART * rows || !asked->ask->filter ? GRAPH_WALK : GRAPH_BRIDGE;
+    if (!asked->ask->filter || findable >= NEARLY_ALL * rows)
+        return findable <= EXACT_PER_WIDTH / 3 * places ? GRAPH_EXACT : GRAPH_WALK;
+    if (findable * findable <= EXACT_PER_WIDTH * places * rows)
+        return GRAPH_EXACT;
+    return findable >= WALK_PART * rows ? GRAPH_WALK : GRAPH_BRIDGE;
 }
 
 static enum lh_code find(struct asked *asked, enum graph_way *ret_way, struct lh_error *err)

@@ -142,13 +142,14 @@ static void stamp(struct search_promotion *promotion, struct lh_arena *arena)
 
 /* By who is busy with the index. */
 static enum lh_code switch_to(struct search_index *index, const struct index_manifest *head,
-                              struct search_promotion *promotion, const struct lh_cancel *cancel,
-                              struct lh_arena *arena, struct search_promotion *ret,
-                              struct lh_error *err)
+                              struct search_promotion *promotion,
+                              const struct search_configuration *otherwise,
+                              const struct lh_cancel *cancel, struct lh_arena *arena,
+                              struct search_promotion *ret, struct lh_error *err)
 {
     struct lh_error late = LH_ERROR_NONE;
     stamp(promotion, arena);
-    enum lh_code code = graph_promote(index, promotion, cancel, err);
+    enum lh_code code = graph_promote(index, promotion, otherwise, cancel, err);
     if (code)
         return code;
     if (ledger_append(index->search, &promotions_ledger, head->id, promotion, 1, &late))
@@ -248,7 +249,7 @@ static enum lh_code promote(struct search_index *index, const struct index_manif
     };
     if (head->promotion)
         promotion.previous = head->promotion->promotion_id;
-    return switch_to(index, head, &promotion, cancel, arena, ret, err);
+    return switch_to(index, head, &promotion, NULL, cancel, arena, ret, err);
 }
 
 static enum lh_code check_note(struct lh_str note, struct lh_error *err)
@@ -280,9 +281,9 @@ enum lh_code search_promote(struct search *search, const struct search_promote_r
 /* --- rollback */
 
 static enum lh_code roll_back(struct search_index *index, const struct index_manifest *head,
-                              struct lh_str by, struct lh_str note, const struct lh_cancel *cancel,
-                              struct lh_arena *arena, struct search_promotion *ret,
-                              struct lh_error *err)
+                              const struct search_rollback_request *request,
+                              const struct lh_cancel *cancel, struct lh_arena *arena,
+                              struct search_promotion *ret, struct lh_error *err)
 {
     struct search_promotion *history = NULL;
     const struct search_promotion *to = NULL;
@@ -306,24 +307,23 @@ static enum lh_code roll_back(struct search_index *index, const struct index_man
         promotion.event = SEARCH_ROLLED_BACK;
         promotion.job_id = (struct lh_str){0};
     }
-    promotion.note = note;
-    promotion.promoted_by = by;
-    return switch_to(index, head, &promotion, cancel, arena, ret, err);
+    promotion.note = request->note;
+    promotion.promoted_by = request->rolled_back_by;
+    return switch_to(index, head, &promotion, request->otherwise, cancel, arena, ret, err);
 }
 
-enum lh_code search_rollback(struct search *search, struct lh_str index_name,
-                             struct lh_str rolled_back_by, struct lh_str note,
+enum lh_code search_rollback(struct search *search, const struct search_rollback_request *request,
                              const struct lh_cancel *cancel, struct lh_arena *arena,
                              struct search_promotion *ret, struct lh_error *err)
 {
     struct search_index *index = NULL;
     struct index_manifest *head = NULL;
-    enum lh_code code = check_note(note, err);
+    enum lh_code code = check_note(request->note, err);
     if (!code)
-        code = take(search, index_name, &index, &head, err);
+        code = take(search, request->index_name, &index, &head, err);
     if (code)
         return code;
-    code = roll_back(index, head, rolled_back_by, note, cancel, arena, ret, err);
+    code = roll_back(index, head, request, cancel, arena, ret, err);
     if (!code)
         index_warm(index, cancel);
     give(index, head);

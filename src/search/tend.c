@@ -223,7 +223,8 @@ static enum lh_code publish(struct tending *tending, const struct index_graph *g
         index_manifest_set_configuration(next, &tending->configuration);
     if (tending->promotion) {
         tending->promotion->promoted_at.unix_ms = lh_clock_unix_ms();
-        index_manifest_set_configuration(next, tending->promotion->config);
+        index_manifest_set_configuration(
+            next, tending->promotion->config ? tending->promotion->config : tending->otherwise);
         index_manifest_set_promotion(next, tending->promotion);
     }
     renumber_result(next, head->version);
@@ -346,11 +347,15 @@ enum lh_code graph_tend(struct search_index *index, struct job *job, const struc
 }
 
 enum lh_code graph_promote(struct search_index *index, struct search_promotion *promotion,
+                           const struct search_configuration *otherwise,
                            const struct lh_cancel *cancel, struct lh_error *err)
 {
     const struct search_configuration preset = search_configuration_preset();
-    return tend_newest((struct tending){.index = index, .cancel = cancel, .promotion = promotion},
-                       promotion->config ? promotion->config : &preset, err);
+    const struct search_configuration *wanted = otherwise ? otherwise : &preset;
+    return tend_newest(
+        (struct tending){
+            .index = index, .cancel = cancel, .promotion = promotion, .otherwise = otherwise},
+        promotion->config ? promotion->config : wanted, err);
 }
 
 static enum lh_code fail_promoted(struct lh_str name, struct lh_error *err)

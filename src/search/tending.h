@@ -16,7 +16,9 @@ struct tending {
     const struct lh_cancel *cancel;
     struct search_configuration configuration;
     struct search_promotion *promotion; /* NULL: as it is; is stamped when it takes effect */
-    bool is_reconfigured;               /* the index has that configuration from now on */
+    const struct search_configuration
+        *otherwise;       /* after a promotion of nothing; NULL: the preset */
+    bool is_reconfigured; /* the index has that configuration from now on */
     struct index_manifest *head;
     struct lh_arena *arena;
     enum plan plan;

@@ -121,10 +121,14 @@ struct search_promote_request {
 enum lh_code search_promote(struct search *search, const struct search_promote_request *request,
                             const struct lh_cancel *cancel, struct lh_arena *arena,
                             struct search_promotion *ret, struct lh_error *err) LH_MUST_USE;
+struct search_rollback_request {
+    struct lh_str index_name;
+    struct lh_str rolled_back_by, note;
+    const struct search_configuration *otherwise; /* with nothing promoted; NULL: the preset */
+};
 /* What was promoted before is again; with nothing before, nothing is. LH_CONFLICT: nothing is
  * promoted, or as above. */
-enum lh_code search_rollback(struct search *search, struct lh_str index_name,
-                             struct lh_str rolled_back_by, struct lh_str note,
+enum lh_code search_rollback(struct search *search, const struct search_rollback_request *request,
                              const struct lh_cancel *cancel, struct lh_arena *arena,
                              struct search_promotion *ret, struct lh_error *err) LH_MUST_USE;
 /* What is promoted, of all indexes that have something, by name, those after `after`. */

@@ -77,8 +77,9 @@ void graph_is_bad(struct search *search, const struct view *view, const struct l
 enum lh_code graph_tend(struct search_index *index, struct job *job, const struct lh_cancel *cancel,
                         struct lh_error *err) LH_MUST_USE;
 /* The same with the configuration of a promotion, which stands in the manifest from then on and is
- * stamped with that moment. */
+ * stamped with that moment. One of nothing goes to `otherwise`; NULL: the preset. */
 enum lh_code graph_promote(struct search_index *index, struct search_promotion *promotion,
+                           const struct search_configuration *otherwise,
                            const struct lh_cancel *cancel, struct lh_error *err) LH_MUST_USE;
 /* The same at the end of a job that made or refreshed the index: what fails is told, and keeps the
  * job from nothing; but a job that is to stop stops. */
