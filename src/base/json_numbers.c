@@ -10,7 +10,7 @@
 
 #define DIGITS_MAX 18    /* whole numbers below 10^18 fit int64_t, which is the door's limit */
 #define EXACT_POWER 22   /* 10^22 is the highest power of ten that a double holds */
-#define EXPONENT_MAX 400 /* past it every number is 0 or too large */
+#define EXPONENT_MAX 400 /* from it on jansson reads them */
 
 static bool is_digit(char byte)
 {
@@ -84,7 +84,7 @@ static size_t read_digits(struct lh_str text, size_t at, struct decimal *decimal
     return at;
 }
 
-/* Returns where the exponent ends; `at` itself: it is none. */
+/* Returns where the exponent ends; `at` itself: it is none, or for jansson. */
 static size_t read_exponent(struct lh_str text, size_t at, struct decimal *decimal)
 {
     size_t from = at + 1;
@@ -97,7 +97,7 @@ static size_t read_exponent(struct lh_str text, size_t at, struct decimal *decim
         if (exponent < EXPONENT_MAX)
             exponent = exponent * 10 + (text.data[end] - '0');
     decimal->exponent += is_negative ? -exponent : exponent;
-    return end > from ? end : at;
+    return end > from && exponent < EXPONENT_MAX ? end : at;
 }
 
 /* By the grammar of JSON. Returns where it ends; `at`: there is no number. */

@@ -188,6 +188,11 @@ static void what_is_no_float_or_no_number_is_left_to_the_tree(void **state)
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (read_number(others[i]))
             fail_msg("%s is read as a number", others[i]);
+    /* As many zeros as an exponent that is cut short would take back. */
+    char far[1200] = "0.";
+    memset(far + 2, '0', 998);
+    strcpy(far + 1000, "5e9999");
+    assert_false(read_number(far));
 }
 
 /* Any bits as a double, any float, and short numbers; written in several ways. */
