@@ -97,7 +97,8 @@ static size_t read_exponent(struct lh_str text, size_t at, struct decimal *decim
         if (exponent < EXPONENT_MAX)
             exponent = exponent * 10 + (text.data[end] - '0');
     decimal->exponent += is_negative ? -exponent : exponent;
-    return end > from && exponent < EXPONENT_MAX ? end : at;
+    bool is_plain = exponent < EXPONENT_MAX || !decimal->digits;
+    return end > from && is_plain ? end : at;
 }
 
 /* By the grammar of JSON. Returns where it ends; `at`: there is no number. */
