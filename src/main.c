@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "cli/cli.h"
@@ -169,5 +170,6 @@ int main(int argc, char **argv)
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
     (void)sigaction(SIGPIPE, &ignore, NULL);
     lh_process_bound_heaps();
+    lh_json_begin();
     return cli_main(argc, argv, commands, sizeof(commands) / sizeof(commands[0]));
 }

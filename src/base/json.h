@@ -65,6 +65,10 @@ char *lh_json_write_float(char *out, float value);
  * position and line where there are any; retryable. */
 void lh_json_put_error(struct lh_json *json, const struct lh_error *err);
 
+/* Once, as a program begins, before it has threads: without it, what jansson makes of a failed
+ * allocation is not to be trusted. */
+void lh_json_begin(void);
+
 /* Parses one value. The caller ends *ret with json_decref. LH_MALFORMED with line, column and byte
  * position; LH_TOO_LARGE for more than `bytes_max` bytes or LH_JSON_VALUES_MAX values;
  * LH_BUSY without memory for them. Keys may not

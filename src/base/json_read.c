@@ -18,7 +18,7 @@ static void *allocate(size_t size)
     return memory;
 }
 
-__attribute__((constructor)) static void begin(void)
+void lh_json_begin(void)
 {
     json_set_alloc_funcs(allocate, free);
 }

@@ -33,6 +33,7 @@ enum lh_code lived_step_do(struct op_house *house, const struct lived_step *step
 int lived_steps_live(const char *folder, const struct lived_step *steps, size_t count)
 {
     struct op_house house = {0};
+    lh_json_begin();
     op_house_open(&house, lh_str_of(folder));
     for (size_t i = 0; i < count; i++) {
         enum lh_code code = lived_step_do(&house, &steps[i]);
