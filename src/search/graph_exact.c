@@ -90,9 +90,10 @@ static bool add_batch(struct shortlist *list, const uint32_t *rows, size_t count
     struct graph_walk *walk = list->walk;
     const struct graph *graph = walk->graph;
     float keys[BATCH];
+    bool are_known = true;
     for (size_t i = 0; i < count && graph->map; i++)
-        graph_map_want(graph->map, graph_node_at(graph, rows[i]), graph->node_stride);
-    for (size_t i = 0; i < count && graph->map; i++)
+        are_known &= graph_map_want(graph->map, graph_node_at(graph, rows[i]), graph->node_stride);
+    for (size_t i = 0; i < count && !are_known; i++)
         if (!graph_map_is_good(graph->map, graph_node_at(graph, rows[i]), graph->node_stride,
                                &walk->bad_block)) {
             walk->is_damaged = true;

@@ -259,17 +259,19 @@ bool graph_map_is_good(struct graph_map *map, const void *at, size_t bytes, size
     return true;
 }
 
-void graph_map_want(struct graph_map *map, const void *at, size_t bytes)
+bool graph_map_want(struct graph_map *map, const void *at, size_t bytes)
 {
     const uint8_t *from = at;
     if (!map || from < map->bytes || from >= map->bytes + map->size)
-        return;
+        return true;
     size_t at_byte = (size_t)(from - map->bytes);
     size_t first = at_byte / BLOCK, last = (at_byte + bytes - 1) / BLOCK;
     while (first <= last && was_checked(map, first))
         first++;
-    if (first <= last)
-        lh_file_map_want(map->bytes + first * BLOCK, (last - first + 1) * BLOCK);
+    if (first > last)
+        return true;
+    lh_file_map_want(map->bytes + first * BLOCK, (last - first + 1) * BLOCK);
+    return false;
 }
 
 static enum lh_code check_blocks(struct graph_map *map, size_t from, size_t to,
@@ -278,7 +280,8 @@ static enum lh_code check_blocks(struct graph_map *map, size_t from, size_t to,
     for (size_t block = from / BLOCK; block < to / BLOCK; block++) {
         size_t left = to / BLOCK - block;
         if (block % AHEAD == 0 || block == from / BLOCK)
-            graph_map_want(map, map->bytes + block * BLOCK, (left < AHEAD ? left : AHEAD) * BLOCK);
+            (void)graph_map_want(map, map->bytes + block * BLOCK,
+                                 (left < AHEAD ? left : AHEAD) * BLOCK);
         enum lh_code code =
             block % AHEAD ? LH_OK : lh_cancel_fail(cancel, "Looking at a graph", err);
         if (code)

@@ -225,8 +225,9 @@ enum lh_code graph_map_check_nodes(struct graph *graph, struct lh_error *err) LH
 
 /* Whether all blocks that these bytes lie in are what was written; those outside the file are. */
 bool graph_map_is_good(struct graph_map *map, const void *at, size_t bytes, size_t *ret_bad);
-/* Begins to read what was not checked yet of those bytes, if they lie in the map. */
-void graph_map_want(struct graph_map *map, const void *at, size_t bytes);
+/* Begins to read what was not checked yet of those bytes, if they lie in the map; true: there is
+ * nothing of them to be checked. */
+bool graph_map_want(struct graph_map *map, const void *at, size_t bytes);
 void graph_map_free(struct graph_map *map);
 
 #endif

@@ -153,8 +153,8 @@ static void rescore(struct asked *asked, float spreads)
     size_t count = candidates_of(asked);
     best->count = 0;
     for (size_t i = 0; i < count && graph->map; i++)
-        graph_map_want(graph->map, graph_row_at(graph, graph_pool_id(walk->pool[i])),
-                       graph->options.dimensions * sizeof(float));
+        (void)graph_map_want(graph->map, graph_row_at(graph, graph_pool_id(walk->pool[i])),
+                             graph->options.dimensions * sizeof(float));
     for (size_t i = 0; i < count && i < ROW_AHEAD; i++)
         ask_for_row(graph, graph_pool_id(walk->pool[i]));
     for (size_t i = 0; i < count && !walk->is_damaged; i++) {

@@ -279,12 +279,14 @@ static size_t evaluate(struct graph_walk *walk, unsigned level, const uint32_t *
     size_t foremost = walk->width;
     for (size_t from = 0; from < count; from += 64) {
         size_t some = count - from < 64 ? count - from : 64;
+        bool are_known = true;
         for (size_t i = 0; i < some; i++) {
             nodes[i] = graph_node_at(graph, graph_node_of(graph, level, gathered[from + i]));
-            graph_map_want(graph->map, nodes[i], graph->node_stride);
+            if (graph->map && !graph_map_want(graph->map, nodes[i], graph->node_stride))
+                are_known = false;
         }
-        for (size_t i = 0; i < some; i++) {
-            if (graph->map && !is_good(walk, nodes[i], graph->node_stride))
+        for (size_t i = 0; i < some && !are_known; i++) {
+            if (!is_good(walk, nodes[i], graph->node_stride))
                 return walk->width;
         }
         dots_of(graph, &walk->aim, nodes, some, keys);
@@ -311,8 +313,8 @@ static inline size_t gather(struct graph_walk *walk, unsigned level, uint32_t at
     for (size_t i = 0; i < max && level && graph->map; i++) {
         uint32_t link = graph_link_read(links + i) & GRAPH_LINK_ID;
         if (link < graph->levels[level].mapped_count)
-            graph_map_want(graph->map, graph_slot_at(graph, level, link),
-                           sizeof(struct graph_slot));
+            (void)graph_map_want(graph->map, graph_slot_at(graph, level, link),
+                                 sizeof(struct graph_slot));
     }
     for (size_t i = 0; i < max; i++) {
         uint32_t link = graph_link_read(links + i) & GRAPH_LINK_ID;
