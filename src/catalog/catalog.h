@@ -171,6 +171,10 @@ struct catalog_change {
     size_t tombstone_removed_count;
     uint64_t tombstone_stamp; /* LH_RACE if it is another by now; 0 = REWRITE: there are none;
                                  others: not checked */
+    /* Asked in the commit about the dataset as it is then; NULL: nobody. May read objects. */
+    enum lh_code (*tombstone_check)(const void *context, const struct catalog_dataset *now,
+                                    struct lh_error *err);
+    const void *tombstone_context;
     bool once; /* APPEND: LH_RACE if a live object came from the same source, options and all */
     bool cascade;
     int64_t retain_from;               /* EXPIRE: the oldest version that stays readable */

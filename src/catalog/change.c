@@ -351,7 +351,9 @@ static enum lh_code check_tombstones(const struct dataset_state *state,
                            LH_ARG(state ? state->view.name : change->name));
     }
     enum lh_code code = LH_OK;
-    if (change->action == CATALOG_TOMBSTONE)
+    if (change->tombstone_check && state)
+        code = change->tombstone_check(change->tombstone_context, &state->view, err);
+    if (!code && change->action == CATALOG_TOMBSTONE)
         code = tombstone_check_column(&state->view, tombstone_column(&change->tombstones[0]), err);
     return code;
 }

@@ -85,6 +85,44 @@ static void rewrite_record(const struct rehash *rehash, const struct tombstone_r
         ret->actor = lh_lit("");
 }
 
+/* What came with rows names no key and gives no reason: it stays where it is. Each such record is
+ * the first that says anything of its file, so it may stand before older records or behind. */
+static bool has_arrivals_only(const struct tombstone_content *content)
+{
+    for (size_t i = 0; i < content->record_count; i++)
+        if (content->records[i].kind != TOMBSTONE_ARRIVED)
+            return false;
+    return true;
+}
+
+static bool was_seen(const struct catalog_dataset *dataset, struct lh_str key)
+{
+    for (size_t i = 0; i < dataset->tombstone_count; i++)
+        if (lh_str_equal(dataset->tombstones[i]->key, key))
+            return true;
+    return false;
+}
+
+/* Written anew behind a record that names keys, older ones would undo it. */
+static enum lh_code check_newer(const void *context, const struct catalog_dataset *now,
+                                struct lh_error *err)
+{
+    const struct rehash *rehash = context;
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < now->tombstone_count && !code; i++) {
+        const struct tombstone_content *content = NULL;
+        if (!tombstone_is_of_column(now->tombstones[i], rehash->column) ||
+            was_seen(rehash->dataset, now->tombstones[i]->key))
+            continue;
+        code = tombstone_read(rehash->catalog->storage, now->tombstones[i], &content, err);
+        if (!code && !has_arrivals_only(content))
+            code = lh_fail(err, LH_RACE,
+                           "The tombstones of dataset '%.*s' by column '%.*s' changed meanwhile.",
+                           LH_ARG(now->name), LH_ARG(rehash->column));
+    }
+    return code;
+}
+
 static enum lh_code rewrite_records(struct rehash *rehash, struct tombstone_record **ret,
                                     size_t *ret_count, struct lh_str **ret_removed,
                                     size_t *ret_removed_count, struct lh_error *err)
@@ -104,8 +142,10 @@ static enum lh_code rewrite_records(struct rehash *rehash, struct tombstone_reco
             const struct tombstone_content *content = NULL;
             if (!tombstone_is_of_column(object, rehash->column))
                 continue;
-            removed[removed_count++] = object->key;
             code = tombstone_read(rehash->catalog->storage, object, &content, err);
+            if (!code && has_arrivals_only(content))
+                continue;
+            removed[removed_count++] = object->key;
             for (size_t k = 0; !code && k < content->record_count; k++, count++)
                 if (pass)
                     rewrite_record(rehash, &content->records[k], object->added_version,
@@ -140,7 +180,8 @@ enum lh_code tombstone_rehash(struct rehash *rehash, int64_t *ret_version, struc
         .tombstone_count = 1,
         .tombstones_removed = removed,
         .tombstone_removed_count = removed_count,
-        .tombstone_stamp = rehash->dataset->tombstone_stamp,
+        .tombstone_check = check_newer,
+        .tombstone_context = rehash,
         .actor = rehash->actor,
         .reason = rehash->reason,
     };

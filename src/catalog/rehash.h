@@ -33,7 +33,9 @@ struct rehash {
     struct lh_arena *arena;
     const uint8_t *secret; /* filled */
 };
-/* Commits the records written anew, with the keys' hashes. LH_RACE: tombstones changed. */
+/* Commits the records written anew, with the keys' hashes. LH_RACE: keys of the column were
+ * tombstoned or lifted since `dataset`, or its records written together; rows that came with a key
+ * that is tombstoned, and what happened to other columns, are no race. */
 enum lh_code tombstone_rehash(struct rehash *rehash, int64_t *ret_version,
                               struct lh_error *err) LH_MUST_USE;
 /* Whether a reason, or who wanted it, holds one of the telling texts. */

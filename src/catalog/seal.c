@@ -13,7 +13,7 @@
 #include "catalog/rehash.h"
 #include "catalog/retention.h"
 
-#define RACES_MAX 4
+#define RACES_MAX 16 /* with who names keys of the column, not with rows that come */
 
 struct sealing {
     struct catalog *catalog;

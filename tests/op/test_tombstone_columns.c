@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "catalog/rehash.h"
 #include "catalog/tombstones.h"
 #include "catalog/verify.h"
 #include "support/op_house.h"
@@ -508,6 +509,69 @@ static void an_erasure_by_another_column_is_complete(void **state)
     assert_string_equal(op_house_sql(house, "SELECT count(*) FROM t"), "[[3]]");
 }
 
+/* Of what the column's records said when `snapshot` was taken. */
+static enum lh_code hash_key(struct op_house *house, const struct catalog_snapshot *snapshot,
+                             const char *column, const char *key)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_str text = lh_str_of(key);
+    struct rehash rehash = {.catalog = lake_catalog(house->lake),
+                            .dataset = dataset_of(snapshot),
+                            .column = lh_str_of(column),
+                            .texts = &text,
+                            .text_count = 1,
+                            .form = TOMBSTONE_SEALED,
+                            .actor = lh_lit("test"),
+                            .arena = arena};
+    int64_t version = 0;
+    enum lh_code code = tombstone_rehash(&rehash, &version, &house->err);
+    lh_arena_free(arena);
+    return code;
+}
+
+static void keys_become_hashes_while_rows_of_them_come(void **state)
+{
+    struct op_house *house = *state;
+    op_house_rows(house, "t", people, "create");
+    tombstone(house, "id", "[1, 2]");
+    lift(house, "id", "[2]");
+    tombstone(house, "mail", "[\"bob-2@example.org\"]");
+    struct catalog_snapshot *then = catalog_snapshot_ref(lake_catalog(house->lake));
+    assert_int_equal(append(house, "id,mail,phone\n1,new@example.org,1\n9,x,2\n"), 1);
+    tombstone(house, "mail", "[\"cid-3@example.org\"]");
+    assert_int_equal(append(house, "id,mail,phone\n1,cid-3@example.org,3\n2,y,4\n"), 1);
+    assert_int_equal(hash_key(house, then, "id", "1"), LH_OK);
+    catalog_snapshot_unref(then);
+    for (int i = 0; i < 2; i++) {
+        then_listed(house, NULL, 10, "mail=bob-2@example.org,mail=cid-3@example.org");
+        then_seen(house, "[[2],[4],[9]]");
+        assert_false(is_found(house, ""));
+        op_house_reopen(house);
+    }
+    lift(house, "mail", "[\"bob-2@example.org\", \"cid-3@example.org\"]");
+    assert_int_equal(reply_int(lift(house, "id", "[1]"), "rows_restored"), 3);
+    then_seen(house, "[[1],[1],[1],[2],[2],[3],[4],[9]]");
+}
+
+static void keys_do_not_become_hashes_behind_a_key_that_is_named_meanwhile(void **state)
+{
+    struct op_house *house = *state;
+    op_house_rows(house, "t", people, "create");
+    tombstone(house, "id", "[1, 2]");
+    tombstone(house, "mail", "[\"dan-4@example.org\"]");
+    for (int i = 0; i < 2; i++) {
+        struct catalog_snapshot *then = catalog_snapshot_ref(lake_catalog(house->lake));
+        if (i)
+            lift(house, "id", "[1]");
+        else
+            tombstone(house, "id", "[3]");
+        assert_int_equal(hash_key(house, then, "id", "1"), LH_RACE);
+        then_seen(house, i ? "[[1]]" : "[]");
+        then_listed(house, "id", 10, i ? "id=2,id=3" : "id=1,id=2,id=3");
+        catalog_snapshot_unref(then);
+    }
+}
+
 #define TEST(function)                                                                             \
     cmocka_unit_test_setup_teardown(function, op_house_set_up, op_house_tear_down)
 
@@ -528,6 +592,8 @@ int main(void)
         TEST(many_tombstones_of_two_columns_are_written_together_apart),
         TEST(lifting_all_of_many_keys_is_no_event_of_another_column),
         TEST(an_erasure_by_another_column_is_complete),
+        TEST(keys_become_hashes_while_rows_of_them_come),
+        TEST(keys_do_not_become_hashes_behind_a_key_that_is_named_meanwhile),
     };
     temp_lake_prefer_memory();
     return cmocka_run_group_tests(tests, NULL, NULL);
