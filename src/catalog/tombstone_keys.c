@@ -351,7 +351,7 @@ static enum lh_code fail_column(const struct catalog_dataset *dataset, struct lh
 }
 
 struct listing {
-    bool is_plain; /* of one column: a place is the value alone */
+    bool is_plain; /* of one column: a place is the value alone, unless that looks like another */
     struct lh_str column;
     struct lh_arena *arena;
     struct catalog_tombstone_item *items;
@@ -374,6 +374,37 @@ static struct lh_str place_prefix(struct lh_str column, struct lh_arena *arena)
     return (struct lh_str){text, len};
 }
 
+/* How long such a beginning is, and of which column; 0: the text has none. */
+static size_t place_column(struct lh_str place, struct lh_arena *arena, struct lh_str *ret)
+{
+    char *text = lh_arena_array(arena, place.len + 1, 1);
+    size_t len = 0, at = 1;
+    if (!place.len || place.data[0] != '"')
+        return 0;
+    while (at < place.len) {
+        bool is_mark = place.data[at] == '"';
+        char after = at + 1 < place.len ? place.data[at + 1] : 0;
+        if (is_mark && after == '=') {
+            *ret = (struct lh_str){text, len};
+            return at + 2;
+        }
+        if (is_mark && after != '"')
+            return 0;
+        text[len++] = place.data[at];
+        at += is_mark ? 2 : 1;
+    }
+    return 0;
+}
+
+static struct lh_str place_of(const struct listing *listing, struct lh_str prefix,
+                              struct lh_str text)
+{
+    struct lh_str column = {0};
+    if (listing->is_plain && !place_column(text, listing->arena, &column))
+        return text;
+    return lh_arena_printf(listing->arena, "%.*s%.*s", LH_ARG(prefix), LH_ARG(text));
+}
+
 static void list_column(struct listing *listing, const struct key_list *list, struct lh_str after)
 {
     struct lh_str prefix = place_prefix(listing->column, listing->arena);
@@ -388,25 +419,57 @@ static void list_column(struct listing *listing, const struct key_list *list, st
             .deleted_at_ms = entry->record->time_ms,
             .actor = entry->record->actor,
             .reason = entry->record->reason,
-            .place = listing->is_plain ? entry->text
-                                       : lh_arena_printf(listing->arena, "%.*s%.*s", LH_ARG(prefix),
-                                                         LH_ARG(entry->text)),
+            .place = place_of(listing, prefix, entry->text),
         };
     }
 }
 
-/* In which of the columns a place is, and behind which of its values. One that was told when there
- * was one column is of that, the first. */
-static size_t place_of(struct lh_str_list columns, struct lh_arena *arena, struct lh_str *after)
+/* Folding, hashing and lifting change which column was used first; names stay. */
+static int compare_names(const void *a, const void *b)
 {
-    for (size_t i = 0; i < columns.count && after->data && columns.count > 1; i++) {
-        struct lh_str prefix = place_prefix(columns.items[i], arena);
-        if (lh_str_starts_with(*after, prefix)) {
-            *after = lh_str_slice(*after, prefix.len, after->len);
-            return i;
-        }
-    }
-    return 0;
+    return lh_str_compare_nocase(*(const struct lh_str *)a, *(const struct lh_str *)b);
+}
+
+static struct lh_str_list by_name(struct lh_str_list columns, struct lh_arena *arena)
+{
+    struct lh_str *names = lh_arena_array(arena, columns.count + 1, sizeof *names);
+    for (size_t i = 0; i < columns.count; i++)
+        names[i] = columns.items[i];
+    qsort(names, columns.count, sizeof *names, compare_names);
+    return (struct lh_str_list){names, columns.count};
+}
+
+static enum lh_code fail_place(const struct catalog_dataset *dataset, struct lh_error *err)
+{
+    lh_fail(err, LH_INVALID,
+            "The place in 'after' does not say of which key column it is, and dataset '%.*s' has "
+            "several.",
+            LH_ARG(dataset->name));
+    lh_error_field(err, lh_lit("after"));
+    return lh_error_hint(err, "Begin the list anew without 'after', or name the column in "
+                              "'row_key_column'.");
+}
+
+/* In which of the columns a place is, and behind which of its values. One whose column has no keys
+ * any more is before the next one by name. */
+static enum lh_code find_place(const struct catalog_dataset *dataset, struct lh_str_list columns,
+                               struct lh_arena *arena, struct lh_str *after, size_t *ret_first,
+                               struct lh_error *err)
+{
+    struct lh_str column = {0};
+    size_t first = 0;
+    *ret_first = 0;
+    if (!after->data)
+        return LH_OK;
+    size_t len = place_column(*after, arena, &column);
+    if (!len)
+        return columns.count > 1 ? fail_place(dataset, err) : LH_OK;
+    while (first < columns.count && lh_str_compare_nocase(columns.items[first], column) < 0)
+        first++;
+    bool is_there = first < columns.count && lh_str_equal_nocase(columns.items[first], column);
+    *after = is_there ? lh_str_slice(*after, len, after->len) : (struct lh_str){0};
+    *ret_first = first;
+    return LH_OK;
 }
 
 enum lh_code catalog_tombstone_list(struct catalog *catalog, const struct catalog_dataset *dataset,
@@ -421,11 +484,14 @@ enum lh_code catalog_tombstone_list(struct catalog *catalog, const struct catalo
         if (!code && !catalog_dataset_column(dataset, column) && !has(columns, column))
             code = fail_column(dataset, column, err);
         columns = (struct lh_str_list){&column, 1};
+    } else {
+        columns = by_name(columns, arena);
     }
     struct listing listing = {
         .is_plain = columns.count < 2, .arena = arena, .limit = limit < most ? limit : most};
     listing.items = lh_arena_array(arena, listing.limit + 1, sizeof *listing.items);
-    first = place_of(columns, arena, &after);
+    if (!code)
+        code = find_place(dataset, columns, arena, &after, &first, err);
     for (size_t i = first; i < columns.count && !code; i++) {
         struct key_list list = {0};
         listing.column = columns.items[i];

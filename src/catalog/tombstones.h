@@ -145,8 +145,9 @@ struct catalog_tombstone_item {
     struct lh_str reason;
     struct lh_str place; /* as the next question's `after` */
 };
-/* Of one column (absent: of all, the one first used first), in the order of values as texts, behind
- * the place `after` (absent: from the first), at most `limit`. LH_NOT_FOUND: no such column. */
+/* Of one column (absent: of all, by their names), in the order of values as texts, behind the place
+ * `after` (absent: from the first), at most `limit`. LH_NOT_FOUND: no such column. LH_INVALID: the
+ * place does not say of which of several columns it is. */
 enum lh_code catalog_tombstone_list(struct catalog *catalog, const struct catalog_dataset *dataset,
                                     struct lh_str column, struct lh_str after, size_t limit,
                                     struct lh_arena *arena, struct catalog_tombstone_item **ret,

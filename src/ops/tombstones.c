@@ -389,9 +389,10 @@ static enum lh_code run_list(struct op_call *call, const void *raw, struct op_re
 const struct op op_datasets_tombstones = {
     .name = "datasets.tombstones",
     .summary = "The tombstones of a dataset: which keys, since when, by whom and why.",
-    .description = "In the order of the keys as texts, one key column after the other. For those "
-                   "who may delete: the keys of "
-                   "deleted rows are nobody else's business.",
+    .description =
+        "In the order of the keys as texts, one key column after the other, by name. For those "
+        "who may delete: the keys of "
+        "deleted rows are nobody else's business.",
     .http = {OP_GET, PATH},
     .effect = OP_READ,
     .permission = "catalog.write",

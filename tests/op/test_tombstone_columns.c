@@ -97,6 +97,33 @@ static bool needs_columns(struct op_house *house)
     return strstr(bytes, "\"key_columns\"") != NULL;
 }
 
+static const struct catalog_dataset *dataset_of(const struct catalog_snapshot *snapshot)
+{
+    const struct catalog_dataset *dataset = NULL;
+    assert_int_equal(catalog_find(snapshot, lh_lit("t"), &dataset, NULL), LH_OK);
+    return dataset;
+}
+
+/* Of what the column's records said when `snapshot` was taken. */
+static enum lh_code hash_key(struct op_house *house, const struct catalog_snapshot *snapshot,
+                             const char *column, const char *key)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_str text = lh_str_of(key);
+    struct rehash rehash = {.catalog = lake_catalog(house->lake),
+                            .dataset = dataset_of(snapshot),
+                            .column = lh_str_of(column),
+                            .texts = &text,
+                            .text_count = 1,
+                            .form = TOMBSTONE_SEALED,
+                            .actor = lh_lit("test"),
+                            .arena = arena};
+    int64_t version = 0;
+    enum lh_code code = tombstone_rehash(&rehash, &version, &house->err);
+    lh_arena_free(arena);
+    return code;
+}
+
 /* --- what is hidden */
 
 static void keys_of_several_columns_hide_beside_each_other(void **state)
@@ -217,12 +244,67 @@ static void the_list_goes_column_by_column(void **state)
     then_listed(house, NULL, 1, "mail=ann-1@example.org,mail=bob-2@example.org");
     tombstone(house, "id", "[1, 4]");
     for (int limit = 1; limit < 5; limit++)
-        then_listed(house, NULL, limit, "mail=ann-1@example.org,mail=bob-2@example.org,id=1,id=4");
+        then_listed(house, NULL, limit, "id=1,id=4,mail=ann-1@example.org,mail=bob-2@example.org");
     then_listed(house, "id", 1, "id=1,id=4");
     then_listed(house, "phone", 1, "");
     assert_int_equal(op_house_try(house, "datasets.tombstones",
                                   "{\"name\": \"t\", \"row_key_column\": \"nothing\"}"),
                      LH_NOT_FOUND);
+}
+
+static const char *page(struct op_house *house, const char *after, const char *value)
+{
+    static char place[256];
+    char args[512], quoted[400] = "";
+    if (after) {
+        json_t *string = json_string(after);
+        char *text = json_dumps(string, JSON_ENCODE_ANY);
+        snprintf(quoted, sizeof quoted, ", \"after\": %s", text);
+        free(text);
+        json_decref(string);
+    }
+    snprintf(args, sizeof args, "{\"name\": \"t\", \"limit\": 1%s}", quoted);
+    json_t *reply = op_house_call(house, "datasets.tombstones", args);
+    const json_t *item = json_array_get(json_object_get(reply, "items"), 0);
+    assert_string_equal(reply_text(item, "row_key_value"), value);
+    const char *next = json_string_value(json_object_get(reply, "next"));
+    snprintf(place, sizeof place, "%s", next ? next : "");
+    return place;
+}
+
+static void a_page_leaves_no_column_out_whose_objects_were_written_anew(void **state)
+{
+    struct op_house *house = *state;
+    op_house_rows(house, "t", people, "create");
+    tombstone(house, "id", "[1, 4]");
+    tombstone(house, "mail", "[\"bob-2@example.org\", \"ann-1@example.org\"]");
+    struct catalog_snapshot *then = catalog_snapshot_ref(lake_catalog(house->lake));
+    const char *place = page(house, NULL, "1");
+    assert_int_equal(hash_key(house, then, "id", "3"), LH_OK); /* of no key: all stay, behind */
+    catalog_snapshot_unref(then);
+    place = page(house, place, "4");
+    place = page(house, place, "ann-1@example.org");
+    lift(house, "id", "[1, 4]");
+    assert_string_equal(page(house, place, "bob-2@example.org"), "");
+    tombstone(house, "phone", "[101]"); /* behind a column that is there no more */
+    page(house, "\"oh \"\"so\"=1", "101");
+}
+
+static void a_place_without_a_column_is_refused_where_there_are_several(void **state)
+{
+    struct op_house *house = *state;
+    op_house_rows(house, "t", "id,mail\n1,a\n2,\"\"\"id\"\"=0\"\n3,b\n", "create");
+    tombstone(house, "mail", "[\"a\", \"\\\"id\\\"=0\", \"b\"]");
+    const char *place = page(house, NULL, "\"id\"=0"); /* a value that looks like a place */
+    assert_string_equal(place, "\"mail\"=\"id\"=0");
+    assert_string_equal(page(house, place, "a"), "a");
+    page(house, "a", "b");
+    tombstone(house, "id", "[3]");
+    assert_int_equal(
+        op_house_try(house, "datasets.tombstones", "{\"name\": \"t\", \"after\": \"a\"}"),
+        LH_INVALID);
+    assert_non_null(strstr(house->err.message, "several"));
+    page(house, "\"mail\"=a", "b");
 }
 
 static void there_is_a_most_of_columns(void **state)
@@ -359,13 +441,6 @@ static void compaction_makes_deletion_by_each_column_physical(void **state)
     then_seen(house, "[[3],[4],[9]]");
     assert_int_equal(reply_int(lift(house, "mail", "[\"bob-2@example.org\"]"), "rows_restored"), 1);
     then_seen(house, "[[3],[4],[7],[9]]");
-}
-
-static const struct catalog_dataset *dataset_of(const struct catalog_snapshot *snapshot)
-{
-    const struct catalog_dataset *dataset = NULL;
-    assert_int_equal(catalog_find(snapshot, lh_lit("t"), &dataset, NULL), LH_OK);
-    return dataset;
 }
 
 static void a_compaction_sees_that_a_column_was_lifted_though_others_came(void **state)
@@ -509,26 +584,6 @@ static void an_erasure_by_another_column_is_complete(void **state)
     assert_string_equal(op_house_sql(house, "SELECT count(*) FROM t"), "[[3]]");
 }
 
-/* Of what the column's records said when `snapshot` was taken. */
-static enum lh_code hash_key(struct op_house *house, const struct catalog_snapshot *snapshot,
-                             const char *column, const char *key)
-{
-    struct lh_arena *arena = lh_arena_new(0);
-    struct lh_str text = lh_str_of(key);
-    struct rehash rehash = {.catalog = lake_catalog(house->lake),
-                            .dataset = dataset_of(snapshot),
-                            .column = lh_str_of(column),
-                            .texts = &text,
-                            .text_count = 1,
-                            .form = TOMBSTONE_SEALED,
-                            .actor = lh_lit("test"),
-                            .arena = arena};
-    int64_t version = 0;
-    enum lh_code code = tombstone_rehash(&rehash, &version, &house->err);
-    lh_arena_free(arena);
-    return code;
-}
-
 static void keys_become_hashes_while_rows_of_them_come(void **state)
 {
     struct op_house *house = *state;
@@ -584,6 +639,8 @@ int main(void)
         TEST(an_upsert_and_a_lift_of_another_column_leave_replaced_rows_hidden),
         TEST(a_lift_says_which_of_several_columns),
         TEST(the_list_goes_column_by_column),
+        TEST(a_page_leaves_no_column_out_whose_objects_were_written_anew),
+        TEST(a_place_without_a_column_is_refused_where_there_are_several),
         TEST(there_is_a_most_of_columns),
         TEST(only_a_dataset_with_several_columns_asks_for_a_release_that_knows_them),
         TEST(verify_notices_what_does_not_fit_its_columns),
