@@ -13,22 +13,31 @@ struct backing {
 
 /* --- copying */
 
-/* What an earlier backup has, and what one that was cut off had copied: it has no list, but what a
- * manifest says of a file tells its name in the store. */
-static bool is_known(struct backing *backing, struct backup_file *file)
+/* By its sum, which is known without copying: of what was read already, and where a manifest says
+ * it. */
+static bool has_sum_of(struct backing *backing, struct backup_file *file)
 {
     const struct storage_backup_source *source = &backing->options->source;
+    if (file->held.data)
+        lh_sha256_of(file->held, file->sha256);
+    file->has_sum =
+        file->held.data ||
+        (source->sum_of && source->sum_of(source->context, file->bucket, file->key, file->sha256));
+    return file->has_sum && backup_store_has(&backing->store, file->sha256, file->bytes);
+}
+
+/* What an earlier backup has, and what one that was cut off had copied: it has no list, but what is
+ * known of a file tells its name in the store. So it does of one that is the same in another place
+ * of the disk: a lake that was moved needs no more room than it did. */
+static bool is_known(struct backing *backing, struct backup_file *file)
+{
     if (file->is_summed)
         return backup_store_has(&backing->store, file->sha256, file->bytes);
     const struct backup_file *old = backup_list_find(&backing->before, file->bucket, file->key);
-    if (!old) {
-        file->has_sum = !file->held.data && source->sum_of &&
-                        source->sum_of(source->context, file->bucket, file->key, file->sha256);
-        return file->has_sum && backup_store_has(&backing->store, file->sha256, file->bytes);
-    }
-    if (!file->changed_ns || old->changed_ns != file->changed_ns || old->inode != file->inode ||
-        old->bytes != file->bytes || !backup_store_has(&backing->store, old->sha256, old->bytes))
-        return false;
+    if (!old || !file->changed_ns || old->changed_ns != file->changed_ns ||
+        old->inode != file->inode || old->bytes != file->bytes ||
+        !backup_store_has(&backing->store, old->sha256, old->bytes))
+        return has_sum_of(backing, file);
     memcpy(file->sha256, old->sha256, sizeof file->sha256);
     return true;
 }

@@ -20,7 +20,7 @@ struct backup_file {
     uint64_t inode;     /* of the copied file; with the time it tells that it is still that one */
     int64_t changed_ns; /* 0: never the same */
     uint8_t sha256[LH_SHA256_BYTES];
-    bool has_sum;       /* a manifest says it */
+    bool has_sum;       /* a manifest says it, or it was read already */
     bool is_summed;     /* the sum is what it must be: it need not be read if the backup has that */
     struct lh_str held; /* read already; absent: to be copied */
     bool is_gone;       /* removed while the files were looked at */

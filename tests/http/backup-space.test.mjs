@@ -3,7 +3,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '../support/client.mjs';
 import { smallDisk } from '../support/disk.mjs';
@@ -50,4 +50,17 @@ test('backups and restores to a disk without room are refused with the figures',
   const done = await restore();
   assert.equal(done.code, 0, done.err);
   assert.equal((await run(['verify', '--data', target])).code, 0);
+
+  // The lake in another place: its files only look new, and the store has their bytes.
+  const moved = join(folder.path, 'moved');
+  const store = join(disk.path, 'again');
+  assert.equal((await run(['backup', '--to', store, '--data', data])).code, 0);
+  cpSync(data, moved, { recursive: true, preserveTimestamps: true });
+  const { blocks, bfree, bsize } = statfsSync(disk.path);
+  disk.grow(Math.ceil(((blocks - bfree) * bsize) / (1 << 20)) + 5);
+  const other = await run(['backup', '--to', join(disk.path, 'third'), '--data', moved]);
+  assert.notEqual(other.code, 0);
+  assert.match(other.err, noRoom);
+  const known = await run(['backup', '--to', store, '--data', moved]);
+  assert.equal(known.code, 0, known.err);
 });
