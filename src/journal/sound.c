@@ -53,33 +53,56 @@ static enum lh_code check_row(void *context, struct record *record, struct lh_er
     return LH_OK;
 }
 
-static enum lh_code check_rows(struct journal *journal, const struct journal_file *file,
-                               const struct lh_cancel *cancel, struct lh_error *err)
+static enum lh_code read_rows(struct journal *journal, struct rows *rows,
+                              const struct lh_cancel *cancel, struct lh_error *err)
 {
-    struct rows rows = {.file = file, .next = file->first};
     struct lh_arena *arena = lh_arena_new(0);
-    struct lh_error found = LH_ERROR_NONE;
     struct lh_str path;
     struct lh_buf sql;
     lh_buf_init(&sql, 65536);
-    enum lh_code code = storage_object_path(journal->options.storage, STORAGE_PRIMARY, file->key,
-                                            arena, &path, &found);
+    rows->next = rows->file->first;
+    enum lh_code code = storage_object_path(journal->options.storage, STORAGE_PRIMARY,
+                                            rows->file->key, arena, &path, err);
     if (!code) {
         lh_buf_printf(&sql, "SELECT %s FROM read_parquet(", segment_columns);
         engine_quote_path(&sql, path);
         lh_buf_append_str(&sql, lh_lit(", hive_partitioning = false)"));
-        code = segment_rows(journal->options.engine, lh_buf_str(&sql), cancel, check_row, &rows,
-                            &found);
+        code =
+            segment_rows(journal->options.engine, lh_buf_str(&sql), cancel, check_row, rows, err);
+    }
+    lh_buf_release(&sql);
+    lh_arena_free(arena);
+    return code;
+}
+
+/* What the engine cannot decode it calls by names of its own. That there was no descriptor, room or
+ * memory for reading, or that the disk failed, says nothing about the bytes. */
+static bool tells_of_bytes(enum lh_code code)
+{
+    return code == LH_DAMAGED || code == LH_UNREADABLE || code == LH_SQL || code == LH_INTERNAL;
+}
+
+static enum lh_code check_rows(struct journal *journal, const struct journal_file *file,
+                               const struct lh_cancel *cancel, struct lh_error *err)
+{
+    struct rows rows = {.file = file};
+    struct lh_error found = LH_ERROR_NONE;
+    struct storage_sum sum;
+    enum lh_code code = read_rows(journal, &rows, cancel, &found);
+    bool is_wrong = tells_of_bytes(code);
+    /* So it calls, too, what bytes that are wrong make it look for behind the file's end. Then all
+     * that there is can be read, and it says so again. */
+    if (code == LH_IO &&
+        !storage_sum(journal->options.storage, STORAGE_PRIMARY, file->key, cancel, &sum, NULL)) {
+        code = read_rows(journal, &rows, cancel, &found);
+        is_wrong = tells_of_bytes(code) || code == LH_IO;
     }
     if (!code && rows.next != file->last + 1)
         code = fail_damaged(file, "records are missing", &found);
-    /* What the engine cannot decode it calls by names of its own. */
-    else if (code && !rows.is_wrong && !lh_cancel_check(cancel) && code != LH_BUSY)
+    else if (is_wrong && !rows.is_wrong && !lh_cancel_check(cancel))
         code = fail_damaged(file, "it cannot be read as it was written", &found);
     if (code && err)
         *err = found;
-    lh_buf_release(&sql);
-    lh_arena_free(arena);
     return code;
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -160,13 +161,10 @@ static void no_flipped_bit_of_a_segment_gives_a_row_to_anybody(void **state)
     journal_house_open(house);
 }
 
-/* Without a sum what a segment says is told by its rows: a flip that changes none of them (the
- * library's own statistics, a name of who wrote it) harms nobody, and one that changes any is
- * found. */
-static void no_flipped_bit_of_a_segment_of_format_2_gives_another_row_to_anybody(void **state)
+/* A folder with a segment of four records, as format 2 named it; its journal is closed. */
+static const char *given_format_2(struct journal_house *house)
 {
     static const char old[] = "_journal/segments/00000000000000000001-00000000000000000004.parquet";
-    struct journal_house *house = *state;
     char path[4096];
     journal_house_given(house, 4);
     assert_int_equal(journal_roll(house->journal, true, &house->err), LH_OK);
@@ -174,7 +172,16 @@ static void no_flipped_bit_of_a_segment_of_format_2_gives_another_row_to_anybody
              temp_lake_file(&house->folder, journal_house_segment(house, 1, 4)));
     journal_house_close(house);
     assert_int_equal(rename(path, temp_lake_file(&house->folder, old)), 0);
-    struct flips flips = flip_segment(house, old);
+    return old;
+}
+
+/* Without a sum what a segment says is told by its rows: a flip that changes none of them (the
+ * library's own statistics, a name of who wrote it) harms nobody, and one that changes any is
+ * found. */
+static void no_flipped_bit_of_a_segment_of_format_2_gives_another_row_to_anybody(void **state)
+{
+    struct journal_house *house = *state;
+    struct flips flips = flip_segment(house, given_format_2(house));
     assert_true(flips.told >= flips.found && flips.found > flips.tried / 3);
     printf("figure: %u flipped bits of a segment of format 2, %u found, the rest changed no row\n",
            flips.tried, flips.found);
@@ -202,6 +209,32 @@ static void a_segment_that_changes_under_an_open_journal_is_told_too(void **stat
     assert_false(is_told_as_damaged(house));
     assert_int_equal(unlink(temp_lake_file(&house->folder, name)), 0);
     assert_true(is_told_as_damaged(house));
+}
+
+/* There are few descriptors left, or none: the bytes are what they were. */
+static void a_segment_that_cannot_be_read_just_now_is_not_called_damaged(void **state)
+{
+    struct journal_house *house = *state;
+    struct rlimit usual;
+    unsigned failed = 0;
+    given_format_2(house);
+    journal_house_open(house);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    int lowest = dup(0); /* the next one that is given */
+    assert_true(lowest >= 0 && close(lowest) == 0);
+    enum lh_code code = LH_BUSY;
+    for (unsigned left = 0; code && left < 40; left++) {
+        const struct rlimit few = {(rlim_t)lowest + left, usual.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        code = journal_ensure_sound(house->journal, NULL, &house->err);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+        if (code && code != LH_IO && code != LH_BUSY)
+            fail_msg("%u descriptors are left: %s", left, house->err.message);
+        failed += code != LH_OK;
+    }
+    assert_true(failed > 0);
+    assert_int_equal(code, LH_OK);
+    assert_false(is_told_as_damaged(house));
 }
 
 static void rewrite_segment(struct journal_house *house, const char *select)
@@ -264,6 +297,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(no_flipped_bit_of_a_segment_gives_a_row_to_anybody),
         TEST(no_flipped_bit_of_a_segment_of_format_2_gives_another_row_to_anybody),
+        TEST(a_segment_that_cannot_be_read_just_now_is_not_called_damaged),
         TEST(a_segment_that_changes_under_an_open_journal_is_told_too),
         TEST(a_changed_text_of_a_segment_is_told_as_damage),
         TEST(a_row_of_a_segment_that_was_removed_changed_or_swapped_is_found),
