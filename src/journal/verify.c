@@ -96,8 +96,11 @@ static enum lh_code look_at_segment(struct walk *walk, struct storage *storage,
         return LH_OK;
     }
     enum lh_code code = segment_compare_sum(storage, file, walk->options->cancel, &found);
-    if (code == LH_DAMAGED)
-        storage_find(walk->findings, true, file->key, "%s", found.message);
+    if (lh_cancel_check(walk->options->cancel))
+        return lh_cancel_fail(walk->options->cancel, "Looking at the journal", err);
+    if (code) /* whatever it is: without the engine nobody else reads the file */
+        storage_find(walk->findings, true, file->key,
+                     code == LH_DAMAGED ? "%s" : "The segment cannot be read: %s", found.message);
     if (!walk->options->engine) {
         if (file->first > walk->expected)
             say_missing(walk, walk->expected, file->first - 1);

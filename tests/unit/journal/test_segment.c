@@ -12,8 +12,10 @@
 
 #include <cmocka.h>
 
+#include "base/fault.h"
 #include "engine/engine.h"
-#include "journal/journal.h"
+#include "journal/verify.h"
+#include "storage/findings.h"
 #include "support/journal_house.h"
 
 /* LAKEHOUSE_LONG: more of them. */
@@ -237,6 +239,36 @@ static void a_segment_that_cannot_be_read_just_now_is_not_called_damaged(void **
     assert_false(is_told_as_damaged(house));
 }
 
+#ifdef LH_FAULTS
+/* Without the engine the sum is all that is known of a segment: one that cannot be had is told. */
+static void a_segment_whose_sum_cannot_be_had_is_a_finding(void **state)
+{
+    struct journal_house *house = *state;
+    const struct journal_verify_options options = {.engine = NULL};
+    unsigned told = 0;
+    bool is_through = false;
+    journal_house_given(house, 4);
+    assert_int_equal(journal_roll(house->journal, true, &house->err), LH_OK);
+    struct lh_str key = lh_str_of(journal_house_segment(house, 1, 4));
+    for (unsigned at = 1; !is_through; at++) {
+        struct storage_findings findings = {.arena = house->arena};
+        char plan[32];
+        int64_t count = 0;
+        snprintf(plan, sizeof plan, "file.read=%u:EIO", at);
+        assert_true(lh_fault_plan(plan));
+        assert_int_equal(journal_verify(house->storage, &options, &findings, &count, &house->err),
+                         LH_OK);
+        is_through = !lh_fault_was_struck();
+        for (size_t i = 0; i < findings.count; i++)
+            told += findings.items[i].is_error && lh_str_equal(findings.items[i].object, key);
+        if (is_through)
+            assert_int_equal(findings.error_count, 0);
+    }
+    lh_fault_plan(NULL);
+    assert_true(told > 0);
+}
+#endif
+
 static void rewrite_segment(struct journal_house *house, const char *select)
 {
     struct engine *engine = NULL;
@@ -298,6 +330,9 @@ int main(void)
         TEST(no_flipped_bit_of_a_segment_gives_a_row_to_anybody),
         TEST(no_flipped_bit_of_a_segment_of_format_2_gives_another_row_to_anybody),
         TEST(a_segment_that_cannot_be_read_just_now_is_not_called_damaged),
+#ifdef LH_FAULTS
+        TEST(a_segment_whose_sum_cannot_be_had_is_a_finding),
+#endif
         TEST(a_segment_that_changes_under_an_open_journal_is_told_too),
         TEST(a_changed_text_of_a_segment_is_told_as_damage),
         TEST(a_row_of_a_segment_that_was_removed_changed_or_swapped_is_found),
