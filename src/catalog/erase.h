@@ -41,7 +41,8 @@ enum lh_code catalog_erase_keys(struct catalog *catalog, struct engine *engine,
 /* The erased rows may have been tombstoned by another column, too, whose keys name them as well. Of
  * the columns but this one, keys that no file of the newest version has a row of stay as sealed
  * hashes, and where none is left in clear, not who wanted it nor why; of all columns, no reason
- * that holds one of the values stays. For between the rewriting and catalog_erase_past. */
+ * and no actor stays that holds one of the values as its text, byte by byte, unless that has less
+ * than six bytes. For between the rewriting and catalog_erase_past. */
 enum lh_code catalog_erase_others(struct catalog *catalog, struct engine *engine,
                                   struct lh_str dataset_id, struct lh_str column,
                                   const json_t *values, const struct lh_cancel *cancel,

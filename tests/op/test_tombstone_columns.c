@@ -627,6 +627,31 @@ static void keys_do_not_become_hashes_behind_a_key_that_is_named_meanwhile(void 
     }
 }
 
+static void a_reason_goes_with_an_erased_key_unless_that_is_short(void **state)
+{
+    static const char *const keys[] = {"ann-1", "bobo-2"}; /* of five bytes, of six */
+    int64_t texts_short[2] = {0};
+    struct op_house *house = *state;
+    op_house_rows(house, "t", "id,mail\n1,ann-1\n2,bobo-2\n3,cid-33\n4,dan-44\n", "create");
+    tombstone(house, "id", "[1]");
+    op_house_call(house, "datasets.tombstone",
+                  "{\"name\": \"t\", \"row_key_column\": \"mail\", \"row_key_values\": "
+                  "[\"cid-33\"], \"reason\": \"wanted by ann-1 and bobo-2\"}");
+    for (int i = 0; i < 2; i++) {
+        char args[256];
+        snprintf(args, sizeof args,
+                 "{\"dataset\": \"t\", \"row_key_column\": \"mail\", \"row_key_values\": "
+                 "[\"%s\"], \"wait\": true}",
+                 keys[i]);
+        json_t *receipt = op_house_call(house, "catalog.erase", args);
+        assert_string_equal(reply_text(receipt, "state"), "erased");
+        texts_short[i] = reply_int(json_object_get(receipt, "scan"), "texts_short");
+        assert_int_equal(is_in_lists(house, "wanted by"), i == 0);
+        then_listed(house, "mail", 9, "mail=cid-33");
+    }
+    assert_int_equal(texts_short[0] - texts_short[1], 1); /* the ids are short, too */
+}
+
 #define TEST(function)                                                                             \
     cmocka_unit_test_setup_teardown(function, op_house_set_up, op_house_tear_down)
 
@@ -649,6 +674,7 @@ int main(void)
         TEST(many_tombstones_of_two_columns_are_written_together_apart),
         TEST(lifting_all_of_many_keys_is_no_event_of_another_column),
         TEST(an_erasure_by_another_column_is_complete),
+        TEST(a_reason_goes_with_an_erased_key_unless_that_is_short),
         TEST(keys_become_hashes_while_rows_of_them_come),
         TEST(keys_do_not_become_hashes_behind_a_key_that_is_named_meanwhile),
     };
