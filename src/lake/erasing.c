@@ -343,12 +343,16 @@ static enum lh_code get_receipt(struct lake *lake, struct lh_str id, struct lh_a
     if (is_running) {
         ret->state = LAKE_ERASE_RUNNING;
         ret->phase = lh_lit("ending");
-    } else if (ret->state != LAKE_ERASE_INCOMPLETE && ret->state != LAKE_ERASE_GIVEN_UP &&
-               !erase_read(lake_storage(lake), id, "request", &erase_request_fields, arena,
-                           &request, NULL)) {
-        ret->state = LAKE_ERASE_FAILED;
-        ret->problem = lh_lit("All was done, but the request, which holds the keys, is there yet.");
+        return LH_OK;
     }
+    if (ret->state == LAKE_ERASE_INCOMPLETE || ret->state == LAKE_ERASE_GIVEN_UP)
+        return LH_OK;
+    code =
+        erase_read(lake_storage(lake), id, "request", &erase_request_fields, arena, &request, err);
+    if (code) /* one that cannot be read is there, too */
+        return code == LH_NOT_FOUND ? LH_OK : code;
+    ret->state = LAKE_ERASE_FAILED;
+    ret->problem = lh_lit("All was done, but the request, which holds the keys, is there yet.");
     return LH_OK;
 }
 

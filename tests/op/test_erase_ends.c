@@ -309,6 +309,7 @@ static void one_that_cannot_be_read_is_told_by_health(void **state)
 static void what_holds_the_keys_is_gone_before_it_is_told_as_erased(void **state)
 {
     struct op_house house;
+    char args[128];
     (void)state;
     people(&house);
     hold(&house);
@@ -322,6 +323,10 @@ static void what_holds_the_keys_is_gone_before_it_is_told_as_erased(void **state
     assert_string_equal(reply_text(ended(&house, &asked), "state"), "failed");
     assert_true(shell(&house, "cp _erase/*.request.json kept.json"));
     assert_non_null(strstr(health_of(&house), "All was done"));
+    assert_true(shell(&house, "echo rubbish > $(ls _erase/*.request.json)"));
+    snprintf(args, sizeof args, "{\"id\": \"%s\"}", asked.erase_id);
+    op_house_refuses(&house, "erasures.get", args, LH_DAMAGED); /* there, if nobody can read it */
+    assert_true(shell(&house, "cp kept.json _erase/$(ls _erase | head -c 36).request.json"));
     (void)call_id(&house, "erasures.resume", asked.erase_id);
     assert_string_equal(reply_text(ended(&house, &asked), "state"), "erased");
     assert_false(shell(&house, "find . -name '*.request.json' | grep -q ."));
