@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "catalog/retention.h"
+#include "storage/buckets.h"
 #include "storage/failures.h"
 #include "storage/objects.h"
 
@@ -135,6 +136,7 @@ static void *keep(void *context)
                 lh_log_error(LH_LOG_WARN, "lake.trash", &err);
             is_verified = false; /* what came since is looked at in the next round */
         }
+        storage_buckets_look(keeper->storage);
         compacting_look(keeper->compacting);
         if (storage_failures_flush(keeper->storage, &failed, &err))
             lh_log_error(LH_LOG_WARN, "lake.errors", &err);

@@ -196,6 +196,24 @@ enum lh_code storage_bucket_probe(struct storage *storage, struct lh_str name,
     return code;
 }
 
+void storage_buckets_look(struct storage *storage)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct storage_bucket_info *items = NULL;
+    size_t count = 0;
+    storage_bucket_list(storage, arena, &items, &count);
+    for (size_t i = 0; i < count; i++) {
+        struct storage_bucket *bucket = NULL;
+        struct lh_error err = LH_ERROR_NONE;
+        if (items[i].is_remote ||
+            storage_bucket_find(storage, items[i].options.name, &bucket, &err))
+            continue; /* it is its problem already */
+        if (bucket->backend->look(bucket, &err))
+            lh_log_error(LH_LOG_WARN, "storage.bucket", &err);
+    }
+    lh_arena_free(arena);
+}
+
 /* --- holding */
 
 enum lh_code storage_bucket_hold(struct storage *storage, struct lh_str name, struct lh_error *err)

@@ -88,6 +88,10 @@ void storage_bucket_names(struct storage *storage, struct lh_arena *arena, struc
 enum lh_code storage_bucket_probe(struct storage *storage, struct lh_str name,
                                   const struct lh_cancel *cancel, struct lh_error *err) LH_MUST_USE;
 
+/* Looks whether the folders of local buckets are where they were, and opens those that came back:
+ * storage_bucket_list tells. For a thread that does so now and then; stores are not asked. */
+void storage_buckets_look(struct storage *storage);
+
 /* Fine if there is such a bucket; otherwise LH_NOT_FOUND with the names that there are. */
 enum lh_code storage_bucket_check(struct storage *storage, struct lh_str name,
                                   struct lh_error *err) LH_MUST_USE;

@@ -74,13 +74,11 @@ static enum lh_code list_local(struct storage_bucket *bucket, const struct lh_ca
                                struct lh_arena *arena, struct storage_holdings *ret,
                                struct lh_error *err)
 {
+    enum lh_code code = bucket->backend->look(bucket, err);
+    if (code)
+        return code;
     struct walk walk = {.dir = local_dir(bucket), .cancel = cancel, .list.arena = arena};
-    struct lh_file_info mark;
-    if (lh_file_info(walk.dir, BUCKET_FILE, &mark, NULL)) {
-        lh_fail(err, LH_IO, "The folder of the bucket '%.*s' is not there.", LH_ARG(bucket->name));
-        return lh_error_hint(err, "Is its disk mounted? It is looked for again and again.");
-    }
-    enum lh_code code = walk_folder(&walk, lh_lit(""), 0, err);
+    code = walk_folder(&walk, lh_lit(""), 0, err);
     if (!code)
         *ret = (struct storage_holdings){walk.list.items, walk.list.count, walk.special};
     return code;

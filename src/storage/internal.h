@@ -59,6 +59,9 @@ struct storage_backend {
     /* Whether it answers, and takes what is put there: now. */
     enum lh_code (*probe)(struct storage_bucket *bucket, const struct lh_cancel *cancel,
                           struct lh_error *err);
+    /* Whether its place is there, at no cost, which becomes the bucket's problem. NULL: it tells
+     * by itself. Not under the buckets' mutex. */
+    enum lh_code (*look)(struct storage_bucket *bucket, struct lh_error *err);
 
     /* Before publishing: whatever the key needs to exist, durably. */
     enum lh_code (*prepare)(struct storage_bucket *bucket, const char *key, struct lh_error *err);

@@ -3,13 +3,23 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "storage/failures.h"
 #include "storage/held_internal.h"
 
 #define COPY_BYTES ((size_t)1 << 20)
 #define MARK_BYTES_MAX ((size_t)4096)
 
-struct place {
+/* A folder that was open before another came to its path: somebody may be in it yet. */
+struct left_dir {
     struct lh_dir *dir;
+    struct left_dir *next;
+};
+
+struct place {
+    struct lh_dir *_Atomic dir;
+    pthread_mutex_t mutex; /* guards the change of `dir`, and `left`; taken before no other */
+    struct left_dir *left;
+    _Atomic bool is_lost; /* and that is the bucket's problem */
     struct folder_set *folders;
     struct folder_set own; /* what `folders` is if it is not the data folder's */
     bool is_home;
@@ -20,7 +30,8 @@ struct place {
 
 static struct lh_dir *dir_of(const struct storage_bucket *bucket)
 {
-    return ((const struct place *)bucket->state)->dir;
+    struct place *place = bucket->state;
+    return place->dir;
 }
 
 struct lh_dir *local_dir(const struct storage_bucket *bucket)
@@ -125,10 +136,12 @@ static enum lh_code open_elsewhere(struct storage_bucket *bucket, struct place *
                                    struct lh_error *err)
 {
     bool creates = bucket->storage->is_writable && !bucket->is_known;
-    enum lh_code code = lh_dir_open(bucket->options.root, creates, &place->dir, err);
+    struct lh_dir *dir = NULL;
+    enum lh_code code = lh_dir_open(bucket->options.root, creates, &dir, err);
     if (code == LH_NOT_FOUND)
         return lh_fail(err, LH_IO, "The folder of the bucket '%.*s' is not there.",
                        LH_ARG(bucket->name));
+    place->dir = dir;
     if (!code)
         code = check_root(bucket, place->dir, err);
     if (!code && bucket->storage->is_writable && !bucket->is_known)
@@ -150,6 +163,13 @@ static void close_bucket(struct storage_bucket *bucket)
         folders_release(&place->own);
         lh_dir_close(place->dir);
     }
+    while (place->left) {
+        struct left_dir *left = place->left;
+        place->left = left->next;
+        lh_dir_close(left->dir);
+        free(left);
+    }
+    pthread_mutex_destroy(&place->mutex);
     free(place);
 }
 
@@ -158,6 +178,7 @@ static enum lh_code open_bucket(struct storage_bucket *bucket, struct lh_error *
     struct place *place = calloc(1, sizeof *place);
     if (!place)
         return lh_fail(err, LH_BUSY, "There is no memory for a bucket.");
+    pthread_mutex_init(&place->mutex, NULL);
     place->is_home = bucket == &bucket->storage->primary;
     if (place->is_home) {
         place->dir = bucket->storage->dir;
@@ -174,6 +195,110 @@ static enum lh_code open_bucket(struct storage_bucket *bucket, struct lh_error *
     return code;
 }
 
+/* The folder that came to the path in the place of the one that is open, if it has our mark. */
+static enum lh_code move_into(struct storage_bucket *bucket, struct lh_dir **dir,
+                              struct lh_error *err)
+{
+    struct place *place = bucket->state;
+    struct lh_arena *arena = lh_arena_new(0);
+    struct left_dir *left = calloc(1, sizeof *left);
+    struct lh_str text = {0};
+    enum lh_code code = left ? LH_OK : lh_fail(err, LH_BUSY, "There is no memory for a folder.");
+    if (!code)
+        code = check_root(bucket, *dir, err);
+    if (!code)
+        code = lh_file_read(*dir, BUCKET_FILE, MARK_BYTES_MAX, arena, &text, err);
+    if (!code)
+        code = bucket_mark_check(bucket, text, err);
+    if (!code && bucket->storage->is_writable) {
+        code = lh_dir_make(*dir, STAGING_FOLDER, NULL, err);
+        if (!code)
+            code = lh_dir_make(*dir, TRASH_FOLDER, NULL, err);
+        if (!code)
+            code = lh_dir_sync(*dir, "", err);
+    }
+    if (!code) {
+        *left = (struct left_dir){place->dir, place->left};
+        place->left = left;
+        place->dir = *dir;
+        *dir = NULL;
+        left = NULL;
+        folders_forget(place->folders); /* what was made in the other one */
+    }
+    free(left);
+    lh_arena_free(arena);
+    return code;
+}
+
+static enum lh_code find_again(struct storage_bucket *bucket, struct lh_error *err)
+{
+    struct place *place = bucket->state;
+    struct lh_file_info known, found;
+    struct lh_dir *dir = NULL;
+    pthread_mutex_lock(&place->mutex);
+    enum lh_code code = lh_dir_open(lh_dir_path(place->dir), false, &dir, err);
+    if (!code)
+        code = lh_file_info(dir, BUCKET_FILE, &found, err);
+    if (!code && (lh_file_info(place->dir, BUCKET_FILE, &known, NULL) != LH_OK ||
+                  known.inode != found.inode || known.changed_ns != found.changed_ns))
+        code = move_into(bucket, &dir, err);
+    pthread_mutex_unlock(&place->mutex);
+    lh_dir_close(dir);
+    return code;
+}
+
+/* For health: that it is lost, and once it is back that it is not. */
+static void tell_problem(struct storage_bucket *bucket, const struct lh_error *err)
+{
+    struct place *place = bucket->state;
+    pthread_mutex_lock(&bucket->storage->buckets_mutex);
+    bool is_news = place->is_lost != (err->code != LH_OK);
+    if (is_news)
+        bucket->problem = *err;
+    place->is_lost = err->code != LH_OK;
+    pthread_mutex_unlock(&bucket->storage->buckets_mutex);
+    if (is_news && err->code)
+        storage_failure_note(bucket->storage, bucket->name, (struct lh_str){0}, "look", err);
+}
+
+/* What is open may have been moved or unmounted: the engine opens files by their names, and what
+ * is put there would be found by nobody. The mark tells whether it is the same folder; one that
+ * came back under another inode is opened again. `is_now`: whatever was seen a moment ago. Not
+ * under the buckets' mutex. */
+static enum lh_code check_there(struct storage_bucket *bucket, bool is_now, struct lh_error *err)
+{
+    struct place *place = bucket->state;
+    struct lh_error own = LH_ERROR_NONE;
+    int64_t now_us = lh_clock_monotonic_us();
+    if (place->is_home || (!is_now && place->seen_us && now_us - place->seen_us < SEEN_US))
+        return LH_OK;
+    enum lh_code code = find_again(bucket, &own);
+    place->seen_us = code ? 0 : now_us;
+    if (code && code != LH_BUSY) { /* what is not there is no mistake of who asks */
+        if (code == LH_NOT_FOUND)
+            lh_fail(&own, LH_IO, "The folder of the bucket '%.*s' is not there.",
+                    LH_ARG(bucket->name));
+        else
+            lh_error_context(&own, "The folder of the bucket '%.*s'", LH_ARG(bucket->name));
+        own.code = code = LH_IO;
+        lh_error_hint(&own, "Is its disk mounted? It is looked for again and again.");
+    }
+    if (code == LH_IO || (!code && place->is_lost))
+        tell_problem(bucket, &own);
+    if (code && err)
+        *err = own;
+    return code;
+}
+
+/* After an answer that there is none: because the whole folder is away? LH_OK: no, ask again, for
+ * the folder may be another one now. */
+static enum lh_code after_none(struct storage_bucket *bucket, enum lh_code code,
+                               struct lh_error *err)
+{
+    const struct place *place = bucket->state;
+    return place->is_home ? code : check_there(bucket, true, err);
+}
+
 static enum lh_code probe(struct storage_bucket *bucket, const struct lh_cancel *cancel,
                           struct lh_error *err)
 {
@@ -183,8 +308,11 @@ static enum lh_code probe(struct storage_bucket *bucket, const struct lh_cancel 
     const char *name = lh_arena_printf(arena, STAGING_FOLDER "/%s.probe", uuid.text).data;
     struct lh_str text = {0};
     enum lh_code code = lh_cancel_fail(cancel, "The probe", err);
+    if (!code)
+        code = check_there(bucket, true, err);
+    struct lh_dir *dir = place->dir;
     if (!code && !place->is_home) {
-        code = lh_file_read(place->dir, BUCKET_FILE, MARK_BYTES_MAX, arena, &text, err);
+        code = lh_file_read(dir, BUCKET_FILE, MARK_BYTES_MAX, arena, &text, err);
         if (code)
             lh_fail(err, code = LH_IO, "The folder of the bucket '%.*s' is not the one it had.",
                     LH_ARG(bucket->name));
@@ -192,43 +320,23 @@ static enum lh_code probe(struct storage_bucket *bucket, const struct lh_cancel 
             code = bucket_mark_check(bucket, text, err);
     }
     if (!code) {
-        code = lh_file_make(place->dir, name, lh_lit("probe\n"), err);
-        enum lh_code removed = lh_file_remove(place->dir, name, code ? NULL : err);
+        code = lh_file_make(dir, name, lh_lit("probe\n"), err);
+        enum lh_code removed = lh_file_remove(dir, name, code ? NULL : err);
         code = code ? code : removed;
     }
     lh_arena_free(arena);
     return code;
 }
 
-/* What is open may have been moved or unmounted: the engine opens files by their names, and what
- * is put there would be found by nobody. The mark tells whether it is the same folder. */
-static enum lh_code check_there(struct storage_bucket *bucket, struct lh_error *err)
+static enum lh_code look(struct storage_bucket *bucket, struct lh_error *err)
 {
-    struct place *place = bucket->state;
-    int64_t now_us = lh_clock_monotonic_us();
-    struct lh_file_info known, found;
-    struct lh_dir *dir = NULL;
-    if (place->is_home || (place->seen_us && now_us - place->seen_us < SEEN_US))
-        return LH_OK;
-    enum lh_code code = lh_file_info(place->dir, BUCKET_FILE, &known, err);
-    if (!code)
-        code = lh_dir_open(lh_dir_path(place->dir), false, &dir, err);
-    if (!code)
-        code = lh_file_info(dir, BUCKET_FILE, &found, err);
-    lh_dir_close(dir);
-    if (code == LH_NOT_FOUND || (!code && known.inode != found.inode)) {
-        lh_fail(err, LH_IO, "The folder of the bucket '%.*s' is not there.", LH_ARG(bucket->name));
-        return lh_error_hint(err, "Is its disk mounted? It is looked for again and again.");
-    }
-    if (!code)
-        place->seen_us = now_us;
-    return code;
+    return check_there(bucket, true, err);
 }
 
 static enum lh_code prepare(struct storage_bucket *bucket, const char *key, struct lh_error *err)
 {
     struct place *place = bucket->state;
-    enum lh_code code = check_there(bucket, err);
+    enum lh_code code = check_there(bucket, true, err);
     return code ? code
                 : folders_ensure(place->dir, place->folders, key_folder(lh_str_of(key)), err);
 }
@@ -341,6 +449,27 @@ static enum lh_code rename_over(struct storage_bucket *bucket, const char *stage
 typedef enum lh_code (*rename_fn)(struct storage_bucket *bucket, const char *staged,
                                   const char *key, bool *ret_is_unknown, struct lh_error *err);
 
+/* It went while something was put there. */
+static enum lh_code fail_away(struct storage_bucket *bucket, struct lh_error *err)
+{
+    enum lh_code code = check_there(bucket, true, err);
+    if (code)
+        return code;
+    lh_fail(err, LH_IO, "The folder of the bucket '%.*s' changed meanwhile.", LH_ARG(bucket->name));
+    return lh_error_hint(err, "Try again.");
+}
+
+/* Before anybody says that it was put: it is where it will be looked for. */
+static enum lh_code check_named(struct storage_bucket *bucket, const char *key,
+                                struct lh_error *err)
+{
+    struct lh_file_info info;
+    enum lh_code code = check_there(bucket, true, err);
+    if (!code && lh_file_info(dir_of(bucket), key, &info, NULL) != LH_OK)
+        code = fail_away(bucket, err);
+    return code;
+}
+
 static enum lh_code bring_and_rename(struct storage_bucket *bucket, const char *staged,
                                      const char *key, rename_fn give_name, bool *ret_is_unknown,
                                      struct lh_error *err)
@@ -350,8 +479,12 @@ static enum lh_code bring_and_rename(struct storage_bucket *bucket, const char *
         return give_name(bucket, staged, key, ret_is_unknown, err);
     enum lh_code code = bring(bucket, staged, err);
     if (code)
-        return code;
+        return code == LH_NOT_FOUND ? fail_away(bucket, err) : code;
     code = give_name(bucket, staged, key, ret_is_unknown, err);
+    if (code == LH_NOT_FOUND)
+        code = fail_away(bucket, err);
+    else if (!code && (code = check_named(bucket, key, err)))
+        *ret_is_unknown = true; /* it shows if that folder comes back */
     /* What stays behind is swept at the next opening. */
     if (lh_file_remove(code ? place->dir : bucket->storage->dir, staged, NULL) != LH_OK)
         return code;
@@ -373,7 +506,10 @@ static enum lh_code replace(struct storage_bucket *bucket, const char *staged, c
 static enum lh_code open_file(struct storage_bucket *bucket, const char *key, int *ret_fd,
                               struct lh_error *err)
 {
-    return lh_file_open(dir_of(bucket), key, false, ret_fd, err);
+    enum lh_code code = lh_file_open(dir_of(bucket), key, false, ret_fd, err);
+    if (code == LH_NOT_FOUND && (code = after_none(bucket, code, err)) == LH_OK)
+        code = lh_file_open(dir_of(bucket), key, false, ret_fd, err);
+    return code;
 }
 
 static enum lh_code settle(struct storage_bucket *bucket, const char *key, struct lh_error *err)
@@ -388,15 +524,20 @@ static enum lh_code settle(struct storage_bucket *bucket, const char *key, struc
 static enum lh_code get(struct storage_bucket *bucket, const char *key, size_t bytes_max,
                         struct lh_arena *arena, struct lh_str *ret, struct lh_error *err)
 {
-    return lh_file_read(dir_of(bucket), key, bytes_max, arena, ret, err);
+    enum lh_code code = lh_file_read(dir_of(bucket), key, bytes_max, arena, ret, err);
+    if (code == LH_NOT_FOUND && (code = after_none(bucket, code, err)) == LH_OK)
+        code = lh_file_read(dir_of(bucket), key, bytes_max, arena, ret, err);
+    return code;
 }
 
 static enum lh_code info(struct storage_bucket *bucket, const char *key, struct storage_info *ret,
                          struct lh_error *err)
 {
     struct lh_file_info found;
-    enum lh_code code = check_there(bucket, err);
+    enum lh_code code = check_there(bucket, false, err);
     if (!code)
+        code = lh_file_info(dir_of(bucket), key, &found, err);
+    if (code == LH_NOT_FOUND && (code = after_none(bucket, code, err)) == LH_OK)
         code = lh_file_info(dir_of(bucket), key, &found, err);
     if (code)
         return code;
@@ -415,7 +556,7 @@ static enum lh_code sum(struct storage_bucket *bucket, const char *key,
 {
     struct storage_sum found;
     int fd = -1;
-    enum lh_code code = lh_file_open(dir_of(bucket), key, false, &fd, err);
+    enum lh_code code = open_file(bucket, key, &fd, err);
     if (code)
         return code;
     code = lh_sha256_of_file(fd, cancel, found.sha256, &found.bytes, err);
@@ -441,7 +582,9 @@ static enum lh_code list(struct storage_bucket *bucket, const char *folder, stru
 {
     struct lh_dir_entry *found = NULL;
     size_t count = 0;
-    enum lh_code code = lh_dir_list(dir_of(bucket), folder, arena, &found, &count, err);
+    enum lh_code code = check_there(bucket, true, err);
+    if (!code)
+        code = lh_dir_list(dir_of(bucket), folder, arena, &found, &count, err);
     if (code)
         return code;
     struct storage_entry *entries = lh_arena_try(arena, (count ? count : 1) * sizeof *entries);
@@ -496,6 +639,7 @@ const struct storage_backend storage_local = {
     .open = open_bucket,
     .close = close_bucket,
     .probe = probe,
+    .look = look,
     .prepare = prepare,
     .publish = publish,
     .replace = replace,

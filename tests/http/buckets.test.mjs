@@ -2,7 +2,7 @@
 // reads or writes data.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '../support/client.mjs';
 import { run, startServer, temporaryFolder } from '../support/server.mjs';
@@ -310,6 +310,55 @@ test('a bucket that disappears takes down nothing else, and serves again when it
       await own.stop();
     }
   } finally {
+    data.remove();
+    root.remove();
+  }
+});
+
+test('a folder that is lost under a running server is told by its name, and serves again as soon as it is back', async () => {
+  const data = temporaryFolder('lake');
+  const root = temporaryFolder('bucket');
+  const place = join(root.path, 'disk');
+  const moved = join(root.path, 'unmounted');
+  const own = await startServer({ data: data.path, env: quiet });
+  try {
+    const other = await connect(own);
+    const append = (from) => other.ingest('there', rows(from, 1), { mode: 'append' });
+    const isAvailable = async (probed) => (await other.get(probed ? '/storage/bucket-health' : '/storage/buckets')).body.items[1].available;
+    const isAway = async (reply, words) => {
+      assert.equal(reply.status, 503, reply.text);
+      assert.match(reply.body.detail, /'disk'/, words);
+    };
+    assert.equal((await other.post('/storage/buckets', { name: 'disk', root: place })).status, 201);
+    assert.equal((await other.ingest('there', rows(0, 3), { headers: { 'x-lakehouse-bucket': 'disk' } })).status, 200);
+    const before = files(place).length;
+    renameSync(place, moved);
+    await isAway(await append(3), 'at once, not when it was last seen a second ago');
+    assert.equal(files(moved).length, before, 'nothing was put where nobody looks');
+    assert.deepEqual([await isAvailable(true), await isAvailable(false)], [false, false]);
+    const health = (await other.get('/health')).body;
+    assert.equal(health.status, 'degraded');
+    assert.match(JSON.stringify(health), /disk/);
+    cpSync(moved, place, { recursive: true });
+    assert.equal((await append(3)).status, 200, 'the same under another inode');
+    assert.deepEqual(await other.rows('SELECT count(*) FROM there'), [[4]]);
+    assert.equal(await isAvailable(false), true);
+    assert.equal((await other.get('/health')).body.status, 'ok');
+    assert.equal(files(moved).length, before);
+    cpSync(place, join(root.path, 'copy'), { recursive: true });
+    rmSync(place, { recursive: true });
+    await isAway(await other.sql('SELECT count(*) FROM there'), 'a read');
+    await isAway(await append(4), 'a write');
+    mkdirSync(place);
+    await isAway(await append(4), 'an empty mount point');
+    assert.deepEqual(readdirSync(place), []);
+    rmSync(place, { recursive: true });
+    renameSync(join(root.path, 'copy'), place);
+    for (let at = 0; at < 80 && (await other.get('/health')).body.status !== 'ok'; at += 1) await new Promise((resolve) => { setTimeout(resolve, 100); });
+    assert.equal((await other.get('/health')).body.status, 'ok', 'though nobody asked for it');
+    assert.deepEqual(await other.rows('SELECT count(*) FROM there'), [[4]]);
+  } finally {
+    await own.stop();
     data.remove();
     root.remove();
   }
