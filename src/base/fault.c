@@ -35,6 +35,7 @@ static const struct {
     int number;
 } error_numbers[] = {
     {"EIO", EIO},
+    {"EDOM", EDOM},
     {"ENOSPC", ENOSPC},
     {"EDQUOT", EDQUOT},
     {"EMFILE", EMFILE},

@@ -5,7 +5,8 @@
  *
  * A plan is "point=N:action" or "*=N:action": at the Nth hit of the point (of any point), do it.
  * Actions: an errno name (EIO, ENOSPC, …): fail with it; "kill": SIGKILL to this process; "short":
- * half a write or read, which the loops around them must bear (elsewhere it does nothing). A
+ * half a write or read, which the loops around them must bear (elsewhere it does nothing). Where a
+ * step that goes wrong fails no call, EDOM makes it go wrong, and no other action does anything. A
  * trailing "+" (N+) keeps failing from the Nth on. The plan comes from lh_fault_plan or, in test
  * builds, from the environment variable LAKEHOUSE_FAULT at the first hit.
  */

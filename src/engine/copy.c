@@ -284,3 +284,35 @@ out:
     lh_arena_free(arena);
     return code;
 }
+
+/* --- without a file */
+
+enum lh_code engine_content_of(struct engine_connection *connection, struct lh_str select,
+                               const struct lh_cancel *cancel, struct engine_content *ret,
+                               struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct engine_columns columns;
+    struct lh_buf text;
+    size_t prefix = 0;
+    lh_buf_init(&text, COPY_TEXT_BYTES_MAX);
+    enum lh_code code = describe_columns(connection, select, NULL, cancel, arena, &columns, err);
+    if (code)
+        goto out;
+    lh_buf_append_str(&text, lh_lit("SELECT count(*) FROM ("));
+    prefix = write_tapped(&columns, NULL, connection->index, NULL, select, &text);
+    lh_buf_append_char(&text, ')');
+    code = lh_buf_check(&text, "The statement to sum up", err);
+    if (code)
+        goto out;
+    begin_sums(connection);
+    code = execute_once(connection, lh_buf_str(&text), NULL, cancel, NULL, NULL, NULL, err);
+    if (code)
+        place(code, prefix, select, err);
+    else
+        *ret = end_sums(connection);
+out:
+    lh_buf_release(&text);
+    lh_arena_free(arena);
+    return code;
+}

@@ -228,6 +228,11 @@ enum lh_code engine_parquet_check(struct engine_connection *connection, struct l
                                   const struct lh_cancel *cancel, struct engine_content *ret,
                                   struct lh_error *err) LH_MUST_USE;
 
+/* Sums up what `select` returns as engine_copy would, and writes nothing. */
+enum lh_code engine_content_of(struct engine_connection *connection, struct lh_str select,
+                               const struct lh_cancel *cancel, struct engine_content *ret,
+                               struct lh_error *err) LH_MUST_USE;
+
 /* Columns and row count from the footer. */
 enum lh_code engine_parquet_schema(struct engine_connection *connection, struct lh_str path,
                                    struct lh_arena *arena, struct engine_columns *ret,

@@ -44,6 +44,24 @@ enum lh_code compact_look(const struct query_compactor *compactor,
                           struct lh_error *err) LH_MUST_USE;
 /* The run's result as JSON, with this item added to what was done before. */
 struct lh_str compact_tell(struct compact_run *run, const struct query_compact_item *item);
+/* compact_sums.c: what a merged file must hold by what its parts were committed with. */
+struct compact_sums {
+    const struct query_compactor *compactor;
+    const struct catalog_dataset *dataset;
+    struct catalog_hidden *hidden; /* of the dataset; NULL: none */
+    struct engine_connection *connection;
+    const struct lh_cancel *cancel;
+    struct lh_arena *arena;
+};
+/* The sums that the manifests give of all rows of the group; false: there are none of today's
+ * columns. */
+bool compact_known_content(const struct catalog_dataset *dataset, const struct compact_group *group,
+                           struct engine_content *ret);
+/* LH_INTERNAL: `written` are not the rows that the group's files were committed with, less the
+ * hidden ones. */
+enum lh_code compact_compare(const struct compact_sums *sums, const struct compact_group *group,
+                             const struct engine_content *written,
+                             struct lh_error *err) LH_MUST_USE;
 /* compact_write.c: merges what there is to merge of one dataset. */
 enum lh_code compact_dataset(struct compact_run *run, struct lh_str dataset_id,
                              struct query_compact_item *ret, struct lh_error *err) LH_MUST_USE;

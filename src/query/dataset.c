@@ -112,7 +112,8 @@ struct hiding {
     struct engine *engine;
     uint64_t number;
     struct catalog_hidden *hidden;
-    size_t first; /* object of the first file */
+    size_t first;    /* object of the first file */
+    uint64_t beside; /* query_objects.hides_beside */
 };
 
 /* As a scan gives them: rows of one file, one after the other. Every one is looked at, for what is
@@ -157,7 +158,7 @@ static void keep(const void *context, const uint64_t *files, const int64_t *rows
     uint64_t file = UINT64_MAX;
     if (is_run(files, rows, count)) {
         hidden = catalog_hidden_of(hiding->hidden, hiding->first + (size_t)files[0]);
-        keep_run(hidden, (uint64_t)rows[0], count, ret);
+        keep_run(hidden, (uint64_t)rows[0] + hiding->beside, count, ret);
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -165,7 +166,7 @@ static void keep(const void *context, const uint64_t *files, const int64_t *rows
             file = files[i];
             hidden = catalog_hidden_of(hiding->hidden, hiding->first + (size_t)file);
         }
-        ret[i] = !hidden || !catalog_rows_has(hidden, (uint64_t)rows[i]);
+        ret[i] = !hidden || !catalog_rows_has(hidden, (uint64_t)rows[i] + hiding->beside);
     }
 }
 
@@ -178,9 +179,11 @@ static void end_hiding(void *object)
 
 /* The filter of files[first] to files[last]; 0 if none of their rows is hidden. It lives as long as
  * the plan, and every run of the plan holds that. */
-static enum lh_code hide(struct engine *engine, struct catalog_hidden *hidden, size_t first,
-                         size_t last, struct lh_arena *arena, uint64_t *ret, struct lh_error *err)
+static enum lh_code hide(const struct query_objects *objects, size_t first, size_t last,
+                         struct lh_arena *arena, uint64_t *ret, struct lh_error *err)
 {
+    struct engine *engine = objects->engine;
+    struct catalog_hidden *hidden = objects->hidden;
     bool has_any = false;
     *ret = 0;
     for (size_t i = first; i <= last && !has_any; i++)
@@ -188,7 +191,7 @@ static enum lh_code hide(struct engine *engine, struct catalog_hidden *hidden, s
     if (!has_any)
         return LH_OK;
     struct hiding *hiding = lh_arena_alloc(arena, sizeof *hiding);
-    *hiding = (struct hiding){.engine = engine, .first = first};
+    *hiding = (struct hiding){.engine = engine, .first = first, .beside = objects->hides_beside};
     const struct engine_filter filter = {.keep = keep, .context = hiding};
     enum lh_code code = engine_filter_add(engine, &filter, &hiding->number, err);
     if (code)
@@ -212,7 +215,8 @@ enum lh_code query_write_objects(const struct query_objects *objects,
 {
     const struct catalog_dataset *dataset = objects->dataset;
     struct lh_arena *arena = writer->arena;
-    struct query_relation_files files = {.column_count = dataset->column_count};
+    struct query_relation_files files = {.column_count = dataset->column_count,
+                                         .where = objects->where};
     struct query_relation_column *columns =
         lh_arena_try(arena, (dataset->column_count + 1) * sizeof *columns);
     struct lh_str *paths = lh_arena_try(arena, (objects->count + 1) * sizeof *paths);
@@ -242,8 +246,7 @@ enum lh_code query_write_objects(const struct query_objects *objects,
         if (objects->is_stored)
             name_as_stored(dataset, columns);
         size_t last = objects->first + i;
-        code = hide(objects->engine, objects->hidden, last + 1 - files.path_count, last, arena,
-                    &files.filter, err);
+        code = hide(objects, last + 1 - files.path_count, last, arena, &files.filter, err);
         if (code)
             return code;
         query_write_files(writer, &files);

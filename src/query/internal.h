@@ -65,7 +65,9 @@ struct query_objects {
     const struct catalog_dataset *dataset;
     struct catalog_hidden *hidden; /* NULL: none; held as long as the writer's arena */
     size_t first, count;
-    bool is_stored; /* columns have the names that they have in files */
+    bool is_stored;        /* columns have the names that they have in files */
+    struct lh_str where;   /* with nothing hidden: only rows of this condition on file_row_number */
+    uint64_t hides_beside; /* a mistake that tests make: hidden is the row so many before */
 };
 enum lh_code query_write_objects(const struct query_objects *objects,
                                  struct query_relation_writer *writer,

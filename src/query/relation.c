@@ -48,6 +48,8 @@ void query_write_files(struct query_relation_writer *writer,
     if (files->filter)
         lh_buf_printf(buf, " WHERE " ENGINE_FILTER_FUNCTION "(%llu, file_index, file_row_number)",
                       (unsigned long long)files->filter);
+    else if (files->where.len)
+        lh_buf_printf(buf, " WHERE %.*s", LH_ARG(files->where));
 }
 
 void query_write_sql(struct query_relation_writer *writer, struct lh_str sql)

@@ -66,7 +66,8 @@ struct query_relation_files {
     bool is_cast;               /* stored types differ from `type` */
     const struct lh_str *paths; /* absolute; none: an empty table of these columns */
     size_t path_count;
-    uint64_t filter; /* of engine/filter.h: rows of these files that nobody sees; 0 = none */
+    uint64_t filter;     /* of engine/filter.h: rows of these files that nobody sees; 0 = none */
+    struct lh_str where; /* a condition in place of the filter; empty: none */
 };
 
 /* The dataset of the scope at that moment, dropped ones too; it lives as long as the scope's pins.

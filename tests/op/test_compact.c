@@ -21,6 +21,7 @@
 #include "query/query.h"
 #include "storage/storage.h"
 #include "support/op_house.h"
+#include "support/op_house_columns.h"
 
 static int make_with_small_files(void **state)
 {
@@ -191,22 +192,8 @@ static void a_file_that_comes_again_is_known_after_compaction(void **state)
 static void columns_that_came_later_are_null_in_the_rows_before(void **state)
 {
     struct op_house *house = *state;
-    struct lh_error err = LH_ERROR_NONE;
-    struct catalog_commit_result committed;
-    const struct catalog_dataset *t = NULL;
     bring_deltas(house, "t", 2);
-    struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(house->lake));
-    assert_int_equal(catalog_find(snapshot, lh_lit("t"), &t, &err), LH_OK);
-    struct catalog_column columns[3] = {t->columns[0], t->columns[1], t->columns[1]};
-    columns[2].name = columns[2].stored_name = lh_lit("file_index");
-    columns[2].stored_name = catalog_stored_name(columns[2].name, house->arena);
-    const struct catalog_change evolve = {.action = CATALOG_UPDATE,
-                                          .dataset_id = t->id,
-                                          .set_bits = CATALOG_SET_COLUMNS,
-                                          .set = {.columns = columns, .column_count = 3}};
-    assert_int_equal(
-        catalog_commit(lake_catalog(house->lake), &evolve, house->arena, &committed, &err), LH_OK);
-    catalog_snapshot_unref(snapshot);
+    op_house_add_column(house, "t", "file_index");
     op_house_rows(house, "t", "id,name,file_index\n100,n,here\n", "append");
     const char *before = op_house_sql(house, "SELECT * FROM t");
     assert_int_equal(reply_int(compact(house, "t"), "files_after"), 1);
