@@ -127,7 +127,7 @@ void hidden_release(struct hidden_cache *cache);
 
 struct problem {
     struct problem *next;
-    char *dataset_id, *name, *what;
+    char *dataset_id, *name, *what, *file; /* file: "bucket:key", or NULL */
 };
 
 struct orphan { /* a data file that no head named when the lake was opened */
@@ -171,6 +171,7 @@ struct catalog {
 
     pthread_mutex_t problem_mutex;
     struct problem *problems;
+    _Atomic size_t file_problems;       /* those of files */
     size_t verify_place, verify_object; /* how far catalog_verify_some came; problem_mutex */
 
     struct lh_arena *orphan_arena; /* found at open, before anyone could publish */
@@ -180,6 +181,8 @@ struct catalog {
 void catalog_add_problem(struct catalog *catalog, struct lh_str dataset_id, struct lh_str name,
                          struct lh_str what);
 void catalog_drop_problems(struct catalog *catalog, struct lh_str dataset_id);
+void catalog_tell_file(struct catalog *catalog, const struct catalog_object *object,
+                       const struct lh_error *err); /* NULL: it is good, or gone */
 /* Makes a new state what readers see. Takes over the reference in slot->head.state's stead. */
 void catalog_show(struct catalog *catalog, size_t place, struct dataset_state *state,
                   uint64_t sequence, int64_t time_ms);

@@ -31,22 +31,78 @@ void catalog_add_problem(struct catalog *catalog, struct lh_str dataset_id, stru
     pthread_mutex_unlock(&catalog->problem_mutex);
 }
 
-void catalog_drop_problems(struct catalog *catalog, struct lh_str dataset_id)
+static void problem_free(struct problem *problem)
 {
-    pthread_mutex_lock(&catalog->problem_mutex);
+    free(problem->dataset_id);
+    free(problem->name);
+    free(problem->what);
+    free(problem->file);
+    free(problem);
+}
+
+/* Under the mutex: of a dataset, or of a file if there is one. */
+static void drop(struct catalog *catalog, struct lh_str dataset_id, struct lh_str file)
+{
     for (struct problem **link = &catalog->problems; *link;) {
         struct problem *problem = *link;
-        if (!lh_str_equal(lh_str_of(problem->dataset_id), dataset_id)) {
+        if (file.data ? !problem->file || !lh_str_equal(lh_str_of(problem->file), file)
+                      : !lh_str_equal(lh_str_of(problem->dataset_id), dataset_id)) {
             link = &problem->next;
             continue;
         }
         *link = problem->next;
-        free(problem->dataset_id);
-        free(problem->name);
-        free(problem->what);
-        free(problem);
+        catalog->file_problems -= problem->file != NULL;
+        problem_free(problem);
+    }
+}
+
+void catalog_drop_problems(struct catalog *catalog, struct lh_str dataset_id)
+{
+    pthread_mutex_lock(&catalog->problem_mutex);
+    drop(catalog, dataset_id, (struct lh_str){0});
+    pthread_mutex_unlock(&catalog->problem_mutex);
+}
+
+/* The dataset that has the file now; NULL: none, and what becomes of it is nobody's problem. */
+static const struct catalog_dataset *owner_of(const struct catalog_snapshot *snapshot,
+                                              const struct catalog_object *object)
+{
+    for (size_t i = 0; i < snapshot->item_count; i++) {
+        const struct catalog_dataset *view = &snapshot->items[i]->view;
+        for (size_t at = 0; !view->is_deleted && at < view->object_count; at++)
+            if (lh_str_equal(view->objects[at]->key, object->key) &&
+                lh_str_equal(view->objects[at]->bucket, object->bucket))
+                return view;
+    }
+    return NULL;
+}
+
+/* The newest of what is known of a file stands. */
+void catalog_tell_file(struct catalog *catalog, const struct catalog_object *object,
+                       const struct lh_error *err)
+{
+    if (!err && !catalog->file_problems)
+        return;
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_str file =
+        lh_arena_printf(arena, "%.*s:%.*s", LH_ARG(object->bucket), LH_ARG(object->key));
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
+    const struct catalog_dataset *owner = err ? owner_of(snapshot, object) : NULL;
+    pthread_mutex_lock(&catalog->problem_mutex);
+    drop(catalog, (struct lh_str){0}, file);
+    if (owner) {
+        struct problem *problem = lh_allocate(1, sizeof *problem);
+        problem->dataset_id = copy_text(owner->id);
+        problem->name = copy_text(owner->name);
+        problem->what = copy_text(lh_str_of(err->message));
+        problem->file = copy_text(file);
+        problem->next = catalog->problems;
+        catalog->problems = problem;
+        catalog->file_problems++;
     }
     pthread_mutex_unlock(&catalog->problem_mutex);
+    catalog_snapshot_unref(snapshot);
+    lh_arena_free(arena);
 }
 
 /* What was set aside is told until it is back, or given up. */
@@ -387,10 +443,7 @@ static void release(struct catalog *catalog)
     while (catalog->problems) {
         struct problem *problem = catalog->problems;
         catalog->problems = problem->next;
-        free(problem->dataset_id);
-        free(problem->name);
-        free(problem->what);
-        free(problem);
+        problem_free(problem);
     }
     live_unref(catalog->live);
     free(catalog->retention.collected);

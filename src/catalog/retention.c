@@ -202,6 +202,8 @@ static enum lh_code trash_files(struct catalog *catalog, const struct file_set *
         size_t count = 0;
         for (; i < set->count && lh_str_equal(set->items[i].bucket, bucket); i++) {
             struct storage_info info;
+            const struct catalog_object gone = {.bucket = bucket, .key = set->items[i].key};
+            catalog_tell_file(catalog, &gone, NULL);
             if (!storage_info(catalog->storage, bucket, set->items[i].key, &info, NULL))
                 keys[count++] = set->items[i].key;
         }

@@ -192,16 +192,21 @@ static enum lh_code claim(struct trust *trust, struct lh_str key, const struct s
 }
 
 static enum lh_code ensure(struct catalog *catalog, const struct catalog_object *object,
-                           bool is_anew, const struct lh_cancel *cancel, struct lh_error *err)
+                           bool is_anew, const struct lh_cancel *cancel, struct lh_error *ret_err)
 {
+    struct lh_error own = LH_ERROR_NONE, *err = ret_err ? ret_err : &own;
     struct trust *trust = &catalog->trust;
     char text[ENTRY_KEY_BYTES];
     struct lh_str key = entry_key(text, sizeof text, object);
     struct storage_info info;
     bool is_good = false;
     enum lh_code code = look(catalog, object, &info, err);
+    if (code == LH_DAMAGED)
+        catalog_tell_file(catalog, object, err);
     if (!code && key.len)
         code = claim(trust, key, &info, is_anew, cancel, &is_good, err);
+    if (is_good)
+        catalog_tell_file(catalog, object, NULL);
     if (code || is_good)
         return code;
     code = compare_sum(catalog, object, cancel, err);
@@ -214,6 +219,8 @@ static enum lh_code ensure(struct catalog *catalog, const struct catalog_object 
         pthread_cond_broadcast(&trust->cond);
         pthread_mutex_unlock(&trust->mutex);
     }
+    if (!code || code == LH_DAMAGED)
+        catalog_tell_file(catalog, object, code ? err : NULL);
     return code;
 }
 
@@ -273,15 +280,8 @@ static bool is_known(struct catalog *catalog, const struct catalog_object *objec
     return is_good;
 }
 
-static void report(struct catalog *catalog, const struct catalog_dataset *dataset,
-                   const struct lh_error *err)
-{
-    catalog_add_problem(catalog, dataset->id, dataset->name, lh_str_of(err->message));
-}
-
 /* One step of the walk over all objects of a snapshot; false at its end. */
 static bool next_object(struct catalog *catalog, const struct catalog_snapshot *snapshot,
-                        const struct catalog_dataset **ret_dataset,
                         const struct catalog_object **ret)
 {
     bool is_found = false;
@@ -290,7 +290,6 @@ static bool next_object(struct catalog *catalog, const struct catalog_snapshot *
         const struct catalog_dataset *dataset = &snapshot->items[catalog->verify_place]->view;
         size_t count = dataset->is_deleted ? 0 : dataset->object_count;
         if (catalog->verify_object < count) {
-            *ret_dataset = dataset;
             *ret = dataset->objects[catalog->verify_object++];
             is_found = true;
         } else {
@@ -305,20 +304,19 @@ static bool next_object(struct catalog *catalog, const struct catalog_snapshot *
 bool catalog_verify_some(struct catalog *catalog, int64_t bytes_max, const struct lh_cancel *cancel)
 {
     struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
-    const struct catalog_dataset *dataset = NULL;
     const struct catalog_object *object = NULL;
     int64_t bytes = 0;
     bool is_more = true;
     while (is_more && bytes < bytes_max && !lh_cancel_check(cancel)) {
         struct lh_error err = LH_ERROR_NONE;
-        is_more = next_object(catalog, snapshot, &dataset, &object);
+        is_more = next_object(catalog, snapshot, &object);
         /* A remote one is compared when it comes into the cache, each time. */
         if (!is_more || is_known(catalog, object) ||
             storage_is_remote(catalog->storage, object->bucket))
             continue;
         enum lh_code code = catalog_ensure_verified(catalog, object, cancel, &err);
         if (code && code != LH_STOPPING && code != LH_CANCELLED)
-            report(catalog, dataset, &err);
+            catalog_tell_file(catalog, object, &err);
         bytes += object->bytes;
     }
     catalog_snapshot_unref(snapshot);

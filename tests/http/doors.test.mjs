@@ -277,6 +277,30 @@ test('verify finds a flipped bit', async () => {
   folder.remove();
 });
 
+test('damage that a statement meets is told by health until the file is good again', async (context) => {
+  const folder = temporaryFolder();
+  const server = await startServer({ data: folder.path });
+  context.after(async () => { await server.stop(); folder.remove(); });
+  const client = await connect(server);
+  await client.ingest('flipped', 'id,text\n1,a\n2,b\n');
+  const { key } = (await client.get('/catalog/datasets/by-name/flipped')).body.objects[0];
+  const path = join(folder.path, key);
+  const bytes = readFileSync(path);
+  const ask = async () => [(await client.sql('SELECT sum(id) FROM flipped')).status, (await client.get('/health')).body];
+  const flip = () => { bytes[bytes.length >> 1] ^= 4; writeFileSync(path, bytes); };
+  assert.deepEqual([(await ask())[0], (await ask())[1].status], [200, 'ok']);
+  flip();
+  for (let at = 0; at < 2; at += 1) {
+    const [status, health] = await ask();
+    assert.deepEqual([status, health.status], [500, 'degraded']);
+    assert.equal(JSON.stringify(health).match(/checksum differs/g).length, 1, 'told once');
+    assert.match(JSON.stringify(health), /flipped/);
+  }
+  flip();
+  const [status, health] = await ask();
+  assert.deepEqual([status, health.status], [200, 'ok']);
+});
+
 test('a data folder that is moved away is an error that does not say where it was', { timeout: 60000 }, async (context) => {
   const folder = temporaryFolder();
   const away = `${folder.path}-away`;
