@@ -5,8 +5,8 @@
  *                                                                                       --json
  *
  * Exit status: see enum cli_exit. Messages go to standard error (as one JSON object each with
- * --json), results to standard output. A server is used if --server or LAKEHOUSE_SERVER names one,
- * or if the folder's lock does; otherwise the folder is opened here. One thread.
+ * --json), results to standard output. A server is used if --server names one, or LAKEHOUSE_SERVER
+ * where there is no --data, or the folder's lock; otherwise the folder is opened here. One thread.
  */
 #ifndef LAKEHOUSE_CLI_CLI_H
 #define LAKEHOUSE_CLI_CLI_H

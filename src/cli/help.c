@@ -171,7 +171,7 @@ void cli_help_op(const struct op *op)
     printf("\nFlags:\n");
     put_pair("--json", "Print the reply as it is instead of a table.");
     put_pair("--data", "The lake's folder (./data); a server that has it open is asked.");
-    put_pair("--server", "A server's address (also LAKEHOUSE_SERVER).");
+    put_pair("--server", "A server's address; LAKEHOUSE_SERVER without it and --data.");
     put_pair("LAKEHOUSE_KEY", "In the environment: the key that is sent to a server.");
     put_pair("--progress",
              "auto (on a terminal), always, never: how far it is, on standard error.");

@@ -32,7 +32,7 @@ struct cli_call {
     struct cli_progress shown;
     struct lh_str data;   /* --data; absent = not given */
     struct lh_str config; /* --config */
-    struct lh_str server; /* --server or LAKEHOUSE_SERVER; absent = none */
+    struct lh_str server; /* --server, or LAKEHOUSE_SERVER without --data; absent = none */
     struct lh_str key;    /* LAKEHOUSE_KEY, or the lake's own administrator's; absent = none */
     struct lh_str bucket;
     struct lh_str if_match;

@@ -203,6 +203,19 @@ static enum lh_code read_progress(struct cli_call *call, struct lh_error *err)
     return LH_OK;
 }
 
+/* What is written with the command names the lake before what the environment says. */
+static enum lh_code choose_place(struct cli_call *call, struct lh_error *err)
+{
+    const char *server = getenv("LAKEHOUSE_SERVER");
+    if (call->server.len && call->data.len) {
+        lh_fail(err, LH_INVALID, "--server and --data name two places.");
+        return lh_error_hint(err, "Give one of them.");
+    }
+    if (!call->server.len && !call->data.len && server)
+        call->server = lh_str_of(server);
+    return LH_OK;
+}
+
 enum lh_code cli_read_call(int word_count, char *const *words, struct cli_call *call,
                            struct lh_error *err)
 {
@@ -234,7 +247,5 @@ enum lh_code cli_read_call(int word_count, char *const *words, struct cli_call *
         code = read_progress(call, err);
     if (!code)
         choose_following(call, bound);
-    if (!call->server.len && getenv("LAKEHOUSE_SERVER"))
-        call->server = lh_str_of(getenv("LAKEHOUSE_SERVER"));
-    return code;
+    return code ? code : choose_place(call, err);
 }

@@ -123,6 +123,22 @@ test('flags of every operation may stand before the command, and a statement com
   assert.equal((await run(['--json', '--', 'sql'])).code, 2);
 });
 
+test('the folder of a flag beats the server of the environment, and two places are refused', async (context) => {
+  const folder = temporaryFolder('flag');
+  const server = await startServer();
+  context.after(async () => { await server.kill(); folder.remove(); });
+  const env = { LAKEHOUSE_SERVER: server.url };
+  const own = join(folder.path, 'own');
+  const file = join(folder.path, 'x.csv');
+  writeFileSync(file, 'id\n1\n');
+  assert.equal((await run(['ingest', 'file', file, '--dataset', 'only_here', '--data', own], { env })).code, 0);
+  assert.match((await run(['datasets', 'list', '--data', own], { env })).out, /only_here/);
+  assert.doesNotMatch((await run(['datasets', 'list'], { env })).out, /only_here/);
+  const both = await run(['datasets', 'list', '--data', own, '--server', server.url]);
+  assert.equal(both.code, 2, both.err);
+  assert.match(both.err, /--server and --data/);
+});
+
 test('where a part fails the command fails, and says so', async (context) => {
   const folder = temporaryFolder('part');
   const server = await startServer();
