@@ -33,8 +33,8 @@ static size_t find_overdue(const struct catalog_snapshot *snapshot, struct lh_ar
 static struct lh_str trouble_of(const struct lake_erasure *erasure)
 {
     if (erasure->state == LAKE_ERASE_INCOMPLETE)
-        return lh_lit("It is incomplete: what it looked for was found. Its receipt says where; "
-                      "resume it when that is gone.");
+        return lh_lit("It is incomplete: what it looked for was found, or a place could not be "
+                      "looked into. Its receipt says which; resume it when that is settled.");
     return erasure->ended_at.unix_ms
                ? lh_lit("All was done, but what it looked for is kept yet. Resume it, or give it "
                         "up: it stands as erased then.")

@@ -209,6 +209,7 @@ test('a bucket that is away leaves an erasure incomplete until it is back', asyn
   assert.deepEqual(told.body.found.map((one_) => one_.object), ['far://', 'near://'], told.text);
   assert.match(told.body.found[0].what, /no bucket 'warehouse' any more/);
   assert.match(told.body.found[1].what, /'near' is not there/);
+  assert.match(JSON.stringify((await one.lake.get('/health')).body), /or a place could not be looked into/);
   renameSync(`${one.near.path}.away`, one.near.path);
   one.store.isGone = false;
   const health = async () => (await one.lake.get('/storage/bucket-health')).body.items;
