@@ -1,6 +1,7 @@
 /* Table functions of the lakehouse, by way of the library's callbacks. */
 #include "engine/internal.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 /* One registered function; the library keeps a pointer to it as long as the database lives. */
@@ -16,8 +17,9 @@ struct bound_column {
     bool is_list;
 };
 
-/* What one bind made: lives as long as the prepared statement. */
+/* What one bind made: lives as long as the prepared statement and each of its scans. */
 struct engine_bind {
+    atomic_size_t refs;
     struct engine_table *table;
     duckdb_bind_info info;
     struct lh_arena *arena;
@@ -45,9 +47,12 @@ struct engine_write {
  * -----------------------------------------------------------------------------------------------
  */
 
-static void free_bind(void *object)
+/* A thread of the engine may let go of a scan after the statement has gone. */
+static void unref_bind(void *object)
 {
     struct engine_bind *bind = object;
+    if (atomic_fetch_sub(&bind->refs, 1) != 1)
+        return;
     if (bind->bound && bind->table->function.free_bound)
         bind->table->function.free_bound(bind->bound);
     for (size_t i = 0; bind->values && i < bind->table->function.argument_count; i++)
@@ -80,6 +85,7 @@ static void on_bind(duckdb_bind_info info)
         duckdb_bind_set_error(info, "No memory is left to prepare the statement.");
         return;
     }
+    atomic_init(&bind->refs, 1);
     bind->table = table;
     bind->info = info;
     bind->arena = lh_arena_new(0);
@@ -87,7 +93,7 @@ static void on_bind(duckdb_bind_info info)
     bind->connection =
         engine_find_connection(table->engine, duckdb_client_context_get_connection_id(context));
     duckdb_destroy_client_context(&context);
-    duckdb_bind_set_bind_data(info, bind, free_bind);
+    duckdb_bind_set_bind_data(info, bind, unref_bind);
     read_arguments(bind);
     if (table->function.bind(table->function.context, bind, &bind->bound, &err)) {
         connection_keep_error(bind->connection, &err);
@@ -195,6 +201,7 @@ static void free_scan(void *object)
     const struct engine_table_function *function = &scan->bind->table->function;
     if (scan->state && function->free_state)
         function->free_state(scan->state);
+    unref_bind(scan->bind);
     free(scan->columns);
     free(scan);
 }
@@ -214,6 +221,7 @@ static void on_start(duckdb_init_info info)
         return;
     }
     scan->bind = bind;
+    atomic_fetch_add(&bind->refs, 1);
     scan->column_count = count;
     for (size_t i = 0; i < count; i++)
         scan->columns[i] = duckdb_init_get_column_index(info, i);
