@@ -91,7 +91,7 @@ static enum lh_code clean_batch(const struct forgetting *of, struct lh_str key, 
     if (!code)
         code = storage_trash(jobs->storage, STORAGE_PRIMARY, &key, 1, err);
     lh_buf_release(&buf);
-    if (code)
+    if (code && code != LH_NOT_FOUND) /* with the last of its jobs it went meanwhile */
         return code;
     move_jobs(jobs, id, &next);
     for (size_t i = 0; i < batch.count; i++)
