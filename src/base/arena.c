@@ -71,6 +71,14 @@ void *lh_allocate(size_t count, size_t size)
     return memory;
 }
 
+char *lh_allocate_text(struct lh_str text)
+{
+    char *copy = lh_allocate(text.len + 1, 1);
+    if (text.len)
+        memcpy(copy, text.data, text.len);
+    return copy;
+}
+
 static struct lh_arena *arena_new(size_t budget_bytes, size_t first_bytes)
 {
     struct lh_arena *arena = calloc(1, sizeof *arena);

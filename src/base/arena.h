@@ -48,6 +48,8 @@ _Noreturn void lh_die_without_memory(void);
 
 /* Zeroed memory with a life of its own, ended by free(). Never NULL: for small fixed things. */
 void *lh_allocate(size_t count, size_t size) LH_MUST_USE;
+/* The same for a text, NUL-ended; of an absent one, empty. */
+char *lh_allocate_text(struct lh_str text) LH_MUST_USE;
 
 size_t lh_arena_bytes(const struct lh_arena *arena); /* handed out so far */
 

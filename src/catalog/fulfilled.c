@@ -96,23 +96,15 @@ static void forget_old(struct fulfilled *fulfilled, int64_t newest_ms)
     }
 }
 
-static char *copy_text(struct lh_str text)
-{
-    char *copy = lh_allocate(text.len + 1, 1);
-    if (text.len)
-        memcpy(copy, text.data, text.len);
-    return copy;
-}
-
 static void add(struct fulfilled *fulfilled, struct lh_str key, const struct manifest *manifest,
                 const struct catalog_commit_info *commit)
 {
     if (find(fulfilled, key))
         return;
     struct fulfilled_entry *entry = lh_allocate(1, sizeof *entry);
-    entry->key = copy_text(key);
+    entry->key = lh_allocate_text(key);
     entry->key_len = key.len;
-    entry->result = copy_text(commit->result);
+    entry->result = lh_allocate_text(commit->result);
     entry->result_len = commit->result.len;
     entry->has_result = commit->result.data != NULL;
     if (commit->request_hash.len && commit->request_hash.len <= sizeof entry->request_hash) {

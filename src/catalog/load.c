@@ -14,14 +14,6 @@ static struct lh_str id_of(const struct load_item *item)
     return (struct lh_str){item->id, LH_UUID_TEXT_BYTES};
 }
 
-static char *copy_text(struct lh_str text)
-{
-    char *copy = lh_allocate(text.len + 1, 1);
-    if (text.len)
-        memcpy(copy, text.data, text.len);
-    return copy;
-}
-
 /* Not a fault of this dataset: the lake cannot be opened by us, or not now. */
 static bool is_fatal(enum lh_code code)
 {
@@ -146,14 +138,14 @@ static void note_damage(struct load *load, struct load_item *item, const struct 
                         size_t count, const struct lh_error *err)
 {
     unsigned tries = 0;
-    item->damage = copy_text(lh_str_of(err->message));
+    item->damage = lh_allocate_text(lh_str_of(err->message));
     for (size_t i = count; i > 0 && tries < OLDER_TRIES && !item->name; i--) {
         struct chain_head head = {0};
         if (files[i - 1].is_checkpoint || files[i - 1].version == item->newest_version)
             continue;
         tries++;
         if (!chain_replay(load->catalog->storage, id_of(item), files[i - 1].version, &head, NULL)) {
-            item->name = copy_text(head.state->view.name);
+            item->name = lh_allocate_text(head.state->view.name);
             item->head.sequence = head.sequence;
             item->head.epoch = head.epoch;
             item->head.time_ms = head.time_ms;
@@ -317,9 +309,9 @@ void load_expect(struct catalog *catalog, struct load *load, struct lh_str id, i
     lh_fail(&err, LH_DAMAGED,
             "Version %lld of the dataset, which was there at the last clean end, is missing.",
             (long long)version);
-    item->damage = copy_text(lh_str_of(err.message));
+    item->damage = lh_allocate_text(lh_str_of(err.message));
     if (item->head.state)
-        item->name = copy_text(item->head.state->view.name);
+        item->name = lh_allocate_text(item->head.state->view.name);
     state_unref(item->head.state);
     item->head.state = NULL;
     catalog_add_problem(catalog, id, lh_str_of(item->name), lh_str_of(item->damage));

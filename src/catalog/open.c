@@ -5,14 +5,6 @@
 
 /* --- problems */
 
-static char *copy_text(struct lh_str text)
-{
-    char *copy = lh_allocate(text.len + 1, 1);
-    if (text.len)
-        memcpy(copy, text.data, text.len);
-    return copy;
-}
-
 void catalog_add_problem(struct catalog *catalog, struct lh_str dataset_id, struct lh_str name,
                          struct lh_str what)
 {
@@ -23,9 +15,9 @@ void catalog_add_problem(struct catalog *catalog, struct lh_str dataset_id, stru
         link = &(*link)->next;
     if (!*link) {
         struct problem *problem = lh_allocate(1, sizeof *problem);
-        problem->dataset_id = copy_text(dataset_id);
-        problem->name = copy_text(name);
-        problem->what = copy_text(what);
+        problem->dataset_id = lh_allocate_text(dataset_id);
+        problem->name = lh_allocate_text(name);
+        problem->what = lh_allocate_text(what);
         *link = problem;
     }
     pthread_mutex_unlock(&catalog->problem_mutex);
@@ -92,10 +84,10 @@ void catalog_tell_file(struct catalog *catalog, const struct catalog_object *obj
     drop(catalog, (struct lh_str){0}, file);
     if (owner) {
         struct problem *problem = lh_allocate(1, sizeof *problem);
-        problem->dataset_id = copy_text(owner->id);
-        problem->name = copy_text(owner->name);
-        problem->what = copy_text(lh_str_of(err->message));
-        problem->file = copy_text(file);
+        problem->dataset_id = lh_allocate_text(owner->id);
+        problem->name = lh_allocate_text(owner->name);
+        problem->what = lh_allocate_text(lh_str_of(err->message));
+        problem->file = lh_allocate_text(file);
         problem->next = catalog->problems;
         catalog->problems = problem;
         catalog->file_problems++;
@@ -234,8 +226,8 @@ static void refuse_twins(struct catalog *catalog, struct load *load)
         if (!lh_str_equal_nocase(list[i - 1].name, list[i].name))
             continue;
         struct lh_str id = {item->id, LH_UUID_TEXT_BYTES};
-        item->damage = copy_text(lh_lit("An earlier dataset has the same name."));
-        item->name = copy_text(list[i].name);
+        item->damage = lh_allocate_text(lh_lit("An earlier dataset has the same name."));
+        item->name = lh_allocate_text(list[i].name);
         catalog_add_problem(catalog, id, list[i].name, lh_str_of(item->damage));
         list[i].name = lh_str_of(item->name);
         state_unref(item->head.state);

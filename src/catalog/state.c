@@ -455,8 +455,7 @@ struct dataset_state *state_damaged(struct lh_str id, struct lh_str name, int64_
     state->view.name = lh_arena_str(state->texts->arena, name);
     state->view.version = version;
     state->view.sequence = sequence;
-    state->damage = lh_allocate(damage.len + 1, 1);
-    memcpy(state->damage, damage.data, damage.len);
+    state->damage = lh_allocate_text(damage);
     return state;
 }
 

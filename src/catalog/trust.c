@@ -68,8 +68,7 @@ static struct trust_entry *entry_of(struct trust *trust, struct lh_str key)
         entry = slot_of(trust->entries, trust->capacity, key);
     }
     trust->count++;
-    entry->key = lh_allocate(key.len + 1, 1);
-    memcpy(entry->key, key.data, key.len);
+    entry->key = lh_allocate_text(key);
     return entry;
 }
 

@@ -241,6 +241,18 @@ out:
 
 /* --- reading back */
 
+/* Runs a statement of which every row passes the tap. */
+static enum lh_code sum_up(struct engine_connection *connection, struct lh_str text,
+                           const struct lh_cancel *cancel, struct engine_content *ret,
+                           struct lh_error *err)
+{
+    begin_sums(connection);
+    enum lh_code code = execute_once(connection, text, NULL, cancel, NULL, NULL, NULL, err);
+    if (!code)
+        *ret = end_sums(connection);
+    return code;
+}
+
 enum lh_code engine_parquet_check(struct engine_connection *connection, struct lh_str path,
                                   const struct lh_cancel *cancel, struct engine_content *ret,
                                   struct lh_error *err)
@@ -265,13 +277,12 @@ enum lh_code engine_parquet_check(struct engine_connection *connection, struct l
     code = lh_buf_check(&text, "The statement to check", err);
     if (code)
         goto out;
-    begin_sums(connection);
-    code = execute_once(connection, lh_buf_str(&text), NULL, cancel, NULL, NULL, NULL, err);
+    struct engine_content content;
+    code = sum_up(connection, lh_buf_str(&text), cancel, &content, err);
     if (code) {
         place(code, text.len, (struct lh_str){0}, err);
         goto out;
     }
-    struct engine_content content = end_sums(connection);
     if (content.rows != (uint64_t)rows) {
         code = lh_fail(err, LH_UNREADABLE,
                        "The Parquet file holds %llu rows, but its footer says %lld.",
@@ -305,12 +316,9 @@ enum lh_code engine_content_of(struct engine_connection *connection, struct lh_s
     code = lh_buf_check(&text, "The statement to sum up", err);
     if (code)
         goto out;
-    begin_sums(connection);
-    code = execute_once(connection, lh_buf_str(&text), NULL, cancel, NULL, NULL, NULL, err);
+    code = sum_up(connection, lh_buf_str(&text), cancel, ret, err);
     if (code)
         place(code, prefix, select, err);
-    else
-        *ret = end_sums(connection);
 out:
     lh_buf_release(&text);
     lh_arena_free(arena);

@@ -224,13 +224,6 @@ enum lh_code segment_register(struct journal *journal, struct lh_error *err)
 
 /* --- writing */
 
-static char *copy_text(struct lh_str text)
-{
-    char *copy = lh_allocate(text.len + 1, 1);
-    memcpy(copy, text.data, text.len);
-    return copy;
-}
-
 enum lh_code segment_add(struct journal *journal, const struct journal_file *file,
                          struct lh_error *err)
 {
@@ -251,8 +244,8 @@ enum lh_code segment_add(struct journal *journal, const struct journal_file *fil
     if (!code) {
         struct segment *segment = &journal->segments[journal->segment_count++];
         *segment = (struct segment){.first = file->first, .last = file->last};
-        segment->path = copy_text(path);
-        segment->key = copy_text(file->key);
+        segment->path = lh_allocate_text(path);
+        segment->key = lh_allocate_text(file->key);
         segment->has_sum = file->sum.len > 0;
         journal->rolled = file->last;
         journal->generation++;

@@ -62,13 +62,6 @@ void canaries_free(struct canaries *canaries)
     free(canaries);
 }
 
-static char *copy_of(struct lh_str text)
-{
-    char *copy = lh_allocate(text.len + 1, 1);
-    memcpy(copy, text.data, text.len);
-    return copy;
-}
-
 static void add_form(struct canaries *canaries, struct lh_str text, size_t index)
 {
     if (canaries->form_count == canaries->form_capacity) {
@@ -80,7 +73,8 @@ static void add_form(struct canaries *canaries, struct lh_str text, size_t index
         canaries->forms = grown;
         canaries->form_capacity = capacity;
     }
-    canaries->forms[canaries->form_count++] = (struct canary){copy_of(text), text.len, index};
+    canaries->forms[canaries->form_count++] =
+        (struct canary){lh_allocate_text(text), text.len, index};
 }
 
 static void grow_slots(struct canaries *canaries)
@@ -161,7 +155,7 @@ bool canaries_add(struct canaries *canaries, struct lh_str text, bool is_key)
         canaries->text_capacity = capacity;
     }
     size_t index = canaries->text_count++;
-    canaries->texts[index] = (struct text){copy_of(text), text.len, is_key, false};
+    canaries->texts[index] = (struct text){lh_allocate_text(text), text.len, is_key, false};
     add_forms(canaries, text, index);
     add_doubled(canaries, text, '\'', index);
     add_doubled(canaries, text, '"', index);

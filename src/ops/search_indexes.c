@@ -293,7 +293,6 @@ static enum lh_code run_refresh_anew(struct op_call *call, const struct search_i
     };
     enum lh_code code =
         jobs_run(lake_jobs(call->lake), &spec, call->cancel, call->arena, NULL, &text, err);
-    lh_fields_preset(&search_build_result_fields, ret);
     if (!code)
         code = lh_fields_parse(&search_build_result_fields, text, "The job's result",
                                JOBS_RESULT_BYTES_MAX, call->arena, ret, err);

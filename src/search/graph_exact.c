@@ -71,14 +71,7 @@ static bool add(struct shortlist *list, uint32_t row, float key)
     if (walk->pool_count == walk->width)
         return false;
     uint64_t entry = graph_pool_entry(key, row);
-    size_t low = 0, high = walk->pool_count;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (walk->pool[middle] < entry)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    size_t low = graph_pool_place(walk, entry, walk->pool_count);
     memmove(walk->pool + low + 1, walk->pool + low, (walk->pool_count - low) * sizeof *walk->pool);
     walk->pool[low] = entry;
     walk->pool_count++;

@@ -246,19 +246,13 @@ static inline size_t pool_add(struct graph_walk *walk, unsigned level, float key
 {
     uint32_t rank = rank_of(key);
     uint64_t entry = (uint64_t)rank << 32 | (uint64_t)at << 1;
-    size_t count = walk->pool_count, low = 0, high = count;
+    size_t count = walk->pool_count;
     if (count == walk->width) {
         if (entry >= walk->pool[count - 1])
             return walk->width;
         count--;
     }
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (walk->pool[middle] < entry)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    size_t low = graph_pool_place(walk, entry, count);
     if (((low < walk->pool_count && walk->pool[low] >> 32 == rank) ||
          (low && walk->pool[low - 1] >> 32 == rank)) &&
         are_enough(walk, level, rank, low, at))

@@ -70,5 +70,18 @@ static inline uint32_t graph_pool_id(uint64_t entry)
 }
 float graph_pool_key(uint64_t entry);
 uint64_t graph_pool_entry(float key, uint32_t id);
+/* Where the entry belongs among the first `count` of the pool. */
+static inline size_t graph_pool_place(const struct graph_walk *walk, uint64_t entry, size_t count)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (walk->pool[middle] < entry)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
 
 #endif
