@@ -143,8 +143,26 @@ static enum lh_code look(const struct cli_call *call, struct http_client *client
     return is_gone && *gone_ms < GONE_MS ? LH_OK : code;
 }
 
+static enum lh_code take_result(struct cli_call *call, struct http_client *client,
+                                struct lh_str url, struct lh_str place,
+                                const struct cli_value *result, struct lh_buf *ret,
+                                struct lh_error *err)
+{
+    const struct cli_value *partial = cli_get(result, "is_partial");
+    struct cli_value *made = NULL;
+    enum lh_code code = LH_OK;
+    call->is_partial = partial && lh_str_equal(partial->text, lh_lit("true"));
+    if (place.len)
+        code = ask(call, client, "GET",
+                   lh_arena_printf(call->arena, "%.*s%.*s", LH_ARG(url), LH_ARG(place)),
+                   call->arena, &made, err);
+    if (!code && (made || result))
+        lh_buf_append_str(ret, made ? made->text : result->text);
+    return code;
+}
+
 enum lh_code cli_follow_job(struct cli_call *call, struct http_client *client, struct lh_str url,
-                            struct lh_str id, struct cli_progress *progress,
+                            struct lh_str id, struct lh_str place, struct cli_progress *progress,
                             struct lh_buf *ret_result, struct lh_error *err)
 {
     struct sigaction old;
@@ -166,8 +184,8 @@ enum lh_code cli_follow_job(struct cli_call *call, struct http_client *client, s
             code = stop_job(call, client, address, id, err);
         else if (is_over && !lh_str_equal(state, lh_lit("succeeded")))
             code = fail_as_job(job, err);
-        else if (is_over && cli_get(job, "result"))
-            lh_buf_append_str(ret_result, cli_get(job, "result")->text);
+        else if (is_over)
+            code = take_result(call, client, url, place, cli_get(job, "result"), ret_result, err);
         else if (!code)
             rest(ASK_EVERY_MS);
         lh_arena_free(arena);

@@ -10,8 +10,6 @@
 
 #define CLI_BODY_BYTES_MAX ((size_t)1 << 30) /* of a reply that is shown as a table */
 
-#define CLI_STATUS_PARTIAL 207 /* of a reply: some were done, some failed */
-
 struct cli_given {
     const struct lh_field *field;
     struct lh_str text;
@@ -58,10 +56,12 @@ enum lh_code cli_run_local(struct cli_call *call, const struct settings *setting
                            struct lh_buf *body, struct lh_error *err) LH_MUST_USE;
 
 struct http_client;
-/* Shows how far a job is until it ends; its result goes into ret_result. The error of a job that
- * failed is that of the call. LH_CANCELLED: Ctrl-C, and the job was told to stop. */
+/* Shows how far a job is until it ends; its result goes into ret_result, or what then stands at
+ * `place`, a path of the server (absent: the result). A result with "is_partial": true is that of
+ * a call of which a part failed. The error of a job that failed is that of the call. LH_CANCELLED:
+ * Ctrl-C, and the job was told to stop. */
 enum lh_code cli_follow_job(struct cli_call *call, struct http_client *client, struct lh_str url,
-                            struct lh_str id, struct cli_progress *progress,
+                            struct lh_str id, struct lh_str place, struct cli_progress *progress,
                             struct lh_buf *ret_result, struct lh_error *err) LH_MUST_USE;
 /* A problem document as the error that it was on the other side. */
 enum lh_code cli_fail_as_told(struct lh_str body, int status, struct lh_arena *arena,

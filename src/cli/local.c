@@ -132,7 +132,7 @@ enum lh_code cli_run_local(struct cli_call *call, const struct settings *setting
         .idempotency_key = call->idempotency_key,
     };
     code = run_watched(call, &op_call, &reply, err);
-    call->is_partial = !code && reply.status == CLI_STATUS_PARTIAL;
+    call->is_partial = !code && reply.status == OP_STATUS_PARTIAL;
     if (!code && cli_is_raw(call))
         code = cli_print(lh_buf_str(&reply.body), err);
     else if (!code)

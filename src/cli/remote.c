@@ -256,17 +256,21 @@ static void on_sent(void *context, int64_t sent, int64_t total)
 
 /* What an accepted job gives, in the place of the answer that named it. */
 static enum lh_code follow(struct cli_call *call, struct http_client *client, struct lh_str url,
-                           struct lh_str accepted, struct lh_buf *body, struct lh_error *err)
+                           const struct http_client_response *accepted, struct lh_buf *body,
+                           struct lh_error *err)
 {
+    struct lh_str place = http_client_response_header(accepted, "Location");
     struct cli_value *answer = NULL;
-    enum lh_code code = cli_parse(accepted, call->arena, &answer, err);
+    enum lh_code code = cli_parse(lh_buf_str(&accepted->body), call->arena, &answer, err);
     if (code)
         return code;
     const struct cli_value *id = cli_get(answer, "job_id");
     if (!id)
         return lh_fail(err, LH_IO, "The server accepted the work and named no job.");
     call->shown.from_us = lh_clock_monotonic_us(); /* what was sent is another matter */
-    code = cli_follow_job(call, client, url, id->text, &call->shown, body, err);
+    if (!lh_str_starts_with(place, lh_lit("/")) || lh_str_starts_with(place, lh_lit("/jobs/")))
+        place = (struct lh_str){0};
+    code = cli_follow_job(call, client, url, id->text, place, &call->shown, body, err);
     if (!code && cli_is_raw(call))
         code = cli_print(lh_buf_str(body), err);
     return code;
@@ -280,8 +284,8 @@ static enum lh_code follow_events(struct cli_call *call, struct lh_str url, stru
     lh_buf_init(&result, CLI_BODY_BYTES_MAX);
     enum lh_code code = http_client_new(&client, err);
     if (!code)
-        code = cli_follow_job(call, client, url, given_of(call, lh_lit("id"))->text, &call->shown,
-                              &result, err);
+        code = cli_follow_job(call, client, url, given_of(call, lh_lit("id"))->text,
+                              (struct lh_str){0}, &call->shown, &result, err);
     if (!code)
         code = cli_print(lh_buf_str(&result), err);
     http_client_free(client);
@@ -335,12 +339,12 @@ enum lh_code cli_run_remote(struct cli_call *call, struct lh_str url, struct lh_
         code = http_client_send(client, &request, &response, err);
     if (!code && response.status >= 400)
         code = cli_fail_as_told(lh_buf_str(&response.body), response.status, call->arena, err);
-    call->is_partial = !code && response.status == CLI_STATUS_PARTIAL;
+    call->is_partial = !code && response.status == OP_STATUS_PARTIAL;
     cli_progress_clear(&call->shown);
     if (!code && request.sink && call->op->kind == OP_ROWS)
         code = failed_at_its_end(&relay, call->arena, err);
     if (!code && call->is_followed && response.status == 202)
-        code = follow(call, client, url, lh_buf_str(&response.body), body, err);
+        code = follow(call, client, url, &response, body, err);
     else if (!code && !request.sink)
         lh_buf_append_str(body, lh_buf_str(&response.body));
     http_client_response_release(&response);

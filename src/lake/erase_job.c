@@ -601,7 +601,10 @@ enum lh_code lake_erase_job(void *context, struct job *job, struct lh_error *err
         lake_give_erasing(run.lake);
     }
     if (!code)
-        job_set_result(job, lh_arena_printf(run.arena, "{\"erase_id\":\"%.*s\"}", LH_ARG(run.id)));
+        job_set_result(job, lh_arena_printf(run.arena, "{\"erase_id\":\"%.*s\"%s}", LH_ARG(run.id),
+                                            run.receipt.state == LAKE_ERASE_INCOMPLETE
+                                                ? ",\"is_partial\":true"
+                                                : ""));
     canaries_free(run.canaries);
     lh_arena_free(run.arena);
     return code;

@@ -183,7 +183,8 @@ enum lh_code lake_erase_check_lift(struct lake *lake, struct lh_str dataset,
 enum lh_code lake_erase_check_move(struct lake *lake, struct lh_str dataset_id,
                                    struct lh_error *err) LH_MUST_USE;
 
-/* The kind of job; `context` is the lake. */
+/* The kind of job; `context` is the lake. Its result names the erasure, and says is_partial of one
+ * that ended incomplete. */
 enum lh_code lake_erase_job(void *context, struct job *job, struct lh_error *err) LH_MUST_USE;
 /* After jobs_start: those that an earlier process left without a job go on. */
 void lake_erase_recover(struct lake *lake);

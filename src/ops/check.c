@@ -43,7 +43,7 @@ static enum lh_code check_texts(const struct op *op, struct lh_error *err)
 static bool is_success(int status)
 {
     return status == 200 || status == 206 || status == 201 || status == 202 || status == 204 ||
-           status == 207;
+           status == OP_STATUS_PARTIAL;
 }
 
 static enum lh_code check_result(const struct op *op, struct lh_error *err)
@@ -57,6 +57,8 @@ static enum lh_code check_result(const struct op *op, struct lh_error *err)
         return wrong(op, err, "has a success status that is not one");
     if (op->other_result && !op->other_status)
         return wrong(op, err, "has a second result without its status");
+    if (op->may_be_partial && op->kind != OP_RECORD && op->kind != OP_LIST)
+        return wrong(op, err, "may be partial and has no answer that says so");
     if (op->example_count && !op->examples)
         return wrong(op, err, "counts examples that it does not have");
     return LH_OK;

@@ -79,6 +79,8 @@ static enum lh_code answer(struct op_call *call, struct lh_str id, struct lh_str
         return fail_as(&info, id, err);
     if (!code)
         code = lake_erase_get(call->lake, id, call->arena, &erasure, err);
+    if (!code && erasure.state == LAKE_ERASE_INCOMPLETE)
+        op_reply_partial(reply);
     return code ? code : op_reply_record(reply, &erasure, err);
 }
 
@@ -130,7 +132,8 @@ const struct op op_catalog_erase = {
         "these datasets goes, trash, old versions that a store keeps and unfinished uploads too, "
         "and all that is left is fetched and searched; a bucket that does not answer, or whose "
         "store does not tell or give up all that it holds, makes the erasure incomplete and is "
-        "named with the reason. Erased keys cannot be lifted, older versions not be read.",
+        "named with the reason. 207: it is incomplete. Erased keys cannot be lifted, older "
+        "versions not be read.",
     .http = {OP_POST, "/catalog/erase"},
     .effect = OP_WRITE,
     .permission = "catalog.write",
@@ -140,6 +143,7 @@ const struct op op_catalog_erase = {
     .result = &lake_erasure_fields,
     .other_status = 202,
     .other_result = &accepted_fields,
+    .may_be_partial = true,
     .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_RACE, LH_DAMAGED, LH_UNKNOWN, LH_FULL,
                         LH_TOO_LARGE),
     OP_EXAMPLES(erase_examples),
@@ -176,7 +180,8 @@ const struct op op_erasures_resume = {
     .name = "erasures.resume",
     .summary = "Go on with an erasure that failed or is incomplete.",
     .description = "What it did stays done. The next start of the server does the same by itself, "
-                   "unless it was cancelled, or the server went down over it again and again.",
+                   "unless it was cancelled, or the server went down over it again and again. "
+                   "207: it is incomplete still.",
     .http = {OP_POST, "/catalog/erase/{id}/resume"},
     .effect = OP_WRITE,
     .permission = "catalog.write",
@@ -186,6 +191,7 @@ const struct op op_erasures_resume = {
     .result = &lake_erasure_fields,
     .other_status = 202,
     .other_result = &accepted_fields,
+    .may_be_partial = true,
     .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_RACE, LH_DAMAGED, LH_UNKNOWN, LH_FULL),
     .run = run_resume,
 };

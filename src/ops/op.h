@@ -81,20 +81,22 @@ struct op {
     const struct lh_fields *result; /* RECORD: the object; LIST: an item; ROWS: for the docs */
     const char *media_type;         /* TEXT */
     int status;                     /* of success; 0 = 200 (204 for NONE) */
-    int other_status;               /* a second success: 202, 207; 0 = none */
+    int other_status;               /* a second success: 202, 206; 0 = none */
     const struct lh_fields *other_result; /* the object of other_status; NULL = `result` */
-    bool is_secret;                       /* the reply is for this caller once, kept nowhere */
-    bool takes_bucket;                    /* LH_NOT_FOUND when there is no such bucket */
-    bool takes_if_match;                  /* LH_PRECONDITION when the version is another */
-    bool takes_if_none_match;             /* LH_PRECONDITION when there is such an object */
-    bool has_etag;                        /* replies carry an ETag: the version, or a sum */
-    const enum lh_code *errors;           /* what it may answer, LH_OK-ended; see OP_ERRORS */
+    bool may_be_partial;      /* 207 with `result`: a part was done, a part failed; it says which */
+    bool is_secret;           /* the reply is for this caller once, kept nowhere */
+    bool takes_bucket;        /* LH_NOT_FOUND when there is no such bucket */
+    bool takes_if_match;      /* LH_PRECONDITION when the version is another */
+    bool takes_if_none_match; /* LH_PRECONDITION when there is such an object */
+    bool has_etag;            /* replies carry an ETag: the version, or a sum */
+    const enum lh_code *errors; /* what it may answer, LH_OK-ended; see OP_ERRORS */
     const struct op_example *examples;
     size_t example_count;
     enum lh_code (*run)(struct op_call *call, const void *args, struct op_reply *reply,
                         struct lh_error *err);
 };
 
+#define OP_STATUS_PARTIAL 207
 #define OP_ERRORS(...)                                                                             \
     (const enum lh_code[])                                                                         \
     {                                                                                              \
@@ -206,6 +208,7 @@ enum lh_code op_reply_rows(struct op_reply *reply, struct query *query,
                            const struct query_encode_options *options,
                            struct lh_error *err) LH_MUST_USE;
 void op_reply_status(struct op_reply *reply, int status); /* the row's other_status */
+void op_reply_partial(struct op_reply *reply);            /* of a row that may_be_partial */
 /* Says which version the reply shows, as the ETag "7". */
 void op_reply_version(struct op_reply *reply, struct op_call *call, int64_t version);
 

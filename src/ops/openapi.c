@@ -329,7 +329,9 @@ static void put_success(struct document *document, const struct op *op, int stat
                      status == 202   ? "Accepted; it goes on in the background."
                      : status == 204 ? "Done."
                      : status == 206 ? "The range that was asked for."
-                                     : op->summary);
+                     : status == OP_STATUS_PARTIAL
+                         ? "A part of it was done, a part failed; the answer says which and why."
+                         : op->summary);
     lh_json_key(json, "headers");
     lh_json_object(json);
     lh_json_key(json, "X-Request-Id");
@@ -435,6 +437,8 @@ static void put_operation(struct document *document, const struct op *op)
     if (op->other_status)
         put_success(document, op, op->other_status,
                     op->other_result ? op->other_result : op->result);
+    if (op->may_be_partial)
+        put_success(document, op, OP_STATUS_PARTIAL, op->result);
     if (op->kind == OP_BYTES) {
         lh_json_key(json, "304");
         lh_json_raw(json, lh_lit("{\"description\":\"It is what If-None-Match names.\"}"));

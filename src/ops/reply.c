@@ -25,6 +25,11 @@ void op_reply_status(struct op_reply *reply, int status)
     reply->status = status;
 }
 
+void op_reply_partial(struct op_reply *reply)
+{
+    reply->status = OP_STATUS_PARTIAL;
+}
+
 void op_reply_version(struct op_reply *reply, struct op_call *call, int64_t version)
 {
     reply->etag = lh_arena_printf(call->arena, "\"%lld\"", (long long)version);

@@ -333,8 +333,6 @@ static enum lh_code rebuild_one(struct op_call *call, const struct search_index_
     return LH_OK;
 }
 
-#define STATUS_PARTIAL 207 /* some were, some were not */
-
 static enum lh_code run_rebuild(struct op_call *call, const void *raw, struct op_reply *reply,
                                 struct lh_error *err)
 {
@@ -350,7 +348,7 @@ static enum lh_code run_rebuild(struct op_call *call, const void *raw, struct op
         failed += !code && results[i].state == REBUILD_FAILED;
     }
     if (!code && failed)
-        op_reply_status(reply, STATUS_PARTIAL);
+        op_reply_partial(reply);
     return code ? code : op_reply_list(reply, results, count, (struct lh_str){0}, err);
 }
 
@@ -368,8 +366,7 @@ const struct op op_vectors_rebuild = {
     .lane = LH_LANE_SLOW,
     .kind = OP_LIST,
     .result = &rebuilt_fields,
-    .other_status = STATUS_PARTIAL,
-    .other_result = &rebuilt_fields,
+    .may_be_partial = true,
     .errors = OP_ERRORS(LH_CONFLICT, LH_NOT_FOUND, LH_SQL, LH_DAMAGED, LH_UNKNOWN, LH_FULL),
     .run = run_rebuild,
 };

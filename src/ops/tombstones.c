@@ -217,7 +217,7 @@ static enum lh_code run_tombstone(struct op_call *call, const void *raw, struct 
     view_values(&result, false, call->arena, &view.values, &view.failures);
     view.failed = (int64_t)view.failures.count;
     if (view.failed)
-        op_reply_status(reply, 207);
+        op_reply_partial(reply);
     op_reply_version(reply, call, result.version);
     return op_reply_record(reply, &view, err);
 }
@@ -252,7 +252,7 @@ const struct op op_datasets_tombstone = {
     .fields = &tombstone_fields,
     .kind = OP_RECORD,
     .result = &tombstoned_fields,
-    .other_status = 207,
+    .may_be_partial = true,
     .takes_if_match = true,
     .has_etag = true,
     .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_RACE, LH_PRECONDITION, LH_DAMAGED, LH_UNKNOWN,
@@ -284,7 +284,7 @@ static enum lh_code run_lift(struct op_call *call, const void *raw, struct op_re
     view_values(&result, true, call->arena, &view.values, &view.failures);
     view.failed = (int64_t)view.failures.count;
     if (view.failed)
-        op_reply_status(reply, 207);
+        op_reply_partial(reply);
     op_reply_version(reply, call, result.version);
     return op_reply_record(reply, &view, err);
 }
@@ -306,7 +306,7 @@ const struct op op_datasets_lift = {
     .fields = &lift_fields,
     .kind = OP_RECORD,
     .result = &lifted_fields,
-    .other_status = 207,
+    .may_be_partial = true,
     .takes_if_match = true,
     .has_etag = true,
     .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_RACE, LH_PRECONDITION, LH_DAMAGED, LH_UNKNOWN,

@@ -119,6 +119,9 @@ test('a row that is left and names the key is told, and a saved query that does,
   await at.ok(at.lake.post('/query/saved', { name: 'hers', sql: "SELECT * FROM people WHERE id = 'alice-key-1'" }));
   const told = await at.erase({ dataset: 'people', row_key_column: 'id', row_key_values: ['alice-key-1'] });
   assert.equal(told.body.state, 'incomplete', told.text);
+  assert.equal(told.status, 207, 'what is not wholly done answers as if it were');
+  const read = await at.lake.get(`/catalog/erase/${told.body.erase_id}`);
+  assert.deepEqual([read.status, read.body.state], [200, 'incomplete'], 'a receipt that is read is whole');
   const objects = told.body.found.map((one) => one.object);
   assert.ok(objects.some((one) => one.startsWith('datasets/')) && objects.some((one) => one.startsWith('_catalog/queries/')), told.text);
   await at.end();
@@ -173,18 +176,43 @@ test('keys with quotes are found where SQL doubles them, and what is incomplete 
   assert.equal((await at.erase(body)).status, 409, 'one that knows nothing of the rows would find nothing');
   await at.ok(at.lake.delete('/query/saved/his'));
   const second = await resume();
-  assert.equal(second.body.state, 'incomplete', second.text);
+  assert.deepEqual([second.status, second.body.state], [207, 'incomplete'], second.text);
   assert.deepEqual(second.body.found.map((one) => one.object.split('.')[0]), ['_catalog/queries/hers'], second.text);
   const health = (await at.lake.get('/health')).body;
   assert.deepEqual([health.status, ...health.problems.map(({ kind, name }) => [kind, name])], ['degraded', ['erasure', told.body.erase_id]]);
   await at.ok(at.lake.send('PUT', '/query/saved/hers', { json: { sql: 'SELECT 1' } }));
   const third = await resume();
+  assert.equal(third.status, 200, third.text);
   assert.equal((await at.lake.get('/health')).body.status, 'ok');
   assert.equal(third.body.state, 'erased', third.text);
   assert.equal(third.body.rows, 1, third.text);
   assert.deepEqual(await at.found("O'Brien-77", "O''Brien-77", 'Ann of the seven lakes'), []);
   assert.equal((await resume()).status, 409);
   assert.equal((await at.erase(body)).body.state, 'no_match', 'nothing is left to be found');
+  await at.end();
+});
+
+test('an erasure that ends incomplete makes its command fail, however it is waited for', { timeout: 60000 }, async (context) => {
+  const at = await house(context);
+  await at.ingest('people', 'id,note\nalice-key-1,"Is here since spring"\nbob-key-2,"friend of alice-key-1"\ncid-key-3,Cid\n');
+  const where = ['--server', at.server.url];
+  const asked = ['--row-key-column', 'id', '--row-key-values', '["alice-key-1"]'];
+  const told = await run(['erase', 'people', ...asked, '--json', ...where]);
+  assert.equal(told.code, 1, told.out + told.err);
+  const { erase_id: id, state } = JSON.parse(told.out);
+  assert.equal(state, 'incomplete');
+  for (const progress of ['never', 'always']) {
+    const again = await run(['erasures', 'resume', id, '--progress', progress, ...where]);
+    assert.equal(again.code, 1, again.out + again.err);
+    assert.match(again.out, /state +incomplete/, `${progress}: ${again.out}`);
+    assert.match(again.err, /A part of it failed/);
+  }
+  const mention = await run(['erase', 'people', ...asked.slice(0, -1), '["bob-key-2"]', '--progress', 'always', '--json', ...where]);
+  assert.equal(mention.code, 0, mention.out + mention.err);
+  assert.equal(JSON.parse(mention.out).rows, 1, 'what is watched shows its receipt, too');
+  const last = await run(['erasures', 'resume', id, '--progress', 'always', ...where]);
+  assert.equal(last.code, 0, last.out + last.err);
+  assert.match(last.out, /state +erased/);
   await at.end();
 });
 
