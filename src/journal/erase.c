@@ -233,20 +233,43 @@ static enum lh_code stop_unless_gone(struct erasing *erasing, enum lh_code code,
                    cause.message);
 }
 
+static enum lh_code check_whole(const struct erasing *erasing, struct lh_error *err)
+{
+    return erasing->records.count == erasing->journal->sequence
+               ? LH_OK
+               : lh_fail(err, LH_DAMAGED, "Records of the journal are missing.");
+}
+
+/* The log that is open must be known to nobody who does not know the segment. */
+static enum lh_code renew_log(struct journal *journal, struct lh_error *err)
+{
+    enum lh_code code = journal_renew_log(journal, err);
+    pthread_mutex_lock(&journal->mutex);
+    bool is_stopped = journal->is_stopped;
+    pthread_mutex_unlock(&journal->mutex);
+    return code && is_stopped ? lh_fail(err, LH_UNKNOWN, "The journal's new log cannot be opened.")
+                              : code;
+}
+
 static enum lh_code write_anew(struct erasing *erasing, struct lh_error *err)
 {
     struct journal *journal = erasing->journal;
     struct lh_arena *arena = lh_arena_new(0);
     struct journal_file file;
-    enum lh_code code = add_event(erasing, err);
+    enum lh_code code = lh_cancel_fail(erasing->options->cancel, "The journal", err);
     if (!code)
-        code = lh_cancel_fail(erasing->options->cancel, "The journal", err);
-    journal->anew = &erasing->records;
+        code = renew_log(journal, err);
     if (!code)
+        code = check_whole(erasing, err); /* a new log may leave numbers out */
+    if (!code)
+        code = add_event(erasing, err);
+    if (!code) {
+        journal->anew = &erasing->records;
         code = segment_write(journal, &erasing->records, arena, &file, err);
-    journal->anew = NULL;
-    if (code)
-        code = stop_unless_gone(erasing, code, err);
+        journal->anew = NULL;
+        if (code)
+            code = stop_unless_gone(erasing, code, err);
+    }
     if (!code)
         code = take_over(erasing, &file, err);
     if (!code)
@@ -280,8 +303,8 @@ enum lh_code journal_erase(struct journal *journal, const struct journal_erase_o
     enum lh_code code = check_state(journal, err);
     if (!code)
         code = read_all(&erasing, err);
-    if (!code && erasing.records.count != journal->sequence)
-        code = lh_fail(err, LH_DAMAGED, "Records of the journal are missing.");
+    if (!code)
+        code = check_whole(&erasing, err);
     if (!code && erasing.changed)
         code = write_anew(&erasing, err);
     if (!code) {

@@ -64,6 +64,7 @@ enum lh_code record_decode(struct lh_str bytes, struct record **ret, size_t *ret
 
 /* The head of a log: what comes before its first record. */
 struct log_head {
+    uint32_t format; /* when read */
     uint64_t first_sequence;
     uint64_t epoch;
     uint64_t event_count; /* before it */
@@ -163,24 +164,22 @@ struct append_request {
 
 struct journal {
     struct journal_options options;
-
     pthread_mutex_t roll_mutex;
     const struct record_list *anew; /* what is written in the place of all; under roll_mutex */
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     struct append_request *queue_first, *queue_last;
-    size_t queue_count;
-    size_t last_group;
+    size_t queue_count, last_group;
     int64_t last_append_us;
-    bool has_leader;
-    bool is_stopped; /* after LH_UNKNOWN */
+    bool has_leader, is_stopped; /* the latter after LH_UNKNOWN */
 
     /* The leader's, and whoever else holds has_leader */
     struct storage_log *log;
     struct storage_mark *mark; /* NULL: the end is not noted */
     bool has_mark_failed;      /* it was logged */
     uint64_t log_first;        /* the first sequence of the log that is open */
+    uint32_t log_format;
     uint64_t sequence;
     uint8_t hash[LH_SHA256_BYTES];
 
@@ -206,14 +205,15 @@ struct journal {
     char *damage;   /* NULL = none */
 };
 
-/* What a record changes in memory: drained, ids, intents, counts. Under `mutex` (or while opening).
- */
+/* What a record changes in memory: drained, ids, intents. Under `mutex` (or while opening). */
 void journal_note_record(struct journal *journal, struct record *record);
 void journal_say_damage(struct journal *journal, const char *format, ...) LH_PRINTF(2, 3);
 /* Under the mutex: whether the log should become a segment. */
 bool journal_is_due(const struct journal *journal, bool is_forced);
 /* Ends the log that is open and begins another behind the newest record. Its caller leads. */
 enum lh_code journal_new_log(struct journal *journal, struct lh_error *err) LH_MUST_USE;
+/* Before a segment: so that no older release, which does not know it, goes on. Its caller leads. */
+enum lh_code journal_renew_log(struct journal *journal, struct lh_error *err) LH_MUST_USE;
 /* Under the mutex: the first record for which the logs are needed: it stands in no segment, or it
  * announces what is not settled. */
 uint64_t journal_kept_from(const struct journal *journal);

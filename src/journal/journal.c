@@ -207,6 +207,7 @@ static enum lh_code open_log(struct opening *opening, const struct journal_file 
         opening->has_log = true;
         opening->good_bytes = content.good_bytes;
         journal->log_first = file->first;
+        journal->log_format = content.head.format;
     } else if (last <= journal->rolled && !content.damage_count && !content.torn_bytes) {
         opening->rolled_logs[opening->rolled_log_count++] =
             (struct journal_file){.key = file->key, .first = file->first, .last = last};

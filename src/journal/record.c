@@ -321,6 +321,7 @@ enum lh_code log_head_decode(struct lh_str bytes, struct lh_str key, struct lh_a
     if (lh_little_get(bytes.data + 8, 4) > JOURNAL_FORMAT)
         return lh_fail(err, LH_FORMAT, "'%.*s' was written by a newer release.", LH_ARG(key));
     *ret = (struct log_head){
+        .format = (uint32_t)lh_little_get(bytes.data + 8, 4),
         .first_sequence = lh_little_get(bytes.data + 16, 8),
         .epoch = lh_little_get(bytes.data + 24, 8),
         .event_count = lh_little_get(bytes.data + 32, 8),

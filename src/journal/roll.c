@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 
+#define HEAD_BYTES_MAX ((size_t)1 << 20)
+
 static enum lh_code stop(struct journal *journal, enum lh_code code)
 {
     pthread_mutex_lock(&journal->mutex);
@@ -32,45 +34,87 @@ static struct log_head make_head(struct journal *journal, struct lh_arena *arena
     return head;
 }
 
+static enum lh_code encode_head(struct journal *journal, struct lh_arena *arena, struct lh_buf *buf,
+                                struct lh_error *err)
+{
+    pthread_mutex_lock(&journal->mutex);
+    struct log_head head = make_head(journal, arena);
+    pthread_mutex_unlock(&journal->mutex);
+    lh_buf_clear(buf);
+    log_head_encode(&head, buf);
+    return lh_buf_check(buf, "The head of the journal's log", err);
+}
+
+/* The log behind the newest record, of which only the head is there: `head_bytes`. */
+static enum lh_code open_new(struct journal *journal, size_t head_bytes, struct lh_arena *arena,
+                             struct lh_error *err)
+{
+    struct storage_log *log = NULL;
+    enum lh_code code =
+        storage_log_open(journal->options.storage, log_key(journal->sequence + 1, arena),
+                         (int64_t)head_bytes, &log, err);
+    /* It is there and not open: records must not go on to the one before it. */
+    if (code)
+        return stop(journal, code);
+    storage_log_close(journal->log);
+    journal->log = log;
+    journal->log_first = journal->sequence + 1;
+    journal->log_format = JOURNAL_FORMAT;
+    return LH_OK;
+}
+
 enum lh_code journal_new_log(struct journal *journal, struct lh_error *err)
 {
     struct storage *storage = journal->options.storage;
-    struct storage_log *log = NULL;
     struct lh_arena *arena = lh_arena_new(0);
     struct lh_buf buf;
     enum lh_code code = LH_EXISTS;
-    lh_buf_init(&buf, 1 << 20);
+    lh_buf_init(&buf, HEAD_BYTES_MAX);
     /* Vital, for without a log no change can be made that is.
      * One of that name is there if its head cannot be read: its numbers are left out. */
     for (int i = 0; i < 64 && code == LH_EXISTS; i++) {
         pthread_mutex_lock(&journal->mutex);
         journal->sequence += i > 0;
-        struct log_head head = make_head(journal, arena);
         pthread_mutex_unlock(&journal->mutex);
-        lh_buf_clear(&buf);
-        log_head_encode(&head, &buf);
-        code = lh_buf_check(&buf, "The head of the journal's log", err);
+        code = encode_head(journal, arena, &buf, err);
         if (!code)
-            code = storage_put_vital(storage, STORAGE_PRIMARY, log_key(head.first_sequence, arena),
-                                     lh_buf_str(&buf), err);
+            code = storage_put_vital(storage, STORAGE_PRIMARY,
+                                     log_key(journal->sequence + 1, arena), lh_buf_str(&buf), err);
     }
-    if (!code) {
-        code = storage_log_open(storage, log_key(journal->sequence + 1, arena), (int64_t)buf.len,
-                                &log, err);
-        /* It is there and not open: records must not go on to the one before it. */
-        if (code)
-            code = stop(journal, code);
-    } else if (code == LH_UNKNOWN) {
+    if (!code)
+        code = open_new(journal, buf.len, arena, err);
+    else if (code == LH_UNKNOWN)
         code = stop(journal, code);
-    }
-    if (!code) {
-        storage_log_close(journal->log);
-        journal->log = log;
-        journal->log_first = journal->sequence + 1;
-    }
     lh_buf_release(&buf);
     lh_arena_free(arena);
     return code;
+}
+
+/* An empty one has the name that the next would have: its head is written over, whole or not. */
+static enum lh_code replace_head(struct journal *journal, struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_buf buf;
+    lh_buf_init(&buf, HEAD_BYTES_MAX);
+    enum lh_code code = encode_head(journal, arena, &buf, err);
+    if (!code)
+        code = storage_put_replacing(journal->options.storage, STORAGE_PRIMARY,
+                                     log_key(journal->log_first, arena), lh_buf_str(&buf), err);
+    if (!code)
+        code = open_new(journal, buf.len, arena, err);
+    else if (code == LH_UNKNOWN)
+        code = stop(journal, code);
+    lh_buf_release(&buf);
+    lh_arena_free(arena);
+    return code;
+}
+
+enum lh_code journal_renew_log(struct journal *journal, struct lh_error *err)
+{
+    if (journal->log_format == JOURNAL_FORMAT)
+        return LH_OK;
+    return journal->sequence >= journal->log_first ? journal_new_log(journal, err)
+                                                   : replace_head(journal, err);
 }
 
 bool journal_is_due(const struct journal *journal, bool is_forced)
@@ -95,8 +139,9 @@ static enum lh_code end_log(struct journal *journal, bool is_forced, struct reco
     if (is_wanted && journal->is_stopped)
         code = lh_fail(err, LH_UNKNOWN, "The journal stopped because the disk failed.");
     pthread_mutex_unlock(&journal->mutex);
-    if (!code && is_wanted && journal->sequence >= journal->log_first)
-        code = journal_new_log(journal, err);
+    if (!code && is_wanted)
+        code = journal->sequence >= journal->log_first ? journal_new_log(journal, err)
+                                                       : journal_renew_log(journal, err);
     pthread_mutex_lock(&journal->mutex);
     for (size_t i = journal->tail_rolled; i < journal->tail.count && !code && is_wanted; i++)
         record_list_add(ret, record_ref(journal->tail.items[i]));

@@ -12,6 +12,8 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "base/hash.h"
+#include "base/little.h"
 #include "engine/engine.h"
 #include "journal/verify.h"
 #include "storage/findings.h"
@@ -96,6 +98,77 @@ const char *journal_house_segment(struct journal_house *house, unsigned first, u
     if (!name)
         fail_msg("there is no segment of the records %u to %u", first, last);
     return name;
+}
+
+/* --- as an older release left it, and as it finds it */
+
+#define OLDER_FORMAT 2
+#define SEGMENT_NAME_BYTES 49 /* that it knows: two numbers of 20 digits, and no sum */
+
+/* Calls each(house, "<folder>/<name>") for every file of a folder of the journal. */
+static void each_file(struct journal_house *house, const char *folder,
+                      void (*each)(struct journal_house *house, const char *name, void *context),
+                      void *context)
+{
+    struct dirent **entries = NULL;
+    int count = scandir(temp_lake_file(&house->folder, folder), &entries, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
+        if (entries[i]->d_name[0] != '.')
+            each(house, lh_arena_printf(house->arena, "%s/%s", folder, entries[i]->d_name).data,
+                 context);
+        free(entries[i]);
+    }
+    free(entries);
+}
+
+static void age_log(struct journal_house *house, const char *name, void *context)
+{
+    size_t count = 0;
+    (void)context;
+    char *bytes = journal_house_read(house, name, &count);
+    size_t head = (size_t)lh_little_get(bytes + 4, 4);
+    lh_little_put(bytes + 8, OLDER_FORMAT, 4);
+    lh_little_put(bytes + head - 4, lh_crc32c(0, bytes, head - 4), 4);
+    journal_house_write(house, name, bytes, count);
+    free(bytes);
+}
+
+static void age_segment(struct journal_house *house, const char *name, void *context)
+{
+    size_t folder = strlen("_journal/segments/");
+    struct lh_str known = lh_arena_printf(house->arena, "%.*s.parquet", (int)(folder + 41), name);
+    (void)context;
+    assert_int_equal(rename(lh_arena_printf(house->arena, "%s/%s", house->folder.path, name).data,
+                            temp_lake_file(&house->folder, known.data)),
+                     0);
+}
+
+void journal_house_age(struct journal_house *house)
+{
+    each_file(house, "_journal/log", age_log, NULL);
+    each_file(house, "_journal/segments", age_segment, NULL);
+}
+
+static void note_format(struct journal_house *house, const char *name, void *context)
+{
+    size_t count = 0;
+    char *bytes = journal_house_read(house, name, &count);
+    *(bool *)context |= lh_little_get(bytes + 8, 4) > OLDER_FORMAT;
+    free(bytes);
+}
+
+static void note_unknown(struct journal_house *house, const char *name, void *context)
+{
+    (void)house;
+    *(bool *)context |= strlen(strrchr(name, '/') + 1) != SEGMENT_NAME_BYTES;
+}
+
+bool journal_house_misleads_older(struct journal_house *house)
+{
+    bool refuses = false, has_unknown = false;
+    each_file(house, "_journal/log", note_format, &refuses);
+    each_file(house, "_journal/segments", note_unknown, &has_unknown);
+    return has_unknown && !refuses;
 }
 
 size_t journal_house_count(struct journal_house *house)

@@ -36,6 +36,11 @@ struct journal_house_found journal_house_verify(struct journal_house *house);
 char *journal_house_read(struct journal_house *house, const char *name, size_t *ret_count);
 void journal_house_write(struct journal_house *house, const char *name, const char *bytes,
                          size_t count);
+/* As an older release left it: the segments are named without a sum, and the logs' heads say format
+ * 2. The journal is closed. */
+void journal_house_age(struct journal_house *house);
+/* Whether that release would open the journal and not know one of its segments. */
+bool journal_house_misleads_older(struct journal_house *house);
 /* The segment of these records, as a name in the folder, in the house's arena. */
 const char *journal_house_segment(struct journal_house *house, unsigned first, unsigned last);
 /* Where the frames of a log begin; how many. */

@@ -204,9 +204,10 @@ static void readers_find_every_record_while_they_are_written_anew(void **state)
 #ifdef LH_FAULTS
 
 #define POINTS_MAX 500
+#define OLDER_WAY 2   /* of a journal that an older release left */
 #define POINTS_MIN 15 /* that one rewriting has at least */
 
-static void begin_again(struct journal_house *house)
+static void begin_again(struct journal_house *house, bool is_older)
 {
     journal_house_close(house);
     temp_lake_remove(&house->folder);
@@ -216,16 +217,21 @@ static void begin_again(struct journal_house *house)
     report(house, "two");
     assert_int_equal(journal_roll(house->journal, true, &house->err), LH_OK);
     report(house, "one");
+    if (!is_older)
+        return;
+    journal_house_close(house);
+    journal_house_age(house);
+    journal_house_open(house);
 }
 
 /* Whatever is told of the rewriting: what is acknowledged after it is there for who opens the
  * journal next, the records are the old ones or the new ones, and the chain holds. */
-static bool rewrite_with(struct journal_house *house, const char *plan)
+static bool rewrite_with(struct journal_house *house, const char *plan, bool is_older)
 {
     struct journal_erased erased;
     const struct journal_event event = {
         .action = lh_lit("update"), .entity = lh_lit("after"), .actor = lh_lit("ann")};
-    begin_again(house);
+    begin_again(house, is_older);
     assert_true(lh_fault_plan(plan));
     enum lh_code code = erase(house, "one", &erased);
     bool was_struck = lh_fault_was_struck();
@@ -252,8 +258,8 @@ static bool rewrite_with(struct journal_house *house, const char *plan)
 
 static void no_acknowledged_event_is_lost_wherever_the_disk_fails(void **state)
 {
-    static const char *const ways[] = {"*=%u:EIO", "*=%u+:EIO"};
-    static const unsigned strides[] = {1, 5};
+    static const char *const ways[] = {"*=%u:EIO", "*=%u+:EIO", [OLDER_WAY] = "*=%u:EIO"};
+    static const unsigned strides[] = {1, 5, 3};
     char plan[64];
     lh_log_set_level(LH_LOG_ERROR);
     for (size_t way = 0; way < sizeof ways / sizeof ways[0]; way++) {
@@ -261,7 +267,7 @@ static void no_acknowledged_event_is_lost_wherever_the_disk_fails(void **state)
         for (bool was_struck = true; was_struck; at += strides[way]) {
             assert_true(at < POINTS_MAX);
             snprintf(plan, sizeof plan, ways[way], at);
-            was_struck = rewrite_with(*state, plan);
+            was_struck = rewrite_with(*state, plan, way == OLDER_WAY);
         }
         assert_true(at > POINTS_MIN);
     }

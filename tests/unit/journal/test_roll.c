@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/fault.h"
 #include "base/hash.h"
 #include "journal/journal.h"
 #include "storage/storage.h"
@@ -178,6 +179,33 @@ static void a_head_that_counts_wrongly_is_found(void **state)
     journal_house_open(house);
 }
 
+#ifdef LH_FAULTS
+
+/* A log that an older release began, and that nothing came into since the last try of a segment. */
+static void the_log_behind_a_segment_is_one_that_no_older_release_goes_on_with(void **state)
+{
+    struct journal_house *house = *state;
+    given_events(house, 2);
+    assert_true(lh_fault_plan("file.publish=2:EIO"));
+    assert_int_not_equal(journal_roll(house->journal, true, &house->err), LH_OK);
+    assert_true(lh_fault_was_struck());
+    assert_true(lh_fault_plan(NULL));
+    journal_house_close(house);
+    journal_house_age(house);
+    journal_house_open(house);
+    assert_int_equal(journal_roll(house->journal, true, &house->err), LH_OK);
+    assert_false(journal_house_misleads_older(house));
+    given_events(house, 1);
+    reopen(house);
+    assert_int_equal(count_all(house), 3);
+    assert_null(journal_damage(house->journal, house->arena).data);
+    journal_house_close(house);
+    assert_int_equal(journal_house_verify(house).errors, 0);
+    journal_house_open(house);
+}
+
+#endif
+
 #define TEST(name)                                                                                 \
     cmocka_unit_test_setup_teardown(name, journal_house_set_up, journal_house_tear_down)
 
@@ -186,6 +214,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_announced_change_survives_a_roll_and_is_settled_after_it),
         TEST(a_head_that_counts_wrongly_is_found),
+#ifdef LH_FAULTS
+        TEST(the_log_behind_a_segment_is_one_that_no_older_release_goes_on_with),
+#endif
         TEST(large_records_fill_several_files_and_roll_by_their_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
