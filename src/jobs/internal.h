@@ -31,6 +31,7 @@ struct job {
     struct lh_str args;
     struct lh_upload input; /* path: absolute; absent if none */
     bool is_durable;
+    bool is_vital; /* see job_spec */
     int64_t created_ms;
     /* Why it is not run again, unless its effect is found; NULL: it is run. */
     const struct lh_error *given_up;

@@ -145,6 +145,7 @@ struct job_spec {
      * folder (it is gone from there, whatever happens later) and copies any other; jobs_run reads
      * it where it is. */
     struct lh_upload input;
+    bool is_vital; /* jobs_submit: it is accepted on a full disk, too */
 };
 
 struct job_error {

@@ -7,8 +7,10 @@
 #include "jobs/internal.h"
 #include "jobs/records.h"
 
+/* A job that was accepted ends also on a full disk: but for most, accepting it needs room. */
 static enum lh_code put(struct jobs *jobs, const struct lh_uuid *id, const char *what,
-                        const struct lh_fields *fields, const void *record, struct lh_error *err)
+                        const struct lh_fields *fields, const void *record, bool is_vital,
+                        struct lh_error *err)
 {
     char key[RECORD_KEY_BYTES];
     struct lh_buf buf;
@@ -22,9 +24,8 @@ static enum lh_code put(struct jobs *jobs, const struct lh_uuid *id, const char 
         lh_json_object_end(&json);
     }
     enum lh_code code = lh_buf_check(&buf, "The job's record", err);
-    /* A job that was accepted ends also on a full disk; only accepting it needs room. */
     if (!code)
-        code = (fields == &record_submitted_fields ? storage_put_exclusive : storage_put_vital)(
+        code = (is_vital ? storage_put_vital : storage_put_exclusive)(
             jobs->storage, STORAGE_PRIMARY, record_key(lh_uuid_str(id), what, key),
             lh_buf_str(&buf), err);
     lh_buf_release(&buf);
@@ -84,7 +85,8 @@ enum lh_code record_submit(struct job *job, const struct lh_upload *input, struc
         record.input = &kept;
     }
     if (!code)
-        code = put(job->jobs, &job->id, "submitted.json", &record_submitted_fields, &record, err);
+        code = put(job->jobs, &job->id, "submitted.json", &record_submitted_fields, &record,
+                   job->is_vital, err);
     /* Of an accepted job, and of one that may be, the next process wants the input. */
     if (code && code != LH_UNKNOWN && input)
         record_drop_input(job->jobs, &job->id);
@@ -98,7 +100,7 @@ enum lh_code record_attempt(struct jobs *jobs, const struct lh_uuid *id, int64_t
 {
     char what[40];
     snprintf(what, sizeof what, "attempt-%lld.json", (long long)attempt);
-    return put(jobs, id, what, NULL, NULL, err);
+    return put(jobs, id, what, NULL, NULL, true, err);
 }
 
 enum lh_code record_stopped(struct jobs *jobs, const struct lh_uuid *id, int64_t attempt,
@@ -106,12 +108,12 @@ enum lh_code record_stopped(struct jobs *jobs, const struct lh_uuid *id, int64_t
 {
     char what[40];
     snprintf(what, sizeof what, "stopped-%lld.json", (long long)attempt);
-    return put(jobs, id, what, NULL, NULL, err);
+    return put(jobs, id, what, NULL, NULL, true, err);
 }
 
 enum lh_code record_cancel(struct jobs *jobs, const struct lh_uuid *id, struct lh_error *err)
 {
-    return put(jobs, id, "cancel.json", NULL, NULL, err);
+    return put(jobs, id, "cancel.json", NULL, NULL, true, err);
 }
 
 struct record_ended record_of_ending(const struct job_ending *ending)
@@ -138,7 +140,7 @@ struct record_ended record_of_ending(const struct job_ending *ending)
 enum lh_code record_end(struct jobs *jobs, const struct job_ending *ending, struct lh_error *err)
 {
     const struct record_ended record = record_of_ending(ending);
-    return put(jobs, &ending->id, "ended.json", &record_ended_fields, &record, err);
+    return put(jobs, &ending->id, "ended.json", &record_ended_fields, &record, true, err);
 }
 
 /* --- removing ---------------------------------------------------------------------------------*/

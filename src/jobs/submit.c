@@ -25,6 +25,7 @@ static struct job *job_of_spec(struct jobs *jobs, const struct job_spec *spec)
     job->kind_name = lh_arena_str(job->arena, spec->kind);
     job->dataset = lh_arena_str(job->arena, spec->dataset);
     job->actor = lh_arena_str(job->arena, spec->actor);
+    job->is_vital = spec->is_vital;
     job->args = spec->args.len ? lh_arena_str(job->arena, spec->args) : lh_lit("{}");
     return job;
 }

@@ -11,6 +11,7 @@
 #include "lake/lake.h"
 #include "query/compact.h"
 #include "search/tuning.h"
+#include "storage/reserve.h"
 #include "storage/scrub.h"
 
 #include <time.h>
@@ -47,6 +48,7 @@ static enum lh_code rewrite(struct erase_run *run, struct lake_erased_dataset *d
         .dataset = dataset->dataset,
         .actor = run->request.committer,
         .reason = lh_lit("Erased rows are left out."),
+        .has_room = true,
     };
     struct query_compact_result result;
     int64_t keys = 0, version = 0;
@@ -56,8 +58,10 @@ static enum lh_code rewrite(struct erase_run *run, struct lake_erased_dataset *d
     if (code)
         return code;
     erase_show(run, "rewriting");
-    code =
-        query_compact(lake_compactor(run->lake), &request, run->cancel, run->arena, &result, err);
+    code = erase_room_for_dataset(run, dataset->dataset, err);
+    if (!code)
+        code = query_compact(lake_compactor(run->lake), &request, run->cancel, run->arena, &result,
+                             err);
     erase_show(run, "hashing keys");
     if (!code)
         code =
@@ -150,6 +154,8 @@ static enum lh_code rebuild_one(struct erase_run *run, struct lh_str name, struc
                                       .dataset = dataset,
                                       .actor = run->request.committer,
                                       .args = index_args(run, ret, dataset)};
+        if (!code)
+            code = erase_room_for_index(run, ret, &found);
         if (!code)
             code = jobs_run(lake_jobs(run->lake), &spec, run->cancel, run->arena, NULL, &result,
                             &found);
@@ -258,6 +264,8 @@ static enum lh_code rewrite_journal(struct erase_run *run, struct lh_error *err)
     struct lh_error found = LH_ERROR_NONE;
     erase_show(run, "rewriting the journal");
     enum lh_code code = lake_sync_journal(run->lake, err);
+    if (!code)
+        code = erase_room_for_journal(run, err);
     if (code)
         return code;
     for (int i = 0; i < WAITS_MAX; i++) {
@@ -560,12 +568,13 @@ static enum lh_code do_all(struct erase_run *run, struct lh_error *err)
 }
 
 /* Two may be queued for one erasure, after a kill between a job's record and the note of it. */
-static enum lh_code take_turn(struct erase_run *run, struct lh_error *err)
+static enum lh_code take_turn(struct lake *lake, const struct lh_cancel *cancel,
+                              struct lh_error *err)
 {
     enum lh_code code = LH_OK;
-    while (!code && !lake_take_erasing(run->lake)) {
+    while (!code && !lake_take_erasing(lake)) {
         (void)nanosleep(&(struct timespec){0, WAIT_NS}, NULL);
-        code = lh_cancel_fail(run->cancel, "The erasure", err);
+        code = lh_cancel_fail(cancel, "The erasure", err);
     }
     return code;
 }
@@ -588,24 +597,44 @@ static enum lh_code do_once(struct erase_run *run, struct lh_error *err)
     return code ? code : do_all(run, err);
 }
 
-enum lh_code lake_erase_job(void *context, struct job *job, struct lh_error *err)
+static enum lh_code try_all(struct lake *lake, struct job *job, struct lh_str id,
+                            bool *ret_is_short, bool *ret_is_incomplete, struct lh_error *err)
 {
     struct erase_run run = {
-        .lake = context, .job = job, .cancel = job_cancel(job), .arena = lh_arena_new(0)};
+        .lake = lake, .job = job, .cancel = job_cancel(job), .arena = lh_arena_new(0), .id = id};
     lh_fields_preset(&lake_erasure_fields, &run.receipt);
-    enum lh_code code = erase_read_args(job_args(job), run.arena, &run.id, err);
-    if (!code)
-        code = take_turn(&run, err);
-    if (!code) {
-        code = do_once(&run, err);
-        lake_give_erasing(run.lake);
-    }
-    if (!code)
-        job_set_result(job, lh_arena_printf(run.arena, "{\"erase_id\":\"%.*s\"%s}", LH_ARG(run.id),
-                                            run.receipt.state == LAKE_ERASE_INCOMPLETE
-                                                ? ",\"is_partial\":true"
-                                                : ""));
+    enum lh_code code = do_once(&run, err);
+    *ret_is_short = run.is_short;
+    *ret_is_incomplete = run.receipt.state == LAKE_ERASE_INCOMPLETE;
     canaries_free(run.canaries);
     lh_arena_free(run.arena);
+    return code;
+}
+
+enum lh_code lake_erase_job(void *context, struct job *job, struct lh_error *err)
+{
+    struct lake *lake = context;
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_str id = {0};
+    bool is_short = false, is_incomplete = false;
+    enum lh_code code = erase_read_args(job_args(job), arena, &id, err);
+    if (!code)
+        code = take_turn(lake, job_cancel(job), err);
+    if (!code) {
+        code = try_all(lake, job, id, &is_short, &is_incomplete, err);
+        /* What is written beside the files for which room was made, or others were faster. */
+        while (code == LH_FULL && !is_short && storage_reserve_give(lake_storage(lake)))
+            code = try_all(lake, job, id, &is_short, &is_incomplete, err);
+        lake_give_erasing(lake);
+    }
+    if (code == LH_FULL && !is_short)
+        lh_error_hint(err,
+                      "The rows are hidden. Make room on the disk of the data folder, then POST "
+                      "/catalog/erase/%.*s/resume goes on.",
+                      LH_ARG(id));
+    if (!code)
+        job_set_result(job, lh_arena_printf(arena, "{\"erase_id\":\"%.*s\"%s}", LH_ARG(id),
+                                            is_incomplete ? ",\"is_partial\":true" : ""));
+    lh_arena_free(arena);
     return code;
 }

@@ -6,6 +6,8 @@
 #include "jobs/jobs.h"
 #include "lake/erase_scan.h"
 
+struct search_index_info;
+
 struct erase_run {
     struct lake *lake;
     struct job *job;
@@ -23,6 +25,7 @@ struct erase_run {
     struct lake_erased_journal journal;
     struct lh_str journal_problem; /* why it stayed as it is */
     struct erase_scanning scanning;
+    bool is_short;               /* of room: what is left to do does not fit on the disk */
     bool has_work;               /* something of the keys was found, or was done */
     struct erase_others *others; /* of the last search */
     size_t own_count;            /* of its findings: those that are nothing of the others' */
@@ -37,6 +40,16 @@ struct erase_rows erase_run_rows(const struct erase_run *run,
                                  const struct catalog_dataset *dataset);
 /* False: it was dropped meanwhile; else its name is the one that it has now. */
 bool erase_run_is_there(struct erase_run *run, struct lake_erased_dataset *dataset);
+
+/* --- erase_room.c: on a full disk */
+
+/* Before the files of the dataset are written anew, an index is built, and the journal: gives up of
+ * the reserve what is missing. LH_FULL with what to do: not even so. */
+enum lh_code erase_room_for_dataset(struct erase_run *run, struct lh_str name,
+                                    struct lh_error *err) LH_MUST_USE;
+enum lh_code erase_room_for_index(struct erase_run *run, const struct search_index_info *index,
+                                  struct lh_error *err) LH_MUST_USE;
+enum lh_code erase_room_for_journal(struct erase_run *run, struct lh_error *err) LH_MUST_USE;
 
 /* --- erase_plan.c: what the rows held, which is written down once */
 

@@ -159,6 +159,7 @@ static enum lh_code submit(struct lake *lake, struct lh_str id, struct lh_str ac
         .dataset = dataset,
         .actor = actor,
         .args = lh_arena_printf(arena, "{\"erase_id\":\"%.*s\"}", LH_ARG(id)),
+        .is_vital = true,
     };
     enum lh_code code = jobs_submit(lake_jobs(lake), &spec, &job_id, err);
     if (code)

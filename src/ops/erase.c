@@ -57,7 +57,8 @@ static enum lh_code fail_as(const struct job_info *info, struct lh_str id, struc
     char what[LH_UUID_TEXT_BYTES + 32];
     (void)snprintf(what, sizeof what, "The erasure '%.*s'", LH_ARG(lh_str_head(id, 36)));
     enum lh_code code = op_fail_as_job(info, what, err);
-    lh_error_hint(err, HIDDEN_HINT, LH_ARG(id));
+    if (code != LH_FULL) /* that one says what to do first */
+        lh_error_hint(err, HIDDEN_HINT, LH_ARG(id));
     return code;
 }
 
@@ -126,7 +127,9 @@ const struct op op_catalog_erase = {
         "of the data folder is searched for what the rows held. The receipt says what went where, "
         "what was found all the same (state incomplete) and what was not looked into, and never "
         "holds a key. It is a job that goes on after a kill; one that fails leaves the rows hidden "
-        "and can be resumed. A dataset without anything of the keys, in any version, keeps its "
+        "and can be resumed. On a full disk it works out of the room that is kept for deletes; 507 "
+        "says how much is missing. A dataset without anything of the keys, in any version, keeps "
+        "its "
         "files and versions; where nothing of them is found anywhere, nothing is changed (state "
         "no_match). In every other bucket that the lake knows all that no version names of "
         "these datasets goes, trash, old versions that a store keeps and unfinished uploads too, "

@@ -14,12 +14,14 @@ struct compact_args {         /* of the job, as its record keeps them */
     struct lh_str actor;
     struct lh_str reason;
     bool is_automatic;
+    bool has_room;
 };
 static const struct lh_field args_rows[] = {
     LH_STR(struct compact_args, dataset_id, .doc = "Only this one."),
     LH_STR(struct compact_args, actor, .doc = "Who asked."),
     LH_STR(struct compact_args, reason, .doc = "Why."),
     LH_BOOL(struct compact_args, is_automatic, .doc = "Large files stay alone."),
+    LH_BOOL(struct compact_args, has_room, .doc = "Nobody asks for room."),
 };
 static const struct lh_fields args_fields =
     LH_FIELDS_OF(struct compact_args, "QueryCompactJobArgs", args_rows);
@@ -342,6 +344,7 @@ enum lh_code query_compact_job(void *context, struct job *job, struct lh_error *
         code = query_compact_effect(context, job, &is_done, err);
     if (!code && !is_done) {
         run.is_automatic = args.is_automatic;
+        run.has_room = args.has_room;
         run.actor = args.actor;
         run.reason = args.reason;
         run.is_alone = args.dataset_id.len > 0;
@@ -412,8 +415,10 @@ static enum lh_code make_spec(struct query_compactor *compactor,
                               struct job_spec *ret, struct lh_error *err)
 {
     struct lh_str_list ids = {0};
-    struct compact_args args = {
-        .actor = request->actor, .reason = request->reason, .is_automatic = request->is_automatic};
+    struct compact_args args = {.actor = request->actor,
+                                .reason = request->reason,
+                                .is_automatic = request->is_automatic,
+                                .has_room = request->has_room};
     if (request->dataset.len) {
         enum lh_code code = list_datasets(compactor, request->dataset, arena, &ids, err);
         if (code)

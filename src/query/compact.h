@@ -57,6 +57,7 @@ struct query_compact_request {
     struct lh_str dataset; /* absent: all */
     bool is_dry_run;       /* only tell what would be done */
     bool is_automatic;     /* leave large files alone that would gain little: less is written */
+    bool has_room;         /* the caller has seen to it that what is written fits on the disk */
     struct lh_str actor;
     struct lh_str reason; /* absent = none */
 };

@@ -24,6 +24,7 @@ struct compact_run {
     const struct lh_cancel *cancel;
     struct lh_arena *arena;
     bool is_automatic;
+    bool has_room; /* see query_compact_request */
     bool is_alone; /* one dataset was asked for: its commit is what the job does */
     struct lh_str actor, reason;
     int64_t started_us;

@@ -57,6 +57,8 @@ static void show_rows(void *context, int64_t rows)
 static enum lh_code check_space(const struct attempt *attempt, struct lh_error *err)
 {
     int64_t free_bytes = 0, needed = FREE_BYTES_MIN + attempt->plan.bytes;
+    if (attempt->run->has_room)
+        return LH_OK;
     enum lh_code code = storage_free_bytes(attempt->run->compactor->storage, &free_bytes, err);
     if (code || free_bytes >= needed)
         return code;

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/uuid.h"
 #include "storage/buckets.h"
+#include "storage/reserve.h"
 #include "storage/storage.h"
 
 #define STAGING_FOLDER "_staging"
@@ -209,8 +210,6 @@ enum lh_code layout_write_owner(struct storage *storage, struct lh_str address,
 
 /* reserve.c: looks how much is kept, before anything is written. */
 void reserve_open(struct storage *storage);
-/* Gives a part of it up; false: nothing is left. */
-bool reserve_give(struct storage *storage);
 
 /* failures.c */
 enum lh_code failures_open(struct storage *storage, struct lh_error *err) LH_MUST_USE;

@@ -89,7 +89,7 @@ enum lh_code storage_log_append(struct storage_log *log, struct lh_str bytes, bo
         return lh_error_hint(err, "Look at the disk, then restart the server: it recovers.");
     }
     enum lh_code code = write_piece(log, bytes, err);
-    while (code == LH_FULL && is_vital && reserve_give(log->storage))
+    while (code == LH_FULL && is_vital && storage_reserve_give(log->storage))
         code = write_piece(log, bytes, err);
     if (code)
         return code;

@@ -38,7 +38,7 @@ void reserve_open(struct storage *storage)
         storage->reserve_bytes = info.bytes;
 }
 
-bool reserve_give(struct storage *storage)
+bool storage_reserve_give(struct storage *storage)
 {
     pthread_mutex_lock(&storage->reserve_mutex);
     int64_t kept = storage->reserve_bytes;
@@ -46,6 +46,27 @@ bool reserve_give(struct storage *storage)
         kept > 0 && resize(storage, kept > PIECE_BYTES ? kept - PIECE_BYTES : 0, NULL) == LH_OK;
     pthread_mutex_unlock(&storage->reserve_mutex);
     return is_given;
+}
+
+enum lh_code storage_reserve_make_room(struct storage *storage, int64_t bytes, int64_t *ret_bytes,
+                                       struct lh_error *err)
+{
+    int64_t free_bytes = 0, all = 0;
+    pthread_mutex_lock(&storage->reserve_mutex);
+    enum lh_code code = storage_free_bytes(storage, &free_bytes, err);
+    if (!code) {
+        all = free_bytes + storage->reserve_bytes;
+        if (all < bytes)
+            code = lh_fail(err, LH_FULL,
+                           "Only %lld KB are free where the lake lies; %lld KB are needed.",
+                           (long long)(all >> 10), (long long)((bytes + 1023) >> 10));
+        else if (free_bytes < bytes)
+            code = resize(storage, all - bytes, err);
+    }
+    pthread_mutex_unlock(&storage->reserve_mutex);
+    if (ret_bytes && (!code || code == LH_FULL))
+        *ret_bytes = all;
+    return code;
 }
 
 enum lh_code storage_reserve_fill(struct storage *storage, struct lh_error *err)
@@ -76,7 +97,7 @@ enum lh_code storage_put_vital(struct storage *storage, struct lh_str bucket, st
                                struct lh_str bytes, struct lh_error *err)
 {
     enum lh_code code = storage_put_exclusive(storage, bucket, key, bytes, err);
-    while (code == LH_FULL && reserve_give(storage))
+    while (code == LH_FULL && storage_reserve_give(storage))
         code = storage_put_exclusive(storage, bucket, key, bytes, err);
     return code;
 }

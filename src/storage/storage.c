@@ -51,7 +51,7 @@ static enum lh_code open_folder(struct storage *storage, const struct storage_op
         return code;
     reserve_open(storage);
     code = layout_make(storage, err);
-    while (code == LH_FULL && reserve_give(storage))
+    while (code == LH_FULL && storage_reserve_give(storage))
         code = layout_make(storage, err);
     /* A reserve that cannot be kept is told by whoever looks after the lake, and keeps nobody out.
      */

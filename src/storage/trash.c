@@ -40,7 +40,8 @@ enum lh_code storage_trash(struct storage *storage, struct lh_str bucket_name,
                            const struct lh_str *keys, size_t key_count, struct lh_error *err)
 {
     enum lh_code code = move_all(storage, bucket_name, keys, key_count, err);
-    while (code == LH_FULL && reserve_give(storage)) /* what was moved is missing now: fine */
+    while (code == LH_FULL &&
+           storage_reserve_give(storage)) /* what was moved is missing now: fine */
         code = move_all(storage, bucket_name, keys, key_count, err);
     return code;
 }

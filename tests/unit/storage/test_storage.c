@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/uuid.h"
+#include "storage/reserve.h"
 #include "storage/storage.h"
 #include "support/temp_lake.h"
 
@@ -585,6 +586,26 @@ static void on_a_full_disk_the_reserve_is_given_up_for_what_is_vital_alone(void 
     assert_int_equal(storage_reserve_bytes(fixture->storage), STORAGE_RESERVE_BYTES);
 }
 
+static void of_the_reserve_only_what_is_missing_is_given_up_and_nothing_in_vain(void **state)
+{
+    struct fixture *fixture = *state;
+    struct storage *storage = fixture->storage;
+    int64_t free_bytes = 0, all = 0;
+    assert_int_equal(storage_free_bytes(storage, &free_bytes, &fixture->err), LH_OK);
+    assert_int_equal(storage_reserve_make_room(storage, 1, NULL, &fixture->err), LH_OK);
+    assert_int_equal(storage_reserve_bytes(storage), STORAGE_RESERVE_BYTES);
+    /* More than both together, however much others write or remove meanwhile. */
+    assert_int_equal(storage_reserve_make_room(storage, INT64_MAX, &all, &fixture->err), LH_FULL);
+    then_says(fixture, "are needed");
+    assert_true(all >= STORAGE_RESERVE_BYTES);
+    assert_int_equal(storage_reserve_bytes(storage), STORAGE_RESERVE_BYTES);
+    /* Eight pieces, and then none. */
+    for (int i = 0; i < 8; i++)
+        assert_true(storage_reserve_give(storage));
+    assert_int_equal(storage_reserve_bytes(storage), 0);
+    assert_false(storage_reserve_give(storage));
+}
+
 static void a_writer_opens_on_a_full_disk_by_its_reserve(void **state)
 {
     struct fixture *fixture = *state;
@@ -686,6 +707,7 @@ int main(void)
         WITH(of_racing_writers_exactly_one_wins_each_key, set_up),
         WITH(trash_is_removed_for_good_only_after_its_time, set_up),
         WITH(on_a_full_disk_the_reserve_is_given_up_for_what_is_vital_alone, set_up),
+        WITH(of_the_reserve_only_what_is_missing_is_given_up_and_nothing_in_vain, set_up),
         WITH(a_writer_opens_on_a_full_disk_by_its_reserve, set_up),
         WITH(free_space_is_a_number_of_bytes, set_up),
     };
