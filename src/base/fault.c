@@ -8,13 +8,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum action { ACTION_ERRNO, ACTION_KILL, ACTION_SHORT };
+enum action { ACTION_ERRNO, ACTION_KILL, ACTION_SHORT, ACTION_WAIT };
 
 #define POINT_BYTES_MAX 64
 
 static struct {
     pthread_mutex_t mutex;
-    bool is_loaded; /* a plan was set, or the environment was looked at */
+    pthread_cond_t changed; /* another plan, or a thread that waits */
+    uint64_t serial;        /* of the plan */
+    bool is_loaded;         /* a plan was set, or the environment was looked at */
     bool is_planned;
     bool is_lasting;
     bool was_struck;
@@ -26,7 +28,7 @@ static struct {
     uint64_t matched;
     const char *trace[LH_FAULT_TRACE_MAX];
     size_t trace_count;
-} plan = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+} plan = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 static _Thread_local bool is_short;
 
@@ -64,6 +66,10 @@ static bool read_action(const char *text)
         plan.action = ACTION_SHORT;
         return true;
     }
+    if (strcmp(text, "wait") == 0) {
+        plan.action = ACTION_WAIT;
+        return true;
+    }
     for (size_t i = 0; i < sizeof error_numbers / sizeof error_numbers[0]; i++) {
         if (strcmp(text, error_numbers[i].name) == 0) {
             plan.action = ACTION_ERRNO;
@@ -99,6 +105,8 @@ static bool read_plan(const char *text)
 
 static bool set_plan(const char *text)
 {
+    plan.serial++;
+    pthread_cond_broadcast(&plan.changed);
     plan.is_loaded = true;
     plan.is_planned = false;
     plan.was_struck = false;
@@ -144,15 +152,34 @@ static bool strikes(const char *point)
     return true;
 }
 
+/* With the mutex held, which is given back meanwhile: until there is another plan. */
+static void wait_here(void)
+{
+    uint64_t serial = plan.serial;
+    pthread_cond_broadcast(&plan.changed);
+    while (plan.serial == serial)
+        pthread_cond_wait(&plan.changed, &plan.mutex);
+}
+
+void lh_fault_await(void)
+{
+    pthread_mutex_lock(&plan.mutex);
+    while (!plan.was_struck)
+        pthread_cond_wait(&plan.changed, &plan.mutex);
+    pthread_mutex_unlock(&plan.mutex);
+}
+
 bool lh_fault_hit(const char *point)
 {
     pthread_mutex_lock(&plan.mutex);
     bool is_struck = strikes(point);
     enum action action = plan.action;
     int error_number = plan.error_number;
+    if (is_struck && action == ACTION_WAIT)
+        wait_here();
     pthread_mutex_unlock(&plan.mutex);
     is_short = is_struck && action == ACTION_SHORT;
-    if (!is_struck || is_short)
+    if (!is_struck || is_short || action == ACTION_WAIT)
         return false;
     if (action == ACTION_KILL) {
         kill(getpid(), SIGKILL);

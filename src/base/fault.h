@@ -5,7 +5,8 @@
  *
  * A plan is "point=N:action" or "*=N:action": at the Nth hit of the point (of any point), do it.
  * Actions: an errno name (EIO, ENOSPC, …): fail with it; "kill": SIGKILL to this process; "short":
- * half a write or read, which the loops around them must bear (elsewhere it does nothing). Where a
+ * half a write or read, which the loops around them must bear (elsewhere it does nothing); "wait":
+ * the thread stays there until another plan is set, and goes on as if nothing had been. Where a
  * step that goes wrong fails no call, EDOM makes it go wrong, and no other action does anything. A
  * trailing "+" (N+) keeps failing from the Nth on. The plan comes from lh_fault_plan or, in test
  * builds, from the environment variable LAKEHOUSE_FAULT at the first hit.
@@ -23,6 +24,7 @@ bool lh_fault_hit(const char *point);
 bool lh_fault_plan(const char *plan);
 uint64_t lh_fault_count(void);  /* hits since the plan was set */
 bool lh_fault_was_struck(void); /* the plan's point was reached */
+void lh_fault_await(void);      /* until it is, by another thread */
 /* True if the last hit of this thread asks for half a transfer. */
 bool lh_fault_is_short(void);
 #define LH_FAULT_SHORT() lh_fault_is_short()

@@ -1,6 +1,8 @@
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "catalog/files.h"
 #include "catalog/tombstone_internal.h"
@@ -569,6 +571,36 @@ static bool is_surely_undone(enum lh_code code)
     return code && code != LH_UNKNOWN && code != LH_LOCKED;
 }
 
+/* Values stand before hashes: what the key is listed as. */
+static const struct key_entry *entry_of(const struct key_list *list, struct lh_str text)
+{
+    const struct key_entry *entry = key_list_find(list, text);
+    return entry ? entry : key_list_find_hash(list, text);
+}
+
+/* A key that was sealed or erased since is not the one that was looked at: a lift of it would show
+ * nothing, and either would write it down in clear again. */
+static enum lh_code check_keys(const void *context, const struct catalog_dataset *now,
+                               struct lh_error *err)
+{
+    const struct call *call = context;
+    struct key_list list = {0};
+    if (now->tombstone_stamp == call->dataset->tombstone_stamp)
+        return LH_OK;
+    struct lh_arena *arena = lh_arena_new(0);
+    enum lh_code code = tombstone_keys(call->catalog, now, call->ret->column, arena, &list, err);
+    for (size_t i = 0; i < call->text_count && !code; i++) {
+        const struct key_entry *then = entry_of(&call->list, call->texts[i]);
+        const struct key_entry *entry = entry_of(&list, call->texts[i]);
+        if (!then != !entry || (entry && then->form != entry->form))
+            code =
+                lh_fail(err, LH_RACE, "Keys of dataset '%.*s' by column '%.*s' changed meanwhile.",
+                        LH_ARG(now->name), LH_ARG(call->ret->column));
+    }
+    lh_arena_free(arena);
+    return code;
+}
+
 static enum lh_code commit(struct call *call, struct lh_error *err)
 {
     const struct catalog_tombstone_request *request = call->request;
@@ -586,8 +618,12 @@ static enum lh_code commit(struct call *call, struct lh_error *err)
         .idempotency_key = request->idempotency_key,
         .request_hash = request->request_hash,
         .result = json_text(call, &record, false),
+        .tombstone_check = check_keys,
+        .tombstone_context = call,
     };
     change.events = events_of(call, &record, &change.event_count);
+    if (LH_FAULT("tombstone.commit")) /* what was looked at may change until the commit */
+        return lh_fail_errno(err, errno, "The tombstones cannot be written");
     if (is_last_lift(call, &record)) {
         change.tombstones_removed = key_objects(call, &change.tombstone_removed_count);
         change.tombstone_stamp = call->dataset->tombstone_stamp;

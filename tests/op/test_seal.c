@@ -7,9 +7,13 @@
 
 #include <cmocka.h>
 #include <dirent.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/fault.h"
+#include "base/pool.h"
+#include "catalog/erase.h"
 #include "support/op_house.h"
 
 static int64_t append(struct op_house *house, const char *csv)
@@ -157,6 +161,106 @@ static void an_erased_key_that_was_sealed_is_lifted_by_nobody(void **state)
                         "[[\"bob-2\"],[\"dan-4\"],[\"eve-5\"]]");
 }
 
+/* --- a key that becomes a hash while somebody lifts it */
+
+#ifdef LH_FAULTS
+
+struct late {
+    struct op_house *house;
+    bool is_lift;
+    json_t *values;
+    struct lh_arena *arena;
+    struct catalog_tombstone_result result;
+    enum lh_code code;
+    struct lh_error err;
+};
+
+static void *call_late(void *context)
+{
+    struct late *late = context;
+    const struct catalog_tombstone_request request = {.name = lh_lit("t"),
+                                                      .column = lh_lit("k"),
+                                                      .values = late->values,
+                                                      .actor = lh_lit("bob"),
+                                                      .committer = lh_lit("bob")};
+    late->code = (late->is_lift ? catalog_tombstone_lift : catalog_tombstone)(
+        lake_catalog(late->house->lake), lake_engine(late->house->lake), &request, NULL,
+        late->arena, &late->result, &late->err);
+    return NULL;
+}
+
+/* The call has decided, and is about to write what it commits. */
+static void begin_late(struct late *late, pthread_t *ret)
+{
+    late->arena = lh_arena_new(0);
+    assert_true(lh_fault_plan("tombstone.commit=1:wait"));
+    assert_int_equal(lh_thread_start("late", call_late, late, ret, &late->err), LH_OK);
+    lh_fault_await();
+}
+
+static void end_late(struct late *late, pthread_t thread)
+{
+    assert_true(lh_fault_plan(NULL));
+    pthread_join(thread, NULL);
+    if (late->code)
+        fail_msg("%s", late->err.message);
+}
+
+static void release_late(struct late *late)
+{
+    json_decref(late->values);
+    lh_arena_free(late->arena);
+}
+
+static void a_key_that_is_sealed_while_it_is_lifted_is_lifted(void **state)
+{
+    struct op_house *house = *state;
+    struct late late = {.house = house, .is_lift = true, .values = json_pack("[s]", "ann-1")};
+    pthread_t thread;
+    given_three_of_five_deleted(house);
+    op_house_call(house, "query.compact", "{\"dataset\": \"t\", \"wait\": true}");
+    begin_late(&late, &thread);
+    op_house_call(house, "catalog.expire", "{\"dataset\": \"t\", \"older_than_s\": 0}");
+    then_listed(house, "");
+    end_late(&late, thread);
+    assert_int_equal(late.result.keys, 1);
+    assert_int_equal(append(house, "k,n\nann-1,11\nbob-2,12\n"), 1);
+    assert_string_equal(op_house_sql(house, "SELECT n FROM t WHERE k = 'ann-1'"), "[[11]]");
+    release_late(&late);
+}
+
+static void a_key_that_is_erased_meanwhile_is_not_written_down_again(void **state)
+{
+    struct op_house *house = *state;
+    for (int is_lift = 0; is_lift < 2; is_lift++) {
+        struct late late = {.house = house, .is_lift = is_lift, .values = json_array()};
+        pthread_t thread;
+        const char *key = is_lift ? "ann-1" : "dan-4";
+        int64_t keys = 0, version = 0;
+        json_array_append_new(late.values, json_string(key));
+        if (!is_lift)
+            given_three_of_five_deleted(house);
+        begin_late(&late, &thread);
+        if (!is_lift)
+            tombstone(house, "[\"dan-4\"]");
+        if (catalog_erase_keys(
+                lake_catalog(house->lake), lake_engine(house->lake),
+                lh_str_of(
+                    reply_text(op_house_call(house, "datasets.get", "{\"name\": \"t\"}"), "id")),
+                lh_lit("k"), late.values, lh_lit("eve"), NULL, &keys, &version, &late.err))
+            fail_msg("%s", late.err.message);
+        assert_int_equal(keys, 1);
+        end_late(&late, thread);
+        assert_int_equal(late.result.keys, 0);
+        assert_int_equal(late.result.values[0].outcome,
+                         is_lift ? CATALOG_KEY_ERASED : CATALOG_KEY_ALREADY);
+        then_listed(house, is_lift ? "bob-2,cid-3" : "ann-1,bob-2,cid-3");
+        release_late(&late);
+    }
+}
+
+#endif
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, op_house_set_up, op_house_tear_down)
 
 int main(void)
@@ -166,6 +270,10 @@ int main(void)
         TEST(a_key_that_came_again_is_named_until_its_rows_go),
         TEST(a_sealed_key_can_be_lifted_and_deleted_again),
         TEST(an_erased_key_that_was_sealed_is_lifted_by_nobody),
+#ifdef LH_FAULTS
+        TEST(a_key_that_is_sealed_while_it_is_lifted_is_lifted),
+        TEST(a_key_that_is_erased_meanwhile_is_not_written_down_again),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 
 #include "base/fault.h"
 
@@ -65,6 +66,28 @@ static void short_is_told_apart_from_failure(void **state)
     assert_false(LH_FAULT_SHORT());
 }
 
+static void *hit_once(void *context)
+{
+    bool *has_failed = context;
+    *has_failed = LH_FAULT("a");
+    return NULL;
+}
+
+static void a_thread_that_waits_goes_on_under_another_plan(void **state)
+{
+    pthread_t thread;
+    bool has_failed = true;
+    (void)state;
+    assert_true(lh_fault_plan("a=1:wait"));
+    assert_int_equal(pthread_create(&thread, NULL, hit_once, &has_failed), 0);
+    lh_fault_await();
+    assert_false(LH_FAULT("a")); /* the others do not */
+    assert_true(has_failed);     /* it has not come back */
+    assert_true(lh_fault_plan("b=1:EIO"));
+    pthread_join(thread, NULL);
+    assert_false(has_failed);
+}
+
 static void plans_that_cannot_be_read_are_refused(void **state)
 {
     (void)state;
@@ -108,6 +131,7 @@ int main(void)
         cmocka_unit_test_teardown(the_nth_hit_of_a_point_fails_once, tear_down),
         cmocka_unit_test_teardown(a_plus_keeps_failing_and_a_star_means_any_point, tear_down),
         cmocka_unit_test_teardown(short_is_told_apart_from_failure, tear_down),
+        cmocka_unit_test_teardown(a_thread_that_waits_goes_on_under_another_plan, tear_down),
         cmocka_unit_test_teardown(plans_that_cannot_be_read_are_refused, tear_down),
         cmocka_unit_test_teardown(kill_ends_the_process_at_the_point, tear_down),
     };
