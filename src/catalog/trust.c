@@ -3,6 +3,7 @@
 
 #include "catalog/files.h"
 #include "catalog/internal.h"
+#include "catalog/rejects.h"
 #include "storage/buckets.h"
 
 /* Which files are what their manifests say, as far as somebody looked: an open-addressed table by
@@ -190,6 +191,21 @@ static enum lh_code claim(struct trust *trust, struct lh_str key, const struct s
     return code;
 }
 
+/* Claimed by this thread; `info` as it was before it was read: a later change shows. */
+static void settle(struct trust *trust, struct lh_str key, const struct storage_info *info,
+                   bool is_good)
+{
+    if (!key.len)
+        return;
+    pthread_mutex_lock(&trust->mutex);
+    struct trust_entry *entry = entry_of(trust, key);
+    entry->info = *info;
+    entry->is_good = is_good;
+    entry->is_running = false;
+    pthread_cond_broadcast(&trust->cond);
+    pthread_mutex_unlock(&trust->mutex);
+}
+
 static enum lh_code ensure(struct catalog *catalog, const struct catalog_object *object,
                            bool is_anew, const struct lh_cancel *cancel, struct lh_error *ret_err)
 {
@@ -209,17 +225,31 @@ static enum lh_code ensure(struct catalog *catalog, const struct catalog_object 
     if (code || is_good)
         return code;
     code = compare_sum(catalog, object, cancel, err);
-    if (key.len) {
-        pthread_mutex_lock(&trust->mutex);
-        struct trust_entry *entry = entry_of(trust, key);
-        entry->info = info; /* as it was before it was read: a later change shows */
-        entry->is_good = code == LH_OK;
-        entry->is_running = false;
-        pthread_cond_broadcast(&trust->cond);
-        pthread_mutex_unlock(&trust->mutex);
-    }
+    settle(trust, key, &info, code == LH_OK);
     if (!code || code == LH_DAMAGED)
         catalog_tell_file(catalog, object, code ? err : NULL);
+    return code;
+}
+
+enum lh_code catalog_rejects_ensure(struct catalog *catalog, struct lh_str key,
+                                    const struct lh_cancel *cancel, struct storage_info *ret_info,
+                                    struct lh_error *err)
+{
+    const struct catalog_object object = {.bucket = STORAGE_PRIMARY, .key = key};
+    char text[ENTRY_KEY_BYTES];
+    struct lh_str entry = entry_key(text, sizeof text, &object);
+    bool is_good = false;
+    enum lh_code code = storage_info(catalog->storage, object.bucket, key, ret_info, err);
+    if (code == LH_NOT_FOUND || code == LH_INVALID)
+        return lh_fail(err, LH_DAMAGED,
+                       "The file of rejected rows '%.*s' is missing or no ordinary file.",
+                       LH_ARG(key));
+    if (!code && entry.len)
+        code = claim(&catalog->trust, entry, ret_info, false, cancel, &is_good, err);
+    if (code || is_good)
+        return code;
+    code = catalog_rejects_check(catalog->storage, key, cancel, err);
+    settle(&catalog->trust, entry, ret_info, code == LH_OK);
     return code;
 }
 

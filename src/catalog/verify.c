@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "catalog/rejects.h"
 #include "catalog/tombstone_internal.h"
 #include "catalog/verify_internal.h"
 
@@ -240,11 +241,15 @@ static void check_rejects(struct verify *verify)
     for (size_t i = 0; i < verify->reject_count; i++) {
         struct storage_info info;
         struct lh_error err = LH_ERROR_NONE;
-        if (storage_info(verify->storage, STORAGE_PRIMARY, verify->sorted_rejects[i]->text, &info,
-                         &err))
-            verify_find(verify, CATALOG_ERROR, verify->sorted_rejects[i]->text,
+        struct lh_str key = verify->sorted_rejects[i]->text;
+        bool is_first = !i || !lh_str_equal(key, verify->sorted_rejects[i - 1]->text);
+        if (storage_info(verify->storage, STORAGE_PRIMARY, key, &info, &err))
+            verify_find(verify, CATALOG_ERROR, key,
                         "The rows that %.*s could not take are missing.",
                         LH_ARG(verify->sorted_rejects[i]->key));
+        else if (is_first && !verify->options.skip_objects &&
+                 catalog_rejects_check(verify->storage, key, verify->options.cancel, &err))
+            verify_find(verify, CATALOG_ERROR, key, "%s", err.message);
     }
 }
 

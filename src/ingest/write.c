@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "catalog/data_file.h"
 #include "catalog/files.h"
+#include "catalog/rejects.h"
 #include "catalog/tombstones.h"
 #include "storage/buckets.h"
 
@@ -208,8 +209,8 @@ static enum lh_code publish(struct task *task, struct lh_str dataset_id, struct 
     data->key = targets[0].key =
         lh_arena_printf(task->arena, "datasets/%.*s/%s.parquet", LH_ARG(dataset_id), id.text);
     if (rejects->file.staged)
-        rejects->key = targets[1].key = lh_arena_printf(
-            task->arena, "datasets/%.*s/rejects/%s.parquet", LH_ARG(dataset_id), id.text);
+        rejects->key = targets[1].key = catalog_rejects_key(dataset_id, lh_uuid_str(&id),
+                                                            rejects->file.sum.sha256, task->arena);
     enum lh_code code = storage_publish(task->ingest->storage, bucket_of(task), targets, 1, err);
     /* Rows that were not taken are for people to look at, and stay at hand. */
     if (!code && rejects->file.staged)

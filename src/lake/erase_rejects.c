@@ -4,12 +4,13 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "catalog/rejects.h"
 #include "engine/engine.h"
 #include "lake/erasing_internal.h"
 
 #define SQL_BYTES_MAX ((size_t)16 << 20)
-#define FILE_BYTES_MAX ((size_t)64 << 20) /* a larger one stays, and the scan says so */
 #define PIECE_BYTES ((size_t)1 << 20)
+#define STAMP_ROOM ((size_t)1 << 20) /* what is written anew may be a little larger */
 
 struct hits {
     const struct canaries *canaries;
@@ -84,7 +85,8 @@ static enum lh_code read_staged(struct lh_str path, struct lh_buf *ret, struct l
     return code;
 }
 
-/* The same rows in the same order, in the file's place. */
+/* The same rows in the same order, in the file's place. One that is not what was written stays
+ * so for whoever reads it. */
 static enum lh_code write_anew(const struct erase_rejects *of, struct lh_str key,
                                struct lh_str path, struct lh_str list, struct lh_error *err)
 {
@@ -93,8 +95,9 @@ static enum lh_code write_anew(const struct erase_rejects *of, struct lh_str key
     struct storage_staged *staged = NULL;
     struct engine_content content;
     struct lh_buf sql, bytes;
+    bool is_sound = !catalog_rejects_check(of->storage, key, of->cancel, NULL);
     lh_buf_init(&sql, SQL_BYTES_MAX);
-    lh_buf_init(&bytes, FILE_BYTES_MAX);
+    lh_buf_init(&bytes, CATALOG_REJECTS_ANEW_MAX);
     lh_buf_printf(&sql,
                   "SELECT line, CASE WHEN file_row_number IN (%.*s) THEN 'erased' ELSE reason END "
                   "AS reason, CASE WHEN file_row_number IN (%.*s) THEN 'erased' ELSE raw END AS "
@@ -115,6 +118,8 @@ static enum lh_code write_anew(const struct erase_rejects *of, struct lh_str key
         code = storage_staged_seal(staged, NULL, err);
     if (!code)
         code = read_staged(storage_staged_path(staged), &bytes, err);
+    if (!code && is_sound)
+        code = catalog_rejects_stamp(&bytes, err);
     if (!code)
         code = storage_put_replacing(of->storage, STORAGE_PRIMARY, key, lh_buf_str(&bytes), err);
     storage_staged_discard(staged);
@@ -171,7 +176,8 @@ enum lh_code erase_rejects(const struct erase_rejects *of, struct lh_str dataset
         struct lh_buf list;
         struct lh_str path = {0};
         int64_t rows = 0;
-        if (files[i].is_folder || files[i].is_special || files[i].bytes > (int64_t)FILE_BYTES_MAX)
+        if (files[i].is_folder || files[i].is_special ||
+            files[i].bytes > (int64_t)(CATALOG_REJECTS_ANEW_MAX - STAMP_ROOM)) /* the scan tells */
             continue;
         lh_buf_init(&list, SQL_BYTES_MAX / 4);
         code = path_of(of, files[i].key, arena, &path, err);

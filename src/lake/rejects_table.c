@@ -1,6 +1,6 @@
 /* Rows that were not taken, as SQL sees them: a table `__rejects__NAME` beside each dataset, of the
  * files in the version that is asked for. Who may read the dataset may read them. */
-#include "catalog/catalog.h"
+#include "catalog/rejects.h"
 #include "engine/engine.h"
 #include "lake/internal.h"
 #include "query/relations.h"
@@ -53,21 +53,19 @@ static uint64_t stamp(void *context, const struct query_scope *scope, struct lh_
     return stamp << 1 | 1;
 }
 
-/* One more file of the list, unless there is none. */
-static enum lh_code add_file(const struct rejects_source *source, struct lh_str key,
-                             struct lh_arena *arena, struct lh_buf *sql, struct lh_error *err)
+/* One more file of the list, unless there is none; `sql` NULL: it is only looked at. */
+static enum lh_code add_file(const struct rejects_source *source, const struct query_scope *scope,
+                             struct lh_str key, struct lh_arena *arena, struct lh_buf *sql,
+                             struct lh_error *err)
 {
     struct lh_str path;
     struct storage_info info = {0};
     if (!key.len)
         return LH_OK;
-    enum lh_code code = storage_info(source->storage, STORAGE_PRIMARY, key, &info, err);
-    if (!code)
-        code = storage_object_path(source->storage, STORAGE_PRIMARY, key, arena, &path, err);
-    if (code == LH_NOT_FOUND || code == LH_INVALID)
-        return lh_fail(err, LH_DAMAGED,
-                       "The file of rejected rows '%.*s' is missing or no ordinary file.",
-                       LH_ARG(key));
+    enum lh_code code = catalog_rejects_ensure(source->catalog, key, scope->cancel, &info, err);
+    if (code || !sql)
+        return code;
+    code = storage_object_path(source->storage, STORAGE_PRIMARY, key, arena, &path, err);
     if (code)
         return code;
     lh_buf_append_str(sql, sql->len ? lh_lit(", ") : lh_lit(""));
@@ -75,18 +73,26 @@ static enum lh_code add_file(const struct rejects_source *source, struct lh_str 
     return LH_OK;
 }
 
-static enum lh_code add_files(const struct rejects_source *source,
+static enum lh_code add_files(const struct rejects_source *source, const struct query_scope *scope,
                               const struct catalog_dataset *dataset, struct lh_arena *arena,
                               struct lh_buf *sql, struct lh_error *err)
 {
     enum lh_code code = LH_OK;
     for (size_t i = 0; !code && i < dataset->object_count; i++) {
         const struct catalog_object *object = dataset->objects[i];
-        code = add_file(source, object->rejects, arena, sql, err);
+        code = add_file(source, scope, object->rejects, arena, sql, err);
         for (size_t j = 0; !code && j < object->source_count; j++)
-            code = add_file(source, object->sources[j].rejects, arena, sql, err);
+            code = add_file(source, scope, object->sources[j].rejects, arena, sql, err);
     }
-    return code ? code : lh_buf_check(sql, "The list of files with rejected rows", err);
+    return code || !sql ? code : lh_buf_check(sql, "The list of files with rejected rows", err);
+}
+
+static enum lh_code ensure(void *context, const struct query_scope *scope, struct lh_str name,
+                           const struct query_moment *moment, struct lh_error *err)
+{
+    const struct catalog_dataset *dataset = NULL;
+    enum lh_code code = find(context, scope, name, moment, &dataset, err);
+    return code ? code : add_files(context, scope, dataset, NULL, NULL, err);
 }
 
 static enum lh_code write(void *context, const struct query_scope *scope, struct lh_str name,
@@ -104,7 +110,7 @@ static enum lh_code write(void *context, const struct query_scope *scope, struct
     struct lh_arena *arena = lh_arena_new(0);
     struct lh_buf files;
     lh_buf_init(&files, (size_t)16 << 20);
-    code = add_files(source, dataset, arena, &files, err);
+    code = add_files(source, scope, dataset, arena, &files, err);
     if (!code && files.len)
         query_write_sql(writer,
                         lh_arena_printf(arena,
@@ -126,5 +132,5 @@ static enum lh_code write(void *context, const struct query_scope *scope, struct
 struct query_relations rejects_relation(struct rejects_source *source)
 {
     return (struct query_relations){
-        .kind = "rejects", .context = source, .stamp = stamp, .write = write};
+        .kind = "rejects", .context = source, .stamp = stamp, .write = write, .ensure = ensure};
 }

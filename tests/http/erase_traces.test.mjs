@@ -2,6 +2,8 @@
 // answers, in other datasets, under other names and in other spellings.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { connect } from '../support/client.mjs';
 import { leftovers } from '../support/leftovers.mjs';
 import { run, startServer, temporaryFolder } from '../support/server.mjs';
@@ -299,4 +301,41 @@ test('rows that were not taken go, too, if they are of an erased key', { timeout
   assert.equal(again.body.state, 'erased', again.text);
   assert.deepEqual(await aside(), [[52, 'erased'], [53, 'erased']]);
   await at.end();
+});
+
+test('a flipped bit in rows that were not taken is found before one leaves, also in a file that was written anew', { timeout: 60000 }, async (context) => {
+  const at = await house(context);
+  const rows = Array.from({ length: 50 }, (_, one) => `CAND-0000${10 + one},Somebody,${one}\n`).join('');
+  const came = await at.ingest('people', `id,name,n\n${rows}CAND-000010,Ann of the lakes,1,2,3\nCAND-000011,Bob of the river,1,2,3\n`);
+  const file = join(at.folder, came.body.rejects);
+  const aside = () => at.lake.sql('SELECT line, raw, reason FROM __rejects__people ORDER BY line');
+  const eachFlip = async (step) => {
+    const good = readFileSync(file);
+    const right = (await aside()).body.rows;
+    assert.equal(right.length, 2);
+    for (let byte = 0; byte < good.length; byte += step) {
+      const bytes = Buffer.from(good);
+      bytes[byte] ^= 1 << (byte % 8);
+      writeFileSync(file, bytes);
+      const told = await aside();
+      assert.equal(told.status, 500, `byte ${byte} of ${good.length}: ${told.text}`);
+      assert.equal(told.body.code, 'damaged');
+      assert.match(told.body.detail, /rejected rows 'datasets\/.*' is not what was written/);
+    }
+    writeFileSync(file, good);
+    assert.deepEqual((await aside()).body.rows, right);
+  };
+  await eachFlip(7);
+  assert.equal((await at.erase({ dataset: 'people', row_key_column: 'id', row_key_values: ['CAND-000010'] })).body.state, 'erased');
+  assert.equal((await aside()).body.rows[0][1], 'erased');
+  await eachFlip(5);
+  assert.equal((await at.erase({ dataset: 'people', row_key_column: 'id', row_key_values: ['CAND-000011'] })).body.state, 'erased');
+  await eachFlip(97);
+  await at.end();
+  const bytes = readFileSync(file);
+  bytes[20] ^= 4;
+  writeFileSync(file, bytes);
+  const verified = await run(['verify', '--data', at.folder, '--json']);
+  assert.equal(verified.code, 1, verified.err);
+  assert.match(verified.out, /The file of rejected rows [^"]* is not what was written/);
 });
