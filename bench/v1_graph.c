@@ -2,12 +2,13 @@
  * thread; the time to build what reaches that with a width of 128, two threads; bytes of a row.
  *
  * All get the same rows, and 1,000 queries that are not among them. Each is built in several
- * configurations and asked at several widths; every point is printed. The quickest point of each at
- * the recall asked for is measured again, side by side with ours. Recall counts what is as near as
- * the tenth of an exact search. Times are the processor's.
+ * configurations and asked at several widths; every point is printed, and written to a file from
+ * which bench/curve draws. The quickest point of each at the recall asked for is measured again,
+ * side by side with ours. Recall counts what is as near as the tenth of an exact search. Times are
+ * the processor's.
  *
  * v1_graph [set 0 … 3: texts, clusters, Gaussian, skewed] [rows at most] [opponents: their first
- * letters and more, by commas] */
+ * letters and more, by commas; -: all] [file for the points] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #include "vectors.h"
 
 #define RECALL 0.99
+#define RECALL_ENOUGH 0.998 /* wider searches show nothing more */
 #define V3_WIDTH 128
 #define BUILD_THREADS 2
 #define D VECTORS_DIMENSIONS
@@ -152,14 +154,26 @@ static double recall_of(struct side *side, double *ret_worst)
     return sum / (double)VECTORS_QUERIES;
 }
 
-/* Widens until the recall is reached; true if it was, and by V3's width. */
-static bool sweep(struct side *side, struct point *best)
+static FILE *curve; /* NULL: nobody wants it */
+
+static void note(const struct side *side, const struct opponent_config *config, double recall,
+                 double seconds)
 {
-    bool is_v3 = false;
-    for (size_t i = 0; i < WIDTH_COUNT; i++) {
+    if (curve)
+        fprintf(curve, "%s\t%u\t%u\t%zu\t%.5f\t%.1f\n", side->name, config->links,
+                config->build_width, side->width, recall, (double)VECTORS_QUERIES / seconds);
+}
+
+/* Widens until the recall is far above what is asked for; the first point that reaches it may be
+ * the best, and its side is then kept there. True if V3's width was enough. */
+static bool sweep(struct side *side, const struct opponent_config *config, struct point *best)
+{
+    struct point first = {0};
+    double recall = 0;
+    for (size_t i = 0; i < WIDTH_COUNT && recall < RECALL_ENOUGH; i++) {
         double worst = 0;
         set_width(side, widths[i]);
-        double recall = recall_of(side, &worst);
+        recall = recall_of(side, &worst);
         double per_query = (double)VECTORS_QUERIES;
         double evaluations = (double)side->evaluations / per_query;
         double hops = (double)side->hops / per_query, rescored = (double)side->rescored / per_query;
@@ -172,17 +186,16 @@ static bool sweep(struct side *side, struct point *best)
                    (evaluations * 448 + hops * 128 + rescored * D * sizeof(float)) * per_query /
                        seconds / 1e9);
         printf("\n");
-        if (recall < RECALL)
-            continue;
-        is_v3 = widths[i] <= V3_WIDTH;
-        if (!best->recall || seconds < best->seconds) {
-            side_free(&best->side);
-            *best = (struct point){*side, seconds, recall};
-            *side = (struct side){0}; /* it is kept as the best one */
-        }
-        break;
+        note(side, config, recall, seconds);
+        if (recall >= RECALL && !first.recall)
+            first = (struct point){*side, seconds, recall};
     }
-    return is_v3;
+    if (first.recall && (!best->recall || first.seconds < best->seconds)) {
+        side_free(&best->side);
+        *best = first;
+        *side = (struct side){0};
+    }
+    return first.recall && first.side.width <= V3_WIDTH;
 }
 
 /* Returns the seconds of the quickest build that V3 asks for; 0: none reached it. */
@@ -197,7 +210,7 @@ static double sweep_all(struct side like, const struct opponent_config *configs,
         printf("%s, links %u, build width %u: built in %.1f s of two processors, %.0f bytes a "
                "row\n",
                side.name, configs[i].links, configs[i].build_width, seconds, bytes_per_row(&side));
-        if (sweep(&side, best) && (quickest == 0 || seconds < quickest))
+        if (sweep(&side, configs + i, best) && (quickest == 0 || seconds < quickest))
             quickest = seconds;
         side_free(&side);
     }
@@ -278,7 +291,7 @@ static bool is_asked_for(const char *names, const char *name)
     for (const char *at = names; at && *at; at += strcspn(at, ","), at += *at == ',')
         if (!strncmp(at, name, strcspn(at, ",")))
             return true;
-    return !names;
+    return !names || !strcmp(names, "-");
 }
 
 int main(int argc, char **argv)
@@ -287,6 +300,10 @@ int main(int argc, char **argv)
     static const struct opponent_config configs[] = {{46, 200}, {62, 300}};
     enum vectors_kind kind = argc > 1 ? (enum vectors_kind)(argv[1][0] - '0') : VECTORS_TEXTS;
     size_t rows = argc > 2 ? strtoul(argv[2], NULL, 10) : 100000;
+    if (argc > 4 && !(curve = fopen(argv[4], "we")))
+        bench_die("%s cannot be written", argv[4]);
+    if (curve)
+        setvbuf(curve, NULL, _IOLBF, 0); /* a long run may be stopped */
     struct vectors set;
     struct point ours = {0};
     bench_machine();
@@ -303,5 +320,7 @@ int main(int argc, char **argv)
             is_met &= against(rivals + i, &set, &ours, build_seconds);
     side_free(&ours.side);
     vectors_release(&set);
+    if (curve && fclose(curve))
+        bench_die("%s cannot be written", argv[4]);
     return is_met ? 0 : 1;
 }
