@@ -354,7 +354,8 @@ static enum lh_code check_tombstones(const struct dataset_state *state,
     if (change->tombstone_check && state)
         code = change->tombstone_check(change->tombstone_context, &state->view, err);
     if (!code && change->action == CATALOG_TOMBSTONE)
-        code = tombstone_check_column(&state->view, tombstone_column(&change->tombstones[0]), err);
+        code = tombstone_check_column(&state->view, tombstone_column(&change->tombstones[0]), true,
+                                      err);
     return code;
 }
 

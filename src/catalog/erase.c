@@ -234,7 +234,7 @@ enum lh_code catalog_erase_check(struct catalog *catalog, const struct catalog_d
         lh_error_field(err, lh_lit("row_key_column"));
     }
     if (!code)
-        code = tombstone_check_column(dataset, column, err);
+        code = tombstone_check_column(dataset, column, true, err);
     if (!code)
         code = catalog_erase_buckets(catalog, dataset, arena, &buckets, err);
     for (size_t i = 0; i < buckets.count && !code; i++)

@@ -96,6 +96,14 @@ static enum lh_code fail_several(const struct call *call, struct lh_str_list col
     return LH_INVALID;
 }
 
+/* In the dataset as it was, and again as it is in the commit. */
+static enum lh_code check_another(const struct call *call, const struct catalog_dataset *dataset,
+                                  struct lh_str column, struct lh_error *err)
+{
+    bool adds_column = call->request->adds_column || call->request->is_erasure;
+    return call->is_lift ? LH_OK : tombstone_check_column(dataset, column, adds_column, err);
+}
+
 /* The column that is meant, and what is tombstoned by it. */
 static enum lh_code take_column(struct call *call, struct lh_str *ret_name, struct lh_error *err)
 {
@@ -111,7 +119,7 @@ static enum lh_code take_column(struct call *call, struct lh_str *ret_name, stru
     call->column = name.len ? catalog_dataset_column(dataset, name) : NULL;
     if (!call->is_lift && !call->column)
         return fail_column(call, err);
-    enum lh_code code = call->is_lift ? LH_OK : tombstone_check_column(dataset, name, err);
+    enum lh_code code = check_another(call, dataset, name, err);
     if (!code && name.len)
         code = tombstone_keys(call->catalog, dataset, name, call->arena, &call->list, err);
     return code;
@@ -588,7 +596,9 @@ static enum lh_code check_keys(const void *context, const struct catalog_dataset
     if (now->tombstone_stamp == call->dataset->tombstone_stamp)
         return LH_OK;
     struct lh_arena *arena = lh_arena_new(0);
-    enum lh_code code = tombstone_keys(call->catalog, now, call->ret->column, arena, &list, err);
+    enum lh_code code = check_another(call, now, call->ret->column, err);
+    if (!code)
+        code = tombstone_keys(call->catalog, now, call->ret->column, arena, &list, err);
     for (size_t i = 0; i < call->text_count && !code; i++) {
         const struct key_entry *then = entry_of(&call->list, call->texts[i]);
         const struct key_entry *entry = entry_of(&list, call->texts[i]);

@@ -462,13 +462,34 @@ enum lh_code tombstone_check_records(const struct tombstone_content *content,
     return LH_OK;
 }
 
+/* Who names rows by another column than before may have meant the one before. */
+static enum lh_code fail_another(const struct catalog_dataset *dataset, struct lh_str column,
+                                 struct lh_error *err)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    const struct lh_str_list columns = tombstone_columns(dataset, arena);
+    lh_fail(err, LH_CONFLICT,
+            "The tombstones of dataset '%.*s' name rows by '%.*s'%s; '%.*s' would be another key "
+            "column.",
+            LH_ARG(dataset->name), LH_ARG(lh_str_head(columns.items[0], 100)),
+            columns.count > 1 ? " and other columns" : "", LH_ARG(lh_str_head(column, 100)));
+    lh_error_field(err, lh_lit("row_key_column"));
+    lh_error_hint(err, "With another_key_column: true (--another-key-column) it gets a list of its "
+                       "own beside the others: a row is hidden as long as one of them names it.");
+    lh_arena_free(arena);
+    return LH_CONFLICT;
+}
+
 enum lh_code tombstone_check_column(const struct catalog_dataset *dataset, struct lh_str column,
-                                    struct lh_error *err)
+                                    bool adds_column, struct lh_error *err)
 {
     for (size_t i = 0; i < dataset->tombstone_count; i++)
         if (tombstone_is_of_column(dataset->tombstones[i], column))
             return LH_OK;
-    if (tombstone_column_count(dataset) < CATALOG_KEY_COLUMNS_MAX)
+    size_t count = tombstone_column_count(dataset);
+    if (count && !adds_column)
+        return fail_another(dataset, column, err);
+    if (count < CATALOG_KEY_COLUMNS_MAX)
         return LH_OK;
     lh_fail(err, LH_CONFLICT,
             "The tombstones of dataset '%.*s' name rows by %zu columns, which is the most; '%.*s' "

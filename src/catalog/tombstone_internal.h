@@ -94,9 +94,10 @@ struct lh_str tombstone_entity(struct lh_str dataset, struct lh_str key, struct 
  * is logged and changes nothing. */
 void tombstone_fold(struct catalog *catalog, struct lh_str dataset_id);
 
-/* LH_CONFLICT: it would be one column more than a dataset's tombstones may have. */
+/* LH_CONFLICT: it would be one column more than a dataset's tombstones may have, or, unless
+ * `adds_column`, another than they have. */
 enum lh_code tombstone_check_column(const struct catalog_dataset *dataset, struct lh_str column,
-                                    struct lh_error *err) LH_MUST_USE;
+                                    bool adds_column, struct lh_error *err) LH_MUST_USE;
 
 /* hidden.c: catalog_hidden_open of all but the tombstones of one column; kept by nobody. */
 enum lh_code tombstone_hidden_but(struct catalog *catalog, const struct catalog_snapshot *snapshot,

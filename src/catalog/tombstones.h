@@ -88,7 +88,8 @@ struct catalog_tombstone_request {
     struct lh_str idempotency_key; /* absent = none */
     struct lh_str request_hash;
     int64_t expected_version; /* 0 = any */
-    bool is_erasure;          /* no event names a key */
+    bool is_erasure;          /* no event names a key; of whatever column */
+    bool adds_column;         /* though the tombstones that are there name rows by another one */
     bool is_trial;            /* says what it would do, and commits nothing */
 };
 enum catalog_key_outcome {

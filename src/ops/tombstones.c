@@ -17,6 +17,7 @@ struct tombstone_args {
     struct lh_json_value row_key_values;
     struct lh_str actor;
     struct lh_str reason;
+    bool another_key_column;
 };
 #define VALUES_ROW                                                                                 \
     LH_JSON(struct tombstone_args, row_key_values, .required = true,                               \
@@ -32,6 +33,8 @@ static const struct lh_field tombstone_rows[] = {
            .doc = "The column whose values name rows."),
     VALUES_ROW,
     WHO_ROWS,
+    LH_BOOL(struct tombstone_args, another_key_column,
+            .doc = "The tombstones that are there may name rows by another column."),
 };
 static const struct lh_fields tombstone_fields =
     LH_FIELDS_OF(struct tombstone_args, "DatasetsTombstoneArgs", tombstone_rows);
@@ -189,6 +192,7 @@ static enum lh_code request_of(struct op_call *call, const struct tombstone_args
         .actor = args->actor.len ? args->actor : call->principal->id,
         .committer = call->principal->id,
         .reason = args->reason,
+        .adds_column = args->another_key_column,
         .idempotency_key = op_idempotency_key(call),
         .request_hash = call->request_hash,
     };
@@ -241,9 +245,9 @@ const struct op op_datasets_tombstone = {
         "later stay hidden, and the ingest says how many (suppressed_rows), until the tombstone is "
         "lifted. Keys are compared as values of the column's type. 207: some values failed, and "
         "made no tombstone; the others did. When no value is of the column's type, nothing is "
-        "done: 400. Each of up to 16 columns has keys of its own (one more is 409): a row is "
-        "hidden "
-        "as long as one of them names it. Administrators still read the rows as __raw__name.",
+        "done: 400. A second key column is 409, unless another_key_column is set: each of up to 16 "
+        "has keys of its own then, and a row is hidden as long as one of them names it. "
+        "Administrators still read the rows as __raw__name.",
     .http = {OP_POST, PATH},
     .effect = OP_WRITE,
     .permission = "catalog.write",

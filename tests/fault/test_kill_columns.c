@@ -19,6 +19,9 @@
 
 #define STRIDE 60
 #define TOMBSTONE(column, values)                                                                  \
+    "{\"name\": \"t\", \"row_key_column\": \"" column "\", \"row_key_values\": " values            \
+    ", \"another_key_column\": true}"
+#define LIFT(column, values)                                                                       \
     "{\"name\": \"t\", \"row_key_column\": \"" column "\", \"row_key_values\": " values "}"
 
 /* Column, then how many rows there are, and the sum of their ids. */
@@ -29,7 +32,7 @@ static const struct lived_step steps[] = {
     {"ingest.file", "{\"dataset\": \"t\", \"mode\": \"append\"}", "id,m,p\n1,b,x\n16,b,y\n32,e,z\n",
      "t 3 44"},
     {"datasets.tombstone", TOMBSTONE("p", "[\"z\", \"x\"]"), NULL, "t 1 8"},
-    {"datasets.lift", TOMBSTONE("m", "[\"b\"]"), NULL, "t 3 26"},
+    {"datasets.lift", LIFT("m", "[\"b\"]"), NULL, "t 3 26"},
     {"query.compact", "{\"dataset\": \"t\"}", NULL, "t 3 26"},
     {"ingest.file", "{\"dataset\": \"t\", \"mode\": \"append\"}", "id,m,p\n1,f,x\n64,g,q\n",
      "t 4 90"},

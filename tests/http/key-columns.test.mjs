@@ -23,7 +23,7 @@ test('tombstones by two columns and an erasure by a third live in one dataset', 
   let lake = await connect(server);
   const count = async (from = 'people') => (await lake.post('/query/sql', { sql: `SELECT count(*) FROM ${from}` })).body.rows[0][0];
   const hide = async (column, values, rows) => {
-    const told = await lake.post(path, { row_key_column: column, row_key_values: values, reason: `${mail(7)} asked` });
+    const told = await lake.post(path, { row_key_column: column, row_key_values: values, reason: `${mail(7)} asked`, another_key_column: true });
     assert.deepEqual([told.status, told.body.rows_tombstoned], [200, rows], told.text);
   };
   const search = async (word) => (await lake.post('/vectors/hybrid', { index: 'people_v1', query: word, k: 5 })).text;
@@ -35,6 +35,12 @@ test('tombstones by two columns and an erasure by a third live in one dataset', 
 
   await hide('id', ['CAND-000007', 'CAND-000008', 'CAND-000305'], 3);
   assert.equal(await count(), 317);
+  const second = await lake.post(path, { row_key_column: 'n', row_key_values: [9] });
+  assert.deepEqual([second.status, second.body.code, second.body.field], [409, 'conflict', 'row_key_column'], second.text);
+  assert.match(second.body.detail, /name rows by 'id'; 'n' would be another key column/);
+  assert.match(second.body.hint, /another_key_column: true/);
+  const words = ['datasets', 'tombstone', 'people', '--row-key-column', 'n', '--row-key-values', '[9]', '--server', server.url];
+  assert.equal((await run(words)).code, 1);
   await hide('n', [9, 8], 1); // 8 is hidden already
   assert.equal(await count(), 316);
   assert.equal(await count('people AT (VERSION => 1)'), 297);

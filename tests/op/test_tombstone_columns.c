@@ -7,9 +7,11 @@
 
 #include <cmocka.h>
 #include <dirent.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/fault.h"
 #include "base/hash.h"
 #include "catalog/rehash.h"
 #include "catalog/tombstones.h"
@@ -24,7 +26,7 @@ static json_t *tombstone(struct op_house *house, const char *column, const char 
     char args[512];
     snprintf(args, sizeof args,
              "{\"name\": \"t\", \"row_key_column\": \"%s\", \"row_key_values\": %s, \"reason\": "
-             "\"asked by %s\"}",
+             "\"asked by %s\", \"another_key_column\": true}",
              column, values, column);
     return op_house_call(house, "datasets.tombstone", args);
 }
@@ -148,6 +150,88 @@ static void keys_of_several_columns_hide_beside_each_other(void **state)
     assert_int_equal(
         reply_int(op_house_call(house, "datasets.get", "{\"name\": \"t\"}"), "hidden_rows"), 3);
 }
+
+static enum lh_code try_plain(struct op_house *house, const char *column, const char *values)
+{
+    char args[512];
+    snprintf(args, sizeof args,
+             "{\"name\": \"t\", \"row_key_column\": \"%s\", \"row_key_values\": %s}", column,
+             values);
+    return op_house_try(house, "datasets.tombstone", args);
+}
+
+static void a_second_key_column_is_refused_unless_it_is_asked_for(void **state)
+{
+    struct op_house *house = *state;
+    op_house_rows(house, "t", people, "create");
+    assert_int_equal(try_plain(house, "id", "[1]"), LH_OK);
+    assert_int_equal(try_plain(house, "mail", "[\"bob-2@example.org\"]"), LH_CONFLICT);
+    assert_string_equal(house->err.message,
+                        "The tombstones of dataset 't' name rows by 'id'; 'mail' would be another "
+                        "key column.");
+    assert_non_null(strstr(house->err.hint, "another_key_column"));
+    assert_string_equal(house->err.field, "row_key_column");
+    then_seen(house, "[[2],[3],[4]]");
+    assert_int_equal(try_plain(house, "ID", "[2]"), LH_OK); /* the same, as names are */
+    tombstone(house, "mail", "[\"cid-3@example.org\"]");
+    then_seen(house, "[[4]]");
+    assert_int_equal(try_plain(house, "mail", "[\"dan-4@example.org\"]"), LH_OK);
+    assert_int_equal(try_plain(house, "id", "[3]"), LH_OK);
+    assert_int_equal(try_plain(house, "phone", "[104]"), LH_CONFLICT);
+    assert_non_null(strstr(house->err.message, "'id' and other columns"));
+    /* Of a column that has no key any more nothing is left to be told from. */
+    lift(house, "mail", "[\"cid-3@example.org\", \"dan-4@example.org\"]");
+    assert_int_equal(try_plain(house, "mail", "[\"dan-4@example.org\"]"), LH_CONFLICT);
+    /* An erasure follows a key wherever it is. */
+    json_t *receipt = op_house_call(house, "catalog.erase",
+                                    "{\"dataset\": \"t\", \"row_key_column\": \"mail\", "
+                                    "\"row_key_values\": [\"dan-4@example.org\"]}");
+    assert_string_equal(reply_text(receipt, "state"), "erased");
+    then_seen(house, "[]");
+}
+
+#ifdef LH_FAULTS
+struct late {
+    struct op_house *house;
+    json_t *values;
+    enum lh_code code;
+    struct lh_error err;
+};
+
+static void *tombstone_late(void *context)
+{
+    struct late *late = context;
+    struct lh_arena *arena = lh_arena_new(0);
+    struct catalog_tombstone_result result;
+    const struct catalog_tombstone_request request = {.name = lh_lit("t"),
+                                                      .column = lh_lit("mail"),
+                                                      .values = late->values,
+                                                      .actor = lh_lit("bob"),
+                                                      .committer = lh_lit("bob")};
+    late->code = catalog_tombstone(lake_catalog(late->house->lake), lake_engine(late->house->lake),
+                                   &request, NULL, arena, &result, &late->err);
+    lh_arena_free(arena);
+    return NULL;
+}
+
+static void the_first_tombstones_by_two_columns_at_once_are_one_column(void **state)
+{
+    struct op_house *house = *state;
+    struct late late = {.house = house, .values = json_pack("[s]", "bob-2@example.org")};
+    pthread_t thread;
+    op_house_rows(house, "t", people, "create");
+    assert_true(lh_fault_plan("tombstone.commit=1:wait"));
+    assert_int_equal(lh_thread_start("late", tombstone_late, &late, &thread, &late.err), LH_OK);
+    lh_fault_await();
+    assert_int_equal(try_plain(house, "id", "[1]"), LH_OK);
+    assert_true(lh_fault_plan(NULL));
+    pthread_join(thread, NULL);
+    assert_int_equal(late.code, LH_CONFLICT);
+    assert_non_null(strstr(late.err.message, "by 'id'; 'mail' would be another"));
+    then_seen(house, "[[2],[3],[4]]");
+    json_decref(late.values);
+}
+#endif
 
 static void a_row_that_two_columns_name_is_seen_when_both_are_lifted(void **state)
 {
@@ -324,8 +408,9 @@ static void there_is_a_most_of_columns(void **state)
     }
     assert_int_equal(op_house_try(house, "datasets.tombstone",
                                   "{\"name\": \"t\", \"row_key_column\": \"c17\", "
-                                  "\"row_key_values\": [17]}"),
+                                  "\"row_key_values\": [17], \"another_key_column\": true}"),
                      LH_CONFLICT);
+    assert_non_null(strstr(house->err.message, "which is the most"));
     for (int i = 0; i < (int)CATALOG_KEY_COLUMNS_MAX; i++) {
         char value[16];
         assert_string_equal(op_house_sql(house, "SELECT count(*) FROM t"), "[[0]]");
@@ -510,7 +595,8 @@ static void lifting_all_of_many_keys_is_no_event_of_another_column(void **state)
     for (int i = 0; i < 2; i++) {
         char args[2048];
         snprintf(args, sizeof args,
-                 "{\"name\": \"t\", \"row_key_column\": \"id\", \"row_key_values\": %s}", values);
+                 "{\"name\": \"t\", \"row_key_column\": \"id\", \"row_key_values\": %s%s}", values,
+                 i ? "" : ", \"another_key_column\": true");
         op_house_call(house, i ? "datasets.lift" : "datasets.tombstone", args);
     }
     assert_string_equal(op_house_sql(house, "SELECT count(*) FROM t"), "[[119]]");
@@ -636,7 +722,8 @@ static void a_reason_goes_with_an_erased_key_unless_that_is_short(void **state)
     tombstone(house, "id", "[1]");
     op_house_call(house, "datasets.tombstone",
                   "{\"name\": \"t\", \"row_key_column\": \"mail\", \"row_key_values\": "
-                  "[\"cid-33\"], \"reason\": \"wanted by ann-1 and bobo-2\"}");
+                  "[\"cid-33\"], \"reason\": \"wanted by ann-1 and bobo-2\", "
+                  "\"another_key_column\": true}");
     for (int i = 0; i < 2; i++) {
         char args[256];
         snprintf(args, sizeof args,
@@ -659,6 +746,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(keys_of_several_columns_hide_beside_each_other),
+        TEST(a_second_key_column_is_refused_unless_it_is_asked_for),
+#ifdef LH_FAULTS
+        TEST(the_first_tombstones_by_two_columns_at_once_are_one_column),
+#endif
         TEST(a_row_that_two_columns_name_is_seen_when_both_are_lifted),
         TEST(rows_that_come_are_hidden_by_each_column_and_counted_once),
         TEST(an_upsert_and_a_lift_of_another_column_leave_replaced_rows_hidden),

@@ -476,7 +476,7 @@ static void *delete_rows(void *context)
         char args[128];
         snprintf(args, sizeof args,
                  i % 2 ? "{\"name\": \"t\", \"row_key_column\": \"k\", \"row_key_values\": "
-                         "[\"k%d\"]}"
+                         "[\"k%d\"], \"another_key_column\": true}"
                        : "{\"name\": \"t\", \"row_key_column\": \"id\", \"row_key_values\": "
                          "[%d]}",
                  i);
