@@ -245,7 +245,8 @@ static void given_lake(struct op_house *house)
                   "[\"" KEY "\"]}");
     op_house_call(house, "datasets.tombstone",
                   "{\"name\": \"people\", \"row_key_column\": \"text\", \"row_key_values\": "
-                  "[\"has a " TEXT "\"], \"reason\": \"" KEY " asked\"}");
+                  "[\"has a " TEXT "\"], \"reason\": \"" KEY " asked\", "
+                  "\"another_key_column\": true}");
     op_house_call(house, "journal.event",
                   "{\"entity_id\": \"people/" KEY "\", \"action\": \"called\", \"reason\": "
                   "\"has a " TEXT "\"}");

@@ -17,7 +17,8 @@
 
 static const char append_args[] = "{\"dataset\": \"t\", \"mode\": \"append\"}";
 static const char tombstone_args[] =
-    "{\"name\": \"t\", \"row_key_column\": \"id\", \"row_key_values\": [2, 3]}";
+    "{\"name\": \"t\", \"row_key_column\": \"id\", \"row_key_values\": [2, 3], "
+    "\"another_key_column\": true}";
 static const char lift_args[] =
     "{\"name\": \"t\", \"row_key_column\": \"id\", \"row_key_values\": [3]}";
 static const char appended[] = "id,m\n2,b\n3,c\n5,e\n9,z\n"; /* z is hidden in any case */
@@ -52,7 +53,8 @@ static void check_after(struct op_house *house, const enum lh_code *told, const 
             fail_msg("%s: step %d failed and is there", plan, i);
     }
     op_house_call(house, "datasets.tombstone",
-                  "{\"name\": \"t\", \"row_key_column\": \"id\", \"row_key_values\": [1]}");
+                  "{\"name\": \"t\", \"row_key_column\": \"id\", \"row_key_values\": [1], "
+                  "\"another_key_column\": true}");
 }
 
 static struct fault_outcome session(const char *plan, unsigned at)
