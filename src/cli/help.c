@@ -129,7 +129,10 @@ static void put_field(const struct lh_field *field, bool is_member);
 static void put_members(const struct lh_field *field)
 {
     char name[FLAG_BYTES];
-    printf("%26sa JSON object, %s '{…}', of:\n", "", flag_of(field, name, sizeof(name)));
+    bool is_list = field->type == LH_FIELD_LIST;
+    printf("%26sa JSON %s, %s '%s', of%s:\n", "", is_list ? "list" : "object",
+           flag_of(field, name, sizeof(name)), is_list ? "[{…}, …]" : "{…}",
+           is_list ? " objects of" : "");
     for (size_t i = 0; i < field->fields->count; i++) {
         struct lh_field member = field->fields->items[i];
         snprintf(name, sizeof(name), "  %s", member.name);

@@ -30,7 +30,8 @@ enum lh_code ingest_new(const struct ingest_open_options *options, struct ingest
     *ingest = (struct ingest){.engine = options->engine,
                               .storage = options->storage,
                               .catalog = options->catalog,
-                              .jobs = options->jobs};
+                              .jobs = options->jobs,
+                              .objects = options->objects};
     pthread_mutex_init(&ingest->npy_lock, NULL);
     enum lh_code code = npy_register(ingest, err);
     if (code)
@@ -123,7 +124,7 @@ static enum lh_code check_request(struct ingest *ingest, const struct ingest_req
     enum lh_code code = check_name(ingest, request->dataset, err);
     if (code)
         return lh_error_field(err, lh_lit("dataset"));
-    if (lh_str_empty(request->upload.path)) {
+    if (lh_str_empty(request->upload.path) && !request->objects.count) {
         lh_fail(err, LH_INVALID, "There is no file in the request.");
         return lh_error_field(err, lh_lit("file"));
     }
@@ -148,6 +149,7 @@ static enum lh_code make_spec(const struct ingest_request *request, struct lh_ar
         .dataset = request->dataset,
         .mode = request->mode,
         .options = request->options,
+        .objects = request->objects,
         .actor = request->actor,
         .reason = request->reason,
         .bucket = request->bucket,
@@ -286,7 +288,13 @@ enum lh_code fail_unreadable(struct task *task, enum lh_code code, struct lh_err
      */
     struct lh_str line =
         without_path(lh_arena_str(task->arena, lh_str_cut(&why, '\n')), task->arena);
-    lh_fail(err, LH_UNREADABLE, "The file cannot be read as %s: %.*s", name, LH_ARG(line));
+    lh_fail(err, LH_UNREADABLE, "%s cannot be read as %s: %.*s",
+            task->args.objects.count > 1 ? "One of the objects"
+            : task->args.objects.count   ? "The object"
+                                         : "The file",
+            name, LH_ARG(line));
+    if (task->args.objects.count)
+        return lh_error_hint(err, "Each object must be a whole Parquet file; nothing was changed.");
     return lh_error_hint(err,
                          "Is the file whole, and is it what its name says? options.format says "
                          "what to read it as.");
@@ -403,12 +411,14 @@ static enum lh_code check_space(struct task *task, struct lh_error *err)
 {
     int64_t free_bytes = 0;
     enum lh_code code = storage_free_bytes(task->ingest->storage, &free_bytes, err);
-    if (code || free_bytes >= FREE_BYTES_MIN + task->input.bytes / 2)
+    int64_t needed = FREE_BYTES_MIN + task->input.bytes / 2;
+    if (task->args.objects.count)
+        needed += task->input.bytes; /* a copy to read */
+    if (code || free_bytes >= needed)
         return code;
-    lh_fail(
-        err, LH_FULL, "Only %lld MB are free where the lake lies; this file needs about %lld MB.",
-        (long long)(free_bytes >> 20), (long long)((FREE_BYTES_MIN + task->input.bytes / 2) >> 20));
-    return lh_error_hint(err, "Make room and send the file again; nothing was changed.");
+    lh_fail(err, LH_FULL, "Only %lld MB are free where the lake lies; this needs about %lld MB.",
+            (long long)(free_bytes >> 20), (long long)(needed >> 20));
+    return lh_error_hint(err, "Make room and send the request again; nothing was changed.");
 }
 
 /* A new name that the grammar does not take as it stands: FROM semi. Whether it does, it says. */
@@ -430,7 +440,7 @@ static enum lh_code take_in(struct task *task, struct ingest_result *result, str
 {
     enum lh_code code = check_space(task, err);
     if (!code)
-        code = scan_begin(task, err);
+        code = task->stored_files ? stored_stage(task, err) : scan_begin(task, err);
     if (!code)
         code = engine_acquire(task->ingest->engine, lh_str_of(NULL), task->cancel,
                               &task->connection, err);
@@ -518,6 +528,8 @@ static enum lh_code run_once(struct ingest *ingest, struct job *job, int64_t sta
     task.path = task.input.path;
     task.input.filename = clean_filename(task.arena, task.input.filename);
     enum lh_code code = read_args(&task, err);
+    if (!code && task.args.objects.count)
+        code = stored_find(&task, err);
     if (!code)
         code = sum_input(&task, err);
     if (!code)

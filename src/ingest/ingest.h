@@ -23,6 +23,7 @@
 #include "base/uuid.h"
 
 struct storage;
+struct objects;
 struct engine;
 struct catalog;
 struct jobs;
@@ -45,6 +46,7 @@ struct ingest_open_options {
     struct storage *storage;
     struct catalog *catalog;
     struct jobs *jobs;
+    struct objects *objects;
 };
 
 enum lh_code ingest_new(const struct ingest_open_options *options, struct ingest **ret,
@@ -76,9 +78,20 @@ struct ingest_options {
 };
 extern const struct lh_fields ingest_options_fields; /* for OpenAPI and the command line */
 
+/* Parquet that is stored already, as storage/objects.h has it. */
+#define INGEST_OBJECTS_MAX 1000
+struct ingest_object {
+    struct lh_str bucket;
+    struct lh_str key;
+};
+extern const struct lh_fields ingest_object_fields;
+
 struct ingest_request {
     struct lh_upload upload; /* `path` absolute, below the staging folder or anywhere; all-zero
                                 `sha256`: not summed yet */
+    struct lh_list objects;  /* of struct ingest_object: instead of an upload; none twice. They have
+                                the same columns, and stay what and whose they are: the dataset gets
+                                a copy of their rows */
     struct lh_str dataset;
     int mode;                     /* enum ingest_mode */
     struct lh_json_value options; /* value or text: a JSON object; absent = {} */

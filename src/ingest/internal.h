@@ -21,6 +21,7 @@ struct ingest {
     struct storage *storage;
     struct catalog *catalog;
     struct jobs *jobs;
+    struct objects *objects;
     pthread_mutex_t npy_lock; /* guards the two below: NPY files that tasks have open */
     struct npy *npys;
     int64_t next_npy;
@@ -31,6 +32,7 @@ struct ingest_args {
     struct lh_str dataset;
     int mode;
     struct lh_json_value options;
+    struct lh_list objects;
     struct lh_str actor;
     struct lh_str reason;
     struct lh_str bucket;
@@ -87,6 +89,19 @@ enum lh_code npy_open(struct task *task, struct lh_error *err);
 /* Makes the table that NPY files are read through known to the engine. */
 enum lh_code npy_register(struct ingest *ingest, struct lh_error *err) LH_MUST_USE;
 
+/* An object on its way in. */
+struct stored {
+    struct lh_str name; /* as errors name it */
+    struct lh_str etag; /* when it was found */
+    struct lh_str path; /* its copy, once there is one */
+};
+/* stored.c: LH_NOT_FOUND: the bucket or an object; LH_INVALID: one is named twice. Sets task->input
+ * to what they are together. */
+enum lh_code stored_find(struct task *task, struct lh_error *err) LH_MUST_USE;
+/* Copies them into staging, each compared with its checksum, and makes Parquet the source. LH_RACE:
+ * one was replaced since; LH_DAMAGED. */
+enum lh_code stored_stage(struct task *task, struct lh_error *err) LH_MUST_USE;
+
 /* What a look at the file's bytes tells. */
 struct scan {
     bool is_gzip;
@@ -112,6 +127,7 @@ struct task {
     struct lh_str source_sha256;  /* hex */
     struct lh_str source_options; /* fingerprint of mode and options */
     struct lh_str path;           /* what the engine reads */
+    struct stored *stored_files;  /* of args.objects, instead of it; NULL: there are none */
     const struct ingest_source *source;
     struct scan scan;
     struct scanning *scanning; /* NULL: the scan has ended */

@@ -40,11 +40,22 @@ static const struct lh_field option_rows[] = {
 const struct lh_fields ingest_options_fields =
     LH_FIELDS_OF(struct ingest_options, "IngestOptions", option_rows);
 
+static const struct lh_field object_rows[] = {
+    LH_STR(struct ingest_object, bucket, .required = true, .min = 1, .max = 63,
+           .doc = "Where it is stored: primary, or another of GET /storage/buckets."),
+    LH_STR(struct ingest_object, key, .required = true, .min = 1, .max = 4096,
+           .doc = "The key under which it was put."),
+};
+const struct lh_fields ingest_object_fields =
+    LH_FIELDS_OF(struct ingest_object, "IngestObject", object_rows);
+
 static const struct lh_field args_rows[] = {
     LH_STR(struct ingest_args, dataset, .doc = "The dataset."),
     LH_CHOICE(struct ingest_args, mode, .choices = ingest_mode_names, LH_PRESET(INGEST_AUTO),
               .doc = "How the rows come in."),
     LH_JSON(struct ingest_args, options, .doc = "How to read the file."),
+    LH_LIST(struct ingest_args, objects, .fields = &ingest_object_fields,
+            .doc = "What is stored already, instead of a file."),
     LH_STR(struct ingest_args, actor, .doc = "Who asked for it."),
     LH_STR(struct ingest_args, reason, .doc = "Why."),
     LH_STR(struct ingest_args, bucket, .doc = "Where the rows go; absent = where others are."),

@@ -364,7 +364,8 @@ static enum lh_code commit(struct task *task, struct lh_str dataset_id, const st
             CATALOG_SET_LINEAGE | (task->action == CATALOG_APPEND ? 0 : CATALOG_SET_COLUMNS),
         .set = {.columns = task->stored,
                 .column_count = task->stored_count,
-                .lineage = {.source_system = lh_lit("file"),
+                .lineage = {.source_system =
+                                task->stored_files ? lh_lit("storage") : lh_lit("file"),
                             .source_file = task->input.filename,
                             .ingest_job = job_id(task->job),
                             .timestamp_ms = lh_clock_unix_ms()}},

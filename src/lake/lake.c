@@ -216,7 +216,7 @@ static enum lh_code open_work(struct lake *lake, struct lh_error *err)
     if (code)
         return code;
     const struct ingest_open_options ingest = {lake->engine, lake->storage, lake->catalog,
-                                               lake->jobs};
+                                               lake->jobs, lake->objects};
     if ((code = ingest_new(&ingest, &lake->ingest, err)))
         return code;
     const struct query_engine_options query = {

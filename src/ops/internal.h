@@ -70,6 +70,7 @@ extern const struct op op_system_errors;
 extern const struct op op_system_memory;
 extern const struct op op_system_backup;
 extern const struct op op_datasets_list;
+extern const struct op op_datasets_register;
 extern const struct op op_datasets_get;
 extern const struct op op_datasets_versions;
 extern const struct op op_datasets_update;

@@ -12,6 +12,7 @@ const struct op *const op_table[] = {
     &op_system_memory,
     &op_system_openapi,
     &op_datasets_list,
+    &op_datasets_register,
     &op_datasets_get,
     &op_datasets_versions,
     &op_datasets_update,
