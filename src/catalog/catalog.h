@@ -99,6 +99,8 @@ struct catalog_commit_info {
     const struct catalog_event *events;
     size_t event_count;
 };
+/* Who wanted it, by an event's detail: not always who did it. Absent: it does not say. */
+struct lh_str catalog_event_actor(struct lh_str detail, struct lh_arena *arena);
 struct catalog_version {
     struct lh_str dataset_id;
     struct lh_str name; /* filled by catalog_changes and catalog_versions: today's */

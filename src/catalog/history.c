@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "catalog/internal.h"
 
 /* --- old versions, a few of them kept in memory */
@@ -292,6 +293,23 @@ enum lh_code catalog_find_at(struct catalog *catalog, const struct catalog_snaps
 }
 
 /* --- who did what */
+
+#define DETAIL_BYTES_MAX ((size_t)1 << 20)
+
+struct lh_str catalog_event_actor(struct lh_str detail, struct lh_arena *arena)
+{
+    struct lh_str actor = {0};
+    json_t *json = NULL;
+    size_t at;
+    if (!lh_str_find(detail, lh_lit("\"actor\""), &at) ||
+        lh_json_parse(detail, "The detail", DETAIL_BYTES_MAX, &json, NULL))
+        return actor;
+    struct lh_str text = lh_json_text(json_object_get(json, "actor"));
+    if (text.len)
+        actor = lh_arena_str(arena, text);
+    json_decref(json);
+    return actor;
+}
 
 static void fill_version(const struct manifest *manifest, struct lh_str name,
                          struct lh_arena *arena, struct catalog_version *ret)

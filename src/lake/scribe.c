@@ -119,18 +119,12 @@ static const struct catalog_event *own_event(const struct catalog_commit_info *c
 static void set_actor(struct journal_event *event, const struct catalog_commit_info *commit,
                       struct lh_arena *arena)
 {
-    json_t *detail = NULL;
-    size_t at;
     event->actor = commit->actor.len ? commit->actor : lh_lit("lakehouse");
-    if (!lh_str_find(event->detail, lh_lit("\"actor\""), &at) ||
-        lh_json_parse(event->detail, "The detail", DETAIL_BYTES_MAX, &detail, NULL))
-        return;
-    struct lh_str actor = lh_json_text(json_object_get(detail, "actor"));
+    struct lh_str actor = catalog_event_actor(event->detail, arena);
     if (actor.len && !lh_str_equal(actor, event->actor)) {
         event->principal = event->actor;
-        event->actor = lh_arena_str(arena, actor);
+        event->actor = actor;
     }
-    json_decref(detail);
 }
 
 static void add_commit(struct drained *drained, const struct catalog_version *version,

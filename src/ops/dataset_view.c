@@ -106,7 +106,8 @@ const struct lh_fields dataset_summary_fields =
 
 static const struct lh_field commit_rows[] = {
     LH_STR(struct commit_view, action, .required = true, .doc = "create, append, replace, …"),
-    LH_STR(struct commit_view, actor, .doc = "Who did it."),
+    LH_STR(struct commit_view, actor, .doc = "Who wanted it, if that was said, else who did it."),
+    LH_STR(struct commit_view, committer, .doc = "Who did it; absent: the same."),
     LH_STR(struct commit_view, reason, .doc = "Why, if it was said."),
     LH_STR(struct commit_view, job_id, .doc = "The job that did it."),
 };
@@ -119,6 +120,9 @@ static const struct lh_field version_rows[] = {
     LH_TIME(struct version_view, committed_at, .required = true, .doc = "When."),
     LH_INT(struct version_view, row_count, .required = true,
            .doc = "Rows in its data files, hidden ones too."),
+    LH_OPT_INT(struct version_view, hidden_rows,
+               .doc =
+                   "Those of them that nobody sees: tombstoned or replaced. Only of the newest."),
     LH_INT(struct version_view, byte_count, .required = true, .doc = "Bytes after it."),
     LH_INT(struct version_view, object_count, .required = true, .doc = "Data files after it."),
     LH_LIST(struct version_view, commits, .fields = &commit_fields,
@@ -251,13 +255,20 @@ void version_view_of(const struct catalog_version *version, struct lh_arena *are
 {
     struct commit_view *commits =
         lh_arena_array(arena, version->commit_count + 1, sizeof(*commits));
-    for (size_t i = 0; i < version->commit_count; i++)
+    for (size_t i = 0; i < version->commit_count; i++) {
+        const struct catalog_commit_info *from = &version->commits[i];
+        struct lh_str wanted = from->event_count
+                                   ? catalog_event_actor(from->events[0].detail, arena)
+                                   : (struct lh_str){0};
+        bool is_another = wanted.len && !lh_str_equal(wanted, from->actor);
         commits[i] = (struct commit_view){
-            .action = version->commits[i].action,
-            .actor = said(version->commits[i].actor),
-            .reason = said(version->commits[i].reason),
-            .job_id = said(version->commits[i].job_id),
+            .action = from->action,
+            .actor = said(is_another ? wanted : from->actor),
+            .committer = is_another ? said(from->actor) : (struct lh_str){0},
+            .reason = said(from->reason),
+            .job_id = said(from->job_id),
         };
+    }
     *ret = (struct version_view){
         .version = version->version,
         .sequence = (int64_t)version->sequence,

@@ -83,6 +83,7 @@ extern const struct lh_fields dataset_summary_fields;
 struct commit_view {
     struct lh_str action;
     struct lh_str actor;
+    struct lh_str committer;
     struct lh_str reason;
     struct lh_str job_id;
 };
@@ -91,6 +92,7 @@ struct version_view {
     int64_t sequence;
     struct lh_time committed_at;
     int64_t row_count;
+    struct lh_opt_int hidden_rows;
     int64_t byte_count;
     int64_t object_count;
     struct lh_list commits;

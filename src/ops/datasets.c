@@ -195,13 +195,20 @@ static enum lh_code run_versions(struct op_call *call, const void *raw, struct o
     struct version_view *items = lh_arena_array(call->arena, count + 1, sizeof(*items));
     for (size_t i = 0; i < count; i++)
         version_view_of(&versions[i], call->arena, &items[i]);
+    /* Known already, if anybody reads it; and no reason to withhold the list if it cannot be. */
+    if (count && versions[0].version == dataset->version)
+        items[0].hidden_rows.is_set =
+            !count_hidden(call, dataset, &items[0].hidden_rows.value, NULL);
     return op_reply_list(reply, items, count, next, err);
 }
 
 const struct op op_datasets_versions = {
     .name = "datasets.versions",
     .summary = "The versions of a dataset, newest first.",
-    .description = "Each can be read with `FROM name AT (VERSION => n)` as long as it is kept.",
+    .description =
+        "Each can be read with `FROM name AT (VERSION => n)` as long as it is kept. What "
+        "tombstones hide now is hidden in all of them: how many rows of an older one are "
+        "seen, `SELECT count(*)` tells.",
     .http = {OP_GET, "/catalog/datasets/by-name/{name}/versions"},
     .effect = OP_READ,
     .permission = "catalog.read",

@@ -29,6 +29,13 @@ test('three of 100,000 rows are gone everywhere, with who and why, after a kill 
   assert.equal(await count('__raw__people'), 100000);
   assert.equal((await lake.get('/catalog/datasets/by-name/people')).body.row_count, 99997);
 
+  const versions = (await lake.get('/catalog/datasets/by-name/people/versions')).body.items;
+  assert.deepEqual(versions.map((one) => [one.version, one.row_count, one.hidden_rows]), [[2, 100000, 3], [1, 100000, undefined]]);
+  const { committer: does } = versions[0].commits[0];
+  assert.deepEqual(versions[0].commits.map((one) => [one.action, one.actor, one.reason]), [['tombstone', 'ann', 'asked for']]);
+  assert.ok(does && does !== 'ann', 'who did it is told beside who wanted it');
+  assert.deepEqual(versions[1].commits.map((one) => [one.actor, one.committer]), [[does, undefined]], 'who does it for himself is told once');
+
   const list = await lake.get(path);
   assert.deepEqual(list.body.items.map((one) => [one.row_key_value, one.actor, one.reason]).sort(),
     keys.map((key) => [key, 'ann', 'asked for']).sort());
