@@ -168,7 +168,11 @@ enum lh_code catalog_erase_named(struct catalog *catalog, struct lh_arena *arena
         keys[i] = lh_arena_str(arena, set.items[i].key);
     if (set.count)
         qsort(keys, set.count, sizeof *keys, compare_str);
-    *ret = (struct lh_str_list){keys, set.count};
+    if (!code && !catalog_is_writable(catalog)) /* a version may be there that nobody knows */
+        code = lh_fail(err, LH_UNKNOWN,
+                       "Writing has stopped: which files are named is known after a restart.");
+    if (!code)
+        *ret = (struct lh_str_list){keys, set.count};
     lh_arena_free(set.arena);
     return code;
 }

@@ -71,7 +71,7 @@ enum lh_code catalog_erase_each_file(struct catalog *catalog, const struct catal
                                      void *context, struct lh_error *err) LH_MUST_USE;
 /* The keys of all files that a version names which is kept, or is being read, of whichever dataset;
  * ascending, in `arena`. What is published and not committed yet is not among them. LH_DAMAGED: one
- * dataset's cannot be known. Reads all manifests. */
+ * dataset's cannot be known. LH_UNKNOWN: a commit's outcome is not. Reads all manifests. */
 enum lh_code catalog_erase_named(struct catalog *catalog, struct lh_arena *arena,
                                  struct lh_str_list *ret, struct lh_error *err) LH_MUST_USE;
 

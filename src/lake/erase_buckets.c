@@ -171,12 +171,30 @@ static enum lh_code remove_all(struct bucket_run *run, size_t *ret_count, struct
 /* --- primary
  *
  * Its own files go by way of versions and the trash. A copy for rescues of a file that lay in
- * another bucket is named by nothing, and has that file's key; no writer brings a key twice. */
+ * another bucket is named by nothing, and has that file's key; no writer brings a key twice. Of
+ * files that went before, with versions that had expired, the keys are not known any more: their
+ * copies are what lies beside a dataset's files at a moment when nobody publishes, and no version
+ * names. */
 
 static bool is_copied(const struct bucket_run *run, struct lh_str key)
 {
     struct storage_info info;
     return storage_info(run->scanning->storage, STORAGE_PRIMARY, key, &info, NULL) == LH_OK;
+}
+
+static enum lh_code remove_copy(struct bucket_run *run, struct lh_str key, struct lh_error *err)
+{
+    const struct storage_held held = {.key = key};
+    struct lh_error own = LH_ERROR_NONE;
+    enum lh_code code = remove_one(run, &held, &own);
+    run->told.objects_removed += !code;
+    if (code == LH_FORBIDDEN) {
+        tell_trouble(run, &held, own.message);
+        return LH_OK;
+    }
+    if (code && err)
+        *err = own;
+    return code;
 }
 
 /* Those of one dataset; `named` is read when there is the first. */
@@ -186,24 +204,63 @@ static enum lh_code remove_copies(struct bucket_run *run, const struct lake_eras
     const struct lake_erase_object *objects = erased->objects_removed.items;
     enum lh_code code = LH_OK;
     for (size_t i = 0; i < erased->objects_removed.count && !code; i++) {
-        const struct storage_held held = {.key = objects[i].key};
-        struct lh_error own = LH_ERROR_NONE;
-        if (!is_copied(run, held.key))
+        if (!is_copied(run, objects[i].key))
             continue;
         if (!run->knows_named)
             code = catalog_erase_named(run->scanning->catalog, run->arena, &run->named, err);
         run->knows_named = !code;
-        if (code || is_named(&run->named, held.key))
-            continue;
-        code = remove_one(run, &held, &own);
-        run->told.objects_removed += !code;
-        if (code == LH_FORBIDDEN) {
-            tell_trouble(run, &held, own.message);
-            code = LH_OK;
-        } else if (code && err) {
-            *err = own;
-        }
+        if (!code && !is_named(&run->named, objects[i].key))
+            code = remove_copy(run, objects[i].key, err);
     }
+    return code;
+}
+
+struct beside {
+    struct lh_str *keys;
+    size_t count;
+};
+
+/* The data files that lie in the datasets' folders. */
+static enum lh_code list_beside(struct bucket_run *run, struct beside *ret, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    ret->count = 0;
+    for (size_t i = 0; i < run->ids.count && !code; i++) {
+        struct storage_entry *entries = NULL;
+        size_t count = 0;
+        struct lh_str folder =
+            lh_arena_printf(run->arena, "datasets/%.*s", LH_ARG(run->ids.items[i]));
+        code = storage_list(run->scanning->storage, STORAGE_PRIMARY, folder, run->arena, &entries,
+                            &count, err);
+        struct lh_str *keys = lh_arena_array(run->arena, ret->count + count + 1, sizeof *keys);
+        for (size_t k = 0; k < ret->count; k++)
+            keys[k] = ret->keys[k];
+        for (size_t k = 0; k < count; k++)
+            if (!entries[k].is_folder && lh_str_ends_with(entries[k].name, lh_lit(".parquet")))
+                keys[ret->count++] = entries[k].key;
+        ret->keys = keys;
+    }
+    return code;
+}
+
+static enum lh_code remove_beside(struct bucket_run *run, struct lh_error *err)
+{
+    struct beside beside = {0};
+    bool is_busy = true;
+    enum lh_code code = LH_OK;
+    for (int i = 0; i < QUIET_WAITS_MAX && is_busy && !code; i++) {
+        if (i)
+            rest();
+        lh_arena_clear(run->arena);
+        code = list_beside(run, &beside, err);
+        is_busy = storage_bucket_is_held(run->scanning->storage, STORAGE_PRIMARY);
+    }
+    if (code || is_busy)
+        return code; /* what is left is a finding */
+    code = catalog_erase_named(run->scanning->catalog, run->arena, &run->named, err);
+    for (size_t i = 0; i < beside.count && !code; i++)
+        if (!is_named(&run->named, beside.keys[i]))
+            code = remove_copy(run, beside.keys[i], err);
     return code;
 }
 
@@ -212,7 +269,7 @@ static enum lh_code do_primary(struct bucket_run *run, struct lh_error *err)
     enum lh_code code = LH_OK;
     for (size_t i = 0; i < run->scanning->erased_count && !code; i++)
         code = remove_copies(run, &run->scanning->erased[i], err);
-    return code;
+    return code || run->scanning->looks_only ? code : remove_beside(run, err);
 }
 
 /* --- what is left */

@@ -106,6 +106,27 @@ test('copies for rescues that lie in primary go with the files that they are of'
   await one.verify();
 });
 
+test('copies for rescues go, too, whose files went with versions that had expired before', async (context) => {
+  const one = await open(context);
+  await one.fill('near');
+  const id = readdirSync(join(one.near.path, 'datasets'))[0];
+  const from = join(one.near.path, 'datasets', id);
+  const to = join(one.data.path, 'datasets', id);
+  mkdirSync(to, { recursive: true });
+  const files = readdirSync(from);
+  for (const file of files) copyFileSync(join(from, file), join(to, file));
+  assert.equal((await one.lake.post('/query/compact', { dataset: 'people', wait: true })).status, 200);
+  const expired = await one.lake.post('/catalog/expire', { dataset: 'people', older_than_s: 0 });
+  assert.equal(expired.status, 200, expired.text);
+  const told = await erase(one.lake);
+  assert.equal(told.body.state, 'erased', told.text);
+  assert.ok(!readdirSync(to).some((file) => files.includes(file)), 'a copy is still there');
+  assert.ok(told.body.buckets.find((bucket) => bucket.bucket === 'primary').objects_removed >= files.length, told.text);
+  assert.deepEqual(await one.leftovers(), []);
+  await one.rows();
+  await one.verify();
+});
+
 test('what people put in another bucket is found there, and told', async (context) => {
   const one = await open(context);
   await one.fill('near');

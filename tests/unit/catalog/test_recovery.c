@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/fault.h"
+#include "catalog/erase.h"
 #include "support/catalog_lake.h"
 
 static int set_up(void **state)
@@ -451,6 +452,8 @@ static void after_an_unknown_outcome_writing_stops_and_the_next_open_settles_it(
     assert_int_equal(code, LH_UNKNOWN);
     assert_false(catalog_is_writable(lake->catalog));
     assert_int_equal(catalog_lake_rows(lake, "t"), 3); /* readers never saw it */
+    struct lh_str_list named = {0}; /* nor may its file go as one that nobody names */
+    assert_int_equal(catalog_erase_named(lake->catalog, lake->arena, &named, &err), LH_UNKNOWN);
     assert_int_equal(catalog_lake_commit(lake, &append, NULL, &err), LH_UNKNOWN);
     catalog_lake_reopen(lake);
     assert_int_equal(catalog_lake_rows(lake, "t"), 8);
