@@ -242,6 +242,33 @@ static void a_rewrite_of_files_that_are_gone_loses_the_race(void **state)
     catalog_snapshot_unref(snapshot);
 }
 
+/* Compaction asks for this when it has looked at everything itself: the commit looks again. */
+static void a_rewrite_that_loses_rows_or_knows_other_tombstones_is_refused(void **state)
+{
+    struct catalog_lake *lake = *state;
+    struct lh_error err = LH_ERROR_NONE;
+    struct lh_str id = catalog_lake_create(lake, "t", 3);
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake->catalog);
+    struct lh_str key = catalog_snapshot_item(snapshot, 0)->objects[0]->key;
+    struct catalog_object object;
+    assert_int_equal(catalog_lake_file(lake, id, 2, lake->arena, &object, NULL), LH_OK);
+    struct catalog_change rewrite = {.action = CATALOG_REWRITE,
+                                     .dataset_id = id,
+                                     .objects = &object,
+                                     .object_count = 1,
+                                     .removed = &key,
+                                     .removed_count = 1};
+    assert_int_equal(change_only(lake, rewrite, &err), LH_INVALID);
+    rewrite.rows_dropped = 1;
+    rewrite.tombstone_stamp = 7; /* there are none */
+    assert_int_equal(change_only(lake, rewrite, &err), LH_RACE);
+    assert_int_equal(catalog_lake_rows(lake, "t"), 3);
+    rewrite.tombstone_stamp = 0;
+    assert_int_equal(change_only(lake, rewrite, &err), LH_OK);
+    assert_int_equal(catalog_lake_rows(lake, "t"), 2);
+    catalog_snapshot_unref(snapshot);
+}
+
 static void a_change_of_another_version_or_other_columns_is_refused(void **state)
 {
     struct catalog_lake *lake = *state;
@@ -557,6 +584,7 @@ int main(void)
         TEST(a_dropped_dataset_is_gone_but_for_time_travel),
         TEST(replacing_keeps_the_old_rows_for_the_old_version),
         TEST(a_rewrite_of_files_that_are_gone_loses_the_race),
+        TEST(a_rewrite_that_loses_rows_or_knows_other_tombstones_is_refused),
         TEST(a_change_of_another_version_or_other_columns_is_refused),
         TEST(a_commit_of_a_file_that_is_missing_or_of_another_size_is_refused),
         TEST(metadata_survives_reopening_and_leaves_the_rest_alone),

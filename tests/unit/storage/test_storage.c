@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/uuid.h"
+#include "storage/log.h"
 #include "storage/reserve.h"
 #include "storage/storage.h"
 #include "support/temp_lake.h"
@@ -672,6 +673,57 @@ static void trash_is_removed_for_good_only_after_its_time(void **state)
     assert_int_equal(count_in(fixture, "_trash"), 1);
 }
 
+/* --- logs */
+
+#define LOG_KEY lh_lit("_journal/log/a")
+
+static void expect_log(struct fixture *fixture, const char *text)
+{
+    struct lh_str bytes;
+    assert_int_equal(storage_get(fixture->storage, STORAGE_PRIMARY, LOG_KEY, 100, fixture->arena,
+                                 &bytes, &fixture->err),
+                     LH_OK);
+    assert_true(lh_str_equal(bytes, lh_str_of(text)));
+}
+
+static void what_stands_behind_the_good_part_of_a_log_is_cut_off_when_it_is_opened(void **state)
+{
+    struct fixture *fixture = *state;
+    struct storage_log *log = NULL;
+    assert_int_equal(storage_put_exclusive(fixture->storage, STORAGE_PRIMARY, LOG_KEY,
+                                           lh_lit("head, torn"), &fixture->err),
+                     LH_OK);
+    assert_int_equal(storage_log_open(fixture->storage, LOG_KEY, 4, &log, &fixture->err), LH_OK);
+    expect_log(fixture, "head");
+    assert_int_equal(storage_log_append(log, lh_lit("!"), false, &fixture->err), LH_OK);
+    expect_log(fixture, "head!");
+    storage_log_close(log);
+    assert_int_equal(storage_log_open(fixture->storage, LOG_KEY, 6, &log, &fixture->err),
+                     LH_DAMAGED);
+}
+
+#ifdef LH_FAULTS
+
+static void a_log_is_durable_when_it_is_opened_and_takes_nothing_after_a_failed_fsync(void **state)
+{
+    struct fixture *fixture = *state;
+    struct storage_log *log = NULL;
+    assert_int_equal(storage_put_exclusive(fixture->storage, STORAGE_PRIMARY, LOG_KEY,
+                                           lh_lit("head"), &fixture->err),
+                     LH_OK);
+    assert_true(lh_fault_plan("file.sync=1:EIO"));
+    assert_int_equal(storage_log_open(fixture->storage, LOG_KEY, 4, &log, &fixture->err), LH_IO);
+    assert_true(lh_fault_plan(NULL));
+    assert_int_equal(storage_log_open(fixture->storage, LOG_KEY, 4, &log, &fixture->err), LH_OK);
+    assert_true(lh_fault_plan("file.sync=1:EIO"));
+    assert_int_equal(storage_log_append(log, lh_lit("1"), false, &fixture->err), LH_UNKNOWN);
+    assert_true(lh_fault_plan(NULL));
+    assert_int_equal(storage_log_append(log, lh_lit("2"), false, &fixture->err), LH_UNKNOWN);
+    storage_log_close(log);
+}
+
+#endif
+
 static void free_space_is_a_number_of_bytes(void **state)
 {
     struct fixture *fixture = *state;
@@ -709,6 +761,10 @@ int main(void)
         WITH(on_a_full_disk_the_reserve_is_given_up_for_what_is_vital_alone, set_up),
         WITH(of_the_reserve_only_what_is_missing_is_given_up_and_nothing_in_vain, set_up),
         WITH(a_writer_opens_on_a_full_disk_by_its_reserve, set_up),
+        WITH(what_stands_behind_the_good_part_of_a_log_is_cut_off_when_it_is_opened, set_up),
+#ifdef LH_FAULTS
+        WITH(a_log_is_durable_when_it_is_opened_and_takes_nothing_after_a_failed_fsync, set_up),
+#endif
         WITH(free_space_is_a_number_of_bytes, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
