@@ -31,7 +31,6 @@
 
 #define PLACES_MAX 65536
 #define PLACES 2 /* of a step, in a short run */
-#define LAKES_OF_AN_ENGINE 200
 
 struct outcome {
     size_t acknowledged;
@@ -227,10 +226,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_allocation_that_fails_loses_nothing),
     };
     temp_lake_prefer_memory();
-    kept_engine_begin(LAKES_OF_AN_ENGINE);
-    int failed = cmocka_run_group_tests_name("without memory", tests, NULL, NULL);
-    kept_engine_end();
-    return failed;
+    kept_engine_begin(KEPT_ENGINE_LAKES);
+    return kept_engine_end(cmocka_run_group_tests_name("without memory", tests, NULL, NULL));
 }
 
 #else

@@ -34,7 +34,6 @@
 #define STATES_LONG 20000
 #define STATES_PER_CUT 6
 #define GOING_ON_EACH 6 /* so many states one takes another dataset, which costs as much as two */
-#define LAKES_OF_AN_ENGINE 200
 
 /* What a kept state holds, for people: it is recovered by that. */
 static int tell_kept(const char *folder)
@@ -509,10 +508,8 @@ int main(int argc, char **argv)
     };
     signal(SIGABRT, when_aborted);
     temp_lake_prefer_memory();
-    kept_engine_begin(LAKES_OF_AN_ENGINE);
-    int failed = cmocka_run_group_tests_name("power cuts", tests, NULL, NULL);
-    kept_engine_end();
-    return failed;
+    kept_engine_begin(KEPT_ENGINE_LAKES);
+    return kept_engine_end(cmocka_run_group_tests_name("power cuts", tests, NULL, NULL));
 }
 
 #else

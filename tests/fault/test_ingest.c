@@ -13,6 +13,7 @@
 
 #include "base/fault.h"
 #include "support/fault_ways.h"
+#include "support/kept_engine.h"
 #include "support/op_house.h"
 
 #ifdef LH_FAULTS
@@ -92,7 +93,8 @@ int main(void)
         cmocka_unit_test(a_call_that_fails_in_any_way_loses_nothing),
     };
     temp_lake_prefer_memory();
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    kept_engine_begin(KEPT_ENGINE_LAKES);
+    return kept_engine_end(cmocka_run_group_tests(tests, NULL, NULL));
 }
 
 #else

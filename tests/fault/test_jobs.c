@@ -14,6 +14,7 @@
 #include "base/fault.h"
 #include "jobs/jobs.h"
 #include "support/fault_ways.h"
+#include "support/kept_engine.h"
 #include "support/op_house.h"
 
 #ifdef LH_FAULTS
@@ -167,7 +168,8 @@ int main(void)
         cmocka_unit_test(what_is_told_of_a_job_is_what_came_of_it),
     };
     temp_lake_prefer_memory();
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    kept_engine_begin(KEPT_ENGINE_LAKES);
+    return kept_engine_end(cmocka_run_group_tests(tests, NULL, NULL));
 }
 
 #else

@@ -15,6 +15,7 @@
 
 #include "base/fault.h"
 #include "support/fault_ways.h"
+#include "support/kept_engine.h"
 #include "support/killed_child.h"
 #include "support/op_house.h"
 
@@ -283,7 +284,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_recovery_that_is_killed_itself_writes_no_event_twice),
     };
     temp_lake_prefer_memory();
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    kept_engine_begin(KEPT_ENGINE_LAKES);
+    return kept_engine_end(cmocka_run_group_tests(tests, NULL, NULL));
 }
 
 #else

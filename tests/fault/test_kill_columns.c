@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "support/fault_ways.h"
+#include "support/kept_engine.h"
 #include "support/killed_child.h"
 #include "support/lived_steps.h"
 
@@ -79,7 +80,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_kill_at_any_point_leaves_each_column_whole),
     };
     temp_lake_prefer_memory(); /* a kill leaves the page cache alone: memory is as good */
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    kept_engine_begin(KEPT_ENGINE_LAKES);
+    return kept_engine_end(cmocka_run_group_tests(tests, NULL, NULL));
 }
 
 #else

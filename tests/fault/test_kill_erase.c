@@ -22,6 +22,7 @@
 #include "engine/engine.h"
 #include "lake/repeats.h"
 #include "support/fault_ways.h"
+#include "support/kept_engine.h"
 #include "support/killed_child.h"
 #include "support/op_house.h"
 
@@ -303,7 +304,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_erasure_may_be_killed_anywhere),
     };
     temp_lake_prefer_memory(); /* a kill leaves the page cache alone: memory is as good */
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    kept_engine_begin(KEPT_ENGINE_LAKES);
+    return kept_engine_end(cmocka_run_group_tests(tests, NULL, NULL));
 }
 
 #else

@@ -16,6 +16,7 @@
 
 #include "base/fault.h"
 #include "support/fault_ways.h"
+#include "support/kept_engine.h"
 #include "support/killed_child.h"
 #include "support/op_house.h"
 
@@ -271,7 +272,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_job_that_took_the_process_down_too_often_is_told_as_what_came_of_it),
     };
     temp_lake_prefer_memory(); /* a kill leaves the page cache alone: memory is as good */
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    kept_engine_begin(KEPT_ENGINE_LAKES);
+    return kept_engine_end(cmocka_run_group_tests(tests, NULL, NULL));
 }
 
 #else

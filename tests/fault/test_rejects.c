@@ -11,6 +11,7 @@
 
 #include "base/fault.h"
 #include "support/fault_ways.h"
+#include "support/kept_engine.h"
 #include "support/op_house.h"
 
 #ifdef LH_FAULTS
@@ -99,7 +100,8 @@ int main(void)
         cmocka_unit_test(rejected_rows_are_read_right_or_not_at_all),
     };
     temp_lake_prefer_memory();
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    kept_engine_begin(KEPT_ENGINE_LAKES);
+    return kept_engine_end(cmocka_run_group_tests(tests, NULL, NULL));
 }
 
 #else

@@ -13,6 +13,7 @@
 
 #include "base/fault.h"
 #include "support/fault_ways.h"
+#include "support/kept_engine.h"
 #include "support/op_house.h"
 
 #ifdef LH_FAULTS
@@ -132,7 +133,9 @@ int main(void)
         cmocka_unit_test(each_call_that_fails_once_loses_nothing),
         cmocka_unit_test(a_disk_that_is_full_from_some_call_on_loses_nothing),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    temp_lake_prefer_memory();
+    kept_engine_begin(KEPT_ENGINE_LAKES);
+    return kept_engine_end(cmocka_run_group_tests(tests, NULL, NULL));
 }
 
 #else

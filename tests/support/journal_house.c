@@ -190,7 +190,7 @@ struct journal_house_found journal_house_verify(struct journal_house *house)
     struct storage *storage = NULL;
     const struct storage_options options = {.path = temp_lake_path(&house->folder),
                                             .access = STORAGE_READ};
-    const struct engine_options engine_options = {.thread_count = 1, .connection_max = 1};
+    const struct engine_options engine_options = {.thread_count = 1, .connection_max = 2};
     int64_t count = 0;
     if (storage_open(&options, &storage, &house->err) ||
         engine_open(&engine_options, &engine, &house->err))

@@ -45,7 +45,7 @@ void kept_engine_begin(unsigned lakes)
     pthread_mutex_unlock(&kept.lock);
 }
 
-void kept_engine_end(void)
+int kept_engine_end(int failed)
 {
     pthread_mutex_lock(&kept.lock);
     struct engine *engine = kept.engine;
@@ -54,6 +54,7 @@ void kept_engine_end(void)
     kept.lakes_max = 0;
     pthread_mutex_unlock(&kept.lock);
     __real_engine_close(engine);
+    return failed;
 }
 
 static bool is_same(const struct engine_options *a, const struct engine_options *b)

@@ -9,10 +9,13 @@
 #ifndef LAKEHOUSE_TESTS_SUPPORT_KEPT_ENGINE_H
 #define LAKEHOUSE_TESTS_SUPPORT_KEPT_ENGINE_H
 
+#define KEPT_ENGINE_LAKES 200 /* of one engine: usual */
+
 /* From here on the engine of a lake that is closed is given to the next, `lakes` times (what is
  * cached of files is bounded by that), then one is made anew. */
 void kept_engine_begin(unsigned lakes);
-/* Closes what is kept. */
-void kept_engine_end(void);
+/* Closes what is kept, and gives back what the tests came to:
+ *     return kept_engine_end(cmocka_run_group_tests(tests, NULL, NULL)); */
+int kept_engine_end(int failed);
 
 #endif

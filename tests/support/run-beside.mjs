@@ -1,4 +1,4 @@
-// Runs test files with Node's runner, as many beside each other as there are processors:
+// Runs test files with Node's runner, one more beside each other than there are processors:
 //
 //     node tests/support/run-beside.mjs tests/http/a.test.mjs …
 //
@@ -14,7 +14,7 @@ if (!files.length) {
   console.error("Name the test files to run.");
   process.exit(2);
 }
-run({ files, concurrency: availableParallelism() })
+run({ files, concurrency: availableParallelism() + 1 })
   .on("test:fail", () => (process.exitCode = 1))
   .compose(tap)
   .pipe(process.stdout);

@@ -19,7 +19,9 @@
 #include "storage/findings.h"
 #include "storage/scrub.h"
 #include "storage/storage.h"
+#include "support/fault_ways.h"
 #include "support/journal_house.h"
+#include "support/kept_engine.h"
 
 static void report(struct journal_house *house, const char *entity)
 {
@@ -264,7 +266,7 @@ static void no_acknowledged_event_is_lost_wherever_the_disk_fails(void **state)
     lh_log_set_level(LH_LOG_ERROR);
     for (size_t way = 0; way < sizeof ways / sizeof ways[0]; way++) {
         unsigned at = 1;
-        for (bool was_struck = true; was_struck; at += strides[way]) {
+        for (bool was_struck = true; was_struck; at += fault_stride(strides[way])) {
             assert_true(at < POINTS_MAX);
             snprintf(plan, sizeof plan, ways[way], at);
             was_struck = rewrite_with(*state, plan, way == OLDER_WAY);
@@ -377,5 +379,6 @@ int main(void)
         TEST(no_acknowledged_event_is_lost_wherever_the_disk_fails),
 #endif
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    kept_engine_begin(KEPT_ENGINE_LAKES);
+    return kept_engine_end(cmocka_run_group_tests(tests, NULL, NULL));
 }
