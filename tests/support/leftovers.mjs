@@ -23,8 +23,7 @@ function holds(value, text) {
   return typeof value === 'string' && value.includes(text);
 }
 
-// [{path, text, where}] of each text that stands somewhere.
-export async function leftovers(folder, texts) {
+async function look(folder, texts) {
   const { parquetReadObjects } = await load('hyparquet');
   const { compressors } = await load('hyparquet-compressors');
   const found = [];
@@ -39,4 +38,16 @@ export async function leftovers(folder, texts) {
     for (const text of texts) if (rows.some((row) => holds(row, text))) found.push({ path, text, where: 'rows' });
   }
   return { found, decoded };
+}
+
+// [{path, text, where}] of each text that stands somewhere. A server beside it may give a file its name while
+// this looks: then all of it is looked at again.
+export async function leftovers(folder, texts) {
+  for (let turn = 0; ; turn += 1) {
+    try {
+      return await look(folder, texts);
+    } catch (error) {
+      if (error.code !== 'ENOENT' || turn === 9) throw error;
+    }
+  }
 }
