@@ -74,6 +74,29 @@ static enum lh_code fail_last(const struct undoing *undoing, const char *why, co
     return lh_error_hint(err, hint, (long long)undoing->undone.parent.version);
 }
 
+/* What the undo took back, as far as anybody can read it. */
+static enum lh_code fail_undo(const struct undoing *undoing, struct lh_error *err)
+{
+    static const char why[] = "it is itself an undo.";
+    const struct catalog_dataset *now = undoing->now;
+    int64_t before = undoing->undone.parent.version;
+    struct dataset_state *then = NULL;
+    if (before < now->retained_version ||
+        history_state_at(undoing->catalog, now->id, before, &then, NULL))
+        return fail_last(undoing, why, "What was undone cannot be read any more.", err);
+    bool is_drop = then->view.is_deleted;
+    state_unref(then);
+    if (is_drop)
+        return fail_last(undoing, why,
+                         "What was undone was that the dataset was dropped: drop it again, if it "
+                         "is to go.",
+                         err);
+    return fail_last(undoing, why,
+                     "What was undone can be read with AT (VERSION => %lld), and brought in "
+                     "again from there.",
+                     err);
+}
+
 static enum lh_code check_action(const struct undoing *undoing, struct lh_str action,
                                  struct lh_error *err)
 {
@@ -83,10 +106,7 @@ static enum lh_code check_action(const struct undoing *undoing, struct lh_str ac
         if (lh_str_equal(action, lh_str_of(undoable[i])))
             return LH_OK;
     if (lh_str_equal(action, lh_lit("undo")))
-        return fail_last(undoing, "it is itself an undo.",
-                         "What was undone can be read with AT (VERSION => %lld), and brought in "
-                         "again from there.",
-                         err);
+        return fail_undo(undoing, err);
     return fail_last(undoing, "it deleted rows or let deleted ones come back.",
                      "Lift the tombstones, or set them again; they hold in every version.", err);
 }

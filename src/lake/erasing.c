@@ -373,6 +373,11 @@ enum lh_code lake_erase_get(struct lake *lake, struct lh_str id, struct lh_arena
     if (code == LH_NOT_FOUND)
         return lh_fail(err, LH_NOT_FOUND, "There is no erasure '%.*s'.",
                        LH_ARG(lh_str_head(id, 64)));
+    if (code == LH_DAMAGED)
+        lh_error_hint(&found,
+                      "Restore the file from a backup; or DELETE /catalog/erase/%.*s gives the "
+                      "erasure up, and says what is known of it.",
+                      LH_ARG(id));
     if (code && err)
         *err = found;
     return code;

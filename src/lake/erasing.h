@@ -160,9 +160,9 @@ enum lh_code lake_erase_try(struct lake *lake, const struct lake_erase_request *
  * LH_CONFLICT: it waits, runs or has ended. */
 enum lh_code lake_erase_resume(struct lake *lake, struct lh_str id, struct lh_arena *arena,
                                struct lh_str *ret_job, struct lh_error *err) LH_MUST_USE;
-/* Ends one that failed or is incomplete without going on: what it did stays done, rows that are
- * hidden stay so, what it looked for is forgotten, and its receipt (*ret) says all that.
- * LH_CONFLICT: it is none of these, or an erasure is at work. */
+/* Ends one that failed, is incomplete or cannot be read without going on: what it did stays done,
+ * rows that are hidden stay so, what it looked for is forgotten, and its receipt (*ret) says all
+ * that. LH_CONFLICT: it is none of these, or an erasure is at work. */
 enum lh_code lake_erase_give_up(struct lake *lake, struct lh_str id, struct lh_str by,
                                 struct lh_arena *arena, struct lake_erasure *ret,
                                 struct lh_error *err) LH_MUST_USE;

@@ -216,7 +216,7 @@ static enum lh_code run_give_up(struct op_call *call, const void *raw, struct op
     struct lake_change change;
     struct lake_erasure erasure;
     enum lh_code code = lake_erase_get(call->lake, args->id, call->arena, &erasure, err);
-    if (!code)
+    if (!code || code == LH_DAMAGED) /* what cannot be read is given up, too */
         code = lake_change_begin(call->lake, &event, true, &change, err);
     if (code)
         return code;
@@ -228,12 +228,13 @@ static enum lh_code run_give_up(struct op_call *call, const void *raw, struct op
 
 const struct op op_erasures_give_up = {
     .name = "erasures.give_up",
-    .summary = "End an erasure that failed or is incomplete, without going on.",
+    .summary = "End an erasure that failed, is incomplete or cannot be read, without going on.",
     .description =
         "What it did stays done: rows that are hidden stay hidden, hashes stay hashes, rewritten "
         "files are not brought back. What it looked for, which is kept until then, is forgotten: "
         "nobody can look for it again. Its receipt stays, with what was found and who gave it up; "
-        "the same keys may be asked for anew, and tombstones that name no erased key be lifted.",
+        "the same keys may be asked for anew, and tombstones that name no erased key be lifted. "
+        "One whose records are damaged gets a receipt that says what is known of it.",
     .http = {OP_DELETE, "/catalog/erase/{id}"},
     .effect = OP_WRITE,
     .permission = "catalog.write",

@@ -700,6 +700,51 @@ static void one_that_is_incomplete_can_be_given_up(void **state)
     op_house_remove(&house);
 }
 
+/* Each of its records in turn, and both: nothing of it is in the way of others afterwards. */
+static void one_whose_records_are_damaged_can_be_given_up(void **state)
+{
+    static const char *const ways[] = {
+        "echo rubbish > $(ls _erase/*.receipt.json)",
+        "echo rubbish > $(ls _erase/*.receipt.json); echo rubbish > $(ls _erase/*.request.json)",
+        "rm _erase/*.receipt.json; echo rubbish > $(ls _erase/*.request.json)",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        struct op_house house;
+        char args[128];
+        op_house_make(&house);
+        op_house_rows(&house, "people",
+                      "id,text\nsomebody-two,first\nthree,knows somebody-two well\nfour,last\n",
+                      "create");
+        struct asked asked = ask(&house, "somebody-two");
+        assert_string_equal(reply_text(ended(&house, &asked), "state"), "incomplete");
+        snprintf(args, sizeof args, "{\"id\": \"%s\"}", asked.erase_id);
+        assert_true(shell(&house, ways[i]));
+        op_house_refuses(&house, "erasures.get", args, LH_DAMAGED);
+        assert_non_null(strstr(house.err.hint, "DELETE /catalog/erase/"));
+        op_house_refuses(&house, "erasures.resume", args, LH_DAMAGED);
+        hold(&house);
+        op_house_refuses(&house, "erasures.give_up", args, LH_CONFLICT);
+        lake_give_erasing(house.lake);
+        json_t *receipt = call_id(&house, "erasures.give_up", asked.erase_id);
+        assert_string_equal(reply_text(receipt, "state"), "given_up");
+        assert_non_null(strstr(reply_text(receipt, "problem"), "could not be read"));
+        assert_string_equal(reply_text(receipt, "row_key_column"), i == 0 ? "id" : "");
+        assert_memory_equal(reply_text(receipt, "created_at"), reply_text(receipt, "ended_at"), 11);
+        assert_false(is_kept(&house, &asked, "request") || is_kept(&house, &asked, "plan") ||
+                     is_kept(&house, &asked, "progress"));
+        op_house_reopen(&house);
+        assert_string_equal(reply_text(call_id(&house, "erasures.get", asked.erase_id), "state"),
+                            "given_up");
+        op_house_call(&house, "datasets.tombstone",
+                      "{\"name\": \"people\", \"row_key_column\": \"id\", \"row_key_values\": "
+                      "[\"four\"]}");
+        op_house_call(&house, "datasets.lift",
+                      "{\"name\": \"people\", \"row_key_values\": [\"four\"]}");
+        op_house_remove(&house);
+    }
+}
+
 static void one_that_was_cancelled_can_be_given_up_and_its_tombstone_be_lifted(void **state)
 {
     struct op_house house;
@@ -712,6 +757,11 @@ static void one_that_was_cancelled_can_be_given_up_and_its_tombstone_be_lifted(v
     assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM people"), "[[2]]");
     op_house_call(&house, "datasets.lift", "{\"name\": \"people\", \"row_key_values\": [\"two\"]}");
     assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM people"), "[[3]]");
+    asked = cancelled(&house, "two");
+    assert_true(shell(&house, "echo rubbish > $(ls _erase/*.progress.json)"));
+    receipt = call_id(&house, "erasures.give_up", asked.erase_id);
+    assert_string_equal(reply_text(receipt, "state"), "given_up");
+    assert_true(json_is_true(json_object_get(receipt, "is_at_least")));
     op_house_remove(&house);
 }
 
@@ -742,6 +792,7 @@ int main(void)
         cmocka_unit_test(a_dataset_that_has_none_of_the_keys_does_not_keep_others_from_it),
         cmocka_unit_test(jobs_that_name_a_key_are_forgotten),
         cmocka_unit_test(one_that_is_incomplete_can_be_given_up),
+        cmocka_unit_test(one_whose_records_are_damaged_can_be_given_up),
         cmocka_unit_test(one_that_was_cancelled_can_be_given_up_and_its_tombstone_be_lifted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

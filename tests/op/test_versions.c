@@ -109,6 +109,8 @@ static void a_deletion_is_undone_while_the_files_are_kept(void **state)
     op_house_rows(&house, "gone", "id\n1\n2\n", "create");
     op_house_call(&house, "datasets.delete", "{\"name\": \"gone\"}");
     json_t *done = op_house_call(&house, "datasets.undo", "{\"name\": \"GONE\"}");
+    op_house_refuses(&house, "datasets.undo", "{\"name\": \"gone\"}", LH_CONFLICT);
+    assert_true(says("itself an undo") && says("drop it again") && !says("VERSION"));
     assert_string_equal(op_house_sql(&house, "SELECT count(*) FROM gone"), "[[2]]");
     op_house_call(&house, "datasets.delete", "{\"name\": \"gone\"}");
     op_house_rows(&house, "gone", "other\n1\n", "create");
