@@ -351,7 +351,6 @@ static enum lh_code fail_column(const struct catalog_dataset *dataset, struct lh
 }
 
 struct listing {
-    bool is_plain; /* of one column: a place is the value alone, unless that looks like another */
     struct lh_str column;
     struct lh_arena *arena;
     struct catalog_tombstone_item *items;
@@ -396,15 +395,6 @@ static size_t place_column(struct lh_str place, struct lh_arena *arena, struct l
     return 0;
 }
 
-static struct lh_str place_of(const struct listing *listing, struct lh_str prefix,
-                              struct lh_str text)
-{
-    struct lh_str column = {0};
-    if (listing->is_plain && !place_column(text, listing->arena, &column))
-        return text;
-    return lh_arena_printf(listing->arena, "%.*s%.*s", LH_ARG(prefix), LH_ARG(text));
-}
-
 static void list_column(struct listing *listing, const struct key_list *list, struct lh_str after)
 {
     struct lh_str prefix = place_prefix(listing->column, listing->arena);
@@ -419,7 +409,8 @@ static void list_column(struct listing *listing, const struct key_list *list, st
             .deleted_at_ms = entry->record->time_ms,
             .actor = entry->record->actor,
             .reason = entry->record->reason,
-            .place = place_of(listing, prefix, entry->text),
+            .place =
+                lh_arena_printf(listing->arena, "%.*s%.*s", LH_ARG(prefix), LH_ARG(entry->text)),
         };
     }
 }
@@ -451,7 +442,8 @@ static enum lh_code fail_place(const struct catalog_dataset *dataset, struct lh_
 }
 
 /* In which of the columns a place is, and behind which of its values. One whose column has no keys
- * any more is before the next one by name. */
+ * any more is before the next one by name. Earlier releases told the value alone where there was
+ * one column: it is taken for one of the column that there is. */
 static enum lh_code find_place(const struct catalog_dataset *dataset, struct lh_str_list columns,
                                struct lh_arena *arena, struct lh_str *after, size_t *ret_first,
                                struct lh_error *err)
@@ -487,8 +479,7 @@ enum lh_code catalog_tombstone_list(struct catalog *catalog, const struct catalo
     } else {
         columns = by_name(columns, arena);
     }
-    struct listing listing = {
-        .is_plain = columns.count < 2, .arena = arena, .limit = limit < most ? limit : most};
+    struct listing listing = {.arena = arena, .limit = limit < most ? limit : most};
     listing.items = lh_arena_array(arena, listing.limit + 1, sizeof *listing.items);
     if (!code)
         code = find_place(dataset, columns, arena, &after, &first, err);

@@ -381,7 +381,7 @@ static void a_place_without_a_column_is_refused_where_there_are_several(void **s
     tombstone(house, "mail", "[\"a\", \"\\\"id\\\"=0\", \"b\"]");
     const char *place = page(house, NULL, "\"id\"=0"); /* a value that looks like a place */
     assert_string_equal(place, "\"mail\"=\"id\"=0");
-    assert_string_equal(page(house, place, "a"), "a");
+    assert_string_equal(page(house, place, "a"), "\"mail\"=a");
     page(house, "a", "b");
     tombstone(house, "id", "[3]");
     assert_int_equal(
@@ -389,6 +389,21 @@ static void a_place_without_a_column_is_refused_where_there_are_several(void **s
         LH_INVALID);
     assert_non_null(strstr(house->err.message, "several"));
     page(house, "\"mail\"=a", "b");
+}
+
+static void a_place_stays_good_when_its_column_has_no_keys_or_is_gone(void **state)
+{
+    struct op_house *house = *state;
+    char place[256];
+    op_house_rows(house, "t", people, "create");
+    tombstone(house, "mail", "[\"ann-1@example.org\", \"bob-2@example.org\"]");
+    snprintf(place, sizeof place, "%s", page(house, NULL, "ann-1@example.org"));
+    op_house_rows(house, "t", "id,phone\n1,101\n7,107\n", "replace"); /* without the column */
+    assert_string_equal(page(house, place, "bob-2@example.org"), "");
+    tombstone(house, "phone", "[101]"); /* a second column: what was left out is listed still */
+    snprintf(place, sizeof place, "%s", page(house, place, "bob-2@example.org"));
+    lift(house, "mail", "[\"ann-1@example.org\", \"bob-2@example.org\"]");
+    assert_string_equal(page(house, place, "101"), ""); /* the only one: it is behind that place */
 }
 
 static void there_is_a_most_of_columns(void **state)
@@ -757,6 +772,7 @@ int main(void)
         TEST(the_list_goes_column_by_column),
         TEST(a_page_leaves_no_column_out_whose_objects_were_written_anew),
         TEST(a_place_without_a_column_is_refused_where_there_are_several),
+        TEST(a_place_stays_good_when_its_column_has_no_keys_or_is_gone),
         TEST(there_is_a_most_of_columns),
         TEST(only_a_dataset_with_several_columns_asks_for_a_release_that_knows_them),
         TEST(verify_notices_what_does_not_fit_its_columns),
