@@ -6,6 +6,7 @@
 #include "catalog/moment.h"
 #include "jobs/jobs.h"
 #include "lake/lake.h"
+#include "search/place.h"
 
 /* Another backup has the folder, or a file went: what was copied is kept, so once more. */
 #define AGAIN_NS 500000000
@@ -118,16 +119,70 @@ enum lh_code lake_backup_effect(void *context, struct job *job, bool *ret_is_don
     return code;
 }
 
+/* The catalog's moment, and what indexes have in other buckets. */
+struct whole_moment {
+    struct search *search;
+    struct storage_backup_source catalog;
+    struct search_moment *indexes;
+};
+
+static enum lh_code take(void *context, struct lh_arena *arena, uint64_t *ret_sequence,
+                         const struct storage_document **ret, size_t *ret_count,
+                         struct lh_error *err)
+{
+    struct whole_moment *moment = context;
+    enum lh_code code = search_moment_new(moment->search, &moment->indexes, err);
+    return code ? code
+                : moment->catalog.hold(moment->catalog.context, arena, ret_sequence, ret, ret_count,
+                                       err);
+}
+
+static bool wants(void *context, struct lh_str bucket, struct lh_str key)
+{
+    const struct whole_moment *moment = context;
+    return moment->catalog.wants(moment->catalog.context, bucket, key);
+}
+
+static bool sum_of(void *context, struct lh_str bucket, struct lh_str key,
+                   uint8_t ret[LH_SHA256_BYTES])
+{
+    const struct whole_moment *moment = context;
+    return moment->catalog.sum_of(moment->catalog.context, bucket, key, ret);
+}
+
+static enum lh_code elsewhere(void *context, struct lh_arena *arena,
+                              const struct storage_placed **ret, size_t *ret_count,
+                              struct lh_error *err)
+{
+    const struct whole_moment *moment = context;
+    const struct storage_placed *data = NULL;
+    struct storage_placed *indexed = NULL;
+    size_t data_count = 0, indexed_count = 0;
+    enum lh_code code =
+        moment->catalog.elsewhere(moment->catalog.context, arena, &data, &data_count, err);
+    if (!code)
+        code = search_moment_list(moment->indexes, arena, &indexed, &indexed_count, err);
+    if (code)
+        return code;
+    struct storage_placed *all = lh_arena_array(arena, data_count + indexed_count + 1, sizeof *all);
+    for (size_t i = 0; i < data_count + indexed_count; i++)
+        all[i] = i < data_count ? data[i] : indexed[i - data_count];
+    *ret = all;
+    *ret_count = data_count + indexed_count;
+    return LH_OK;
+}
+
 static enum lh_code back_up(struct lake *lake, struct job *job, const struct backup_args *args,
                             struct lh_arena *arena, struct lh_error *err)
 {
     struct storage_backup_result result;
-    struct catalog_moment *moment = catalog_moment_new(lake_catalog(lake));
+    struct catalog_moment *catalog = catalog_moment_new(lake_catalog(lake));
+    struct whole_moment moment = {lake_search(lake), catalog_moment_source(catalog), NULL};
     const struct storage_backup_options options = {
         .path = args->to,
         .is_primary_only = args->primary_only,
         .is_rechecked = args->recheck,
-        .source = catalog_moment_source(moment),
+        .source = {&moment, take, wants, sum_of, elsewhere},
         .job = job_id(job),
         .arena = arena,
         .cancel = job_cancel(job),
@@ -137,7 +192,8 @@ static enum lh_code back_up(struct lake *lake, struct job *job, const struct bac
     enum lh_code code = storage_backup(lake_storage(lake), &options, &result, err);
     if (!code)
         set_result(job, args->to, &result, arena);
-    catalog_moment_free(moment);
+    search_moment_free(moment.indexes);
+    catalog_moment_free(catalog);
     return code;
 }
 

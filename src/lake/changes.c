@@ -147,6 +147,15 @@ static bool was_index_changed(struct lake *lake, const struct journal_event *eve
            lh_str_equal(info.id, detail_text(detail, "index_id")) && info.version > version;
 }
 
+static bool was_index_moved(struct lake *lake, const struct journal_event *event,
+                            const json_t *detail, struct lh_arena *arena)
+{
+    struct search_index_info info;
+    return search_get(lake_search(lake), event->entity, arena, &info, NULL) == LH_OK &&
+           lh_str_equal(info.id, detail_text(detail, "index_id")) &&
+           lh_str_equal(info.bucket, detail_text(detail, "to"));
+}
+
 static bool was_eval_put(struct lake *lake, const struct journal_event *event, const json_t *detail,
                          struct lh_arena *arena)
 {
@@ -208,25 +217,16 @@ static const struct {
     bool (*was_made)(struct lake *lake, const struct journal_event *event, const json_t *detail,
                      struct lh_arena *arena);
 } actions[] = {
-    {"key.create", was_key_created},
-    {"key.revoke", was_key_revoked},
-    {"query.save", was_query_saved},
-    {"query.delete", was_query_deleted},
-    {"object.put", was_object_put},
-    {"object.delete", was_object_deleted},
-    {"index.update", was_index_changed},
-    {"index.delete", was_index_deleted},
-    {"bucket.create", was_bucket_made},
-    {"bucket.delete", was_bucket_removed},
-    {"bucket.adopt", was_bucket_adopted},
-    {"erase.give_up", was_erasure_given_up},
-    {"index.promote", was_index_changed},
-    {"index.rollback", was_index_changed},
-    {"eval.put", was_eval_put},
-    {"eval.delete", was_eval_deleted},
-    {"profile.create", was_profile_created},
-    {"profile.delete", was_profile_deleted},
-    {"index.configure", was_index_changed},
+    {"key.create", was_key_created},         {"key.revoke", was_key_revoked},
+    {"query.save", was_query_saved},         {"query.delete", was_query_deleted},
+    {"object.put", was_object_put},          {"object.delete", was_object_deleted},
+    {"index.update", was_index_changed},     {"index.delete", was_index_deleted},
+    {"index.move", was_index_moved},         {"bucket.create", was_bucket_made},
+    {"bucket.delete", was_bucket_removed},   {"bucket.adopt", was_bucket_adopted},
+    {"erase.give_up", was_erasure_given_up}, {"index.promote", was_index_changed},
+    {"index.rollback", was_index_changed},   {"eval.put", was_eval_put},
+    {"eval.delete", was_eval_deleted},       {"profile.create", was_profile_created},
+    {"profile.delete", was_profile_deleted}, {"index.configure", was_index_changed},
 };
 
 static bool was_made(struct lake *lake, const struct journal_event *event, struct lh_arena *arena)

@@ -9,6 +9,7 @@
 
 #include "catalog/erase.h"
 #include "lake/erase_scan.h"
+#include "search/place.h"
 #include "storage/buckets.h"
 #include "storage/held.h"
 
@@ -24,10 +25,11 @@ struct bucket_run {
     struct lh_str bucket;
     struct lh_arena *arena; /* of one list */
     struct storage_holdings holdings;
-    struct lh_str_list named; /* by a version that is kept */
-    bool knows_named;         /* false: somebody published all the while, so nothing unnamed goes */
-    bool *goes;               /* of the holdings */
-    bool has_moved;           /* something went while it was searched */
+    struct lh_str_list named;   /* by a version that is kept */
+    struct lh_str_list indexed; /* by an index */
+    bool knows_named; /* false: somebody published all the while, so nothing unnamed goes */
+    bool *goes;       /* of the holdings */
+    bool has_moved;   /* something went while it was searched */
     size_t troubles;
     struct lake_erased_bucket told;
 };
@@ -66,14 +68,14 @@ static bool is_below(const struct bucket_run *run, struct lh_str key)
     return false;
 }
 
-/* "_trash/<uuid>/<key>" */
+/* "_trash/<uuid>/<key>"; of indexes, all: they are made from any dataset. */
 static bool is_trash(const struct bucket_run *run, struct lh_str key)
 {
     struct lh_str rest_of = key;
     if (!lh_str_equal(lh_str_cut(&rest_of, '/'), lh_lit("_trash")))
         return false;
     (void)lh_str_cut(&rest_of, '/');
-    return is_below(run, rest_of);
+    return is_below(run, rest_of) || search_is_key(rest_of);
 }
 
 static bool is_named(const struct lh_str_list *named, struct lh_str key)
@@ -88,6 +90,8 @@ static bool must_go(const struct bucket_run *run, const struct storage_held *hel
         return false;
     if (held->is_upload || is_trash(run, held->key))
         return true;
+    if (search_is_key(held->key)) /* what was replaced there is in no other list */
+        return held->is_past || (run->knows_named && !is_named(&run->indexed, held->key));
     return run->knows_named && is_below(run, held->key) && !is_named(&run->named, held->key);
 }
 
@@ -109,6 +113,8 @@ static enum lh_code look(struct bucket_run *run, struct lh_error *err)
     run->knows_named = !is_busy && !scanning->looks_only;
     if (!code && run->knows_named)
         code = catalog_erase_named(scanning->catalog, run->arena, &run->named, err);
+    if (!code && run->knows_named)
+        code = search_list_named(scanning->search, run->bucket, run->arena, &run->indexed, err);
     if (code)
         return code;
     run->goes = lh_arena_array(run->arena, run->holdings.count + 1, sizeof *run->goes);
@@ -437,7 +443,8 @@ enum lh_code erase_buckets_each(struct storage *storage, struct lh_str_list data
             const struct storage_held *held = &run.holdings.items[k];
             bool is_file = !held->is_marker && !held->is_upload &&
                            lh_str_ends_with(held->key, lh_lit(".parquet"));
-            if (is_file && (is_below(&run, held->key) || is_trash(&run, held->key)))
+            if (is_file && (is_below(&run, held->key) || is_trash(&run, held->key) ||
+                            search_is_key(held->key)))
                 code = visit_one(&visiting, &run, held, &own);
         }
         if (code && is_final(code) && err)

@@ -278,7 +278,7 @@ static enum lh_code visit(void *context, struct lh_str path, int fd, struct lh_e
     return LH_OK;
 }
 
-/* Of another bucket: there lie data files alone. */
+/* Of another bucket: there lie data files, and parts of indexes. */
 static enum lh_code visit_elsewhere(void *context, struct lh_str object, struct lh_str path,
                                     struct lh_error *err)
 {
@@ -287,9 +287,9 @@ static enum lh_code visit_elsewhere(void *context, struct lh_str object, struct 
     const struct erase_owner owner = erase_owner_of(object);
     const struct looked_index *index = NULL;
     size_t dataset = dataset_of(looking, &owner, &index);
-    if (dataset == SIZE_MAX || !looking->rows[dataset].column.len)
+    if (dataset == SIZE_MAX || !looking->rows[dataset].column.len || (index && !index->has_keys))
         return LH_OK;
-    enum lh_code code = look_into_rows(looking, dataset, object, path, false, &found);
+    enum lh_code code = look_into_rows(looking, dataset, object, path, index != NULL, &found);
     if (is_final(code)) {
         if (err)
             *err = found;

@@ -37,6 +37,7 @@ void erase_begin_scanning(struct erase_run *run)
     run->scanning = (struct erase_scanning){
         .storage = lake_storage(run->lake),
         .catalog = lake_catalog(run->lake),
+        .search = lake_search(run->lake),
         .engine = lake_engine(run->lake),
         .canaries = run->canaries,
         .cancel = run->cancel,

@@ -10,6 +10,7 @@
 struct erase_scanning {
     struct storage *storage;
     struct catalog *catalog;
+    struct search *search;
     struct engine *engine;
     struct canaries *canaries;
     const struct lh_cancel *cancel;

@@ -7,9 +7,11 @@
 #include "base/log.h"
 #include "catalog/move.h"
 #include "jobs/jobs.h"
+#include "lake/changes.h"
 #include "lake/erasing.h"
 #include "lake/internal.h"
 #include "lake/lake.h"
+#include "search/place.h"
 #include "storage/buckets.h"
 #include "storage/objects.h"
 
@@ -46,17 +48,30 @@ static const struct lh_field item_rows[] = {
 static const struct lh_fields item_fields =
     LH_FIELDS_OF(struct lake_move_item, "MovedDataset", item_rows);
 
+static const struct lh_field index_rows[] = {
+    LH_STR(struct lake_move_index, index, .required = true, .doc = "Its name."),
+    LH_INT(struct lake_move_index, files, .required = true,
+           .doc = "That were moved: parts, its graph, records. Of a dry run: 0."),
+    LH_INT(struct lake_move_index, bytes, .required = true, .doc = "Of those."),
+    LH_STR(struct lake_move_index, problem, .doc = "Why it is where it was."),
+};
+static const struct lh_fields index_fields =
+    LH_FIELDS_OF(struct lake_move_index, "MovedIndex", index_rows);
+
 static const struct lh_field result_rows[] = {
     LH_STR(struct lake_move_result, job_id, .doc = "Of the job; absent: a dry run."),
     LH_BOOL(struct lake_move_result, dry_run, .doc = "Nothing was changed."),
     LH_STR(struct lake_move_result, to, .required = true, .doc = "The bucket."),
     LH_INT(struct lake_move_result, moved, .required = true,
            .doc = "Datasets that were moved, or would be."),
-    LH_INT(struct lake_move_result, failed, .required = true, .doc = "Datasets with a problem."),
+    LH_INT(struct lake_move_result, failed, .required = true,
+           .doc = "Datasets and indexes with a problem."),
     LH_INT(struct lake_move_result, files, .required = true, .doc = "Of all that were moved."),
     LH_INT(struct lake_move_result, bytes, .required = true, .doc = "Of those."),
     LH_LIST(struct lake_move_result, datasets, .fields = &item_fields, .required = true,
             .doc = "Each with what became of it; the first 100."),
+    LH_LIST(struct lake_move_result, indexes, .fields = &index_fields, .is_optional = true,
+            .doc = "Of a whole bucket: the indexes that were there, likewise."),
     LH_STR_LIST(struct lake_move_result, objects_left,
                 .doc = "Buckets that still hold objects of people, which are not moved."),
     LH_INT(struct lake_move_result, elapsed_ms, .required = true, .doc = "How long it took."),
@@ -72,6 +87,8 @@ struct moving_run {
     struct move_args args;
     struct lake_move_item *items;
     size_t item_count;
+    struct lake_move_index *indexes;
+    size_t index_count;
     struct lake_move_result result;
     int64_t files_before, bytes_before; /* of the datasets that are done */
     int64_t started_us;
@@ -204,6 +221,13 @@ static void add_item(struct moving_run *run, const struct lake_move_item *item)
     result->datasets = (struct lh_list){run->items, run->item_count};
 }
 
+/* What is told of one that stays where it is. */
+static struct lh_str problem_of(const struct moving_run *run, const struct lh_error *why)
+{
+    lh_log_error(LH_LOG_WARN, "catalog.move", why);
+    return lh_arena_str(run->arena, lh_str_head(lh_str_of(why->message), 300));
+}
+
 /* With many, one that cannot be moved does not keep the others where they are. */
 static enum lh_code run_one(struct moving_run *run, struct lh_str id, struct lh_error *err)
 {
@@ -221,12 +245,54 @@ static enum lh_code run_one(struct moving_run *run, struct lh_str id, struct lh_
     }
     if (code == LH_NOT_FOUND) /* gone meanwhile */
         return LH_OK;
-    if (code) {
-        item.problem = lh_arena_str(run->arena, lh_str_head(lh_str_of(why.message), 300));
-        lh_log_error(LH_LOG_WARN, "catalog.move", &why);
-    }
+    if (code)
+        item.problem = problem_of(run, &why);
     add_item(run, &item);
     return LH_OK;
+}
+
+/* --- indexes of a whole bucket */
+
+static enum lh_code move_one_index(struct moving_run *run, struct lh_str name, struct lh_error *err)
+{
+    struct lake_move_index item = {.index = name};
+    struct lh_error why = LH_ERROR_NONE;
+    const struct search_move move = {.index = name, .to = run->args.to, .cancel = run->cancel};
+    struct journal_event event = {
+        .entity = name, .action = lh_lit("index.move"), .actor = run->args.actor};
+    struct search_moved moved = {0};
+    enum lh_code code = LH_OK;
+    if (run->job)
+        code = lake_move_index(run->lake, &move, &event, run->arena, &moved, &why);
+    if (code && is_final(code)) {
+        if (err)
+            *err = why;
+        return code;
+    }
+    if (code == LH_NOT_FOUND) /* gone meanwhile */
+        return LH_OK;
+    if (code)
+        item.problem = problem_of(run, &why);
+    item.files = moved.files;
+    item.bytes = moved.bytes;
+    run->result.failed += code != LH_OK;
+    if (run->index_count < LAKE_MOVE_ITEMS_MAX)
+        run->indexes[run->index_count++] = item;
+    run->result.indexes = (struct lh_list){run->indexes, run->index_count};
+    return LH_OK;
+}
+
+static enum lh_code move_indexes(struct moving_run *run, struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    run->indexes = lh_arena_array(run->arena, LAKE_MOVE_ITEMS_MAX, sizeof *run->indexes);
+    for (size_t i = 0; i < run->args.from.count && !run->args.dataset_id.len; i++) {
+        struct lh_str_list names = {0};
+        search_list_in_bucket(lake_search(run->lake), run->args.from.items[i], run->arena, &names);
+        for (size_t k = 0; k < names.count && !code; k++)
+            code = move_one_index(run, names.items[k], err);
+    }
+    return code;
 }
 
 static void find_objects_left(struct moving_run *run)
@@ -257,8 +323,38 @@ static enum lh_code run_all(struct moving_run *run, struct lh_error *err)
     for (size_t i = 0; i < ids.count && !code; i++)
         code = run_one(run, ids.items[i], err);
     if (!code)
+        code = move_indexes(run, err);
+    if (!code)
         find_objects_left(run);
     run->result.elapsed_ms = (lh_clock_monotonic_us() - run->started_us) / 1000;
+    return code;
+}
+
+enum lh_code lake_move_index(struct lake *lake, const struct search_move *move,
+                             struct journal_event *event, struct lh_arena *arena,
+                             struct search_moved *ret, struct lh_error *err)
+{
+    struct search_index_info info;
+    struct lake_change change;
+    struct search *search = lake_search(lake);
+    enum lh_code code = search_get(search, move->index, arena, &info, err);
+    if (code)
+        return code;
+    if (lh_str_equal(info.bucket, move->to)) /* then nothing happens */
+        return search_move_index(search, move, ret, err);
+    code = storage_bucket_check(lake_storage(lake), move->to, err);
+    if (code)
+        return lh_error_field(err, lh_lit("bucket"));
+    event->entity = info.name;
+    event->dataset = info.source;
+    event->detail =
+        lh_arena_printf(arena, "{\"from\":\"%.*s\",\"index_id\":\"%.*s\",\"to\":\"%.*s\"}",
+                        LH_ARG(info.bucket), LH_ARG(info.id), LH_ARG(move->to));
+    code = lake_change_begin(lake, event, false, &change, err);
+    if (code)
+        return code;
+    code = search_move_index(search, move, ret, err);
+    lake_change_end(lake, &change, code, event);
     return code;
 }
 

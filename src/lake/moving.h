@@ -32,15 +32,22 @@ struct lake_move_item {
     int64_t files_left;    /* that came meanwhile, and are where others were before */
     struct lh_str problem; /* why it is where it was; absent = it was moved */
 };
+struct lake_move_index {
+    struct lh_str index;
+    int64_t files;
+    int64_t bytes;
+    struct lh_str problem; /* why it is where it was; absent = it was moved */
+};
 struct lake_move_result {
     struct lh_str job_id; /* absent: a dry run */
     bool dry_run;
     struct lh_str to;
     int64_t moved;  /* datasets that were, or would be */
-    int64_t failed; /* datasets with a problem */
+    int64_t failed; /* datasets and indexes with a problem */
     int64_t files;
     int64_t bytes;
     struct lh_list datasets; /* struct lake_move_item */
+    struct lh_list indexes;  /* struct lake_move_index */
     /* Buckets that still hold objects of people: their keys are links that others have. */
     struct lh_str_list objects_left;
     int64_t elapsed_ms;
@@ -56,6 +63,15 @@ enum lh_code lake_move_plan(struct lake *lake, const struct lake_move_request *r
 enum lh_code lake_move_begin(struct lake *lake, const struct lake_move_request *request,
                              const struct lh_cancel *cancel, struct lh_arena *arena,
                              struct lh_str *ret_job, struct lh_error *err) LH_MUST_USE;
+
+/* An index alone, now: as search_move_index, with its event in the journal. `event` has the action
+ * and who asks. */
+struct search_move;
+struct search_moved;
+struct journal_event;
+enum lh_code lake_move_index(struct lake *lake, const struct search_move *move,
+                             struct journal_event *event, struct lh_arena *arena,
+                             struct search_moved *ret, struct lh_error *err) LH_MUST_USE;
 
 /* The kind of job; `context` of both is the lake. */
 enum lh_code lake_move_job(void *context, struct job *job, struct lh_error *err) LH_MUST_USE;

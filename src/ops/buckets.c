@@ -7,6 +7,7 @@
 #include "lake/changes.h"
 #include "lake/lake.h"
 #include "ops/internal.h"
+#include "search/place.h"
 #include "storage/objects.h"
 #include "storage/storage.h"
 
@@ -234,6 +235,19 @@ static enum lh_code check_objects(struct lake *lake, struct lh_str bucket, struc
     return lh_error_hint(err, "Delete them first.");
 }
 
+static enum lh_code check_indexes(struct lake *lake, struct lh_str bucket, struct lh_arena *arena,
+                                  struct lh_error *err)
+{
+    struct lh_str_list names = {0};
+    search_list_in_bucket(lake_search(lake), bucket, arena, &names);
+    if (!names.count)
+        return LH_OK;
+    lh_fail(err, LH_CONFLICT, "The index '%.*s'%s is in the bucket '%.*s'.", LH_ARG(names.items[0]),
+            names.count > 1 ? " and others" : "", LH_ARG(bucket));
+    return lh_error_hint(err,
+                         "Move it (PATCH /vectors/indexes/{name} with `bucket`) or remove it.");
+}
+
 /* Old versions count: they can be read as long as they are kept. */
 static enum lh_code check_empty(void *context, struct lh_str bucket, struct lh_error *err)
 {
@@ -254,6 +268,8 @@ static enum lh_code check_empty(void *context, struct lh_str bucket, struct lh_e
         lh_error_hint(err, "Drop or replace them, and let their old versions expire: POST "
                            "/catalog/expire.");
     }
+    if (!code)
+        code = check_indexes(lake, bucket, arena, err);
     if (!code)
         code = check_objects(lake, bucket, arena, err);
     lh_buf_release(&list);
@@ -282,7 +298,8 @@ static enum lh_code run_delete(struct op_call *call, const void *raw, struct op_
 const struct op op_buckets_delete = {
     .name = "buckets.delete",
     .summary = "Forget a bucket; its bytes stay where they are.",
-    .description = "409 while a version of a dataset has data there, or an object of people.",
+    .description =
+        "409 while a version of a dataset has data there, an index, or an object of people.",
     .http = {OP_DELETE, "/storage/buckets/{bucket}"},
     .effect = OP_WRITE,
     .permission = "storage.manage",

@@ -115,7 +115,8 @@ const struct op op_datasets_move = {
         "that run read on where they began; then the old copies go to their bucket's trash. Rows "
         "that come meanwhile are moved too, or told as files_left; later ones follow the others. "
         "Before the commit a cancelled or failed move leaves nothing; after a kill it goes on. "
-        "Lists of tombstones, rejected rows and indexes stay in primary. One move runs at a time, "
+        "Lists of tombstones and rejected rows stay in primary; an index stays where it is (PATCH "
+        "/vectors/indexes/{name} moves it). One move runs at a time, "
         "and none beside an erasure.",
     .http = {OP_POST, "/catalog/datasets/by-name/{name}/move"},
     .effect = OP_WRITE,
@@ -192,7 +193,9 @@ const struct op op_catalog_migrate_buckets = {
         "come back are moved, too. One that cannot be moved is listed with its problem and does "
         "not "
         "keep the others. It can be repeated: what was moved is not moved again. Objects of people "
-        "stay, and the bucket is told in objects_left while there are any.",
+        "stay, and the bucket is told in objects_left while there are any. Indexes that are in the "
+        "bucket "
+        "are moved after the datasets.",
     .http = {OP_POST, "/catalog/migrate-buckets"},
     .effect = OP_WRITE,
     .permission = "storage.manage",

@@ -1,10 +1,12 @@
 /* Indexes: made, listed, refreshed, removed. */
 #include "search/ask.h"
 #include "search/make.h"
+#include "search/place.h"
 
 #include "catalog/dataset.h"
 #include "jobs/jobs.h"
 #include "lake/lake.h"
+#include "lake/moving.h"
 #include "ops/internal.h"
 
 /* --- POST /vectors/index */
@@ -501,6 +503,7 @@ struct change_args {
     int language;
     const struct policy_patch *refresh_policy;
     struct lh_json_value min_recall;
+    struct lh_str bucket;
 };
 static const struct lh_field change_rows[] = {
     NAME_ROW(struct change_args),
@@ -517,6 +520,8 @@ static const struct lh_field change_rows[] = {
                    "graph shall find. Some are asked again by looking at all rows; when they find "
                    "less, the index is tuned, or its last promotion rolled back. null: nothing is "
                    "promised."),
+    LH_STR(struct change_args, bucket, .min = 1, .max = 63,
+           .doc = "Moves it there, with its trials, promotions and eval sets; alone."),
 };
 static const struct lh_fields change_fields =
     LH_FIELDS_OF(struct change_args, "VectorsUpdateArgs", change_rows);
@@ -570,6 +575,24 @@ static enum lh_code change_index(struct op_call *call, struct lh_str name,
     return code;
 }
 
+static enum lh_code run_move(struct op_call *call, const struct change_args *args,
+                             struct op_reply *reply, struct lh_error *err)
+{
+    struct search_move move = {.index = args->name, .to = args->bucket, .cancel = call->cancel};
+    struct journal_event event = op_event(call, "index.move", args->name);
+    struct search_moved moved;
+    struct search_index_info info;
+    enum lh_code code = op_if_match(call, &move.expected_version, err);
+    if (!code)
+        code = lake_move_index(call->lake, &move, &event, call->arena, &moved, err);
+    if (!code)
+        code = search_get(lake_search(call->lake), args->name, call->arena, &info, err);
+    if (code)
+        return code;
+    op_reply_version(reply, call, info.version);
+    return op_reply_record(reply, &info, err);
+}
+
 static enum lh_code run_update(struct op_call *call, const void *raw, struct op_reply *reply,
                                struct lh_error *err)
 {
@@ -579,9 +602,15 @@ static enum lh_code run_update(struct op_call *call, const void *raw, struct op_
     struct search_change change = change_of(args, &policy);
     if (!change.name.data && !change.description.data && !change.id_prefix.data &&
         !change.language.data && !args->refresh_policy && change.min_recall < 0) {
+        if (args->bucket.data && !args->min_recall.value)
+            return run_move(call, args, reply, err);
         lh_fail(err, LH_INVALID, "There is nothing to change.");
-        return lh_error_hint(err, "Give new_name, description, id_prefix, language, min_recall or "
-                                  "refresh_policy.");
+        return lh_error_hint(err, "Give new_name, description, id_prefix, language, min_recall, "
+                                  "refresh_policy or bucket.");
+    }
+    if (args->bucket.data) {
+        lh_fail(err, LH_INVALID, "A move to another bucket is a change of its own.");
+        return lh_error_field(err, lh_lit("bucket"));
     }
     if (change.is_policy_of_dataset && args->refresh_policy->schedule.len) {
         lh_fail(err, LH_INVALID, "Only a scheduled refresh has a `schedule`.");
@@ -606,25 +635,34 @@ static enum lh_code run_update(struct op_call *call, const void *raw, struct op_
 }
 
 static const struct op_example update_examples[] = {
+    {.summary = "To another bucket", .request = "{\"bucket\": \"archive\"}"},
     {.summary = "Refreshed every night",
      .request = "{\"refresh_policy\": {\"kind\": \"scheduled\", \"schedule\": \"30 3 * * *\"}}"},
 };
 
 const struct op op_vectors_update = {
     .name = "vectors.update",
-    .summary = "Change an index: its name, description, id prefix, language, refresh policy.",
-    .description = "Nothing is embedded anew. What is made of text (columns, chunks, the model) "
-                   "stays as it was made: for another one make another index.",
+    .summary =
+        "Change an index: its name, description, id prefix, language, refresh policy, bucket.",
+    .description =
+        "Nothing is embedded anew. What is made of text (columns, chunks, the model) "
+        "stays as it was made: for another one make another index. With `bucket` it is "
+        "copied there file by file, each compared with its checksum, and served from "
+        "there by one commit; then the old copies go to their bucket's trash. Trials, "
+        "promotions and eval sets go with it, and later refreshes write there; manifests "
+        "and the keyword leg stay in primary. A move that fails or is killed leaves it "
+        "where it was.",
     .http = {OP_PATCH, "/vectors/indexes/{name}"},
     .effect = OP_WRITE,
     .permission = "search.write",
+    .lane = LH_LANE_SLOW,
     .body = OP_BODY_JSON,
     .fields = &change_fields,
     .kind = OP_RECORD,
     .result = &search_index_info_fields,
     .takes_if_match = true,
     .has_etag = true,
-    .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_EXISTS, LH_PRECONDITION, LH_DAMAGED,
+    .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_EXISTS, LH_PRECONDITION, LH_DAMAGED, LH_IO,
                         LH_UNKNOWN, LH_FULL),
     OP_EXAMPLES(update_examples),
     .run = run_update,

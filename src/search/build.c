@@ -131,7 +131,7 @@ static enum lh_code ensure_model(struct build *build, struct lh_error *err)
     if (!code)
         code = lh_buf_check(&bytes, "What the model learned", err);
     if (!code)
-        code = object_write(build->search,
+        code = object_write(build->search, index_bucket(manifest),
                             lh_arena_printf(manifest->arena, SEARCH_FOLDER "/%.*s/%s.model",
                                             LH_ARG(manifest->id), name.text),
                             lh_buf_str(&bytes), manifest->arena, file, err);
@@ -335,7 +335,8 @@ static enum lh_code finish(struct build *build, struct search_build_result *ret,
     show(build, "publishing");
     code = publish(build, err);
     if (!code)
-        index_trash_files(build->search, &build->merging.replaced, NULL);
+        index_trash_files(build->search, index_bucket(build->manifest), &build->merging.replaced,
+                          NULL);
     return code;
 }
 
@@ -407,8 +408,9 @@ enum lh_code build_run(struct search_index *index, const struct index_manifest *
     if (!code)
         code = finish(&build, ret, err);
     if (!code && target->from_scratch) {
-        index_trash_files(index->search, &manifest->parts, manifest->model_file);
-        index_trash_graph(index->search, manifest->graph);
+        index_trash_files(index->search, index_bucket(manifest), &manifest->parts,
+                          manifest->model_file);
+        index_trash_graph(index->search, index_bucket(manifest), manifest->graph);
     }
     pass_release(&build.pass);
     model_unref(build.pass.model);

@@ -76,8 +76,7 @@ static enum lh_code publish(struct search_index *index, const struct search_chan
     return code;
 }
 
-/* A refresh by policy is short and nobody's wish: it is waited for, a build is not. */
-static enum lh_code begin(struct search_index *index, struct lh_error *err)
+enum lh_code index_begin_patiently(struct search_index *index, struct lh_error *err)
 {
     const struct timespec pause = {0, PAUSE_MS * 1000000L};
     enum lh_code code = index_begin(index, err);
@@ -97,7 +96,7 @@ enum lh_code search_change_index(struct search *search, struct lh_str name,
         code = index_find(search, name, &index, err);
     if (code)
         return code;
-    code = begin(index, err);
+    code = index_begin_patiently(index, err);
     if (!code) {
         if (change->name.data)
             code = index_claim(index, change->name, err);

@@ -65,15 +65,22 @@ enum lh_code part_read(struct search *search, const struct index_manifest *manif
 /* Makes the function that COPY reads entries from known to the engine. */
 enum lh_code part_register(struct search *search, struct lh_error *err) LH_MUST_USE;
 /* A small file of an index (what a model learned), published and read back verified. */
-enum lh_code object_write(struct search *search, struct lh_str key, struct lh_str bytes,
-                          struct lh_arena *arena, struct index_object *ret,
+enum lh_code object_write(struct search *search, struct lh_str bucket, struct lh_str key,
+                          struct lh_str bytes, struct lh_arena *arena, struct index_object *ret,
                           struct lh_error *err) LH_MUST_USE;
+bool object_sum(const struct index_object *object, struct storage_sum *ret); /* false: it is none */
 /* LH_DAMAGED: it is missing, or not what was written. */
-enum lh_code object_verify(struct storage *storage, const struct index_object *object,
-                           struct lh_error *err) LH_MUST_USE;
-/* The same, and its bytes. */
-enum lh_code object_read(struct storage *storage, const struct index_object *object,
-                         size_t bytes_max, struct lh_arena *arena, struct lh_str *ret,
+enum lh_code object_verify(struct storage *storage, struct lh_str bucket,
+                           const struct index_object *object, struct lh_error *err) LH_MUST_USE;
+/* Of a remote bucket: whole and verified in the cache, until storage_unpin. *ret is NULL for one of
+ * a local bucket: that is verified by who reads it. LH_DAMAGED. */
+enum lh_code object_pin(struct storage *storage, struct lh_str bucket,
+                        const struct index_object *object, const struct lh_cancel *cancel,
+                        struct storage_pin **ret, struct lh_error *err) LH_MUST_USE;
+/* Its bytes, compared. LH_DAMAGED. */
+enum lh_code object_read(struct storage *storage, struct lh_str bucket,
+                         const struct index_object *object, size_t bytes_max,
+                         struct lh_arena *arena, struct lh_str *ret,
                          struct lh_error *err) LH_MUST_USE;
 
 #endif

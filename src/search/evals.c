@@ -113,8 +113,8 @@ static enum lh_code fail_unknown(struct search *search, const struct index_manif
 {
     struct storage_entry *entries = NULL;
     size_t count = 0;
-    enum lh_code code = sealed_list(search->options.storage, SEARCH_EVALS_FOLDER, manifest->id,
-                                    arena, &entries, &count, err);
+    enum lh_code code =
+        sealed_list(search, SEARCH_EVALS_FOLDER, manifest->id, arena, &entries, &count, err);
     if (code)
         return code;
     struct lh_str *names = lh_arena_array(arena, count + 1, sizeof *names);
@@ -137,8 +137,8 @@ enum lh_code eval_load(struct search *search, const struct index_manifest *manif
     struct lh_error why = LH_ERROR_NONE;
     enum lh_code code = LH_NOT_FOUND;
     if (!eval_check_name(name, NULL))
-        code = sealed_get(search->options.storage, key_of(manifest->id, name, arena),
-                          &eval_set_fields, arena, ret, &why);
+        code = sealed_get(search, key_of(manifest->id, name, arena), &eval_set_fields, arena, ret,
+                          &why);
     if (code == LH_NOT_FOUND)
         return fail_unknown(search, manifest, name, arena, err);
     if (code && err)
@@ -297,7 +297,7 @@ enum lh_code search_eval_delete(struct search *search, struct lh_str index_name,
         code = eval_load(search, looking.head, name, arena, &set, err);
         if (!code || code == LH_DAMAGED) { /* that one shall go, too */
             struct lh_str key = key_of(looking.head->id, name, arena);
-            code = storage_trash(search->options.storage, STORAGE_PRIMARY, &key, 1, err);
+            code = sealed_trash(search, &key, 1, err);
         }
         look_away(&looking);
     }
@@ -330,8 +330,8 @@ static enum lh_code list_one(struct listing *listing, struct index_manifest *hea
     struct storage_entry *entries = NULL;
     struct looking looking = {0};
     size_t count = 0;
-    enum lh_code code = sealed_list(listing->search->options.storage, SEARCH_EVALS_FOLDER, head->id,
-                                    arena, &entries, &count, err);
+    enum lh_code code =
+        sealed_list(listing->search, SEARCH_EVALS_FOLDER, head->id, arena, &entries, &count, err);
     look_at(listing->search, index_manifest_ref(head), &looking);
     for (size_t i = 0; i < count && !code && !listing->has_more; i++) {
         struct eval_set set = {0};

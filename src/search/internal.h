@@ -16,6 +16,7 @@
 #include "search/ask.h"
 #include "search/make.h"
 #include "search/manifest.h"
+#include "storage/buckets.h"
 #include "storage/storage.h"
 
 /* Each with a folder for every index, by its id. */
@@ -56,9 +57,11 @@ struct search_index {
     struct lh_uuid id;
     /* guarded by search->lock */
     struct index_manifest *head;
-    bool is_busy;          /* a build or refresh writes it */
-    struct lh_str claimed; /* a name that it is about to get; absent: none */
-    bool is_doubtful;      /* an unknown outcome: nothing more is written before the next opening */
+    bool is_busy;                                 /* a build or refresh writes it */
+    struct lh_str claimed;                        /* a name that it is about to get; absent: none */
+    char held[STORAGE_BUCKET_NAME_BYTES_MAX + 1]; /* bucket that who is busy holds; "": none */
+    bool is_swept;    /* in its bucket nothing is left of a writer before this process */
+    bool is_doubtful; /* an unknown outcome: nothing more is written before the next opening */
     struct view *view;
     struct overlay *overlay;
     int64_t claimed_bytes;                  /* of the memory that loaded indexes may take */
@@ -90,8 +93,10 @@ struct search {
     pthread_mutex_t scan_lock; /* guards scans: entries that COPY reads */
     struct entry_scan *scans;
     int64_t next_scan;
+    struct leaving *leaving;     /* indexes that are gone, and have files yet */
     struct sweeps *sweeps;       /* searches that wait to look at all rows */
     pthread_mutex_t ledger_lock; /* one thread merges batches of records */
+    pthread_rwlock_t place_lock; /* alone: records are on their way to another bucket */
     atomic_uint_fast64_t ledger_stamp;
     pthread_mutex_t tune_lock; /* guards tunings; taken before the jobs' own */
     struct tuning *tunings;
@@ -110,8 +115,10 @@ enum lh_code index_create(struct search *search, struct index_manifest *manifest
 /* The next version: durable, then seen. Sets version, epoch, updated_at. Only by who is busy. */
 enum lh_code index_publish(struct search_index *index, struct index_manifest *manifest,
                            struct lh_error *err) LH_MUST_USE;
-/* LH_CONFLICT: somebody else builds or refreshes it. */
+/* LH_CONFLICT: somebody else builds or refreshes it. So long its bucket is held, too. */
 enum lh_code index_begin(struct search_index *index, struct lh_error *err) LH_MUST_USE;
+/* A refresh by policy is short and nobody's wish: it is waited for, a build is not. */
+enum lh_code index_begin_patiently(struct search_index *index, struct lh_error *err) LH_MUST_USE;
 void index_end(struct search_index *index);
 /* Holds a name for who is busy with the index, until index_end; `name` lives as long. LH_EXISTS. */
 enum lh_code index_claim(struct search_index *index, struct lh_str name,
@@ -120,11 +127,15 @@ enum lh_code index_claim(struct search_index *index, struct lh_str name,
 struct search_policy search_policy_of(const struct index_manifest *manifest,
                                       const struct catalog_dataset *dataset);
 /* Files that no manifest names any more. Whoever reads them has them open, or loads anew. */
-void index_trash_files(struct search *search, const struct lh_list *parts,
+void index_trash_files(struct search *search, struct lh_str bucket, const struct lh_list *parts,
                        const struct index_object *model_file);
-void index_trash_graph(struct search *search, const struct index_graph *graph); /* NULL is fine */
+void index_trash_graph(struct search *search, struct lh_str bucket,
+                       const struct index_graph *graph); /* NULL is fine */
 /* A half-made generation is given up: durably unnamed, then to the trash. Only by who is busy. */
 enum lh_code index_drop_next(struct search_index *index, struct lh_error *err) LH_MUST_USE;
+/* What is left of one that is gone: files, records, at last its manifests. */
+enum lh_code index_trash_all(struct search *search, const struct index_manifest *last,
+                             struct lh_error *err) LH_MUST_USE;
 /* Its objects go to the trash, durably unnamed before. The caller is busy with it. */
 enum lh_code index_remove(struct search_index *index, struct lh_error *err) LH_MUST_USE;
 /* The embedder of that name (absent: the default) and version (absent: any); NULL: none. */
@@ -137,6 +148,42 @@ struct lh_str dataset_fingerprint(const struct catalog_dataset *dataset, struct 
  * were rewritten into. */
 bool index_covers(const struct index_manifest *manifest, const struct catalog_dataset *dataset,
                   struct lh_arena *arena);
+
+/* Keys that are met one by one; in `arena`. */
+struct key_list {
+    struct lh_arena *arena;
+    struct lh_str *items;
+    size_t count, capacity;
+};
+void key_list_add(struct key_list *list, struct lh_str key);
+
+/* --- place.c: in which bucket ------------------------------------------------------------------*/
+
+/* For index_begin and index_end: who is about to publish there is known to the bucket. */
+enum lh_code index_hold(struct search_index *index, struct lh_error *err) LH_MUST_USE;
+void index_let_go(struct search_index *index);
+/* Everything of the index in that bucket, but its manifests, goes to the trash. A bucket that is no
+ * more has nothing. */
+enum lh_code place_empty(struct search *search, struct lh_str bucket, struct lh_str id,
+                         struct lh_error *err) LH_MUST_USE;
+enum lh_code place_empty_folder(struct search *search, struct lh_str bucket, struct lh_str folder,
+                                struct lh_error *err) LH_MUST_USE;
+/* Where the records of the index are now; `room` has the text. Holds place_lock until
+ * place_of_records_end. */
+struct lh_str place_of_records(struct search *search, struct lh_str id,
+                               char room[STORAGE_BUCKET_NAME_BYTES_MAX + 1]);
+void place_of_records_end(struct search *search);
+/* What moves left behind, and crashed writers in other buckets than primary. One that does not
+ * answer keeps it until later. */
+enum lh_code places_sweep(struct search *search, size_t *ret_moved,
+                          struct lh_error *err) LH_MUST_USE;
+
+/* An index that is gone: places_sweep empties where it was. */
+void place_leave(struct search *search, struct index_manifest *last);
+void places_close(struct search *search);
+/* What a manifest names, a half-made generation included; `object` is borrowed. */
+void index_each_file(const struct index_manifest *manifest,
+                     void (*each)(void *context, const struct index_object *object), void *context);
 
 /* Reading the registry at the opening. */
 enum lh_code registry_open(struct search *search, struct lh_error *err) LH_MUST_USE;

@@ -10,6 +10,14 @@
 
 /* --- sealed files */
 
+/* "_hnsw_trials/<id>/…" */
+static struct lh_str id_of_key(struct lh_str key)
+{
+    struct lh_str rest = key;
+    (void)lh_str_cut(&rest, '/');
+    return lh_str_cut(&rest, '/');
+}
+
 enum lh_code sealed_put(struct search *search, struct lh_str key, const struct lh_fields *fields,
                         const void *record, bool replaces, struct lh_error *err)
 {
@@ -25,9 +33,13 @@ enum lh_code sealed_put(struct search *search, struct lh_str key, const struct l
         lh_sealed_append(&buf, lh_buf_str(&body));
         code = lh_buf_check(&buf, fields->struct_name, err);
     }
-    if (!code)
+    if (!code) {
+        char room[STORAGE_BUCKET_NAME_BYTES_MAX + 1];
+        struct lh_str bucket = place_of_records(search, id_of_key(key), room);
         code = (replaces ? storage_put_replacing : storage_put_exclusive)(
-            search->options.storage, STORAGE_PRIMARY, key, lh_buf_str(&buf), err);
+            search->options.storage, bucket, key, lh_buf_str(&buf), err);
+        place_of_records_end(search);
+    }
     lh_buf_release(&body);
     lh_buf_release(&buf);
     return code;
@@ -59,24 +71,29 @@ enum lh_code sealed_bind(struct lh_str bytes, struct lh_str key, const struct lh
     return code ? lh_fail(err, LH_DAMAGED, "%.*s: %s", LH_ARG(key), why.message) : LH_OK;
 }
 
-enum lh_code sealed_get(struct storage *storage, struct lh_str key, const struct lh_fields *fields,
+enum lh_code sealed_get(struct search *search, struct lh_str key, const struct lh_fields *fields,
                         struct lh_arena *arena, void *ret, struct lh_error *err)
 {
-    struct lh_str bytes;
+    char room[STORAGE_BUCKET_NAME_BYTES_MAX + 1];
+    struct lh_str bytes, bucket = place_of_records(search, id_of_key(key), room);
     enum lh_code code =
-        storage_get(storage, STORAGE_PRIMARY, key, LEDGER_BYTES_MAX, arena, &bytes, err);
+        storage_get(search->options.storage, bucket, key, LEDGER_BYTES_MAX, arena, &bytes, err);
+    place_of_records_end(search);
     return code ? code : sealed_bind(bytes, key, fields, arena, ret, err);
 }
 
-enum lh_code sealed_list(struct storage *storage, const char *folder, struct lh_str id,
+enum lh_code sealed_list(struct search *search, const char *folder, struct lh_str id,
                          struct lh_arena *arena, struct storage_entry **ret, size_t *ret_count,
                          struct lh_error *err)
 {
     struct storage_entry *entries = NULL;
     size_t count = 0, kept = 0;
-    enum lh_code code = storage_list(storage, STORAGE_PRIMARY,
+    char room[STORAGE_BUCKET_NAME_BYTES_MAX + 1];
+    struct lh_str bucket = place_of_records(search, id, room);
+    enum lh_code code = storage_list(search->options.storage, bucket,
                                      lh_arena_printf(arena, "%s/%.*s", folder, LH_ARG(id)), arena,
                                      &entries, &count, err);
+    place_of_records_end(search);
     if (code)
         return code;
     for (size_t i = 0; i < count; i++)
@@ -86,6 +103,18 @@ enum lh_code sealed_list(struct storage *storage, const char *folder, struct lh_
     *ret = entries;
     *ret_count = kept;
     return LH_OK;
+}
+
+enum lh_code sealed_trash(struct search *search, const struct lh_str *keys, size_t count,
+                          struct lh_error *err)
+{
+    char room[STORAGE_BUCKET_NAME_BYTES_MAX + 1];
+    if (!count)
+        return LH_OK;
+    struct lh_str bucket = place_of_records(search, id_of_key(keys[0]), room);
+    enum lh_code code = storage_trash(search->options.storage, bucket, keys, count, err);
+    place_of_records_end(search);
+    return code;
 }
 
 /* --- batches */
@@ -153,13 +182,13 @@ static void join(const struct ledger *ledger, const struct batch *batches, size_
     *ret = (struct lh_list){items, kept};
 }
 
-static enum lh_code read_batch(struct storage *storage, const struct ledger *ledger,
+static enum lh_code read_batch(struct search *search, const struct ledger *ledger,
                                struct lh_str key, struct lh_arena *arena, struct batch *ret,
                                struct lh_error *err)
 {
     struct lh_field rows[2];
     const struct lh_fields fields = batch_fields(ledger, rows);
-    return sealed_get(storage, key, &fields, arena, ret, err);
+    return sealed_get(search, key, &fields, arena, ret, err);
 }
 
 /* LH_NOT_FOUND: a batch went meanwhile. */
@@ -169,15 +198,13 @@ static enum lh_code read_once(struct search *search, const struct ledger *ledger
 {
     struct storage_entry *entries = NULL;
     size_t count = 0, kept = 0;
-    enum lh_code code =
-        sealed_list(search->options.storage, ledger->folder, id, arena, &entries, &count, err);
+    enum lh_code code = sealed_list(search, ledger->folder, id, arena, &entries, &count, err);
     struct batch *batches = lh_arena_array(arena, count + 1, sizeof *batches);
     struct lh_str *keys = lh_arena_array(arena, count + 1, sizeof *keys);
     for (size_t i = 0; i < count && !code; i++) {
         struct lh_error why = LH_ERROR_NONE;
         keys[kept] = entries[i].key;
-        code = read_batch(search->options.storage, ledger, entries[i].key, arena, &batches[kept],
-                          &why);
+        code = read_batch(search, ledger, entries[i].key, arena, &batches[kept], &why);
         kept += !code;
         if (code == LH_DAMAGED) {
             lh_log_error(LH_LOG_WARN, "search.ledger", &why);
@@ -222,7 +249,7 @@ static enum lh_code rewrite(struct search *search, const struct ledger *ledger, 
     enum lh_code code = put_batch(search, ledger, id, items + skip * ledger->fields->size,
                                   records->count - skip, err);
     if (!code)
-        code = storage_trash(search->options.storage, STORAGE_PRIMARY, keys, key_count, err);
+        code = sealed_trash(search, keys, key_count, err);
     return code;
 }
 
@@ -235,8 +262,7 @@ static enum lh_code merge_batches(struct search *search, const struct ledger *le
     struct lh_list records;
     size_t count = 0;
     pthread_mutex_lock(&search->ledger_lock);
-    enum lh_code code =
-        sealed_list(search->options.storage, ledger->folder, id, arena, &entries, &count, err);
+    enum lh_code code = sealed_list(search, ledger->folder, id, arena, &entries, &count, err);
     if (!code && count > LEDGER_BATCHES_MAX) {
         code = read_all(search, ledger, id, arena, &keys, &count, &records, err);
         if (!code && count > 1)

@@ -53,11 +53,14 @@ enum lh_code sealed_put(struct search *search, struct lh_str key, const struct l
 enum lh_code sealed_bind(struct lh_str bytes, struct lh_str key, const struct lh_fields *fields,
                          struct lh_arena *arena, void *ret, struct lh_error *err) LH_MUST_USE;
 /* LH_NOT_FOUND too. */
-enum lh_code sealed_get(struct storage *storage, struct lh_str key, const struct lh_fields *fields,
+enum lh_code sealed_get(struct search *search, struct lh_str key, const struct lh_fields *fields,
                         struct lh_arena *arena, void *ret, struct lh_error *err) LH_MUST_USE;
 /* The files of one index in a folder of such, ascending. */
-enum lh_code sealed_list(struct storage *storage, const char *folder, struct lh_str id,
+enum lh_code sealed_list(struct search *search, const char *folder, struct lh_str id,
                          struct lh_arena *arena, struct storage_entry **ret, size_t *ret_count,
                          struct lh_error *err) LH_MUST_USE;
+/* Some of one index go. */
+enum lh_code sealed_trash(struct search *search, const struct lh_str *keys, size_t count,
+                          struct lh_error *err) LH_MUST_USE;
 
 #endif

@@ -82,6 +82,7 @@ const char *const search_state_names[] = {"building", "ready", NULL};
 /* In ascending order of names: that is what makes the text canonical. */
 static const struct lh_field manifest_rows[] = {
     LH_INT(struct index_manifest, attempt, .doc = "Of the job."),
+    LH_STR(struct index_manifest, bucket, .doc = "Where its files are; absent: primary."),
     LH_INT(struct index_manifest, chunk_size, .doc = "Characters of a chunk."),
     LH_OBJECT(struct index_manifest, configuration, const struct search_configuration *,
               .fields = &configuration_fields, .doc = "Of its graphs; absent: the preset."),
@@ -93,6 +94,7 @@ static const struct lh_field manifest_rows[] = {
     LH_STR(struct index_manifest, description, .doc = "For people."),
     LH_INT(struct index_manifest, dimensions, .doc = "Of a vector."),
     LH_INT(struct index_manifest, duplicate_ids, .doc = "Rows left out: their id came before."),
+    LH_STR(struct index_manifest, elsewhere, .doc = "Where copies may be that go."),
     LH_INT(struct index_manifest, empty_rows, .doc = "Rows without text."),
     LH_INT(struct index_manifest, epoch, .doc = "Of the writing process."),
     LH_INT(struct index_manifest, format, .doc = "Of this file."),
@@ -161,6 +163,7 @@ static void copy_texts(struct lh_arena *arena, struct index_manifest *to)
         &to->id_prefix,     &to->id_type,    &to->job_id,
         &to->language,      &to->model,      &to->name,
         &to->model_version, &to->result,     &to->vector_column,
+        &to->bucket,        &to->elsewhere,
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         *texts[i] = lh_arena_str(arena, *texts[i]);
@@ -295,8 +298,8 @@ bool index_manifest_serves_same(const struct index_manifest *a, const struct ind
            (a->generation == b->generation && have_same_parts(a, b) && a->state == b->state &&
             a->dataset_version == b->dataset_version &&
             lh_str_equal(a->dataset_data, b->dataset_data) && lh_str_equal(a->name, b->name) &&
-            lh_str_equal(a->id_prefix, b->id_prefix) && lh_str_equal(a->language, b->language) &&
-            have_same_graph(a->graph, b->graph));
+            lh_str_equal(a->bucket, b->bucket) && lh_str_equal(a->id_prefix, b->id_prefix) &&
+            lh_str_equal(a->language, b->language) && have_same_graph(a->graph, b->graph));
 }
 
 struct index_manifest *index_manifest_copy(const struct index_manifest *manifest)
@@ -436,9 +439,9 @@ static enum lh_code bind(json_t *root, struct lh_str what, struct index_manifest
     struct lh_arena *arena = manifest->arena;
     struct lh_error why = LH_ERROR_NONE;
     int64_t format = json_integer_value(json_object_get(root, "format"));
-    if (format > SEARCH_FORMAT) {
+    if (format > SEARCH_FORMAT_PLACED) {
         lh_fail(err, LH_FORMAT, "%.*s has format %lld, this release reads up to %d.", LH_ARG(what),
-                (long long)format, SEARCH_FORMAT);
+                (long long)format, SEARCH_FORMAT_PLACED);
         return lh_error_hint(err, "Open the lake with the release that wrote it, or a newer one.");
     }
     json_object_del(root, LH_SEALED_MEMBER);

@@ -6,9 +6,11 @@
 #include <stdatomic.h>
 
 #include "search/tuning.h"
+#include "storage/storage.h"
 
 #define SEARCH_MANIFEST_BYTES_MAX ((size_t)16 << 20)
-#define SEARCH_FORMAT 1
+#define SEARCH_FORMAT 1        /* of a manifest, while all of the index is in primary */
+#define SEARCH_FORMAT_PLACED 2 /* of one that names another bucket */
 #define SEARCH_CATALOG_FOLDER "_catalog/indexes"
 #define SEARCH_FOLDER "indexes"
 
@@ -54,7 +56,8 @@ struct index_next {
 
 /* Immutable once published; everything lives in its arena. Docs: docs/formats/search.md. */
 struct index_manifest {
-    int64_t attempt; /* of the job that wrote this */
+    int64_t attempt;      /* of the job that wrote this */
+    struct lh_str bucket; /* where its files and records are; absent: primary */
     int64_t chunk_size;
     const struct search_configuration *configuration; /* of graphs; NULL: the preset */
     struct lh_time created_at;
@@ -65,6 +68,9 @@ struct index_manifest {
     struct lh_str description;  /* for people */
     int64_t dimensions;         /* 0: not known yet (imported vectors) */
     int64_t duplicate_ids;
+    /* A bucket where copies may be that nobody reads: of a move there that has not ended, or from
+     * there that has; absent: none. */
+    struct lh_str elsewhere;
     int64_t empty_rows;
     int64_t epoch;
     int64_t format;
@@ -133,6 +139,10 @@ enum lh_code index_manifest_encode(const struct index_manifest *manifest, struct
 enum lh_code index_manifest_decode(struct lh_str bytes, struct lh_str what,
                                    struct index_manifest **ret, struct lh_error *err) LH_MUST_USE;
 bool index_is_language(struct lh_str name);
+static inline struct lh_str index_bucket(const struct index_manifest *manifest)
+{
+    return manifest->bucket.len ? manifest->bucket : STORAGE_PRIMARY;
+}
 static inline const struct index_part *index_parts(const struct index_manifest *manifest)
 {
     return manifest->parts.items;

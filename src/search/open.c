@@ -16,6 +16,7 @@ enum lh_code search_open(const struct search_options *options, struct search **r
     pthread_mutex_init(&search->lock, NULL);
     pthread_mutex_init(&search->scan_lock, NULL);
     pthread_mutex_init(&search->ledger_lock, NULL);
+    pthread_rwlock_init(&search->place_lock, NULL);
     pthread_mutex_init(&search->tune_lock, NULL);
     atomic_init(&search->ledger_stamp, 1);
     search->sweeps = sweeps_new(0);
@@ -43,11 +44,13 @@ void search_close(struct search *search)
     if (!search)
         return;
     registry_close(search);
+    places_close(search);
     pthread_mutex_destroy(&search->lock);
     pthread_mutex_destroy(&search->scan_lock);
     sweeps_free(search->sweeps);
     watch_free(search->watch);
     pthread_mutex_destroy(&search->ledger_lock);
+    pthread_rwlock_destroy(&search->place_lock);
     pthread_mutex_destroy(&search->tune_lock);
     tunings_free(search);
     lh_arena_free(search->arena);

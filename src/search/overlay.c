@@ -96,7 +96,8 @@ static struct overlay *current(struct search_index *index, const struct catalog_
                                struct lh_arena *arena)
 {
     struct overlay *overlay = index->overlay;
-    if (!overlay || !index_manifest_serves_same(overlay->view->manifest, index->head))
+    if (!overlay || view_is_due(overlay->view) ||
+        !index_manifest_serves_same(overlay->view->manifest, index->head))
         return NULL;
     if (overlay->dataset_version != dataset->version &&
         overlay->content_version != dataset->content_version &&
@@ -132,7 +133,7 @@ static enum lh_code load_newest(struct search_index *index, const struct lh_canc
     overlay_unref(replaced_overlay);
     view_unref(replaced);
     enum lh_code code = LH_OK;
-    if (old && index_manifest_serves_same(old->manifest, head)) {
+    if (old && !view_is_due(old) && index_manifest_serves_same(old->manifest, head)) {
         *ret = view_ref(old);
     } else {
         code = view_load(search, head, true, old, index, cancel, ret, err);

@@ -195,7 +195,7 @@ enum lh_code part_write(struct search *search, const struct index_manifest *mani
     enum lh_code code = copy(search, select, cancel, &file, err);
     withdraw(search, &scan);
     if (!code)
-        code = storage_staged_publish(file.staged, STORAGE_PRIMARY, key, err);
+        code = storage_staged_publish(file.staged, index_bucket(manifest), key, err);
     data_file_discard(&file);
     if (code)
         return lh_error_context(err, "The index '%.*s'", LH_ARG(manifest->name));
@@ -206,8 +206,9 @@ enum lh_code part_write(struct search *search, const struct index_manifest *mani
     return LH_OK;
 }
 
-enum lh_code object_write(struct search *search, struct lh_str key, struct lh_str bytes,
-                          struct lh_arena *arena, struct index_object *ret, struct lh_error *err)
+enum lh_code object_write(struct search *search, struct lh_str bucket, struct lh_str key,
+                          struct lh_str bytes, struct lh_arena *arena, struct index_object *ret,
+                          struct lh_error *err)
 {
     struct storage_staged *staged = NULL;
     struct storage_sum sum = {0};
@@ -221,7 +222,7 @@ enum lh_code object_write(struct search *search, struct lh_str key, struct lh_st
     if (!code && memcmp(written, sum.sha256, sizeof written) != 0)
         code = lh_fail(err, LH_IO, "A file of the index does not read back as it was written.");
     if (!code)
-        code = storage_staged_publish(staged, STORAGE_PRIMARY, key, err);
+        code = storage_staged_publish(staged, bucket, key, err);
     storage_staged_discard(staged);
     if (!code)
         *ret = (struct index_object){
@@ -231,16 +232,32 @@ enum lh_code object_write(struct search *search, struct lh_str key, struct lh_st
 
 /* --- reading */
 
-enum lh_code object_verify(struct storage *storage, const struct index_object *object,
-                           struct lh_error *err)
+bool object_sum(const struct index_object *object, struct storage_sum *ret)
+{
+    ret->bytes = object->bytes;
+    return lh_hex_parse(object->sha256, ret->sha256, sizeof ret->sha256);
+}
+
+static enum lh_code fail_missing(struct storage *storage, struct lh_str bucket,
+                                 const struct index_object *object, struct lh_error *err)
+{
+    if (!storage_has_bucket(storage, bucket))
+        return lh_fail(err, LH_DAMAGED, "The bucket '%.*s', where it is, is not there any more.",
+                       LH_ARG(bucket));
+    return lh_fail(err, LH_DAMAGED, "The file %.*s is missing%s%.*s%s.", LH_ARG(object->key),
+                   lh_str_equal(bucket, STORAGE_PRIMARY) ? "" : " in the bucket '",
+                   lh_str_equal(bucket, STORAGE_PRIMARY) ? 0 : (int)bucket.len, bucket.data,
+                   lh_str_equal(bucket, STORAGE_PRIMARY) ? "" : "'");
+}
+
+enum lh_code object_verify(struct storage *storage, struct lh_str bucket,
+                           const struct index_object *object, struct lh_error *err)
 {
     struct storage_sum sum;
     char hex[LH_SHA256_HEX_BYTES + 1];
-    enum lh_code code = storage_sum(storage, STORAGE_PRIMARY, object->key, NULL, &sum, err);
+    enum lh_code code = storage_sum(storage, bucket, object->key, NULL, &sum, err);
     if (code)
-        return code == LH_NOT_FOUND
-                   ? lh_fail(err, LH_DAMAGED, "The file %.*s is missing.", LH_ARG(object->key))
-                   : code;
+        return code == LH_NOT_FOUND ? fail_missing(storage, bucket, object, err) : code;
     lh_hex(sum.sha256, sizeof sum.sha256, hex);
     if (sum.bytes != object->bytes || !lh_str_equal(lh_str_of(hex), object->sha256))
         return lh_fail(err, LH_DAMAGED, "The file %.*s is not what was written.",
@@ -248,18 +265,29 @@ enum lh_code object_verify(struct storage *storage, const struct index_object *o
     return LH_OK;
 }
 
-enum lh_code object_read(struct storage *storage, const struct index_object *object,
-                         size_t bytes_max, struct lh_arena *arena, struct lh_str *ret,
-                         struct lh_error *err)
+enum lh_code object_pin(struct storage *storage, struct lh_str bucket,
+                        const struct index_object *object, const struct lh_cancel *cancel,
+                        struct storage_pin **ret, struct lh_error *err)
+{
+    struct storage_sum sum;
+    *ret = NULL;
+    if (!storage_is_remote(storage, bucket))
+        return LH_OK;
+    if (!object_sum(object, &sum))
+        return lh_fail(err, LH_DAMAGED, "The checksum of %.*s is none.", LH_ARG(object->key));
+    enum lh_code code = storage_pin(storage, bucket, object->key, &sum, cancel, ret, err);
+    return code == LH_NOT_FOUND ? fail_missing(storage, bucket, object, err) : code;
+}
+
+enum lh_code object_read(struct storage *storage, struct lh_str bucket,
+                         const struct index_object *object, size_t bytes_max,
+                         struct lh_arena *arena, struct lh_str *ret, struct lh_error *err)
 {
     uint8_t found[LH_SHA256_BYTES];
     struct lh_str bytes = {0};
-    enum lh_code code =
-        storage_get(storage, STORAGE_PRIMARY, object->key, bytes_max, arena, &bytes, err);
+    enum lh_code code = storage_get(storage, bucket, object->key, bytes_max, arena, &bytes, err);
     if (code)
-        return code == LH_NOT_FOUND
-                   ? lh_fail(err, LH_DAMAGED, "The file %.*s is missing.", LH_ARG(object->key))
-                   : code;
+        return code == LH_NOT_FOUND ? fail_missing(storage, bucket, object, err) : code;
     lh_sha256_of(bytes, found);
     if ((int64_t)bytes.len != object->bytes || !lh_str_equal(hex_of(found, arena), object->sha256))
         return lh_fail(err, LH_DAMAGED, "The file %.*s is not what was written.",
@@ -342,24 +370,29 @@ enum lh_code part_read(struct search *search, const struct index_manifest *manif
         .key = part->key, .bytes = part->bytes, .sha256 = part->sha256};
     struct entries *entries = entries_new((size_t)manifest->dimensions, has_vectors);
     struct lh_error why = LH_ERROR_NONE;
-    enum lh_code code = object_verify(search->options.storage, &object, err);
-    bool was_sound = !code;
+    struct storage *storage = search->options.storage;
+    struct lh_str bucket = index_bucket(manifest);
+    struct storage_pin *pinned = NULL;
+    enum lh_code code = object_pin(storage, bucket, &object, cancel, &pinned, err);
+    if (!code && !pinned)
+        code = object_verify(storage, bucket, &object, err);
+    bool was_sound = !code && !pinned;
     if (!code)
-        code = storage_object_path(search->options.storage, STORAGE_PRIMARY, part->key, arena,
-                                   &path, err);
+        code = storage_object_path(storage, bucket, part->key, arena, &path, err);
     if (!code)
         code = entries_reserve(entries, (size_t)part->entries, err);
     if (!code)
         code = read_rows(search, path, entries, cancel, err);
     /* Merged away after it was looked at: that is what to tell. */
     if (code && was_sound && code != LH_CANCELLED &&
-        object_verify(search->options.storage, &object, &why) == LH_DAMAGED)
+        object_verify(storage, bucket, &object, &why) == LH_DAMAGED)
         code = lh_fail(err, LH_DAMAGED, "%s", why.message);
     if (!code && (int64_t)entries->count != part->entries)
         code = lh_fail(err, LH_DAMAGED, "A part has %zu entries, its manifest says %lld.",
                        entries->count, (long long)part->entries);
     if (!code)
         entries_make_codes(entries);
+    storage_unpin(pinned);
     lh_arena_free(arena);
     if (code) {
         entries_unref(entries);

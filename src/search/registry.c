@@ -156,7 +156,8 @@ static enum lh_code put(struct search *search, const struct index_manifest *mani
 static void stamp(struct search *search, struct index_manifest *manifest, int64_t version)
 {
     manifest->version = version;
-    manifest->format = SEARCH_FORMAT;
+    manifest->format =
+        manifest->bucket.len || manifest->elsewhere.len ? SEARCH_FORMAT_PLACED : SEARCH_FORMAT;
     manifest->epoch = (int64_t)catalog_epoch(search->options.catalog);
     manifest->updated_at.unix_ms = lh_clock_unix_ms();
 }
@@ -254,11 +255,12 @@ enum lh_code index_begin(struct search_index *index, struct lh_error *err)
     else
         index->is_busy = true;
     pthread_mutex_unlock(&index->search->lock);
-    return code;
+    return code ? code : index_hold(index, err);
 }
 
 void index_end(struct search_index *index)
 {
+    index_let_go(index);
     pthread_mutex_lock(&index->search->lock);
     index->is_busy = false;
     index->claimed = (struct lh_str){0};
@@ -293,12 +295,12 @@ enum lh_code index_drop_next(struct search_index *index, struct lh_error *err)
         index_manifest_unref(last);
     }
     if (next && !code)
-        index_trash_files(index->search, &next->parts, next->model_file);
+        index_trash_files(index->search, index_bucket(head), &next->parts, next->model_file);
     index_manifest_unref(head);
     return code;
 }
 
-void index_trash_files(struct search *search, const struct lh_list *parts,
+void index_trash_files(struct search *search, struct lh_str bucket, const struct lh_list *parts,
                        const struct index_object *model_file)
 {
     struct lh_arena *arena = lh_arena_new(0);
@@ -310,63 +312,35 @@ void index_trash_files(struct search *search, const struct lh_list *parts,
         keys[count++] = model_file->key;
     /* What cannot be moved now, the next opening moves. */
     if (count)
-        forgive(storage_trash(search->options.storage, STORAGE_PRIMARY, keys, count,
+        forgive(storage_trash(search->options.storage, bucket, keys, count,
                               &(struct lh_error)LH_ERROR_NONE));
     lh_arena_free(arena);
 }
 
-void index_trash_graph(struct search *search, const struct index_graph *graph)
+void index_trash_graph(struct search *search, struct lh_str bucket, const struct index_graph *graph)
 {
     const struct lh_list none = {0};
     if (graph)
-        index_trash_files(search, &none, graph->file);
-}
-
-struct keys {
-    struct lh_arena *arena;
-    struct lh_str *items;
-    size_t count, capacity;
-};
-
-static void add_key(struct keys *keys, struct lh_str key)
-{
-    if (keys->count == keys->capacity) {
-        size_t capacity = keys->capacity ? keys->capacity * 2 : 32;
-        struct lh_str *items = lh_arena_array(keys->arena, capacity, sizeof *items);
-        if (keys->count)
-            memcpy(items, keys->items, keys->count * sizeof *items);
-        keys->items = items;
-        keys->capacity = capacity;
-    }
-    keys->items[keys->count++] = lh_arena_str(keys->arena, key);
-}
-
-static enum lh_code collect_key(void *context, const struct storage_entry *entry,
-                                struct lh_error *err)
-{
-    (void)err;
-    add_key(context, entry->key);
-    return LH_OK;
+        index_trash_files(search, bucket, &none, graph->file);
 }
 
 /* Everything of an index, its manifests last: as long as one of them is there, the next opening
  * finishes this. */
-static enum lh_code trash_all(struct search *search, struct lh_str id, struct lh_error *err)
+enum lh_code index_trash_all(struct search *search, const struct index_manifest *last,
+                             struct lh_error *err)
 {
     struct lh_arena *arena = lh_arena_new(0);
-    struct keys keys = {.arena = arena};
-    static const char *const folders[] = {SEARCH_FOLDER, SEARCH_TUNING_FOLDERS,
-                                          SEARCH_CATALOG_FOLDER};
+    const struct lh_str places[] = {last->elsewhere, last->bucket};
     enum lh_code code = LH_OK;
-    for (size_t i = 0; i < sizeof folders / sizeof folders[0] && !code; i++) {
-        keys.count = 0;
-        code = storage_walk(search->options.storage, STORAGE_PRIMARY,
-                            lh_arena_printf(arena, "%s/%.*s", folders[i], LH_ARG(id)), collect_key,
-                            &keys, err);
-        if (!code && keys.count)
-            code = storage_trash(search->options.storage, STORAGE_PRIMARY, keys.items, keys.count,
-                                 err);
-    }
+    for (size_t i = 0; i < sizeof places / sizeof places[0] && !code; i++)
+        if (places[i].len)
+            code = place_empty(search, places[i], last->id, err);
+    if (!code)
+        code = place_empty(search, STORAGE_PRIMARY, last->id, err);
+    if (!code)
+        code = place_empty_folder(
+            search, STORAGE_PRIMARY,
+            lh_arena_printf(arena, SEARCH_CATALOG_FOLDER "/%.*s", LH_ARG(last->id)), err);
     lh_arena_free(arena);
     return code;
 }
@@ -383,9 +357,10 @@ enum lh_code index_remove(struct search_index *index, struct lh_error *err)
     last->next = NULL;
     enum lh_code code = index_publish(index, last, err);
     index_manifest_unref(head);
-    index_manifest_unref(last);
-    if (code)
+    if (code) {
+        index_manifest_unref(last);
         return code;
+    }
     pthread_mutex_lock(&search->lock);
     struct search_index **link = &search->indexes;
     while (*link && *link != index)
@@ -399,8 +374,10 @@ enum lh_code index_remove(struct search_index *index, struct lh_error *err)
     index->words = NULL;
     pthread_mutex_unlock(&index->load_lock);
     struct lh_error late = LH_ERROR_NONE;
-    /* It is gone for everybody already; what could not be moved now, the next opening moves. */
-    forgive(trash_all(search, lh_uuid_str(&index->id), &late));
+    /* It is gone for everybody already; what could not be moved now is moved later. */
+    if (index_trash_all(search, last, &late))
+        place_leave(search, last);
+    index_manifest_unref(last);
     index_unref(index);
     return LH_OK;
 }
@@ -511,7 +488,10 @@ static void open_one(struct search *search, struct lh_str id)
     if (code && code != LH_NOT_FOUND) {
         note_damage(search, id, &err);
     } else if (!code && head->is_deleted) {
-        forgive(trash_all(search, id, &err));
+        if (head->bucket.len || head->elsewhere.len) /* an opening waits for no store */
+            place_leave(search, head);
+        else
+            forgive(index_trash_all(search, head, &err));
     } else if (!code) {
         struct search_index *index = index_new(search, index_manifest_ref(head));
         for (int64_t old = lowest; old <= head->version - MANIFESTS_KEPT; old++)
@@ -546,9 +526,11 @@ bool index_names(const struct index_manifest *manifest, struct lh_str key)
 
 struct orphan_walk {
     struct search *search;
-    struct keys keys;
+    struct key_list keys;
 };
 
+/* What lies in primary of an index that is in another bucket may be named again, when that comes
+ * back: it goes by places_sweep. */
 static enum lh_code look_for_orphan(void *context, const struct storage_entry *entry,
                                     struct lh_error *err)
 {
@@ -561,9 +543,11 @@ static enum lh_code look_for_orphan(void *context, const struct storage_entry *e
             return LH_OK; /* nobody can say what it names */
     for (const struct search_index *index = walk->search->indexes; index; index = index->next)
         if (lh_str_equal(lh_uuid_str(&index->id), id) &&
-            (words_is_file_of(index->head, entry->key) || index_names(index->head, entry->key)))
+            (words_is_file_of(index->head, entry->key) ||
+             (index->head->bucket.len ? !lh_str_starts_with(rest, lh_lit(SEARCH_WORDS_NAME))
+                                      : index_names(index->head, entry->key))))
             return LH_OK;
-    add_key(&walk->keys, entry->key);
+    key_list_add(&walk->keys, entry->key);
     return LH_OK;
 }
 
@@ -582,7 +566,7 @@ static enum lh_code look_for_record(void *context, const struct storage_entry *e
     for (const struct search_index *index = walk->search->indexes; index; index = index->next)
         if (lh_str_equal(lh_uuid_str(&index->id), id))
             return LH_OK;
-    add_key(&walk->keys, entry->key);
+    key_list_add(&walk->keys, entry->key);
     return LH_OK;
 }
 
@@ -606,7 +590,7 @@ static enum lh_code find_orphans(struct search *search, struct lh_error *err)
 struct older_walk {
     struct index_manifest **heads;
     size_t head_count;
-    struct keys keys;
+    struct key_list keys;
 };
 
 static enum lh_code look_for_older(void *context, const struct storage_entry *entry,
@@ -616,7 +600,7 @@ static enum lh_code look_for_older(void *context, const struct storage_entry *en
     (void)err;
     for (size_t i = 0; i < walk->head_count; i++)
         if (words_is_older_file(walk->heads[i], entry->key))
-            add_key(&walk->keys, entry->key);
+            key_list_add(&walk->keys, entry->key);
     return LH_OK;
 }
 
@@ -649,7 +633,9 @@ enum lh_code search_sweep(struct search *search, size_t *ret_moved, struct lh_er
               : LH_OK;
     if (!code)
         *ret_moved = count;
-    return code ? code : sweep_older(search, ret_moved, err);
+    if (!code)
+        code = sweep_older(search, ret_moved, err);
+    return code ? code : places_sweep(search, ret_moved, err);
 }
 
 enum lh_code registry_open(struct search *search, struct lh_error *err)

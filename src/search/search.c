@@ -384,6 +384,12 @@ void asking_describe(const struct asking *asking, struct search_answer *answer)
     if (asking->is_graph_broken)
         answer->note = lh_lit("The graph of the index is damaged and is made anew: this answer "
                               "comes from looking at all vectors.");
+    else if (overlay->view->graph_failed_us && asking->ask->mode != SEARCH_KEYWORD)
+        answer->note = lh_arena_printf(asking->arena,
+                                       "The graph of the index cannot be had from the bucket "
+                                       "'%.*s' now: this answer comes from looking at all "
+                                       "vectors.",
+                                       LH_ARG(index_bucket(manifest)));
     answer->dataset = lh_arena_str(asking->arena, asking->pin.dataset->name);
     answer->dataset_version = asking->pin.dataset->version;
     answer->index_version = manifest->version;

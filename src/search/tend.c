@@ -105,7 +105,9 @@ void graph_is_bad(struct search *search, const struct view *view, const struct l
         const struct index_graph *now = index->head->graph;
         /* One that was replaced meanwhile may be gone. */
         if (!lh_str_equal(lh_uuid_str(&index->id), view->manifest->id) || !now ||
-            !lh_str_equal(now->file->key, graph->file->key) || is_bad(index, index->head))
+            !lh_str_equal(now->file->key, graph->file->key) ||
+            !lh_str_equal(index->head->bucket, view->manifest->bucket) ||
+            is_bad(index, index->head))
             continue;
         snprintf(index->bad_graph, sizeof index->bad_graph, "%.*s", LH_ARG(graph->file->key));
         snprintf(index->graph_trouble, sizeof index->graph_trouble,
@@ -186,7 +188,7 @@ static enum lh_code write_graph(struct tending *tending, struct lh_error *err)
     if (!code)
         code = storage_staged_seal(staged, &sum, err);
     if (!code)
-        code = storage_staged_publish(staged, STORAGE_PRIMARY, file->key, err);
+        code = storage_staged_publish(staged, index_bucket(tending->head), file->key, err);
     storage_staged_discard(staged);
     if (code)
         return code;
@@ -234,7 +236,7 @@ static enum lh_code publish(struct tending *tending, const struct index_graph *g
     if (!code && tending->job)
         job_checkpoint(tending->job);
     if (!code && head->graph && (!graph || !lh_str_equal(graph->file->key, head->graph->file->key)))
-        index_trash_graph(tending->search, head->graph);
+        index_trash_graph(tending->search, index_bucket(head), head->graph);
     index_manifest_unref(next);
     return code;
 }

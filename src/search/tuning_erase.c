@@ -27,10 +27,9 @@ static enum lh_code forget_set(const struct forgetting *of, const struct storage
                                int64_t *ret_changed, struct lh_error *err)
 {
     struct lh_arena *arena = lh_arena_new(0);
-    struct storage *storage = of->search->options.storage;
     struct eval_set set;
     size_t kept = 0;
-    enum lh_code code = sealed_get(storage, entry->key, &eval_set_fields, arena, &set, err);
+    enum lh_code code = sealed_get(of->search, entry->key, &eval_set_fields, arena, &set, err);
     if (code) {
         lh_arena_free(arena);
         return code == LH_NOT_FOUND ? LH_OK : code;
@@ -44,7 +43,7 @@ static enum lh_code forget_set(const struct forgetting *of, const struct storage
         set.queries.count = kept;
         code = eval_store(of->search, of->head->id, &set, err);
     } else if (is_changed) {
-        code = storage_trash(storage, STORAGE_PRIMARY, &entry->key, 1, err);
+        code = sealed_trash(of->search, &entry->key, 1, err);
     }
     *ret_changed += !code && is_changed;
     lh_arena_free(arena);
@@ -111,8 +110,8 @@ static enum lh_code forget_index(struct search *search, const struct search_forg
     struct forgetting of = {.search = search, .forget = forget, .head = head};
     struct storage_entry *entries = NULL;
     size_t count = 0;
-    enum lh_code code = sealed_list(search->options.storage, SEARCH_EVALS_FOLDER, head->id, arena,
-                                    &entries, &count, err);
+    enum lh_code code =
+        sealed_list(search, SEARCH_EVALS_FOLDER, head->id, arena, &entries, &count, err);
     for (size_t i = 0; i < count && !code; i++)
         code = forget_set(&of, &entries[i], ret_changed, err);
     if (!code)

@@ -8,6 +8,7 @@ struct checking {
     struct lh_arena *arena;
     struct search_report report;
     struct search_finding *findings;
+    struct lh_str bucket; /* that is looked through */
     struct index_manifest **heads;
     size_t head_count;
 };
@@ -32,12 +33,20 @@ static void find(struct checking *checking, bool is_error, struct lh_str object,
     lh_buf_release(&text);
 }
 
-static enum lh_code check_object(struct checking *checking, const struct index_object *object,
-                                 struct lh_error *err)
+/* As other verifiers tell of what is not in the lake's own folder. */
+static struct lh_str shown(const struct checking *checking, struct lh_str bucket, struct lh_str key)
+{
+    return lh_str_equal(bucket, STORAGE_PRIMARY)
+               ? key
+               : lh_arena_printf(checking->arena, "%.*s://%.*s", LH_ARG(bucket), LH_ARG(key));
+}
+
+static enum lh_code check_object(struct checking *checking, struct lh_str bucket,
+                                 const struct index_object *object, struct lh_error *err)
 {
     struct lh_error why = LH_ERROR_NONE;
-    if (object_verify(checking->storage, object, &why)) {
-        find(checking, true, object->key, "%s", why.message);
+    if (object_verify(checking->storage, bucket, object, &why)) {
+        find(checking, true, shown(checking, bucket, object->key), "%s", why.message);
     } else {
         checking->report.objects++;
         checking->report.object_bytes += object->bytes;
@@ -45,15 +54,16 @@ static enum lh_code check_object(struct checking *checking, const struct index_o
     return lh_cancel_fail(checking->cancel, "The verification", err);
 }
 
-static enum lh_code check_files(struct checking *checking, const struct lh_list *list,
-                                const struct index_object *model_file, struct lh_error *err)
+static enum lh_code check_files(struct checking *checking, struct lh_str bucket,
+                                const struct lh_list *list, const struct index_object *model_file,
+                                struct lh_error *err)
 {
     const struct index_part *parts = list->items;
-    enum lh_code code = model_file ? check_object(checking, model_file, err) : LH_OK;
+    enum lh_code code = model_file ? check_object(checking, bucket, model_file, err) : LH_OK;
     for (size_t i = 0; i < list->count && !code; i++) {
         const struct index_object object = {
             .key = parts[i].key, .bytes = parts[i].bytes, .sha256 = parts[i].sha256};
-        code = check_object(checking, &object, err);
+        code = check_object(checking, bucket, &object, err);
     }
     return code;
 }
@@ -74,11 +84,12 @@ static enum lh_code check_index(struct checking *checking, struct lh_str id, str
              why.message);
         return LH_OK;
     }
-    code = check_files(checking, &head->parts, head->model_file, err);
+    struct lh_str bucket = index_bucket(head);
+    code = check_files(checking, bucket, &head->parts, head->model_file, err);
     if (!code && head->graph)
-        code = check_object(checking, head->graph->file, err);
+        code = check_object(checking, bucket, head->graph->file, err);
     if (!code && head->next)
-        code = check_files(checking, &head->next->parts, head->next->model_file, err);
+        code = check_files(checking, bucket, &head->next->parts, head->next->model_file, err);
     checking->heads[checking->head_count++] = head;
     return code;
 }
@@ -92,12 +103,14 @@ static enum lh_code look_at_file(void *context, const struct storage_entry *entr
     for (size_t i = 0; i < checking->head_count; i++)
         if (lh_str_equal(checking->heads[i]->id, id) &&
             (lh_str_starts_with(rest, lh_lit(SEARCH_WORDS_NAME)) ||
-             index_names(checking->heads[i], entry->key)))
+             (lh_str_equal(index_bucket(checking->heads[i]), checking->bucket) &&
+              index_names(checking->heads[i], entry->key))))
             return LH_OK;
+    struct lh_str object = shown(checking, checking->bucket, entry->key);
     if (entry->is_special)
-        find(checking, true, entry->key, "It is no file that a lakehouse makes.");
+        find(checking, true, object, "It is no file that a lakehouse makes.");
     else
-        find(checking, false, entry->key,
+        find(checking, false, object,
              "No index names this file; a crashed writer left it, or its index is gone.");
     checking->report.orphans++;
     return lh_cancel_fail(checking->cancel, "The verification", err);
@@ -142,7 +155,8 @@ static bool is_known(const struct checking *checking, struct lh_str id)
 {
     for (size_t i = 0; i < checking->head_count; i++)
         if (lh_str_equal(checking->heads[i]->id, id))
-            return !checking->heads[i]->is_deleted;
+            return !checking->heads[i]->is_deleted &&
+                   lh_str_equal(index_bucket(checking->heads[i]), checking->bucket);
     return false;
 }
 
@@ -154,19 +168,21 @@ static enum lh_code look_at_record(void *context, const struct storage_entry *en
     struct lh_arena *arena = lh_arena_new(0);
     struct lh_error why = LH_ERROR_NONE;
     struct lh_str rest = entry->key, bytes = {0};
+    struct lh_str object = shown(checking, checking->bucket, entry->key);
     (void)lh_str_cut(&rest, '/');
     if (entry->is_special) {
-        find(checking, true, entry->key, "It is no file that a lakehouse makes.");
+        find(checking, true, object, "It is no file that a lakehouse makes.");
     } else if (!is_known(checking, lh_str_cut(&rest, '/'))) {
-        find(checking, false, entry->key, "Its index is gone; the next start sweeps it.");
+        find(checking, false, object,
+             "Its index is gone, or in another bucket; the next start sweeps it.");
         checking->report.orphans++;
     } else {
-        enum lh_code code = storage_get(checking->storage, STORAGE_PRIMARY, entry->key,
+        enum lh_code code = storage_get(checking->storage, checking->bucket, entry->key,
                                         LEDGER_BYTES_MAX, arena, &bytes, &why);
         if (!code)
             code = record_folders[walk->folder].check(bytes, entry->key, &why);
         if (code)
-            find(checking, true, entry->key, "%s", why.message);
+            find(checking, true, object, "%s", why.message);
         checking->report.objects += !code;
         checking->report.object_bytes += code ? 0 : (int64_t)bytes.len;
     }
@@ -174,21 +190,48 @@ static enum lh_code look_at_record(void *context, const struct storage_entry *en
     return lh_cancel_fail(checking->cancel, "The verification", err);
 }
 
-static enum lh_code check_records(struct checking *checking, struct lh_error *err)
+/* `id`: of one index; absent: of all. */
+static enum lh_code check_records(struct checking *checking, struct lh_str id, struct lh_error *err)
 {
     enum lh_code code = LH_OK;
     for (size_t i = 0; i < sizeof record_folders / sizeof record_folders[0] && !code; i++) {
         struct record_walk walk = {checking, i};
-        code = storage_walk(checking->storage, STORAGE_PRIMARY, lh_str_of(record_folders[i].folder),
-                            look_at_record, &walk, err);
+        struct lh_str folder = lh_str_of(record_folders[i].folder);
+        if (id.len)
+            folder = lh_arena_printf(checking->arena, "%.*s/%.*s", LH_ARG(folder), LH_ARG(id));
+        code =
+            storage_walk(checking->storage, checking->bucket, folder, look_at_record, &walk, err);
     }
+    return code;
+}
+
+/* What lies there of an index that is in another bucket. A bucket that is away is told by what is
+ * missing there. */
+static enum lh_code check_elsewhere(struct checking *checking, const struct index_manifest *head,
+                                    struct lh_error *err)
+{
+    struct lh_error why = LH_ERROR_NONE;
+    checking->bucket = head->bucket;
+    enum lh_code code =
+        storage_walk(checking->storage, head->bucket,
+                     lh_arena_printf(checking->arena, SEARCH_FOLDER "/%.*s", LH_ARG(head->id)),
+                     look_at_file, checking, &why);
+    if (!code)
+        code = check_records(checking, head->id, &why);
+    if (code == LH_IO || code == LH_NOT_FOUND) {
+        find(checking, true, shown(checking, head->bucket, lh_lit("")), "%s", why.message);
+        return LH_OK;
+    }
+    if (code && err)
+        *err = why;
     return code;
 }
 
 enum lh_code search_verify(struct storage *storage, const struct lh_cancel *cancel,
                            struct lh_arena *arena, struct search_report *ret, struct lh_error *err)
 {
-    struct checking checking = {.storage = storage, .cancel = cancel, .arena = arena};
+    struct checking checking = {
+        .storage = storage, .cancel = cancel, .arena = arena, .bucket = STORAGE_PRIMARY};
     struct storage_entry *folders = NULL;
     size_t count = 0;
     checking.findings = lh_arena_array(arena, SEARCH_FINDINGS_MAX, sizeof *checking.findings);
@@ -202,7 +245,10 @@ enum lh_code search_verify(struct storage *storage, const struct lh_cancel *canc
         code = storage_walk(storage, STORAGE_PRIMARY, lh_lit(SEARCH_FOLDER), look_at_file,
                             &checking, err);
     if (!code)
-        code = check_records(&checking, err);
+        code = check_records(&checking, (struct lh_str){0}, err);
+    for (size_t i = 0; i < checking.head_count && !code; i++)
+        if (checking.heads[i]->bucket.len)
+            code = check_elsewhere(&checking, checking.heads[i], err);
     for (size_t i = 0; i < checking.head_count; i++)
         index_manifest_unref(checking.heads[i]);
     if (code)

@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
+#include "base/log.h"
+
 #define MODEL_BYTES_MAX ((size_t)1 << 30)
 
 /* --- the model */
@@ -34,8 +37,8 @@ static enum lh_code read_model(struct search *search, const struct index_manifes
     struct lh_str bytes = {0};
     enum lh_code code = LH_OK;
     if (manifest->model_file)
-        code = object_read(search->options.storage, manifest->model_file, MODEL_BYTES_MAX, arena,
-                           &bytes, err);
+        code = object_read(search->options.storage, index_bucket(manifest), manifest->model_file,
+                           MODEL_BYTES_MAX, arena, &bytes, err);
     if (!code)
         code = embedder->load(embedder->context, bytes, ret_loaded, err);
     lh_arena_free(arena);
@@ -300,8 +303,20 @@ static void load_graph(struct search *search, struct view *view, struct search_i
         return;
     }
     enum lh_code code = view_graph_open(search->options.storage, view, &view->graph, &why);
-    if (code == LH_DAMAGED || code == LH_FORMAT)
+    if (code == LH_DAMAGED || code == LH_FORMAT) {
         graph_is_bad(search, view, &why);
+    } else if (code) {
+        view->graph_failed_us = lh_clock_monotonic_us();
+        lh_log_error(LH_LOG_WARN, "search.graph", &why);
+    }
+}
+
+#define GRAPH_AGAIN_US ((int64_t)30 * 1000000)
+
+bool view_is_due(const struct view *view)
+{
+    return view->graph_failed_us &&
+           lh_clock_monotonic_us() - view->graph_failed_us > GRAPH_AGAIN_US;
 }
 
 enum lh_code view_load(struct search *search, struct index_manifest *manifest, bool has_vectors,

@@ -45,6 +45,7 @@ struct view { /* immutable once made, but for what grows while a build adds to i
     bool has_vectors;
     struct model *model;      /* NULL: vectors were given */
     struct view_graph *graph; /* NULL: it is searched by looking at all */
+    int64_t graph_failed_us;  /* when its file could not be had from its bucket; 0: it could */
 };
 
 /* `old` (may be NULL) lends the parts and the model that it has already. `owner`: whose claim on
@@ -52,6 +53,8 @@ struct view { /* immutable once made, but for what grows while a build adds to i
 enum lh_code view_load(struct search *search, struct index_manifest *manifest, bool has_vectors,
                        struct view *old, struct search_index *owner, const struct lh_cancel *cancel,
                        struct view **ret, struct lh_error *err) LH_MUST_USE;
+/* It has no graph for a reason that may have passed: it is worth being loaded again. */
+bool view_is_due(const struct view *view);
 /* Without vectors and model; `old` (may be NULL) lends parts. `more` (may be NULL): entries that
  * come after those of all parts, as one part more than the manifest names. */
 enum lh_code view_load_with(struct search *search, const struct index_manifest *manifest,

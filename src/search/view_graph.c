@@ -72,13 +72,17 @@ static enum lh_code lend(const struct view *view, struct view_graph *of, struct 
     return code;
 }
 
-static enum lh_code open_file(struct storage *storage, const struct view *view, struct graph **ret,
-                              struct lh_error *err)
+static enum lh_code open_file(struct storage *storage, const struct view *view,
+                              struct view_graph *of, struct lh_error *err)
 {
     const struct index_object *file = view->manifest->graph->file;
     struct lh_file_info info;
     int fd = -1;
-    enum lh_code code = storage_open_file(storage, STORAGE_PRIMARY, file->key, &fd, err);
+    struct lh_str bucket = index_bucket(view->manifest);
+    enum lh_code code = object_pin(storage, bucket, file, NULL, &of->pinned, err);
+    if (code)
+        return code;
+    code = storage_open_file(storage, bucket, file->key, &fd, err);
     if (code == LH_NOT_FOUND)
         return lh_fail(err, LH_DAMAGED, "The file %.*s is missing.", LH_ARG(file->key));
     if (!code)
@@ -87,7 +91,7 @@ static enum lh_code open_file(struct storage *storage, const struct view *view, 
         code = lh_fail(err, LH_DAMAGED, "The file %.*s is not as long as it was written.",
                        LH_ARG(file->key));
     if (!code)
-        code = graph_open(fd, ret, err);
+        code = graph_open(fd, &of->graph, err);
     lh_file_abandon(fd);
     return code;
 }
@@ -117,7 +121,7 @@ enum lh_code view_graph_open(struct storage *storage, const struct view *view,
     if (!match_parts(view, of))
         code = lh_fail(err, LH_DAMAGED, "A part has another number of entries than its graph.");
     if (!code)
-        code = open_file(storage, view, &of->graph, err);
+        code = open_file(storage, view, of, err);
     if (!code)
         code = check_state(view, of, err);
     if (!code)
@@ -135,6 +139,7 @@ void view_graph_free(struct view_graph *of)
     if (!of)
         return;
     graph_free(of->graph);
+    storage_unpin(of->pinned);
     free(of->parts);
     free(of->is_covered);
     free(of);

@@ -23,6 +23,7 @@ struct view_graph { /* belongs to a view, whose manifest names it */
     bool *is_covered; /* by the number of the view's part: the graph has it */
     size_t ef;        /* that it is asked with, unless the asker says another */
     atomic_bool is_broken;
+    struct storage_pin *pinned; /* of a remote bucket: its file stays in the cache */
 };
 
 /* Opens the graph that the view's manifest names; the rows of its parts are lent from the view.

@@ -33,6 +33,7 @@ struct storage_placed { /* a file of another bucket than primary, with what it m
     struct lh_str bucket, key;
     int64_t bytes;
     uint8_t sha256[LH_SHA256_BYTES];
+    struct lh_str text; /* all of it, if it is small and may be replaced meanwhile; else absent */
 };
 
 /* What the owner of the lake says about the moment; all of it but `context` may be NULL. */

@@ -109,7 +109,8 @@ enum lh_code backup_others_add(struct storage *storage, const struct storage_bac
     for (size_t i = 0; i < count && !code; i++) {
         struct backup_file *file = backup_list_add(list, placed[i].bucket, placed[i].key);
         file->bytes = placed[i].bytes;
-        file->is_summed = true;
+        file->held = placed[i].text;
+        file->is_summed = !placed[i].text.data;
         memcpy(file->sha256, placed[i].sha256, sizeof file->sha256);
     }
     return code ? code : add_objects(storage, cancel, list, err);

@@ -1,8 +1,8 @@
 /* Buckets: names for places of objects, and where each of them is.
  *
  * "primary" is the data folder itself; everything that the lake must never lose the order of (its
- * manifests, records and indexes) stays there. Others are made by the configuration or at run time,
- * and keep data files and objects of people: a folder of the machine, or a store that speaks the S3
+ * manifests and records) stays there. Others are made by the configuration or at run time, and keep
+ * data files, indexes and objects of people: a folder of the machine, or a store that speaks the S3
  * protocol. Each has a record in primary, `_storage/buckets/<name>.json`, and `_bucket.json` in its
  * own place, which says whose it is: two lakes never share one, and a disk that is not mounted is
  * not taken for an empty one.

@@ -68,6 +68,35 @@ static void what_is_written_is_read_back(void **state)
     lh_buf_release(&second);
 }
 
+static void a_place_is_kept_and_without_one_nothing_is_said_of_it(void **state)
+{
+    struct index_manifest *manifest = given(), *again = NULL;
+    struct lh_error err = LH_ERROR_NONE;
+    struct lh_buf buf;
+    size_t at = 0;
+    (void)state;
+    assert_true(lh_str_equal(index_bucket(manifest), STORAGE_PRIMARY));
+    encode(manifest, &buf);
+    assert_false(lh_str_find(lh_buf_str(&buf), lh_lit("bucket"), &at));
+    assert_false(lh_str_find(lh_buf_str(&buf), lh_lit("elsewhere"), &at));
+    lh_buf_release(&buf);
+    manifest->bucket = lh_lit("archive");
+    manifest->elsewhere = lh_lit("primary");
+    manifest->format = SEARCH_FORMAT_PLACED;
+    encode(manifest, &buf);
+    assert_int_equal(index_manifest_decode(lh_buf_str(&buf), lh_lit("it"), &again, &err), LH_OK);
+    struct index_manifest *copy = index_manifest_copy(again);
+    assert_true(lh_str_equal(index_bucket(copy), lh_lit("archive")));
+    assert_true(lh_str_equal(copy->elsewhere, lh_lit("primary")));
+    assert_true(index_manifest_serves_same(again, copy));
+    copy->bucket = lh_lit("other"); /* its graph is to be opened there */
+    assert_false(index_manifest_serves_same(again, copy));
+    index_manifest_unref(copy);
+    index_manifest_unref(again);
+    index_manifest_unref(manifest);
+    lh_buf_release(&buf);
+}
+
 static void every_changed_byte_and_every_cut_is_damage(void **state)
 {
     struct index_manifest *manifest = given(), *again = NULL;
@@ -94,7 +123,7 @@ static void a_newer_format_says_so_and_a_wrong_index_is_damage(void **state)
     struct lh_error err = LH_ERROR_NONE;
     struct lh_buf buf;
     (void)state;
-    manifest->format = SEARCH_FORMAT + 1;
+    manifest->format = SEARCH_FORMAT_PLACED + 1;
     encode(manifest, &buf);
     assert_int_equal(index_manifest_decode(lh_buf_str(&buf), lh_lit("it"), &again, &err),
                      LH_FORMAT);
@@ -112,6 +141,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read_back),
+        cmocka_unit_test(a_place_is_kept_and_without_one_nothing_is_said_of_it),
         cmocka_unit_test(every_changed_byte_and_every_cut_is_damage),
         cmocka_unit_test(a_newer_format_says_so_and_a_wrong_index_is_damage),
     };
