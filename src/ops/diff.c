@@ -478,7 +478,7 @@ const struct op op_datasets_diff = {
     .fields = &diff_fields,
     .kind = OP_RECORD,
     .result = &result_fields,
-    .errors =
-        OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_DAMAGED, LH_TIMEOUT, LH_TOO_LARGE, LH_SQL, LH_RACE),
+    .errors = OP_ERRORS(LH_NOT_FOUND, LH_CONFLICT, LH_LOST, LH_DAMAGED, LH_TIMEOUT, LH_TOO_LARGE,
+                        LH_SQL, LH_RACE),
     .run = run_diff,
 };

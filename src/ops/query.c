@@ -174,7 +174,7 @@ const struct op op_query_sql = {
     .kind = OP_ROWS,
     .result = &op_query_result_fields,
     .errors = OP_ERRORS(LH_SYNTAX, LH_SQL, LH_FORBIDDEN, LH_REFUSED, LH_NOT_FOUND,
-                        LH_NOT_ACCEPTABLE, LH_DAMAGED, LH_TIMEOUT, LH_RACE),
+                        LH_NOT_ACCEPTABLE, LH_LOST, LH_DAMAGED, LH_TIMEOUT, LH_RACE),
     OP_EXAMPLES(sql_examples),
     .run = run_sql,
 };

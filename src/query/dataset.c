@@ -302,6 +302,21 @@ static enum lh_code write(void *context, const struct query_scope *scope, struct
     return code;
 }
 
+/* What is nowhere is no damage of what is there: the one answer says restore, the other verify. */
+static enum lh_code tell_lost(const struct query_datasets *datasets,
+                              const struct catalog_object *object, struct lh_error *err)
+{
+    struct storage_info info;
+    if (storage_info(datasets->storage, object->bucket, object->key, &info, NULL) != LH_NOT_FOUND)
+        return LH_DAMAGED;
+    lh_fail(err, LH_LOST,
+            "The data file '%.*s' is missing in the bucket '%.*s', and there is no sound copy to "
+            "rescue it from.",
+            LH_ARG(object->key), LH_ARG(object->bucket));
+    return lh_error_hint(err, "Bring it back there from a backup, or under the same key into the "
+                              "rescue bucket; `lakehouse verify` names all that is missing.");
+}
+
 static enum lh_code ensure(void *context, const struct query_scope *scope, struct lh_str name,
                            const struct query_moment *moment, struct lh_error *err)
 {
@@ -312,10 +327,13 @@ static enum lh_code ensure(void *context, const struct query_scope *scope, struc
     for (size_t i = 0; !code && i < dataset->object_count; i++) {
         const struct catalog_object *object = dataset->objects[i];
         struct lh_str path;
-        if (!storage_is_remote(datasets->storage, object->bucket))
-            code = catalog_ensure_verified(datasets->catalog, object, scope->cancel, err);
-        else if ((code = catalog_object_file(datasets->catalog, object, scope->cancel, scope->pins,
-                                             &path, err)))
+        bool is_remote = storage_is_remote(datasets->storage, object->bucket);
+        code = is_remote ? catalog_object_file(datasets->catalog, object, scope->cancel,
+                                               scope->pins, &path, err)
+                         : catalog_ensure_verified(datasets->catalog, object, scope->cancel, err);
+        if (code == LH_DAMAGED)
+            code = tell_lost(datasets, object, err);
+        if (code && is_remote)
             lh_error_context(err, "The dataset '%.*s'", LH_ARG(dataset->name));
     }
     return code;

@@ -384,12 +384,15 @@ test('what a store lost is read from the rescue bucket, if it is the very same, 
     store.objects.delete(`rescued/${key}`);
     const emptyCache = () => files(join(data.path, '_cache')).forEach((file) => rmSync(file));
     emptyCache();
-    assert.equal((await ask()).status, 500, 'missing everywhere');
+    const nowhere = await ask();
+    assert.deepEqual([nowhere.status, nowhere.body.code], [404, 'object_missing'], `missing everywhere: ${nowhere.text}`);
+    assert.match(nowhere.body.detail, /is missing in the bucket 'far'/);
+    assert.match(nowhere.body.hint, /rescue bucket/);
     const stale = Buffer.from(bytes);
     stale[9] ^= 1;
     writeFileSync(copy, stale);
     const refused = await ask();
-    assert.deepEqual([refused.status, refused.headers.get('x-lakehouse-rescue-used')], [500, null], 'a stale copy does not count');
+    assert.deepEqual([refused.status, refused.headers.get('x-lakehouse-rescue-used')], [404, null], 'a stale copy does not count');
     writeFileSync(copy, bytes);
     const rescued = await ask();
     assert.deepEqual([rescued.status, rescued.body.rows, rescued.headers.get('x-lakehouse-rescue-used'), rescued.headers.get('x-lakehouse-rescue-original-bucket'), rescued.headers.get('x-lakehouse-rescue-reason')],
