@@ -59,7 +59,7 @@ enum lh_code storage_reserve_make_room(struct storage *storage, int64_t bytes, i
         if (all < bytes)
             code = lh_fail(err, LH_FULL,
                            "Only %lld KB are free where the lake lies; %lld KB are needed.",
-                           (long long)(all >> 10), (long long)((bytes + 1023) >> 10));
+                           (long long)(all >> 10), (long long)(bytes >> 10) + 1);
         else if (free_bytes < bytes)
             code = resize(storage, all - bytes, err);
     }
