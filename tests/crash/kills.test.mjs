@@ -1,6 +1,7 @@
-// The server is killed at random moments while it takes files, merges them, deletes and erases rows, and others
-// read: whatever it acknowledged is there afterwards, what was deleted stays away, nothing is half-visible, before
-// the kill or after it, and `verify` finds nothing.
+// The server is killed at random moments while it takes files, merges them, deletes and erases rows, replaces
+// rows by their keys, takes that back, moves a dataset between buckets, and others read: whatever it acknowledged
+// is there afterwards, what was deleted stays away, nothing is half-visible, before the kill or after it, and
+// `verify` finds nothing.
 //
 // LAKEHOUSE_KILLS: how many (500). LAKEHOUSE_SEED: makes the same choices again: the moment of each
 // kill, and what each writer's first, second, third … batch before it is and where it goes. How many
@@ -23,6 +24,7 @@ function random(state) {
   };
 }
 
+const keyedRows = 12; // of the dataset that is written by key
 const writerCount = 3;
 const batchesMax = 1000; // of one writer before one kill
 // One generator for each kill and writer: no choice depends on how far another writer came.
@@ -141,9 +143,131 @@ async function checkDataset(url, dataset, expected) {
   leaving.clear();
 }
 
+// What is written by key: each upsert puts its number into some of the rows, an undo takes the last one back. All
+// keys are there at any time, each once, and together they are a state that was acknowledged, or is on its way.
+class Keyed {
+  constructor() {
+    this.states = [null]; // those that may be: the acknowledged one first; null: there is no dataset
+    this.before = undefined; // what an undo would bring back; undefined: it may be refused
+    this.number = 0;
+    this.elsewhere = 'beside'; // where it goes next
+  }
+
+  static text(state) {
+    return state && state.join(' ');
+  }
+
+  // How the rows would be with a number in those from `from` on.
+  with(from, number) {
+    return Array.from({ length: keyedRows }, (_, id) => (id >= from ? number : this.states[0]?.[id] ?? number));
+  }
+
+  // What is told of a change that is over: it was made, or not.
+  settle(state, before) {
+    this.states = [state];
+    this.before = before;
+  }
+
+  check(found, states = this.states) {
+    assert.ok(states.some((state) => Keyed.text(state) === Keyed.text(found)),
+      `rows by key are ${Keyed.text(found)}, not ${states.map(Keyed.text).join(' or ')}`);
+    return found;
+  }
+}
+
+// The numbers in the order of their keys; null: there is no dataset.
+async function readKeyed(url) {
+  const known = await fetch(`${url}/catalog/datasets/by-name/keyed`);
+  if (known.status === 404) return null;
+  const found = await rows(url, 'SELECT id, number FROM keyed ORDER BY id');
+  assert.deepEqual(found.map(([id]) => id), Array.from({ length: keyedRows }, (_, id) => id), 'a key is missing or there twice');
+  return found.map(([, number]) => number);
+}
+
+async function checkKeyed(url, keyed) {
+  const found = keyed.check(await readKeyed(url));
+  if (keyed.states.length > 1) keyed.settle(found, undefined);
+}
+
+async function upsert(server, keyed, next, state) {
+  const number = ++keyed.number;
+  const from = keyed.states[0] ? Math.floor(next() * keyedRows) : 0;
+  const [old, made] = [keyed.states[0], keyed.with(from, number)];
+  const form = new FormData();
+  form.append('dataset', 'keyed');
+  form.append('mode', old ? 'upsert' : 'create');
+  if (old) form.append('options', JSON.stringify({ key: 'id' }));
+  const lines = made.map((_, id) => `${id},${number}\n`).slice(from);
+  form.append('file', new Blob([`id,number\n${lines.join('')}`]), 'keyed.csv');
+  keyed.states = [old, made];
+  const response = await fetch(`${server.url}/ingest/file`, { method: 'POST', body: form });
+  const body = await response.json();
+  assert.ok(response.ok, `rows by key were refused: ${JSON.stringify(body)}`);
+  keyed.settle(made, old ?? undefined);
+  state.upserted++;
+}
+
+async function takeBack(server, keyed, state) {
+  const [now, before] = [keyed.states[0], keyed.before];
+  keyed.states = [now, before];
+  const response = await fetch(`${server.url}/catalog/datasets/by-name/keyed/undo`, {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"reason": "asked"}',
+  });
+  const body = await response.json();
+  assert.ok(response.ok || isMovedOn(body.code), `an undo was refused: ${JSON.stringify(body)}`);
+  keyed.settle(response.ok ? before : now, undefined);
+  state.undone += response.ok;
+}
+
+// A merge or a move of the same dataset came first: tried again another time.
+const isMovedOn = (code) => /^(commit_conflict|conflict|job_conflict)$/.test(code);
+
+async function move(server, keyed, state) {
+  const response = await fetch(`${server.url}/catalog/datasets/by-name/keyed/move`, {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ to: keyed.elsewhere, wait: true }),
+  });
+  const body = await response.json();
+  assert.ok(response.ok || isMovedOn(body.code), `a move was refused: ${JSON.stringify(body)}`);
+  keyed.elsewhere = keyed.elsewhere === 'beside' ? 'primary' : 'beside'; // if a kill made it wrong, the next is right
+  state.moved += response.ok && body.files > 0;
+}
+
+// One client, so that what stands there is known; what is read beside it is a state that was there meanwhile.
+async function writeByKey(server, kill, keyed, state) {
+  const next = random(seed ^ Math.imul(kill + 1, 0x2545f491));
+  while (!state.isDead) {
+    await new Promise((resolve) => setTimeout(resolve, next() * 12));
+    if (state.isDead) break;
+    const [choice, isLookedAt] = [next(), next() < 0.5];
+    const first = keyed.states;
+    const doing = choice < 0.4 && keyed.before !== undefined ? takeBack(server, keyed, state)
+      : choice > 0.65 && keyed.states[0] ? move(server, keyed, state) : upsert(server, keyed, next, state);
+    try {
+      const reading = isLookedAt && keyed.states[0] ? readKeyed(server.url) : null;
+      const possible = [...first, ...keyed.states];
+      const [done, found] = await Promise.allSettled([doing, reading]);
+      if (done.status === 'rejected') throw done.reason;
+      if (found.status === 'rejected') throw found.reason;
+      if (reading) keyed.check(found.value, possible);
+    } catch (error) {
+      if (error.code === 'ERR_ASSERTION') throw error;
+      if (!state.isDead) await checkKeyed(server.url, keyed).catch(() => {});
+    }
+  }
+}
+
+// A second place for what is moved: a folder beside the lake's.
+async function addBucket(server, root) {
+  const response = await fetch(`${server.url}/storage/buckets`, {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ name: 'beside', backend: 'local', root }),
+  });
+  assert.equal(response.status, 201, await response.text());
+}
+
 // What nothing was done to since it was last looked at waits for `all`.
-async function check(url, expectations, all) {
+async function check(url, expectations, keyed, all) {
   await untilIdle(url);
+  await checkKeyed(url, keyed);
   for (const [dataset, expected] of expectations)
     if (all || !expected.isSettled) await checkDataset(url, dataset, expected);
 }
@@ -181,7 +305,7 @@ async function write(server, kill, writer, expectations, state) {
   }
 }
 
-const answered = (state) => state.acknowledged + state.accepted + state.deleted + state.erased + state.merged + state.reads;
+const answered = (state) => state.acknowledged + state.accepted + state.deleted + state.erased + state.merged + state.reads + state.upserted;
 
 // Deletes batches that are there for sure, one in eight of them for good from every file.
 async function remove(server, kill, expectations, state) {
@@ -273,10 +397,13 @@ async function moment(next, state) {
 
 async function killAgainAndAgain(context) {
   let folder = temporaryFolder('kills');
+  let beside = temporaryFolder('kills-beside');
+  let hasBucket = false;
   let running = null;
   context.after(() => running?.kill()); // a red run ends too
   let expectations = new Map();
-  const state = { acknowledged: 0, accepted: 0, merged: 0, deleted: 0, erased: 0, reads: 0, isDead: false };
+  let keyed = new Keyed();
+  const state = { acknowledged: 0, accepted: 0, merged: 0, deleted: 0, erased: 0, reads: 0, upserted: 0, undone: 0, moved: 0, isDead: false };
   let slowestStart = 0;
   let lakes = 1;
   const start = async (all) => {
@@ -285,13 +412,16 @@ async function killAgainAndAgain(context) {
     const took = performance.now() - started - waitedMs(running.pid);
     slowestStart = Math.max(slowestStart, took);
     assert.ok(took <= startMax, `a start took ${Math.round(took)} ms`);
-    await check(running.url, expectations, all);
+    await check(running.url, expectations, keyed, all);
     return running;
   };
   for (let kill = 0; kill < kills; kill++) {
     const server = await start(kill % 10 === 0);
     state.isDead = false;
+    if (!hasBucket) await addBucket(server, beside.path);
+    hasBucket = true;
     const writers = Promise.all([merge(server, kill, state), remove(server, kill, expectations, state), look(server, kill, expectations, state),
+      writeByKey(server, kill, keyed, state),
       ...Array.from({ length: writerCount }, (_, writer) => write(server, kill, writer, expectations, state))]);
     writers.catch(() => {}); // told below, after the kill
     await moment(chances(kill, writerCount), state);
@@ -306,18 +436,24 @@ async function killAgainAndAgain(context) {
       assert.equal(verdict.code, 0, `verify: ${verdict.out}${verdict.err}`);
       if (kill % 100 === 99 && kill < kills - 1) {
         folder.remove();
+        beside.remove();
         folder = temporaryFolder('kills');
+        beside = temporaryFolder('kills-beside');
         expectations = new Map();
+        keyed = new Keyed();
+        hasBucket = false;
         lakes++;
       }
     }
   }
   folder.remove();
+  beside.remove();
   assert.ok(state.acknowledged + state.accepted > kills / 2, `only ${state.acknowledged + state.accepted} batches were acknowledged: the kills came too early to prove anything`);
-  console.log(`figure: ${kills} kills, ${state.acknowledged} acknowledged commits and ${state.accepted} accepted jobs, ${state.merged} compactions, ${state.deleted} deletes, ${state.erased} erasures, ${state.reads} statements beside them, 0 lost, 0 back, 0 half-visible, ${lakes} lakes, slowest start ${Math.round(slowestStart)} ms, seed ${seed}`);
+  if (kills >= 200) assert.ok(state.upserted && state.undone, 'no upsert or undo came to its end');
+  console.log(`figure: ${kills} kills, ${state.acknowledged} acknowledged commits and ${state.accepted} accepted jobs, ${state.merged} compactions, ${state.deleted} deletes, ${state.erased} erasures, ${state.upserted} upserts, ${state.undone} undone, ${state.moved} moves, ${state.reads} statements beside them, 0 lost, 0 back, 0 half-visible, ${lakes} lakes, slowest start ${Math.round(slowestStart)} ms, seed ${seed}`);
 }
 
-test(`${kills} kills during ingest, append, delete, erasure and compaction lose nothing that was acknowledged (seed ${seed})`, { timeout: 3600000 }, async (context) => {
+test(`${kills} kills during ingest, append, upsert, undo, delete, erasure, move and compaction lose nothing that was acknowledged (seed ${seed})`, { timeout: 3600000 }, async (context) => {
   try {
     await killAgainAndAgain(context);
   } catch (error) {
