@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { mutations } from '../crash/mutations.mjs';
+import { mutations, otherMutations } from '../crash/mutations.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const tracked = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { cwd: root, encoding: 'utf8' })
@@ -147,11 +147,13 @@ test('no registry address and no path of a machine is committed', () => {
       .map(({ match, line }) => `line ${line}: ${match[0]}`)), []);
 });
 
-test('every step of the write path that mutants delete is there to be deleted', () => {
-  const missing = mutations.flatMap(([name, edits]) =>
+test('every step that mutants delete is there to be deleted, and every test that must turn red', () => {
+  const missing = [...mutations, ...otherMutations].flatMap(([name, edits]) =>
     edits.filter(([file, from]) => !read(file).includes(from)).map(([file]) => `${name}: its line is no longer in ${file}`));
   assert.deepEqual(missing, []);
-  assert.ok(mutations.length >= 14);
+  assert.ok(mutations.length >= 14 && otherMutations.length >= 33);
+  const file = (program) => `tests/${program.replace(/\.(\w+)$/, '/test_$1.c').replaceAll('.', '/').replace(/\/c$/, '.c')}`;
+  assert.deepEqual(otherMutations.filter(([, , program, name]) => !read(file(program)).includes(`${name}(`)).map(([name]) => name), []);
 });
 
 test('decisions have numbers of their own, and say them', () => {

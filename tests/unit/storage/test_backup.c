@@ -423,6 +423,7 @@ static void *write_both(void *context)
         catalog_lake_append(&backed.lake, writers->left, 1);
         catalog_lake_append(&backed.lake, writers->right, 1);
         atomic_fetch_add(&writers->rows, 1);
+        usleep(1000); /* a fast disk must not make the lake larger than the test needs */
     }
     return NULL;
 }
@@ -471,9 +472,73 @@ static void a_backup_beside_a_writer_is_of_one_sequence(void **state)
         atomic_load(&writers.rows), (long long)held_us, (long long)files);
 }
 
+#ifdef LH_FAULTS
+
+static bool is_one_of(const char *call, const char *one, const char *other)
+{
+    return strcmp(call, one) == 0 || strcmp(call, other) == 0;
+}
+
+/* Of the calls since the plan was set: each file that was written was synced before it was closed
+ * or named, and after the last name came the sync of its folder. */
+static void check_durable(size_t files_min)
+{
+    static const char *calls[LH_FAULT_TRACE_MAX];
+    size_t count = lh_fault_trace(calls, LH_FAULT_TRACE_MAX), made = 0;
+    bool is_file_open = false, is_name_open = false;
+    assert_true(count < LH_FAULT_TRACE_MAX);
+    for (size_t i = 0; i < count; i++) {
+        bool is_name = is_one_of(calls[i], "file.publish", "file.replace");
+        if (is_file_open && (is_name || is_one_of(calls[i], "file.close", "file.create")))
+            fail_msg("call %zu (%s) comes before the file is synced", i, calls[i]);
+        made += strcmp(calls[i], "file.create") == 0;
+        is_file_open = strcmp(calls[i], "file.write") == 0 ||
+                       (is_file_open && strcmp(calls[i], "file.sync") != 0);
+        is_name_open = is_name || (is_name_open && strcmp(calls[i], "dir.sync") != 0);
+    }
+    assert_true(made >= files_min);
+    assert_false(is_file_open);
+    assert_false(is_name_open);
+}
+
+/* The names of the files before the list that names them. */
+static void check_list_is_last(void)
+{
+    static const char *calls[LH_FAULT_TRACE_MAX];
+    size_t count = lh_fault_trace(calls, LH_FAULT_TRACE_MAX), names = 0, at = count, synced = 0;
+    while (at > 0 && names < 2) {
+        names += is_one_of(calls[--at], "file.publish", "file.replace");
+        synced += names == 1 && strcmp(calls[at], "dir.sync") == 0;
+    }
+    assert_int_equal(names, 2);
+    assert_true(synced >= 2); /* the folder of the file, and the one above it */
+}
+
+static void a_backup_and_what_is_restored_from_it_are_durable_before_they_are_named(void **state)
+{
+    struct storage_backup_result result;
+    struct lh_error err;
+    int64_t old_rows = 0, new_rows = 0;
+    (void)state;
+    assert_true(lh_fault_plan(NULL));
+    backs_up(&result);
+    check_durable((size_t)result.copied_count);
+    check_list_is_last();
+    assert_true(lh_fault_plan(NULL));
+    assert_int_equal(backed_lake_restore(&backed, 0, false, &err), LH_OK);
+    check_durable((size_t)result.file_count);
+    backed_lake_look(&backed, &old_rows, &new_rows);
+}
+
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+#ifdef LH_FAULTS
+        cmocka_unit_test_setup_teardown(
+            a_backup_and_what_is_restored_from_it_are_durable_before_they_are_named, make, drop),
+#endif
         cmocka_unit_test_setup_teardown(each_backup_is_the_lake_of_its_moment, make, drop),
         cmocka_unit_test_setup_teardown(only_what_is_new_is_copied, make, drop),
         cmocka_unit_test_setup_teardown(what_a_backup_that_was_cut_off_copied_is_not_read_again,
