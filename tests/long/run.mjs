@@ -36,14 +36,14 @@ const sumOf = (output, ...patterns) => patterns.reduce((sum, pattern) =>
 // told of them belongs to it, down to the operations that acknowledge. Not in it: doors, the demo and
 // what only reads (encoders are in query all the same); search, but where a line makes indexes.
 const ops = ['runner', 'reply', 'ingest', 'tombstones', 'undo', 'compact', 'erase', 'journal', 'move', 'objects', 'retention',
-  'datasets', 'queries', 'buckets', 'backup', 'repair', 'access'].map((name) => `src/ops/${name}.c`);
+  'datasets', 'queries', 'buckets', 'backup', 'repair', 'access', 'register'].map((name) => `src/ops/${name}.c`);
 const core = ['base', 'engine', 'storage', 'journal', 'jobs', 'catalog'].map((name) => `src/${name}`);
 const lake = [...core, ...['access', 'ingest', 'query', 'lake'].map((name) => `src/${name}`), ...ops];
 const withIndexes = [...lake, 'src/search', 'src/ai', 'src/ops/search_indexes.c', 'src/ops/search.c'];
 const served = [...lake, 'src/http', 'src/gateway', 'src/main.c'];
 const driver = ['tests/support/op_house.c', 'tests/support/temp_lake.c', 'tests/support/fault_ways.c'];
 const lives = [...driver, ...['known_lives', 'lived_steps', 'killed_child', 'kept_engine'].map((name) => `tests/support/${name}.c`)];
-const beside = ['backed_lake', 'catalog_lake', 'two_places', 'killed_child', 'lived_steps'].map((name) => `tests/support/${name}.c`);
+const beside = ['backed_lake', 'catalog_lake', 'stored_parquet', 'two_places', 'killed_child', 'lived_steps'].map((name) => `tests/support/${name}.c`);
 const recorder = ['tests/support/power_disk.c', 'tests/support/recorded_child.c', 'tests/preload/recorder.c', 'tests/support/disk_record.h'];
 const fuzzed = { ast: ['src/engine'], cells: ['src/query', 'src/engine'], config: [], encoders: ['src/query', 'src/engine'], footer: ['src/catalog'],
   json: [], key: ['src/storage'], manifest: ['src/catalog'], multipart: ['src/http'], target: ['src/http'], tokens: ['src/query'] };
@@ -68,7 +68,8 @@ const lines = [
     run: (options, count, seed) => ({ ...node('tests/crash/served.test.mjs'), env: { LAKEHOUSE_SERVED_KILLS: count, LAKEHOUSE_SEED: seed % 2 ** 31, LAKEHOUSE_PROGRAM: join(root, 'build/lakehouse') } }),
     read: (output) => sumOf(output, /figure: (\d+) kills of an index/g) },
   { name: 'points', what: 'SIGKILL at every fault point', goal: 1500, build: 'long',
-    parts: ['fault.kill', 'fault.kill_erase', 'fault.kill_jobs', 'fault.kill_merge', 'fault.journal', 'fault.join', 'fault.undo', 'fault.backup', 'fault.move'],
+    parts: ['fault.kill', 'fault.kill_erase', 'fault.kill_jobs', 'fault.kill_merge', 'fault.journal', 'fault.join', 'fault.undo', 'fault.backup', 'fault.move',
+      'fault.kill_place', 'fault.kill_columns', 'fault.kill_graph', 'fault.kill_tuning'],
     of: (part) => [...withIndexes, ...lives, ...beside, own(part)],
     run: (options, part) => ({ ...test(options, part), env: whole }), read: killed },
   { name: 'power', what: 'states after power cuts', goal: 100000, build: 'long', first: 200,
@@ -77,7 +78,8 @@ const lines = [
     run: (options, count, seed, kind) => ({ ...test(options, 'crash.power'), env: { LAKEHOUSE_POWER_STATES: count, LAKEHOUSE_POWER_LIVES: kind, LAKEHOUSE_SEED: seed } }),
     read: (output) => sumOf(output, /power cuts: (\d+) states/g, /in recoveries: (\d+) states/g) },
   { name: 'calls', what: 'failed calls', goal: 3000, build: 'long',
-    parts: ['fault.catalog', 'fault.objects', 'fault.undo', 'fault.join', 'fault.backup', 'fault.jobs', 'fault.tombstones', 'fault.ingest', 'fault.search', 'fault.compact'],
+    parts: ['fault.catalog', 'fault.objects', 'fault.undo', 'fault.join', 'fault.backup', 'fault.jobs', 'fault.tombstones', 'fault.ingest', 'fault.search', 'fault.compact',
+      'fault.move', 'fault.register'],
     of: (part) => [...(part === 'fault.search' ? withIndexes : lake), ...driver, ...beside, own(part)],
     run: (options, part) => ({ ...test(options, part), env: whole }), read: failed },
   { name: 'memory', what: 'scenarios, each allocation failed', goal: 60, build: 'long', parts: Array.from({ length: 62 }, (_, at) => String(at)),
