@@ -1,7 +1,6 @@
 /* An erasure that somebody gives up: what it looked for is forgotten, what it did stays done, and
  * the receipt says that nobody goes on. */
 #include "base/clock.h"
-#include "base/hash.h"
 #include "jobs/jobs.h"
 #include "lake/erasing_internal.h"
 #include "lake/internal.h"
@@ -56,18 +55,6 @@ static enum lh_code check_job(struct lake *lake, struct lh_str id, struct lh_are
     return goes_on ? fail_busy(id, err) : LH_OK;
 }
 
-/* Ids begin with the milliseconds at which they were made. */
-static int64_t time_of_id(struct lh_str id)
-{
-    uint8_t bytes[6] = {0};
-    int64_t ms = 0;
-    if (lh_hex_parse(lh_str_slice(id, 0, 8), bytes, 4) &&
-        lh_hex_parse(lh_str_slice(id, 9, 4), bytes + 4, 2))
-        for (size_t i = 0; i < sizeof bytes; i++)
-            ms = ms << 8 | bytes[i];
-    return ms;
-}
-
 /* How it stands cannot be read: of the receipt or the request, which keeps what it looked for, one
  * is damaged. A receipt that is whole stands; else one that says what is known takes its place. */
 static enum lh_code give_up_damaged(struct lake *lake, struct lh_str id, struct lh_str by,
@@ -84,14 +71,8 @@ static enum lh_code give_up_damaged(struct lake *lake, struct lh_str id, struct 
     bool is_known =
         !erase_read(storage, id, "request", &erase_request_fields, arena, &request, NULL);
     struct lake_erasure erasure;
-    lh_fields_preset(&lake_erasure_fields, &erasure);
-    erasure.erase_id = id;
-    erasure.state = LAKE_ERASE_GIVEN_UP;
-    erasure.row_key_column = lh_lit("");
-    erasure.keys = 0;
-    erasure.is_at_least = true;
+    erase_fill_unread(id, LAKE_ERASE_GIVEN_UP, &erasure);
     erasure.ended_at.unix_ms = lh_clock_unix_ms();
-    erasure.created_at.unix_ms = time_of_id(id);
     if (is_known) {
         erasure.dataset = request.dataset;
         erasure.row_key_column = request.row_key_column;

@@ -1,5 +1,6 @@
 /* The files of an erasure. Texts of keys and rows stand in request and plan alone, which are
  * readable by the owner of the lake only and go, not by way of the trash, when it has ended. */
+#include "base/hash.h"
 #include "base/json.h"
 #include "jobs/jobs.h"
 #include "lake/erasing_internal.h"
@@ -361,4 +362,27 @@ struct lh_str erase_job_of(struct storage *storage, struct lh_str id, struct lh_
     struct job_note note = {0};
     const struct lh_str none = {0};
     return erase_read(storage, id, "job", &note_fields, arena, &note, NULL) ? none : note.job_id;
+}
+
+/* Ids begin with the milliseconds at which they were made. */
+static int64_t time_of_id(struct lh_str id)
+{
+    uint8_t bytes[6] = {0};
+    int64_t ms = 0;
+    if (lh_hex_parse(lh_str_slice(id, 0, 8), bytes, 4) &&
+        lh_hex_parse(lh_str_slice(id, 9, 4), bytes + 4, 2))
+        for (size_t i = 0; i < sizeof bytes; i++)
+            ms = ms << 8 | bytes[i];
+    return ms;
+}
+
+void erase_fill_unread(struct lh_str id, enum lake_erase_state state, struct lake_erasure *ret)
+{
+    lh_fields_preset(&lake_erasure_fields, ret);
+    ret->erase_id = id;
+    ret->state = state;
+    ret->row_key_column = lh_lit("");
+    ret->keys = 0;
+    ret->is_at_least = true;
+    ret->created_at.unix_ms = time_of_id(id);
 }

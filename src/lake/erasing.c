@@ -399,7 +399,15 @@ enum lh_code lake_erase_list(struct lake *lake, struct lh_str after, size_t limi
             *ret_next = items[count - 1].erase_id;
             break;
         }
-        code = lake_erase_get(lake, ids[i - 1], arena, &items[count], err);
+        struct lh_error why = LH_ERROR_NONE;
+        code = lake_erase_get(lake, ids[i - 1], arena, &items[count], &why);
+        if (code == LH_DAMAGED) { /* the others are told all the same */
+            erase_fill_unread(ids[i - 1], LAKE_ERASE_FAILED, &items[count]);
+            items[count].problem = lh_arena_str(arena, lh_str_of(why.message));
+            code = LH_OK;
+        }
+        if (code && err)
+            *err = why;
         count += !code;
     }
     *ret = items;

@@ -78,6 +78,8 @@ enum lh_code erase_note_job(struct storage *storage, struct lh_str id, struct lh
                             struct lh_error *err) LH_MUST_USE;
 /* Absent: it is not known. */
 struct lh_str erase_job_of(struct storage *storage, struct lh_str id, struct lh_arena *arena);
+/* All that is known of one whose records cannot be read. */
+void erase_fill_unread(struct lh_str id, enum lake_erase_state state, struct lake_erasure *ret);
 
 /* --- erase_hide.c */
 

@@ -2,7 +2,7 @@
 // file of the data folder.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '../support/client.mjs';
 import { leftovers } from '../support/leftovers.mjs';
@@ -257,4 +257,26 @@ test('beside an erasure, rows come and are read, and none that is being erased i
   assert.ok(kept.length > 0 && kept.every((one) => one.reason === 'Surname9x of the lakeside'), 'what others hold stays in the journal');
   assert.deepEqual(await server.stop(), { code: 0, signal: null });
   await verify(folder.path);
+});
+
+test('a receipt that is damaged hides no other one from the list', { timeout: 60000 }, async (context) => {
+  const folder = temporaryFolder();
+  const server = await startServer({ data: folder.path, env });
+  context.after(() => server.kill());
+  context.after(() => folder.remove());
+  const lake = await connect(server);
+  await lake.ingest('people', people(0, 5), {});
+  const ids = [];
+  for (const at of [1, 2]) {
+    const told = await lake.post('/catalog/erase', { row_key_column: 'id', row_key_values: [`CAND-00000${at}`] });
+    assert.equal(told.body.state, 'erased', told.text);
+    ids.push(told.body.erase_id);
+  }
+  writeFileSync(join(folder.path, '_erase', `${ids[0]}.receipt.json`), 'rubbish');
+  const alone = await lake.get(`/catalog/erase/${ids[0]}`);
+  assert.ok(alone.status >= 500, alone.text);
+  const listed = await lake.get('/catalog/erase');
+  assert.equal(listed.status, 200, listed.text);
+  const [newest, damaged] = listed.body.items;
+  assert.deepEqual([newest.erase_id, newest.state, damaged.erase_id, damaged.state, damaged.problem], [ids[1], 'erased', ids[0], 'failed', alone.body.detail]);
 });
