@@ -78,7 +78,7 @@ const lines = [
     run: (options, count, seed, kind) => ({ ...test(options, 'crash.power'), env: { LAKEHOUSE_POWER_STATES: count, LAKEHOUSE_POWER_LIVES: kind, LAKEHOUSE_SEED: seed } }),
     read: (output) => sumOf(output, /power cuts: (\d+) states/g, /in recoveries: (\d+) states/g) },
   { name: 'calls', what: 'failed calls', goal: 3000, build: 'long',
-    parts: ['fault.catalog', 'fault.objects', 'fault.undo', 'fault.join', 'fault.backup', 'fault.jobs', 'fault.tombstones', 'fault.ingest', 'fault.search', 'fault.compact',
+    parts: ['fault.catalog', 'fault.objects', 'fault.undo', 'fault.join', 'fault.backup', 'fault.jobs', 'fault.tombstones', 'fault.ingest', 'fault.search', 'fault.compact', 'crash.engine_writes',
       'fault.move', 'fault.register'],
     of: (part) => [...(part === 'fault.search' ? withIndexes : lake), ...driver, ...beside, own(part)],
     run: (options, part) => ({ ...test(options, part), env: whole }), read: failed },

@@ -1,7 +1,7 @@
 /* Loaded before the C library: makes one allocation fail, of those that our own code and the
  * libraries that answer it with NULL make (the engine throws, and is not meant).
  *
- *     LD_PRELOAD=…/libmemory.so LAKEHOUSE_MEMORY=<step>:<number> LAKEHOUSE_MEMORY_TOLD=<file> …
+ *     LD_PRELOAD=…/libmemory.so LAKEHOUSE_SHIM=<step>:<number> LAKEHOUSE_SHIM_TOLD=<file> …
  *
  * Counting begins when the program has written "+" to standard output <step> times and ends with
  * the next one. Number 0 fails none. The file gets eight bytes for every allocation that was
@@ -54,7 +54,7 @@ static int note_range(struct dl_phdr_info *info, size_t size, void *context)
 
 __attribute__((constructor)) static void begin(void)
 {
-    const char *plan = getenv("LAKEHOUSE_MEMORY"), *told = getenv("LAKEHOUSE_MEMORY_TOLD");
+    const char *plan = getenv("LAKEHOUSE_SHIM"), *told = getenv("LAKEHOUSE_SHIM_TOLD");
     void *frames[FRAMES];
     if (!plan || !told)
         return;
