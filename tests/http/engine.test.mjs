@@ -81,3 +81,37 @@ test('from an index to a promoted graph, a profile, rows that come and a row tha
     assert.ok(left.length > 0 && !left.includes(rows + 333), JSON.stringify(way));
   }
 });
+
+test('a graph follows its rows by its policy, and nobody asks for it', { timeout: 120000 }, async (context) => {
+  const server = await startServer({ env: { LAKEHOUSE_SEARCH_GRAPH_ROWS: '200' } });
+  context.after(() => server.stop());
+  const lake = await connect(server);
+  const ok = (reply, status = 200) => {
+    assert.equal(reply.status, status, reply.text);
+    return reply.body;
+  };
+  const index = async () => ok(await lake.get('/vectors/indexes/packages_v1'));
+  const graphHolds = async (count) => {
+    for (let turn = 0; turn < 600; turn++) {
+      const { graph } = await index();
+      if (graph.rows === count) return graph;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new Error(`the graph does not come to ${count} rows: ${JSON.stringify((await index()).graph)}`);
+  };
+  ok(await lake.ingest('packages', packages(0, 400), { mode: 'create' }));
+  ok(await lake.post('/vectors/index', { index_name: 'packages_v1', dataset: 'packages', id_column: 'id', text_columns: ['description'] }));
+  const made = (await index()).graph;
+  assert.equal(made.rows, 400);
+  ok(await lake.ingest('packages', packages(400, 410), { mode: 'append' }));
+  assert.equal((await index()).graph.rows, 400, 'manual: it waits');
+  ok(await lake.patch('/vectors/indexes/packages_v1', { refresh_policy: { kind: 'on_append' } }));
+  ok(await lake.ingest('packages', packages(410, 700), { mode: 'append' }));
+  const grown = await graphHolds(700);
+  assert.ok(grown.recall > 0.9 && grown.dataset_version > made.dataset_version, JSON.stringify(grown));
+  ok(await lake.patch('/vectors/indexes/packages_v1', { refresh_policy: { kind: 'scheduled', schedule: 'every 1s' } }));
+  ok(await lake.ingest('packages', packages(700, 1100), { mode: 'append' }));
+  await graphHolds(1100);
+  const found = ok(await lake.post('/vectors/search', { index: 'packages_v1', query: textOf(1044), k: 1 }));
+  assert.deepEqual([found.method, found.items[0].id], ['hnsw', 1044]);
+});
