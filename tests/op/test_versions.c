@@ -8,7 +8,12 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
+#include "base/fault.h"
+#include "base/pool.h"
+#include "catalog/undo.h"
+#include "lake/lake.h"
 #include "support/op_house.h"
 
 static struct op_house house;
@@ -66,6 +71,46 @@ static void an_undo_is_a_version_of_its_own_and_loses_nothing(void **state)
     assert_false(json_is_true(json_object_get(again, "deduplicated")));
     assert_string_equal(op_house_sql(&house, "SELECT id FROM t ORDER BY id"), "[[1],[2]]");
 }
+
+#ifdef LH_FAULTS
+
+struct late_undo {
+    struct lh_arena *arena;
+    struct catalog_undo undone;
+    enum lh_code code;
+    struct lh_error err;
+};
+
+static void *undo_late(void *context)
+{
+    struct late_undo *late = context;
+    const struct catalog_undo_options options = {.dataset = lh_lit("raced"),
+                                                 .actor = lh_lit("bob")};
+    late->code =
+        catalog_undo(lake_catalog(house.lake), &options, late->arena, &late->undone, &late->err);
+    return NULL;
+}
+
+static void an_undo_takes_back_what_was_last_when_it_was_asked_for_or_nothing(void **state)
+{
+    struct late_undo late = {.arena = lh_arena_new(0), .err = LH_ERROR_NONE};
+    pthread_t thread;
+    (void)state;
+    op_house_rows(&house, "raced", "id\n1\n", "create");
+    op_house_rows(&house, "raced", "id\n2\n", "append");
+    assert_true(lh_fault_plan("*=1:wait")); /* it reads what the last commit was */
+    assert_int_equal(lh_thread_start("late", undo_late, &late, &thread, &late.err), LH_OK);
+    lh_fault_await();
+    op_house_rows(&house, "raced", "id\n3\n", "append");
+    assert_true(lh_fault_plan(NULL));
+    pthread_join(thread, NULL);
+    assert_int_equal(late.code, LH_RACE);
+    assert_non_null(strstr(late.err.message, "nothing was undone"));
+    assert_string_equal(op_house_sql(&house, "SELECT id FROM raced ORDER BY id"), "[[1],[2],[3]]");
+    lh_arena_free(late.arena);
+}
+
+#endif
 
 static void undoing_twice_is_refused_and_says_why(void **state)
 {
@@ -413,6 +458,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_undo_is_a_version_of_its_own_and_loses_nothing),
+#ifdef LH_FAULTS
+        cmocka_unit_test(an_undo_takes_back_what_was_last_when_it_was_asked_for_or_nothing),
+#endif
         cmocka_unit_test(undoing_twice_is_refused_and_says_why),
         cmocka_unit_test(an_undone_replacement_brings_rows_columns_and_words_back),
         cmocka_unit_test(a_deletion_is_undone_while_the_files_are_kept),
