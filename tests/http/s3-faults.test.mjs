@@ -122,7 +122,7 @@ test('bytes that are not what was committed never reach a reader', async () => {
   }
   store.objects.delete(`p/${key}`);
   const missing = await lake.sql('SELECT * FROM flipped');
-  assert.equal(missing.status, 500);
+  assert.deepEqual([missing.status, missing.body.code], [404, 'object_missing']);
   assert.match(missing.body.detail, /missing/);
   store.objects.set(`p/${key}`, { ...object, bytes: good });
   assert.deepEqual(await lake.rows('SELECT count(*) FROM flipped'), [[3000]]);
