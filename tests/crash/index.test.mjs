@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { connect } from '../support/client.mjs';
 import { run, startServer, temporaryFolder } from '../support/server.mjs';
 
-const isLong = Number(process.env.LAKEHOUSE_KILLS ?? 0) > 0;
+const isLong = Boolean(process.env.LAKEHOUSE_LONG);
 const rowCount = isLong ? 64000 : 20000;
 const killCount = isLong ? 50 : 12;
 const waitingKill = 3;

@@ -88,6 +88,10 @@ static struct fault_outcome session(const char *plan, unsigned at)
     assert_true(lh_fault_plan(NULL));
     if (ret.told)
         assert_true(err.message[0] != '\0');
+    /* A folder that cannot be looked at is the bucket's problem; that a look meets a full disk is
+     * the plan's doing, no stat() says so. */
+    if (ret.told == LH_IO && ret.point && !strcmp(ret.point, "file.info"))
+        ret.told = LH_FULL;
     catalog_lake_close(&places.lake);
     check(&places, !ret.told, plan);
     return ret;
