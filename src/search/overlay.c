@@ -96,7 +96,7 @@ static struct overlay *current(struct search_index *index, const struct catalog_
                                struct lh_arena *arena)
 {
     struct overlay *overlay = index->overlay;
-    if (!overlay || view_is_due(overlay->view) ||
+    if (!overlay || view_is_due(overlay->view) || words_is_broken(overlay->words) ||
         !index_manifest_serves_same(overlay->view->manifest, index->head))
         return NULL;
     if (overlay->dataset_version != dataset->version &&

@@ -417,24 +417,35 @@ void asking_close(struct asking *asking)
     pin_release(&asking->pin);
 }
 
+static enum lh_code run_once(struct asking *asking, struct search_answer *ret, struct lh_error *err)
+{
+    struct search_answer answer = {.hits = NULL};
+    int64_t started_us = lh_clock_monotonic_us();
+    enum lh_code code = asking_open(asking, err);
+    if (!code)
+        code = find(asking, &answer, err);
+    if (!code) {
+        asking_describe(asking, &answer);
+        answer.elapsed_ms = (double)(lh_clock_monotonic_us() - started_us) / 1000;
+        watch_offer(asking, &answer);
+        *ret = answer;
+    }
+    return code;
+}
+
 enum lh_code search_run(struct search *search, const struct search_ask *ask,
                         const struct lh_cancel *cancel, struct lh_arena *arena,
                         struct search_answer *ret, struct lh_error *err)
 {
-    struct asking asking = {.search = search, .ask = ask, .cancel = cancel, .arena = arena};
-    struct search_answer answer = {.hits = NULL};
-    int64_t started_us = lh_clock_monotonic_us();
     enum lh_code code = check_ask(ask, err);
-    if (!code)
-        code = asking_open(&asking, err);
-    if (!code)
-        code = find(&asking, &answer, err);
-    if (!code) {
-        asking_describe(&asking, &answer);
-        answer.elapsed_ms = (double)(lh_clock_monotonic_us() - started_us) / 1000;
-        watch_offer(&asking, &answer);
-        *ret = answer;
+    bool is_again = !code;
+    for (int attempt = 0; is_again; attempt++) {
+        struct asking asking = {.search = search, .ask = ask, .cancel = cancel, .arena = arena};
+        code = run_once(&asking, ret, err);
+        /* A keyword file that is not what was written is made anew, once. */
+        is_again = code == LH_DAMAGED && !attempt && asking.pin.overlay &&
+                   words_is_broken(asking.pin.overlay->words);
+        asking_close(&asking);
     }
-    asking_close(&asking);
     return code;
 }

@@ -197,6 +197,9 @@ struct lh_str search_id_json(const struct index_manifest *manifest, struct lh_st
 enum lh_code words_catch_up(struct search_index *index, struct overlay *overlay,
                             const struct lh_cancel *cancel, struct lh_error *err) LH_MUST_USE;
 void words_unref(struct words *words); /* NULL is fine */
+/* A search found that the file is not what was written: the next loading makes it anew. False for
+ * NULL. */
+bool words_is_broken(const struct words *words);
 /* Is the object the keyword file that belongs to this manifest? */
 bool words_is_file_of(const struct index_manifest *manifest, struct lh_str key);
 /* Is it one of an earlier generation of the index? */

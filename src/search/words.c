@@ -22,7 +22,7 @@
 enum lh_code words_fail(sqlite3 *db, struct lh_error *err)
 {
     int code = db ? sqlite3_extended_errcode(db) : SQLITE_NOMEM;
-    switch (code & 255) {
+    switch (words_pages_damaged(db) ? SQLITE_CORRUPT : code & 255) {
     case SQLITE_FULL:
         return lh_fail(err, LH_FULL, "There is no space left for the keyword file of the index.");
     case SQLITE_CORRUPT:
@@ -83,21 +83,27 @@ void words_unref(struct words *words)
     free(words);
 }
 
+#define WORDS_FORMAT "3" /* stands in the name: one of an earlier release is made anew */
+#define TEXT_OF(number) #number
+#define PAGE_SIZE(bytes) "PRAGMA page_size = " TEXT_OF(bytes) ";"
+
 static const char schema[] =
-    "PRAGMA journal_mode = WAL;"
-    "PRAGMA synchronous = NORMAL;"
-    "CREATE TABLE IF NOT EXISTS parts (first INTEGER PRIMARY KEY, entries INTEGER NOT NULL, "
-    "key TEXT NOT NULL UNIQUE);"
-    "CREATE TABLE IF NOT EXISTS applied (one INTEGER PRIMARY KEY CHECK (one = 1), "
-    "index_version INTEGER NOT NULL, dataset_version INTEGER NOT NULL);"
-    "CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5(text, tokenize = '" WORDS_TOKENIZER
-    " %s');";
+    PAGE_SIZE(WORDS_PAGE_BYTES) "PRAGMA journal_mode = WAL;"
+                                "PRAGMA synchronous = NORMAL;"
+                                "CREATE TABLE IF NOT EXISTS parts (first INTEGER PRIMARY KEY, "
+                                "entries INTEGER NOT NULL, "
+                                "key TEXT NOT NULL UNIQUE);"
+                                "CREATE TABLE IF NOT EXISTS applied (one INTEGER PRIMARY KEY CHECK "
+                                "(one = 1), "
+                                "index_version INTEGER NOT NULL, dataset_version INTEGER NOT NULL);"
+                                "CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5(text, "
+                                "tokenize = '" WORDS_TOKENIZER " %s');";
 
 static struct lh_str file_key(const struct index_manifest *manifest, struct lh_arena *arena)
 {
-    return lh_arena_printf(arena, SEARCH_FOLDER "/%.*s/" SEARCH_WORDS_NAME "2-%lld-%.*s.sqlite",
-                           LH_ARG(manifest->id), (long long)manifest->generation,
-                           LH_ARG(manifest->language));
+    return lh_arena_printf(
+        arena, SEARCH_FOLDER "/%.*s/" SEARCH_WORDS_NAME WORDS_FORMAT "-%lld-%.*s.sqlite",
+        LH_ARG(manifest->id), (long long)manifest->generation, LH_ARG(manifest->language));
 }
 
 bool words_is_file_of(const struct index_manifest *manifest, struct lh_str key)
@@ -113,8 +119,8 @@ bool words_is_older_file(const struct index_manifest *manifest, struct lh_str ke
 {
     struct lh_arena *arena = lh_arena_new(0);
     int64_t generation = 0;
-    struct lh_str begin =
-        lh_arena_printf(arena, SEARCH_FOLDER "/%.*s/" SEARCH_WORDS_NAME "2-", LH_ARG(manifest->id));
+    struct lh_str begin = lh_arena_printf(
+        arena, SEARCH_FOLDER "/%.*s/" SEARCH_WORDS_NAME WORDS_FORMAT "-", LH_ARG(manifest->id));
     bool is_older = lh_str_starts_with(key, begin);
     size_t at = begin.len;
     for (; is_older && at < key.len && at < begin.len + 18 && key.data[at] >= '0' &&
@@ -146,7 +152,7 @@ static enum lh_code open_file(struct words *words, struct lh_error *err)
 {
     char sql[sizeof schema + 64];
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX;
-    if (sqlite3_open_v2(words->path, &words->db, flags, NULL) != SQLITE_OK)
+    if (words_pages_open(words->path, flags, &words->db) != SQLITE_OK)
         return words_fail(words->db, err);
     sqlite3_busy_timeout(words->db, 10000);
     snprintf(sql, sizeof sql, schema, words->language);
@@ -465,21 +471,6 @@ static bool become_alone(struct search_index *index)
     return is_alone;
 }
 
-static enum lh_code ensure_open(struct search_index *index, const struct index_manifest *manifest,
-                                struct lh_error *err)
-{
-    struct words *words = index->words;
-    if (words && words->generation == manifest->generation &&
-        lh_str_equal(lh_str_of(words->language), manifest->language))
-        return LH_OK;
-    if (words)
-        words->is_replaced = true;
-    words_unref(words);
-    index->words = NULL;
-    enum lh_code code = words_open(index, manifest, &index->words, err);
-    return code ? code : drop_fresh(index->words, err);
-}
-
 /* One that cannot be used makes room for a new one. */
 static enum lh_code replace_broken(struct search_index *index,
                                    const struct index_manifest *manifest, struct lh_error *err)
@@ -491,6 +482,32 @@ static enum lh_code replace_broken(struct search_index *index,
     words_unref(broken);
     lh_arena_free(arena);
     return code;
+}
+
+static enum lh_code ensure_open(struct search_index *index, const struct index_manifest *manifest,
+                                struct lh_error *err)
+{
+    struct words *words = index->words;
+    if (words && atomic_load(&words->is_broken)) {
+        enum lh_code gone = replace_broken(index, manifest, err);
+        if (gone)
+            return gone;
+        words = NULL;
+    }
+    if (words && words->generation == manifest->generation &&
+        lh_str_equal(lh_str_of(words->language), manifest->language))
+        return LH_OK;
+    if (words)
+        words->is_replaced = true;
+    words_unref(words);
+    index->words = NULL;
+    enum lh_code code = words_open(index, manifest, &index->words, err);
+    return code ? code : drop_fresh(index->words, err);
+}
+
+bool words_is_broken(const struct words *words)
+{
+    return words && atomic_load(&words->is_broken);
 }
 
 enum lh_code words_catch_up(struct search_index *index, struct overlay *overlay,
@@ -531,8 +548,8 @@ enum lh_code reader_open(struct words *words, struct reader **ret, struct lh_err
     }
     enum lh_code code = LH_OK;
     reader = lh_allocate(1, sizeof *reader);
-    if (sqlite3_open_v2(words->path, &reader->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX,
-                        NULL) != SQLITE_OK ||
+    if (words_pages_open(words->path, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, &reader->db) !=
+            SQLITE_OK ||
         sqlite3_busy_timeout(reader->db, 10000) != SQLITE_OK ||
         words_register(reader->db, err) != LH_OK ||
         sqlite3_prepare_v2(reader->db,

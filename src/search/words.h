@@ -28,8 +28,9 @@ struct words {
     const char *key; /* the end of path */
     int64_t generation;
     char language[32];
-    bool is_replaced; /* goes when nobody reads it any more; under the index's load_lock */
-    sqlite3 *db;      /* the writer's; under the index's load_lock */
+    bool is_replaced;      /* goes when nobody reads it any more; under the index's load_lock */
+    atomic_bool is_broken; /* a search found that it is not what was written */
+    sqlite3 *db;           /* the writer's; under the index's load_lock */
     int64_t fresh_turn;
     pthread_mutex_t lock; /* guards the readers that rest */
     struct reader *readers;
@@ -40,6 +41,15 @@ enum lh_code words_fail(sqlite3 *db, struct lh_error *err);
 enum lh_code reader_open(struct words *words, struct reader **ret,
                          struct lh_error *err) LH_MUST_USE;
 void reader_rest(struct words *words, struct reader *reader);
+
+/* --- words_pages.c: pages with checksums -------------------------------------------------------*/
+
+#define WORDS_PAGE_BYTES 4096
+/* As sqlite3_open_v2, which also says how *ret ends. A statement that meets a page which is not
+ * what was written fails. */
+int words_pages_open(const char *path, int flags, sqlite3 **ret) LH_MUST_USE;
+/* Whether one has, however it failed: SQLite and FTS5 have many words for it. False for NULL. */
+bool words_pages_damaged(sqlite3 *db);
 
 /* --- words_stem.c: words of a language ---------------------------------------------------------*/
 

@@ -197,12 +197,14 @@ enum lh_code leg_by_words(struct asking *asking, size_t want, struct found_list 
     enum lh_code code = lh_buf_check(&match, "The query", err);
     if (!code)
         code = reader_open(words, &reader, err);
-    if (!code) {
+    if (reader) {
         code = read_hits(asking, reader, &terms, lh_buf_str(&match), want, also, ret, err);
         reader_rest(words, reader);
-        if (code == LH_CANCELLED)
-            code = lh_cancel_fail(asking->cancel, "The search", err);
     }
+    if (code == LH_CANCELLED)
+        code = lh_cancel_fail(asking->cancel, "The search", err);
+    if (code == LH_DAMAGED)
+        atomic_store(&words->is_broken, true);
     lh_buf_release(&match);
     return code;
 }

@@ -445,7 +445,7 @@ static void a_keyword_file_that_is_broken_or_lost_is_made_anew(void **state)
     const char *id = json_string_value(json_object_get(info, "id"));
     char path[1024];
     struct lh_str root = storage_path(lake_storage(house->lake));
-    snprintf(path, sizeof path, "%.*s/indexes/%s/keyword2-1-english.sqlite", LH_ARG(root), id);
+    snprintf(path, sizeof path, "%.*s/indexes/%s/keyword3-1-english.sqlite", LH_ARG(root), id);
     op_house_reopen(house);
     FILE *file = fopen(path, "r+b");
     assert_non_null(file);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -184,7 +185,7 @@ static void the_file_says_which_version_it_is_of(void **state)
     op_house_call(house, "vectors.refresh", "{\"dataset\": \"notes\"}");
     assert_string_equal(found(house, "boat"), "1 3");
     json_t *info = op_house_call(house, "vectors.get", "{\"name\": \"notes_v1\"}");
-    snprintf(path, sizeof path, "%.*s/indexes/%s/keyword2-1-english.sqlite",
+    snprintf(path, sizeof path, "%.*s/indexes/%s/keyword3-1-english.sqlite",
              LH_ARG(storage_path(lake_storage(house->lake))),
              json_string_value(json_object_get(info, "id")));
     assert_int_equal(number_in(path, "SELECT index_version FROM applied"),
@@ -195,6 +196,48 @@ static void the_file_says_which_version_it_is_of(void **state)
     op_house_call(house, "vectors.refresh", "{\"dataset\": \"notes\", \"from_scratch\": true}");
     assert_string_equal(found(house, "boat"), "1 3");
     assert_int_not_equal(access(path, F_OK), 0);
+}
+
+/* Returns how many bytes it has; flips one bit of one of them. */
+static long flip(const char *path, long at)
+{
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    fseek(file, 0, SEEK_END);
+    long bytes = ftell(file);
+    fseek(file, at, SEEK_SET);
+    int byte = fgetc(file);
+    fseek(file, at, SEEK_SET);
+    if (byte != EOF)
+        fputc(byte ^ 1 << at % 8, file);
+    fclose(file);
+    return bytes;
+}
+
+static void a_flipped_bit_of_the_file_hides_no_row(void **state)
+{
+    struct op_house *house = *state;
+    char path[1024];
+    struct stat before, after;
+    size_t flipped = 0, noticed = 0;
+    given(house, "1,boat on a lake\n2,lake\n3,another boat\n4,nothing\n");
+    assert_string_equal(found(house, "boat"), "3 1");
+    json_t *info = op_house_call(house, "vectors.get", "{\"name\": \"notes_v1\"}");
+    snprintf(path, sizeof path, "%.*s/indexes/%s/keyword3-1-english.sqlite",
+             LH_ARG(storage_path(lake_storage(house->lake))),
+             json_string_value(json_object_get(info, "id")));
+    for (long at = 17, bytes = 4096; at < bytes; at += 1531, flipped++) {
+        op_house_reopen(house); /* what was written is in the file, and not in the log beside it */
+        bytes = flip(path, at);
+        assert_int_equal(stat(path, &before), 0);
+        op_house_reopen(house);
+        assert_string_equal(found(house, "boat"), "3 1");
+        assert_string_equal(found(house, "lake"), "2 1");
+        assert_int_equal(stat(path, &after), 0);
+        noticed += before.st_ino != after.st_ino;
+    }
+    assert_true(flipped > 12);
+    assert_true(noticed > flipped / 2); /* pages that a search does not read stay */
 }
 
 int main(void)
@@ -209,6 +252,7 @@ int main(void)
         TEST(words_that_tell_nothing_are_left_out_unless_there_are_no_others),
         TEST(many_words_and_long_ones_are_no_trouble),
         TEST(the_file_says_which_version_it_is_of),
+        TEST(a_flipped_bit_of_the_file_hides_no_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
