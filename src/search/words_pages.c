@@ -171,7 +171,7 @@ static int open_file(sqlite3_vfs *layer, const char *name, sqlite3_file *file, i
 static sqlite3_vfs layer;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* All but opening is the system's, whose functions look at nothing of theirs but what they share. */
+/* All but opening is of the system, which looks at nothing of the layer in it. */
 static void make_layer(void)
 {
     sqlite3_vfs *system = sqlite3_vfs_find(NULL);
