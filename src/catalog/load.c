@@ -53,7 +53,7 @@ static void check_object(struct catalog *catalog, const struct catalog_dataset *
         entry->is_folder = true; /* named by the head: no orphan */
     } else if (storage_info(catalog->storage, object->bucket, object->key, &info, &err) &&
                err.code != LH_NOT_FOUND) {
-        catalog_add_problem(catalog, dataset->id, dataset->name, lh_str_of(err.message));
+        catalog_add_file_problem(catalog, dataset, object, lh_str_of(err.message));
         return;
     }
     if (info.bytes != object->bytes) {
@@ -62,7 +62,7 @@ static void check_object(struct catalog *catalog, const struct catalog_dataset *
         else
             lh_fail(&err, LH_DAMAGED, "The data file '%.*s' has %lld bytes, not %lld.",
                     LH_ARG(object->key), (long long)info.bytes, (long long)object->bytes);
-        catalog_add_problem(catalog, dataset->id, dataset->name, lh_str_of(err.message));
+        catalog_add_file_problem(catalog, dataset, object, lh_str_of(err.message));
     }
 }
 

@@ -31,4 +31,8 @@ void load_release(struct load *load);
 /* The dataset had come as far as that version: it is damaged if what was found has not. */
 void load_expect(struct catalog *catalog, struct load *load, struct lh_str id, int64_t version);
 
+/* open.c: a problem of one of its files; catalog_tell_file puts another word in its place. */
+void catalog_add_file_problem(struct catalog *catalog, const struct catalog_dataset *dataset,
+                              const struct catalog_object *object, struct lh_str what);
+
 #endif

@@ -69,6 +69,37 @@ static const struct catalog_dataset *owner_of(const struct catalog_snapshot *sna
     return NULL;
 }
 
+static struct lh_str file_name(const struct catalog_object *object, struct lh_arena *arena)
+{
+    return lh_arena_printf(arena, "%.*s:%.*s", LH_ARG(object->bucket), LH_ARG(object->key));
+}
+
+/* Under the mutex. */
+static void add_file(struct catalog *catalog, const struct catalog_dataset *owner,
+                     struct lh_str file, struct lh_str what)
+{
+    struct problem *problem = lh_allocate(1, sizeof *problem);
+    problem->dataset_id = lh_allocate_text(owner->id);
+    problem->name = lh_allocate_text(owner->name);
+    problem->what = lh_allocate_text(what);
+    problem->file = lh_allocate_text(file);
+    problem->next = catalog->problems;
+    catalog->problems = problem;
+    catalog->file_problems++;
+}
+
+void catalog_add_file_problem(struct catalog *catalog, const struct catalog_dataset *dataset,
+                              const struct catalog_object *object, struct lh_str what)
+{
+    struct lh_arena *arena = lh_arena_new(0);
+    struct lh_str file = file_name(object, arena);
+    pthread_mutex_lock(&catalog->problem_mutex);
+    drop(catalog, (struct lh_str){0}, file);
+    add_file(catalog, dataset, file, what);
+    pthread_mutex_unlock(&catalog->problem_mutex);
+    lh_arena_free(arena);
+}
+
 /* The newest of what is known of a file stands. */
 void catalog_tell_file(struct catalog *catalog, const struct catalog_object *object,
                        const struct lh_error *err)
@@ -76,22 +107,13 @@ void catalog_tell_file(struct catalog *catalog, const struct catalog_object *obj
     if (!err && !catalog->file_problems)
         return;
     struct lh_arena *arena = lh_arena_new(0);
-    struct lh_str file =
-        lh_arena_printf(arena, "%.*s:%.*s", LH_ARG(object->bucket), LH_ARG(object->key));
+    struct lh_str file = file_name(object, arena);
     struct catalog_snapshot *snapshot = catalog_snapshot_ref(catalog);
     const struct catalog_dataset *owner = err ? owner_of(snapshot, object) : NULL;
     pthread_mutex_lock(&catalog->problem_mutex);
     drop(catalog, (struct lh_str){0}, file);
-    if (owner) {
-        struct problem *problem = lh_allocate(1, sizeof *problem);
-        problem->dataset_id = lh_allocate_text(owner->id);
-        problem->name = lh_allocate_text(owner->name);
-        problem->what = lh_allocate_text(lh_str_of(err->message));
-        problem->file = lh_allocate_text(file);
-        problem->next = catalog->problems;
-        catalog->problems = problem;
-        catalog->file_problems++;
-    }
+    if (owner)
+        add_file(catalog, owner, file, lh_str_of(err->message));
     pthread_mutex_unlock(&catalog->problem_mutex);
     catalog_snapshot_unref(snapshot);
     lh_arena_free(arena);
@@ -126,6 +148,18 @@ static void add_quarantined(struct catalog *catalog, struct lh_arena *arena,
     catalog_snapshot_unref(snapshot);
 }
 
+/* Of several files the same may be said: their bucket is not there. Those of one dataset stand
+ * close together, so a look at the last ones does. */
+static bool is_listed(const struct problem *problem, const struct catalog_problem *list,
+                      size_t count)
+{
+    for (size_t i = count; i > 0 && count - i < 64; i--)
+        if (lh_str_equal(list[i - 1].dataset_id, lh_str_of(problem->dataset_id)) &&
+            lh_str_equal(list[i - 1].what, lh_str_of(problem->what)))
+            return true;
+    return false;
+}
+
 void catalog_problems(struct catalog *catalog, struct lh_arena *arena, struct catalog_problem **ret,
                       size_t *ret_count)
 {
@@ -135,12 +169,15 @@ void catalog_problems(struct catalog *catalog, struct lh_arena *arena, struct ca
         count++;
     struct catalog_problem *list = lh_arena_array(arena, count + 2, sizeof *list);
     count = 0;
-    for (const struct problem *at = catalog->problems; at; at = at->next)
+    for (const struct problem *at = catalog->problems; at; at = at->next) {
+        if (is_listed(at, list, count))
+            continue;
         list[count++] = (struct catalog_problem){
             .dataset_id = lh_arena_str(arena, lh_str_of(at->dataset_id)),
             .name = at->name[0] ? lh_arena_str(arena, lh_str_of(at->name)) : (struct lh_str){0},
             .what = lh_arena_str(arena, lh_str_of(at->what)),
         };
+    }
     pthread_mutex_unlock(&catalog->problem_mutex);
     add_quarantined(catalog, arena, &list, &count);
     if (!catalog_is_writable(catalog))

@@ -103,7 +103,8 @@ static int64_t scheduled_at(struct follower *follower, const struct search_index
 static int64_t due_at(struct follower *follower, const struct search_index_info *index,
                       struct followed *followed)
 {
-    if (index->state != SEARCH_READY || !index->is_stale || !index->source.len || followed->is_held)
+    if (index->state != SEARCH_SHOWN_READY || !index->is_stale || !index->source.len ||
+        followed->is_held)
         return INT64_MAX;
     switch (index->refresh_policy->kind) {
     case CATALOG_REFRESH_ON_APPEND:
@@ -164,11 +165,10 @@ static void refresh(struct follower *follower, const struct search_index_info *i
 static void make_graph(struct follower *follower, const struct search_index_info *index,
                        struct followed *followed, struct lh_arena *arena)
 {
-    const struct job_spec spec = {
-        .kind = lh_lit(SEARCH_GRAPH_JOB_KIND),
-        .dataset = index->source,
-        .actor = lh_lit("policy:graph"),
-        .args = args_of(index, arena)};
+    const struct job_spec spec = {.kind = lh_lit(SEARCH_GRAPH_JOB_KIND),
+                                  .dataset = index->source,
+                                  .actor = lh_lit("policy:graph"),
+                                  .args = args_of(index, arena)};
     followed->graph_tried_ms = lh_clock_unix_ms();
     bool is_done = run_job(follower, &spec, arena, &followed->is_graph_held);
     followed->graph_failures = is_done ? 0 : followed->graph_failures + 1;

@@ -313,7 +313,7 @@ static enum lh_code rebuild_one(struct op_call *call, const struct search_index_
     struct search_build_result *result = lh_arena_alloc(call->arena, sizeof *result);
     struct lh_error why = LH_ERROR_NONE;
     *ret = (struct rebuilt){.index_name = index->name, .dataset = index->source};
-    if (!index->source.len || index->state != SEARCH_READY) {
+    if (!index->source.len || index->state == SEARCH_SHOWN_BUILDING) {
         ret->state = REBUILD_SKIPPED;
         ret->reason =
             index->source.len ? lh_lit("It is being built.") : lh_lit("Its dataset is gone.");

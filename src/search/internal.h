@@ -69,6 +69,8 @@ struct search_index {
     int64_t trial_bytes;                    /* likewise, of graphs that are tried */
     char bad_graph[SEARCH_GRAPH_KEY_BYTES]; /* key of the one that was found bad; "": none */
     char graph_trouble[256];                /* why it has none, for people; "": nothing is wrong */
+    char *damage;                           /* what is wrong with its files; NULL: nothing known */
+    int64_t damaged_generation;             /* that this is said of */
     uint64_t used_at;                       /* by search->clock */
     /* one thread at a time loads; taken before search->lock, never after */
     pthread_mutex_t load_lock;
@@ -184,6 +186,24 @@ void places_close(struct search *search);
 /* What a manifest names, a half-made generation included; `object` is borrowed. */
 void index_each_file(const struct index_manifest *manifest,
                      void (*each)(void *context, const struct index_object *object), void *context);
+
+/* --- damage.c: what is wrong with files -------------------------------------------------------*/
+
+/* A load of the manifest failed with LH_DAMAGED: kept and told, if it is the newest; gives the code
+ * back, and the hint. */
+enum lh_code index_is_damaged(struct search *search, const struct index_manifest *manifest,
+                              struct lh_error *err);
+/* All of it was read. */
+void index_is_sound(struct search_index *index, const struct index_manifest *manifest);
+void index_forget_damage(struct search_index *index); /* locked */
+/* At the opening, without locks: are its files there, with their sizes? */
+void index_look(struct search_index *index);
+/* enum search_shown_state, and why; takes search->lock. */
+int index_shown_state(struct search *search, const struct index_manifest *head,
+                      struct lh_arena *arena, struct lh_str *ret_problem);
+/* Of search_problems: indexes that cannot be searched. */
+void damage_list(struct search *search, struct lh_arena *arena, struct search_problem **ret,
+                 size_t *ret_count);
 
 /* Reading the registry at the opening. */
 enum lh_code registry_open(struct search *search, struct lh_error *err) LH_MUST_USE;

@@ -24,11 +24,18 @@ static const struct lh_field graph_rows[] = {
 static const struct lh_fields graph_fields =
     LH_FIELDS_OF(struct search_graph_info, "VectorsIndexGraph", graph_rows);
 
+static const char *const shown_state_names[] = {"building", "ready", "damaged", "unavailable",
+                                                NULL};
+
 static const struct lh_field info_rows[] = {
     LH_STR(struct search_index_info, name, .required = true, .doc = "Of the index."),
     LH_STR(struct search_index_info, id, .required = true, .doc = "For ever, whatever its name."),
-    LH_CHOICE(struct search_index_info, state, .choices = search_state_names,
-              .doc = "building: not to be searched yet."),
+    LH_CHOICE(struct search_index_info, state, .choices = shown_state_names,
+              .doc = "building: not to be searched yet; damaged: its files are not what was "
+                     "written; unavailable: its bucket is away."),
+    LH_STR(struct search_index_info, problem,
+           .doc = "Of damaged and unavailable: what is wrong. A refresh from scratch makes a "
+                  "damaged one anew."),
     LH_STR(struct search_index_info, source, .nullable = true,
            .doc = "The dataset's name today; null: it is gone."),
     LH_STR(struct search_index_info, dataset_id, .required = true, .doc = "The dataset's id."),
@@ -165,7 +172,6 @@ static void describe(struct search *search, const struct index_manifest *head,
     *ret = (struct search_index_info){
         .name = lh_arena_str(arena, head->name),
         .id = lh_arena_str(arena, head->id),
-        .state = head->state,
         .dataset_id = lh_arena_str(arena, head->dataset_id),
         .model = lh_arena_str(arena, head->model),
         .model_version = lh_arena_str(arena, head->model_version),
@@ -196,6 +202,7 @@ static void describe(struct search *search, const struct index_manifest *head,
         .description = lh_arena_str(arena, head->description),
         .has_own_policy = head->refresh_policy != NULL,
     };
+    ret->state = index_shown_state(search, head, arena, &ret->problem);
     describe_policy(head, has_dataset ? dataset : NULL, arena, ret);
     describe_graph(search, head, arena, ret);
     ret->is_graph_due = has_dataset && graph_is_due(search, head);

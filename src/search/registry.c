@@ -36,6 +36,7 @@ void index_unref(struct search_index *index)
     overlay_unref(index->overlay);
     view_unref(index->view);
     words_unref(index->words);
+    free(index->damage);
     index_manifest_unref(index->head);
     pthread_mutex_destroy(&index->load_lock);
     free(index);
@@ -228,6 +229,8 @@ enum lh_code index_publish(struct search_index *index, struct index_manifest *ma
     pthread_mutex_lock(&search->lock);
     index->is_doubtful |= code == LH_UNKNOWN;
     if (!code) {
+        if (manifest->generation != index->damaged_generation)
+            index_forget_damage(index);
         index_manifest_unref(index->head);
         index->head = index_manifest_ref(manifest);
     }
@@ -496,6 +499,7 @@ static void open_one(struct search *search, struct lh_str id)
         struct search_index *index = index_new(search, index_manifest_ref(head));
         for (int64_t old = lowest; old <= head->version - MANIFESTS_KEPT; old++)
             trash_old_manifest(index, old);
+        index_look(index);
         index->next = search->indexes;
         search->indexes = index;
     }
@@ -692,14 +696,19 @@ struct index_manifest *registry_head(struct search *search, const struct index_m
 void search_problems(struct search *search, struct lh_arena *arena, struct search_problem **ret,
                      size_t *ret_count)
 {
-    size_t count = 0;
+    size_t count = 0, broken_count = 0;
+    struct search_problem *broken = NULL;
+    damage_list(search, arena, &broken, &broken_count);
     pthread_mutex_lock(&search->lock);
     for (const struct damaged_index *bad = search->damaged; bad; bad = bad->next)
         count++;
     for (const struct search_index *index = search->indexes; index; index = index->next)
         count += (index->is_doubtful ? 1U : 0U) + (index->graph_trouble[0] ? 1U : 0U);
-    struct search_problem *problems = lh_arena_array(arena, count + 1, sizeof *problems);
-    count = 0;
+    struct search_problem *problems =
+        lh_arena_array(arena, count + broken_count + 1, sizeof *problems);
+    count = broken_count;
+    if (broken_count)
+        memcpy(problems, broken, broken_count * sizeof *problems);
     for (const struct damaged_index *bad = search->damaged; bad; bad = bad->next)
         problems[count++] =
             (struct search_problem){lh_arena_str(arena, bad->name), lh_arena_str(arena, bad->what)};

@@ -130,6 +130,13 @@ extern const char *const search_languages[];
 
 enum search_state { SEARCH_BUILDING, SEARCH_READY };
 extern const char *const search_state_names[];
+/* What is told of it: ready, unless its files are not what was written, or its bucket is away. */
+enum search_shown_state {
+    SEARCH_SHOWN_BUILDING,
+    SEARCH_SHOWN_READY,
+    SEARCH_SHOWN_DAMAGED,
+    SEARCH_SHOWN_UNAVAILABLE
+};
 
 /* When an index follows its dataset. */
 struct search_policy {
@@ -159,8 +166,9 @@ struct search_graph_recall {
 struct search_index_info {
     struct lh_str name;
     struct lh_str id;
-    int state;            /* enum search_state */
-    struct lh_str source; /* the dataset's name today; absent: it is gone */
+    int state;             /* enum search_shown_state */
+    struct lh_str problem; /* of damaged and unavailable: what is wrong */
+    struct lh_str source;  /* the dataset's name today; absent: it is gone */
     struct lh_str dataset_id;
     struct lh_str model;
     struct lh_str model_version;

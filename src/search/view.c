@@ -283,6 +283,8 @@ enum lh_code view_load_with(struct search *search, const struct index_manifest *
         view->parts[view->part_count++] = entries_ref(more);
     if (!code)
         code = index_rows(view, err);
+    if (code == LH_DAMAGED)
+        code = index_is_damaged(search, manifest, err);
     if (code)
         view_unref(view);
     else
@@ -335,6 +337,10 @@ enum lh_code view_load(struct search *search, struct index_manifest *manifest, b
     }
     if (!code)
         load_graph(search, view, owner);
+    if (!code && has_vectors && owner)
+        index_is_sound(owner, manifest);
+    if (code == LH_DAMAGED)
+        code = index_is_damaged(search, manifest, err);
     if (code)
         view_unref(view);
     else
