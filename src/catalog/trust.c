@@ -5,6 +5,7 @@
 #include "catalog/internal.h"
 #include "catalog/rejects.h"
 #include "storage/buckets.h"
+#include "storage/failures.h"
 
 /* Which files are what their manifests say, as far as somebody looked: an open-addressed table by
  * "bucket:key". An entry is good for one identity of the file (inode, size, time of change). */
@@ -108,8 +109,12 @@ static enum lh_code look(struct catalog *catalog, const struct catalog_object *o
                          struct storage_info *ret, struct lh_error *err)
 {
     enum lh_code code = storage_info(catalog->storage, object->bucket, object->key, ret, err);
-    if (code == LH_NOT_FOUND)
-        return lh_fail(err, LH_DAMAGED, "The data file '%.*s' is missing.", LH_ARG(object->key));
+    if (code == LH_NOT_FOUND) {
+        lh_fail(err, LH_DAMAGED, "The data file '%.*s' is missing in the bucket '%.*s'.",
+                LH_ARG(object->key), LH_ARG(object->bucket));
+        return lh_error_hint(err, "Bring it back there from a backup; `lakehouse verify` names all "
+                                  "that is missing.");
+    }
     if (code == LH_INVALID)
         return lh_fail(err, LH_DAMAGED, "The data file '%.*s' is no ordinary file any more.",
                        LH_ARG(object->key));
@@ -270,13 +275,19 @@ static void unpin(void *pin)
     storage_unpin(pin);
 }
 
+static struct storage_sum sum_of(const struct catalog_object *object)
+{
+    struct storage_sum sum = {.bytes = object->bytes};
+    memcpy(sum.sha256, object->sha256, sizeof sum.sha256);
+    return sum;
+}
+
 static enum lh_code pin(struct catalog *catalog, const struct catalog_object *object,
                         const struct lh_cancel *cancel, struct lh_arena *arena,
                         struct lh_error *err)
 {
     struct storage_pin *pinned = NULL;
-    struct storage_sum sum = {.bytes = object->bytes};
-    memcpy(sum.sha256, object->sha256, sizeof sum.sha256);
+    const struct storage_sum sum = sum_of(object);
     enum lh_code code =
         storage_pin(catalog->storage, object->bucket, object->key, &sum, cancel, &pinned, err);
     if (code == LH_NOT_FOUND && storage_has_bucket(catalog->storage, object->bucket))
@@ -287,9 +298,48 @@ static enum lh_code pin(struct catalog *catalog, const struct catalog_object *ob
     return code;
 }
 
+enum lh_code catalog_rescued_file(struct catalog *catalog, const struct catalog_object *object,
+                                  enum lh_code code, const struct lh_cancel *cancel,
+                                  struct lh_arena *arena, struct lh_str *ret, struct lh_error *err)
+{
+    struct storage_pin *pinned = NULL;
+    struct lh_error own = LH_ERROR_NONE;
+    struct storage_info info;
+    const struct storage_sum sum = sum_of(object);
+    enum lh_code reason = code;
+    if (code == LH_DAMAGED) { /* what is not there at all is told as such */
+        storage_failure_note(catalog->storage, object->bucket, object->key, "check", err);
+        if (storage_info(catalog->storage, object->bucket, object->key, &info, NULL) ==
+            LH_NOT_FOUND)
+            reason = LH_NOT_FOUND;
+    }
+    enum lh_code rescued = storage_pin_rescued(catalog->storage, object->bucket, object->key, &sum,
+                                               reason, cancel, arena, &pinned, ret, &own);
+    if (rescued == LH_NOT_FOUND)
+        return code;
+    if (rescued)
+        *err = own;
+    else
+        lh_arena_defer(arena, unpin, pinned);
+    return rescued;
+}
+
 enum lh_code catalog_object_file(struct catalog *catalog, const struct catalog_object *object,
                                  const struct lh_cancel *cancel, struct lh_arena *arena,
                                  struct lh_str *ret, struct lh_error *err)
+{
+    struct lh_error own = LH_ERROR_NONE;
+    enum lh_code code = catalog_own_file(catalog, object, cancel, arena, ret, &own);
+    if (code && !storage_is_remote(catalog->storage, object->bucket))
+        code = catalog_rescued_file(catalog, object, code, cancel, arena, ret, &own);
+    if (code && err)
+        *err = own;
+    return code;
+}
+
+enum lh_code catalog_own_file(struct catalog *catalog, const struct catalog_object *object,
+                              const struct lh_cancel *cancel, struct lh_arena *arena,
+                              struct lh_str *ret, struct lh_error *err)
 {
     enum lh_code code = storage_is_remote(catalog->storage, object->bucket)
                             ? pin(catalog, object, cancel, arena, err)

@@ -112,8 +112,8 @@ static enum lh_code trust_files(struct attempt *attempt, const struct compact_gr
                                            .bytes = object->bytes,
                                            .rows = object->rows,
                                            .sha256 = object->sha256};
-        code = catalog_object_file(attempt->run->compactor->catalog, object, attempt->run->cancel,
-                                   attempt->arena, &parts[i].path, err);
+        code = catalog_own_file(attempt->run->compactor->catalog, object, attempt->run->cancel,
+                                attempt->arena, &parts[i].path, err);
     }
     *ret = parts;
     return code;

@@ -209,6 +209,82 @@ static void name_as_stored(const struct catalog_dataset *dataset,
         columns[i].name = dataset->columns[i].stored_name;
 }
 
+/* --- files, and what stands in for them */
+
+static bool find_rescued(struct query_rescues *rescues, const struct catalog_object *object,
+                         struct lh_str *ret)
+{
+    struct query_rescued *at = rescues->found;
+    for (size_t i = 0; i < rescues->count; i++) {
+        at = at && at->next ? at->next : rescues->first;
+        if (!lh_str_equal(at->key, object->key) || !lh_str_equal(at->bucket, object->bucket))
+            continue;
+        rescues->found = at;
+        *ret = at->path;
+        return true;
+    }
+    return false;
+}
+
+/* What is nowhere is no damage of what is there: the one answer says restore, the other verify. */
+static enum lh_code tell_lost(struct storage *storage, const struct catalog_object *object,
+                              struct lh_error *err)
+{
+    struct storage_info info;
+    if (storage_info(storage, object->bucket, object->key, &info, NULL) != LH_NOT_FOUND)
+        return LH_DAMAGED;
+    lh_fail(err, LH_LOST,
+            "The data file '%.*s' is missing in the bucket '%.*s', and there is no sound copy to "
+            "rescue it from.",
+            LH_ARG(object->key), LH_ARG(object->bucket));
+    return lh_error_hint(err, "Bring it back there from a backup, or under the same key into the "
+                              "rescue bucket; `lakehouse verify` names all that is missing.");
+}
+
+/* A local file that was refused with `code`. */
+static enum lh_code rescue(struct catalog *catalog, const struct query_scope *scope,
+                           const struct catalog_object *object, enum lh_code code,
+                           struct lh_str *ret, struct lh_error *err)
+{
+    struct query_rescues *rescues = scope->rescues;
+    code = catalog_rescued_file(catalog, object, code, scope->cancel, scope->pins, ret, err);
+    if (code)
+        return code;
+    struct query_rescued *fresh = lh_arena_alloc(scope->pins, sizeof *fresh);
+    *fresh = (struct query_rescued){.bucket = lh_arena_str(scope->pins, object->bucket),
+                                    .key = lh_arena_str(scope->pins, object->key),
+                                    .path = *ret};
+    *(rescues->last ? &rescues->last->next : &rescues->first) = fresh;
+    rescues->last = fresh;
+    rescues->count++;
+    return LH_OK;
+}
+
+static enum lh_code path_of(const struct query_objects *objects,
+                            const struct catalog_object *object, struct lh_arena *arena,
+                            struct lh_str *ret, struct lh_error *err)
+{
+    const struct query_scope *scope = objects->scope;
+    struct lh_error own = LH_ERROR_NONE;
+    if (scope && find_rescued(scope->rescues, object, ret))
+        return LH_OK;
+    enum lh_code code =
+        storage_object_path(objects->storage, object->bucket, object->key, arena, ret, &own);
+    if (code == LH_NOT_FOUND || code == LH_INVALID)
+        code = lh_fail(&own, LH_DAMAGED,
+                       "The data file '%.*s' of dataset '%.*s' is missing or no ordinary file.",
+                       LH_ARG(object->key), LH_ARG(objects->dataset->name));
+    if (code && scope && !storage_is_remote(objects->storage, object->bucket))
+        code = rescue(objects->catalog, scope, object, code, ret, &own);
+    if (code == LH_DAMAGED && scope)
+        code = tell_lost(objects->storage, object, &own);
+    else if (code && code != LH_DAMAGED)
+        lh_error_context(&own, "The dataset '%.*s'", LH_ARG(objects->dataset->name));
+    if (code && err)
+        *err = own;
+    return code;
+}
+
 /* Objects stay in their order; a run of equal schemas becomes one list of files. */
 enum lh_code query_write_objects(const struct query_objects *objects,
                                  struct query_relation_writer *writer, struct lh_error *err)
@@ -229,14 +305,9 @@ enum lh_code query_write_objects(const struct query_objects *objects,
         const struct catalog_object *next =
             i + 1 < objects->count ? dataset->objects[objects->first + i + 1] : NULL;
         assert(object);
-        enum lh_code code = storage_object_path(objects->storage, object->bucket, object->key,
-                                                arena, &paths[files.path_count], err);
-        if (code == LH_NOT_FOUND || code == LH_INVALID)
-            return lh_fail(err, LH_DAMAGED,
-                           "The data file '%.*s' of dataset '%.*s' is missing or no ordinary file.",
-                           LH_ARG(object->key), LH_ARG(dataset->name));
+        enum lh_code code = path_of(objects, object, arena, &paths[files.path_count], err);
         if (code)
-            return lh_error_context(err, "The dataset '%.*s'", LH_ARG(dataset->name));
+            return code;
         files.path_count++;
         if (next && lh_str_equal(next->schema, object->schema))
             continue;
@@ -291,6 +362,8 @@ static enum lh_code write(void *context, const struct query_scope *scope, struct
                                datasets->engine, scope->cancel, &hidden, err);
     if (!code)
         code = query_write_objects(&(struct query_objects){.storage = datasets->storage,
+                                                           .catalog = datasets->catalog,
+                                                           .scope = scope,
                                                            .engine = datasets->engine,
                                                            .dataset = dataset,
                                                            .hidden = hidden,
@@ -300,21 +373,6 @@ static enum lh_code write(void *context, const struct query_scope *scope, struct
         writer->row_count = (struct lh_opt_int){true, count_rows(dataset, hidden)};
     catalog_hidden_unref(hidden);
     return code;
-}
-
-/* What is nowhere is no damage of what is there: the one answer says restore, the other verify. */
-static enum lh_code tell_lost(const struct query_datasets *datasets,
-                              const struct catalog_object *object, struct lh_error *err)
-{
-    struct storage_info info;
-    if (storage_info(datasets->storage, object->bucket, object->key, &info, NULL) != LH_NOT_FOUND)
-        return LH_DAMAGED;
-    lh_fail(err, LH_LOST,
-            "The data file '%.*s' is missing in the bucket '%.*s', and there is no sound copy to "
-            "rescue it from.",
-            LH_ARG(object->key), LH_ARG(object->bucket));
-    return lh_error_hint(err, "Bring it back there from a backup, or under the same key into the "
-                              "rescue bucket; `lakehouse verify` names all that is missing.");
 }
 
 static enum lh_code ensure(void *context, const struct query_scope *scope, struct lh_str name,
@@ -327,14 +385,21 @@ static enum lh_code ensure(void *context, const struct query_scope *scope, struc
     for (size_t i = 0; !code && i < dataset->object_count; i++) {
         const struct catalog_object *object = dataset->objects[i];
         struct lh_str path;
+        struct lh_error own = LH_ERROR_NONE;
         bool is_remote = storage_is_remote(datasets->storage, object->bucket);
         code = is_remote ? catalog_object_file(datasets->catalog, object, scope->cancel,
-                                               scope->pins, &path, err)
-                         : catalog_ensure_verified(datasets->catalog, object, scope->cancel, err);
+                                               scope->pins, &path, &own)
+                         : catalog_ensure_verified(datasets->catalog, object, scope->cancel, &own);
+        if (code && !is_remote)
+            code = find_rescued(scope->rescues, object, &path)
+                       ? LH_OK
+                       : rescue(datasets->catalog, scope, object, code, &path, &own);
         if (code == LH_DAMAGED)
-            code = tell_lost(datasets, object, err);
+            code = tell_lost(datasets->storage, object, &own);
         if (code && is_remote)
-            lh_error_context(err, "The dataset '%.*s'", LH_ARG(dataset->name));
+            lh_error_context(&own, "The dataset '%.*s'", LH_ARG(dataset->name));
+        if (code && err)
+            *err = own;
     }
     return code;
 }

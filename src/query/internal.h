@@ -50,6 +50,18 @@ enum lh_code query_relation_write(struct query_relation_writer *writer, size_t f
 bool query_dep_holds(const struct query_sources *sources, const struct query_scope *scope,
                      const struct query_dep *dep);
 
+/* Copies of the rescue bucket in the stead of local files that are not what was committed, as long
+ * as the scope's pins live. A plan that reads one is for its statement only. */
+struct query_rescued {
+    struct lh_str bucket, key, path;
+    struct query_rescued *next;
+};
+struct query_rescues {
+    struct query_rescued *first, *last;
+    struct query_rescued *found; /* the last that was asked for: the next one is mostly behind it */
+    size_t count;
+};
+
 /* dataset.c: the catalog's datasets as a source. */
 struct query_datasets {
     struct catalog *catalog;
@@ -61,6 +73,8 @@ struct query_datasets {
 struct catalog_hidden;
 struct query_objects {
     struct storage *storage;
+    struct catalog *catalog;         /* with `scope`; both NULL: nothing stands in for a file */
+    const struct query_scope *scope; /* whose rescues stand in for files */
     struct engine *engine;
     const struct catalog_dataset *dataset;
     struct catalog_hidden *hidden; /* NULL: none; held as long as the writer's arena */

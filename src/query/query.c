@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "catalog/catalog.h"
 #include "query/encode.h"
+#include "storage/buckets.h"
 #include "storage/storage.h"
 
 struct query_engine {
@@ -31,8 +32,9 @@ struct query {
     struct engine_cursor *cursor;
     struct query_plan *plan;
     struct query_scope scope;
-    struct lh_cancel cancel; /* the caller's, and the time limit */
-    struct lh_arena *arena;  /* the scope's pins, parameters */
+    struct query_rescues rescues; /* the scope's */
+    struct lh_cancel cancel;      /* the caller's, and the time limit */
+    struct lh_arena *arena;       /* the scope's pins, parameters */
     struct engine_params params;
     struct engine_chunk cut; /* the last chunk, up to the limit */
     int64_t limit;
@@ -118,6 +120,34 @@ static bool plan_holds(const struct query *query, const struct query_plan *plan)
     return true;
 }
 
+static enum lh_code make_plan(struct query *query, const struct query_request *request,
+                              const struct query_as_of *as_of, struct lh_str key,
+                              struct lh_error *err)
+{
+    struct query_engine *engine = query->engine;
+    enum lh_code code = LH_OK;
+    if (!query->connection)
+        code = engine_acquire(engine->engine, (struct lh_str){0}, &query->cancel,
+                              &query->connection, err);
+    if (code)
+        return code;
+    struct query_resolve_input input = {.connection = query->connection,
+                                        .sources = &engine->sources,
+                                        .scope = &query->scope,
+                                        .table_functions = engine->table_functions,
+                                        .table_function_count = engine->table_function_count,
+                                        .table_function_stamp = table_function_stamp(engine),
+                                        .as_of = as_of,
+                                        .sql = request->sql,
+                                        .key = key};
+    code = query_resolve(&input, &query->plan, err);
+    if (code == LH_REFUSED)
+        atomic_fetch_add(&engine->refused, 1);
+    if (!code && !query->plan->lists_names && !query->rescues.count)
+        query_plans_put(engine->plans, query->plan);
+    return code;
+}
+
 static enum lh_code find_plan(struct query *query, const struct query_request *request,
                               const struct query_as_of *as_of, struct lh_str key,
                               struct lh_error *err)
@@ -133,25 +163,7 @@ static enum lh_code find_plan(struct query *query, const struct query_request *r
         query_plans_drop(engine->plans, plan);
     query_plan_unref(plan);
     atomic_fetch_add(&engine->misses, 1);
-    enum lh_code code =
-        engine_acquire(engine->engine, (struct lh_str){0}, &query->cancel, &query->connection, err);
-    if (code)
-        return code;
-    struct query_resolve_input input = {.connection = query->connection,
-                                        .sources = &engine->sources,
-                                        .scope = &query->scope,
-                                        .table_functions = engine->table_functions,
-                                        .table_function_count = engine->table_function_count,
-                                        .table_function_stamp = table_function_stamp(engine),
-                                        .as_of = as_of,
-                                        .sql = request->sql,
-                                        .key = key};
-    code = query_resolve(&input, &query->plan, err);
-    if (code == LH_REFUSED)
-        atomic_fetch_add(&engine->refused, 1);
-    if (!code && !query->plan->lists_names)
-        query_plans_put(engine->plans, query->plan);
-    return code;
+    return make_plan(query, request, as_of, key, err);
 }
 
 /* as_of and grants, so that nobody gets a plan that was made for another view of the lake. */
@@ -177,6 +189,50 @@ static enum lh_code ensure_files(struct query *query, struct lh_error *err)
             return code;
     }
     return LH_OK;
+}
+
+/* A plan whose files are what was committed. What only now turned out to be none is read from
+ * elsewhere, by a plan that says so. */
+static enum lh_code find_sound_plan(struct query *query, const struct query_request *request,
+                                    const struct query_as_of *as_of, struct lh_error *err)
+{
+    struct lh_str key = plan_key(query, as_of);
+    enum lh_code code = find_plan(query, request, as_of, key, err);
+    size_t planned = query->rescues.count;
+    if (!code)
+        code = ensure_files(query, err);
+    if (code || query->rescues.count == planned)
+        return code;
+    query_plan_unref(query->plan);
+    query->plan = NULL;
+    return make_plan(query, request, as_of, key, err);
+}
+
+/* The engine could not read a file that was fine a moment ago: its bucket may have gone, which
+ * shows at the next look. */
+static bool is_unread(const struct query *query, enum lh_code code)
+{
+    struct storage *storage = query->engine->datasets.storage;
+    if ((code != LH_IO && code != LH_UNREADABLE) || !storage || !query->plan->dep_count)
+        return false;
+    storage_buckets_look(storage);
+    return true;
+}
+
+/* Rows may be sent already: all that can be done is to say why no more come. */
+static enum lh_code tell_unread(struct query *query, enum lh_code code, struct lh_error *own)
+{
+    struct lh_error why = LH_ERROR_NONE;
+    size_t rescued = query->rescues.count;
+    if (!is_unread(query, code))
+        return code;
+    if (ensure_files(query, &why))
+        *own = why;
+    else if (query->rescues.count > rescued) {
+        lh_fail(own, LH_RACE, "A file that the statement reads went away meanwhile.");
+        lh_error_hint(own, "Ask again: there is a copy of it.");
+    }
+    return own->code;
 }
 
 static enum lh_code check_request(const struct query_principal *principal,
@@ -227,14 +283,13 @@ static enum lh_code prepare(struct query_engine *engine, const struct query_prin
         .grants = principal->grants,
         .sees_raw = principal->sees_raw,
         .pins = query->arena,
-        .cancel = &query->cancel};
+        .cancel = &query->cancel,
+        .rescues = &query->rescues};
     code = query_as_of_read(request->as_of, query->arena, &as_of, err);
     if (!code)
         code = query_params_read(request->parameters, query->arena, &query->params, err);
     if (!code)
-        code = find_plan(query, request, &as_of, plan_key(query, &as_of), err);
-    if (!code)
-        code = ensure_files(query, err);
+        code = find_sound_plan(query, request, &as_of, err);
     if (code)
         query_close(query);
     else
@@ -354,7 +409,8 @@ enum lh_code query_copy(struct query *query,
         query->row_count = (int64_t)content.rows;
         return LH_OK;
     }
-    code = query->is_file_sql_spliced ? query_message(query->plan, &own) : code;
+    if (query->is_file_sql_spliced)
+        code = tell_unread(query, query_message(query->plan, &own), &own);
     if (err)
         *err = own;
     return code;
@@ -414,7 +470,7 @@ static bool is_outdated(const struct query *query)
 
 static enum lh_code open_once(struct query_engine *engine, const struct query_principal *principal,
                               const struct query_request *request, const struct lh_cancel *cancel,
-                              bool *ret_is_outdated, struct query **ret, struct lh_error *err)
+                              bool *ret_is_again, struct query **ret, struct lh_error *err)
 {
     struct query *query = NULL;
     struct lh_error own = LH_ERROR_NONE; /* err may be NULL, and messages are rewritten */
@@ -430,7 +486,7 @@ static enum lh_code open_once(struct query_engine *engine, const struct query_pr
             code = query_message(query->plan, &own);
     }
     if (code) {
-        *ret_is_outdated = query && is_outdated(query);
+        *ret_is_again = query && (is_outdated(query) || is_unread(query, code));
         query_close(query);
         if (err)
             *err = own;
@@ -444,10 +500,28 @@ enum lh_code query_open(struct query_engine *engine, const struct query_principa
                         const struct query_request *request, const struct lh_cancel *cancel,
                         struct query **ret, struct lh_error *err)
 {
-    bool is_outdated = false;
-    enum lh_code code = open_once(engine, principal, request, cancel, &is_outdated, ret, err);
-    if (code && is_outdated)
-        code = open_once(engine, principal, request, cancel, &is_outdated, ret, err);
+    bool is_again = false;
+    enum lh_code code = open_once(engine, principal, request, cancel, &is_again, ret, err);
+    if (code && is_again)
+        code = open_once(engine, principal, request, cancel, &is_again, ret, err);
+    return code;
+}
+
+static enum lh_code explain_once(struct query_engine *engine,
+                                 const struct query_principal *principal,
+                                 const struct query_request *request, bool is_analyzed,
+                                 const struct lh_cancel *cancel, struct lh_buf *plan,
+                                 bool *ret_is_again, struct lh_error *err)
+{
+    struct query *query = NULL;
+    enum lh_code code = prepare(engine, principal, request, cancel, &query, err);
+    assert(code || query);
+    if (code)
+        query_place_line(request->sql, err);
+    else
+        code = explain(query, is_analyzed || query->plan->kind == QUERY_PLAN_ANALYZE, plan, err);
+    *ret_is_again = code && query && is_unread(query, code);
+    query_close(query);
     return code;
 }
 
@@ -456,22 +530,23 @@ enum lh_code query_explain(struct query_engine *engine, const struct query_princ
                            const struct lh_cancel *cancel, struct lh_arena *arena,
                            struct lh_str *ret_plan, struct lh_error *err)
 {
-    struct query *query = NULL;
     struct lh_error own = LH_ERROR_NONE;
     struct lh_buf plan;
+    bool is_again = false;
     lh_buf_init(&plan, (size_t)1 << 20);
-    enum lh_code code = prepare(engine, principal, request, cancel, &query, &own);
-    assert(code || query);
-    if (code)
-        query_place_line(request->sql, &own);
-    if (!code)
-        code = explain(query, is_analyzed || query->plan->kind == QUERY_PLAN_ANALYZE, &plan, &own);
+    enum lh_code code =
+        explain_once(engine, principal, request, is_analyzed, cancel, &plan, &is_again, &own);
+    if (is_again) {
+        lh_buf_clear(&plan);
+        own = (struct lh_error)LH_ERROR_NONE;
+        code =
+            explain_once(engine, principal, request, is_analyzed, cancel, &plan, &is_again, &own);
+    }
     if (!code && !lh_arena_try_str(arena, lh_buf_str(&plan), ret_plan))
         code = lh_fail(&own, LH_BUSY, "There is no memory for the plan.");
     if (code && err)
         *err = own;
     lh_buf_release(&plan);
-    query_close(query);
     return code;
 }
 
@@ -516,6 +591,8 @@ static enum lh_code fail_next(struct query *query, struct lh_error *own, struct 
     if (is_outdated(query)) {
         code = lh_fail(own, LH_RACE, "What the statement reads was written anew meanwhile.");
         lh_error_hint(own, "Ask again.");
+    } else {
+        code = tell_unread(query, code, own);
     }
     if (err)
         *err = *own;

@@ -14,6 +14,7 @@
 struct catalog; /* catalog/catalog.h, and those below */
 struct catalog_dataset;
 struct catalog_snapshot;
+struct query_rescues; /* query/internal.h */
 
 /* Which moment of a name is asked for. */
 struct query_moment {
@@ -29,6 +30,7 @@ struct query_scope {
     bool sees_raw;                  /* it may read __raw__ relations */
     struct lh_arena *pins;          /* lives until the query is closed: for what must, too */
     const struct lh_cancel *cancel; /* of the statement */
+    struct query_rescues *rescues;  /* that stand in for files of this statement; never NULL */
 };
 
 struct query_relation_writer; /* collects one relation: its SQL and what it rests on */

@@ -147,6 +147,14 @@ struct storage_pin; /* opaque; made by storage_pin, ended by storage_unpin */
 enum lh_code storage_pin(struct storage *storage, struct lh_str bucket, struct lh_str key,
                          const struct storage_sum *expected, const struct lh_cancel *cancel,
                          struct storage_pin **ret, struct lh_error *err) LH_MUST_USE;
+/* The same object of the rescue bucket, in the stead of one in a local bucket that failed with
+ * `reason`; *ret_path, in `arena`, holds as long as the pin. Noted for this thread. LH_NOT_FOUND:
+ * there is no sound copy, or `reason` is none that a copy helps against; others as above. */
+enum lh_code storage_pin_rescued(struct storage *storage, struct lh_str bucket, struct lh_str key,
+                                 const struct storage_sum *expected, enum lh_code reason,
+                                 const struct lh_cancel *cancel, struct lh_arena *arena,
+                                 struct storage_pin **ret, struct lh_str *ret_path,
+                                 struct lh_error *err) LH_MUST_USE;
 void storage_unpin(struct storage_pin *pin); /* NULL is fine */
 
 struct storage_cache_figures {

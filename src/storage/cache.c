@@ -430,6 +430,23 @@ static enum lh_code fail_readonly(struct lh_error *err)
                    "cannot be fetched into its cache.");
 }
 
+static enum lh_code pin_of(struct storage *storage, const struct wanted *wanted,
+                           struct storage_pin **ret, struct lh_error *err)
+{
+    struct storage_pin *made = calloc(1, sizeof *made);
+    if (!made)
+        return lh_fail(err, LH_BUSY, "There is no memory for reading an object.");
+    made->cache = storage->cache;
+    enum lh_code code = pin(storage->cache, wanted, &made->entry, err);
+    if (code) {
+        free(made);
+        return code;
+    }
+    assert(made->entry);
+    *ret = made;
+    return LH_OK;
+}
+
 enum lh_code storage_pin(struct storage *storage, struct lh_str bucket_name, struct lh_str key,
                          const struct storage_sum *expected, const struct lh_cancel *cancel,
                          struct storage_pin **ret, struct lh_error *err)
@@ -443,20 +460,38 @@ enum lh_code storage_pin(struct storage *storage, struct lh_str bucket_name, str
         code = key_copy(key, &text, err);
     if (code)
         return code;
-    struct storage_pin *made = calloc(1, sizeof *made);
-    if (!made)
-        return lh_fail(err, LH_BUSY, "There is no memory for reading an object.");
     const struct wanted wanted = {bucket, text.text, expected, expected->bytes, cancel};
-    made->cache = storage->cache;
-    code = pin(storage->cache, &wanted, &made->entry, err);
-    if (code) {
-        free(made);
+    code = pin_of(storage, &wanted, ret, err);
+    if (!code && (*ret)->entry->rescue[0])
+        storage_rescue_note(bucket->name, lh_str_of((*ret)->entry->rescue));
+    return code;
+}
+
+/* A local bucket needs no cache while it gives its files: only the copy is in it, as the rescue
+ * bucket's. */
+enum lh_code storage_pin_rescued(struct storage *storage, struct lh_str bucket, struct lh_str key,
+                                 const struct storage_sum *expected, enum lh_code reason,
+                                 const struct lh_cancel *cancel, struct lh_arena *arena,
+                                 struct storage_pin **ret, struct lh_str *ret_path,
+                                 struct lh_error *err)
+{
+    struct storage_bucket *rescue = NULL;
+    struct key_text text;
+    if (!rescue_may_help(reason) || !storage->rescue.len || !storage->cache ||
+        lh_str_equal(storage->rescue, bucket) ||
+        storage_bucket_find(storage, storage->rescue, &rescue, NULL) || key_copy(key, &text, NULL))
+        return lh_fail(err, LH_NOT_FOUND, "There is no bucket to rescue it from.");
+    const struct wanted wanted = {rescue, text.text, expected, expected->bytes, cancel};
+    enum lh_code code = pin_of(storage, &wanted, ret, err);
+    if (rescue_may_help(code))
+        return lh_fail(err, LH_NOT_FOUND, "The rescue bucket has no sound copy.");
+    if (code)
         return code;
-    }
-    assert(made->entry);
-    if (made->entry->rescue[0])
-        storage_rescue_note(bucket->name, lh_str_of(made->entry->rescue));
-    *ret = made;
+    pthread_mutex_lock(&storage->cache->mutex);
+    storage->cache->figures.rescues++;
+    pthread_mutex_unlock(&storage->cache->mutex);
+    storage_rescue_note(bucket, lh_str_of(lh_error_row(reason)->id));
+    *ret_path = cache_path(rescue, text.text, arena);
     return LH_OK;
 }
 
