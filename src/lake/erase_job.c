@@ -159,6 +159,9 @@ static enum lh_code rebuild_one(struct erase_run *run, struct lh_str name, struc
         if (!code)
             code = jobs_run(lake_jobs(run->lake), &spec, run->cancel, run->arena, NULL, &result,
                             &found);
+        /* What was made in vain keeps no room until the trash is emptied. */
+        if (code == LH_FULL)
+            (void)remove_trash(run, "indexes", ret->id, NULL);
         if (code == LH_CONFLICT && lh_cancel_check(run->cancel))
             code = lh_cancel_fail(run->cancel, "The erasure", &found);
         if (code == LH_CONFLICT)
@@ -457,7 +460,12 @@ static enum lh_code end(struct erase_run *run, struct lh_error *err)
 
 /* --- the job */
 
-/* `step` of each dataset that is there and has, or had, something of the keys. */
+bool erase_run_has_work(struct erase_run *run, struct lake_erased_dataset *dataset)
+{
+    const struct erase_done *done = erase_done_of(&run->progress, dataset->dataset_id);
+    return done && done->is_touched && erase_run_is_there(run, dataset);
+}
+
 static enum lh_code each_dataset(struct erase_run *run,
                                  enum lh_code (*step)(struct erase_run *run,
                                                       struct lake_erased_dataset *dataset,
@@ -465,11 +473,9 @@ static enum lh_code each_dataset(struct erase_run *run,
                                  struct lh_error *err)
 {
     enum lh_code code = LH_OK;
-    for (size_t i = 0; i < run->dataset_count && !code; i++) {
-        const struct erase_done *done = erase_done_of(&run->progress, run->datasets[i].dataset_id);
-        if (done && done->is_touched && erase_run_is_there(run, &run->datasets[i]))
+    for (size_t i = 0; i < run->dataset_count && !code; i++)
+        if (erase_run_has_work(run, &run->datasets[i]))
             code = step(run, &run->datasets[i], err);
-    }
     return code;
 }
 
@@ -551,6 +557,8 @@ static enum lh_code do_all(struct erase_run *run, struct lh_error *err)
     if (!code)
         code = erase_find_work(run, NULL, err);
     if (!code)
+        code = erase_room_for_all(run, err);
+    if (!code)
         code = each_dataset(run, rewrite, err);
     if (!code)
         code = each_dataset(run, rebuild, err);
@@ -625,6 +633,7 @@ enum lh_code lake_erase_job(void *context, struct job *job, struct lh_error *err
         /* What is written beside the files for which room was made, or others were faster. */
         while (code == LH_FULL && !is_short && storage_reserve_give(lake_storage(lake)))
             code = try_all(lake, job, id, &is_short, &is_incomplete, err);
+        storage_reserve_take_back(lake_storage(lake));
         lake_give_erasing(lake);
     }
     if (code == LH_FULL && !is_short)

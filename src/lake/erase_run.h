@@ -40,9 +40,14 @@ struct erase_rows erase_run_rows(const struct erase_run *run,
                                  const struct catalog_dataset *dataset);
 /* False: it was dropped meanwhile; else its name is the one that it has now. */
 bool erase_run_is_there(struct erase_run *run, struct lake_erased_dataset *dataset);
+/* It is there, and has, or had, something of the keys. */
+bool erase_run_has_work(struct erase_run *run, struct lake_erased_dataset *dataset);
 
 /* --- erase_room.c: on a full disk */
 
+/* Before the first of them: all that the erasure writes anew has room together, or nothing of the
+ * reserve is spent on it. */
+enum lh_code erase_room_for_all(struct erase_run *run, struct lh_error *err) LH_MUST_USE;
 /* Before the files of the dataset are written anew, an index is built, and the journal: gives up of
  * the reserve what is missing. LH_FULL with what to do: not even so. */
 enum lh_code erase_room_for_dataset(struct erase_run *run, struct lh_str name,

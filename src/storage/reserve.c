@@ -6,6 +6,7 @@
  * anew. */
 
 #define PIECE_BYTES ((int64_t)512 << 10)
+#define STEP_BYTES ((int64_t)4 << 10)
 /* A disk with less is not made fuller for this. */
 #define PLENTY_BYTES (8 * STORAGE_RESERVE_BYTES)
 
@@ -67,6 +68,20 @@ enum lh_code storage_reserve_make_room(struct storage *storage, int64_t bytes, i
     if (ret_bytes && (!code || code == LH_FULL))
         *ret_bytes = all;
     return code;
+}
+
+void storage_reserve_take_back(struct storage *storage)
+{
+    int64_t free_bytes = 0;
+    pthread_mutex_lock(&storage->reserve_mutex);
+    int64_t missing = STORAGE_RESERVE_BYTES - storage->reserve_bytes;
+    if (missing > 0 && !storage_free_bytes(storage, &free_bytes, NULL)) {
+        missing = free_bytes < missing ? free_bytes / STEP_BYTES * STEP_BYTES : missing;
+        /* Others are as fast: then less. */
+        while (missing > 0 && resize(storage, storage->reserve_bytes + missing, NULL))
+            missing = missing / 2 / STEP_BYTES * STEP_BYTES;
+    }
+    pthread_mutex_unlock(&storage->reserve_mutex);
 }
 
 enum lh_code storage_reserve_fill(struct storage *storage, struct lh_error *err)

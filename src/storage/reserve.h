@@ -16,5 +16,8 @@ enum lh_code storage_reserve_make_room(struct storage *storage, int64_t bytes, i
 /* A piece of it, for vital work that has met LH_FULL and can be tried again; false: there is none.
  */
 bool storage_reserve_give(struct storage *storage);
+/* That work has ended: of what is free now the reserve takes what it lacks, however full the disk
+ * is, for others would use it for what is not vital. */
+void storage_reserve_take_back(struct storage *storage);
 
 #endif

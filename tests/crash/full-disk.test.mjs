@@ -167,6 +167,11 @@ test('rows are deleted and erased by their keys on a full disk, as far as the re
   // Nothing makes it smaller: more than the reserve has.
   const large = `id,text\n${Array.from({ length: 80000 }, (_, at) => `L${at},${randomBytes(48).toString('hex')}\n`).join('')}`;
   assert.equal((await lake.ingest('large', large)).status, 200);
+  // Its files fit, its index beside them does not.
+  const indexed = `id,text\n${Array.from({ length: 2000 }, (_, at) => `I${at},the ${at}th letter about a ${['river', 'stone', 'market'][at % 3]}\n`).join('')}`;
+  assert.equal((await lake.ingest('indexed', indexed)).status, 200);
+  const made = await lake.post('/vectors/index', { index_name: 'indexed_v1', dataset: 'indexed', id_column: 'id', text_columns: ['text'] });
+  assert.equal(made.status, 200, made.text);
   const reserve = reserveOf(data);
   const key = (values) => ({ row_key_column: 'id', row_key_values: values, reason: 'A letter.' });
 
@@ -193,15 +198,32 @@ test('rows are deleted and erased by their keys on a full disk, as far as the re
   assert.equal((await lake.get(`/catalog/erase/${id}`)).body.state, 'failed');
 
   fill(filler);
+  const lent = reserveOf(data);
+  const pieces = 1 << 20; // two: its last records take one, where some other record was faster another
   const erased = await lake.post('/catalog/erase', { dataset: 'people', ...key(['CAND-000007', 'CAND-000100']) });
   assert.equal(erased.status, 200, `an erasure on a full disk: ${erased.text}`);
   assert.equal(erased.body.state, 'erased', erased.text);
+  assert.ok(lent - reserveOf(data) <= pieces, `an erasure that ended kept ${lent - reserveOf(data)} bytes of the reserve`);
   assert.deepEqual(await lake.rows('SELECT count(*) FROM people'), [[499]]);
   assert.deepEqual(await lake.rows('SELECT count(*) FROM __raw__people'), [[499]], 'they are physically gone');
   const gone = ['CAND-000007', 'CAND-000100', 'Surname7x', 'Surname100x'];
   assert.deepEqual((await leftovers(data, gone)).found, []);
   const found = await lake.post('/vectors/search', { index: 'people_v1', query: 'Surname8x', k: 1 });
   assert.equal(found.status, 200, found.text);
+
+  // Files and index are asked for together, before any of the reserve is spent; nobody else gets it.
+  fill(filler);
+  const still = reserveOf(data);
+  const half = await lake.post('/catalog/erase', { dataset: 'indexed', ...key(['I5']) });
+  refuses(half, 'an erasure whose index does not fit');
+  assert.match(half.body.detail, /to write the files of 'indexed' and the index 'indexed_v1' anew without the erased rows needs about \d+ MB/);
+  assert.ok(still - reserveOf(data) <= pieces, `an erasure whose index does not fit ate ${still - reserveOf(data)} bytes of the reserve`);
+  assert.deepEqual(await lake.rows("SELECT count(*) FROM indexed WHERE id = 'I5'"), [[0]]);
+  let taken = 0;
+  while (taken < 32 && (await lake.post('/journal/update', { entity_id: 'one', field: 'a', new_value: 'x'.repeat(60000) })).status === 201) taken++;
+  assert.ok(taken <= 17, `${taken} events took what the erasure had set free`);
+  const after = await lake.post('/catalog/datasets/by-name/people/tombstone', key(['CAND-000008']));
+  assert.equal(after.status, 200, `a tombstone after a refused erasure: ${after.text}`);
 
   // The next start tries again, and somebody who has made room goes on.
   fill(filler);

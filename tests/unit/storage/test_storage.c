@@ -605,6 +605,13 @@ static void of_the_reserve_only_what_is_missing_is_given_up_and_nothing_in_vain(
         assert_true(storage_reserve_give(storage));
     assert_int_equal(storage_reserve_bytes(storage), 0);
     assert_false(storage_reserve_give(storage));
+    /* What it was lent for has ended. Where others were as fast it takes what can be had. */
+    assert_true(lh_fault_plan("file.resize=1:ENOSPC"));
+    storage_reserve_take_back(storage);
+    assert_true(lh_fault_plan(NULL));
+    assert_int_equal(storage_reserve_bytes(storage), STORAGE_RESERVE_BYTES / 2);
+    storage_reserve_take_back(storage);
+    assert_int_equal(storage_reserve_bytes(storage), STORAGE_RESERVE_BYTES);
 }
 
 static void a_writer_opens_on_a_full_disk_by_its_reserve(void **state)
