@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/secret.h"
+#include "base/uuid.h"
 
 #define FILTER_BITS 20
 #define SLOTS_PER_ITEM 2
@@ -18,6 +19,7 @@ struct text {
     char *data;
     size_t len;
     bool is_key, is_dropped;
+    bool is_anywhere; /* it counts within a longer word, too */
 };
 struct canaries {
     struct text *texts;
@@ -138,6 +140,17 @@ static void add_doubled(struct canaries *canaries, struct lh_str text, char quot
     free(doubled);
 }
 
+/* A number that goes on is another number. */
+static bool is_told_apart(struct lh_str key)
+{
+    bool is_number = true, has_at = false;
+    for (size_t i = 0; i < key.len; i++) {
+        is_number &= strchr("0123456789.+-", key.data[i]) && key.data[i];
+        has_at |= key.data[i] == '@';
+    }
+    return has_at || (!is_number && key.len >= CANARY_WORD_BYTES);
+}
+
 bool canaries_add(struct canaries *canaries, struct lh_str text, bool is_key)
 {
     text = lh_str_head(text, CANARY_BYTES_MAX);
@@ -155,7 +168,9 @@ bool canaries_add(struct canaries *canaries, struct lh_str text, bool is_key)
         canaries->text_capacity = capacity;
     }
     size_t index = canaries->text_count++;
-    canaries->texts[index] = (struct text){lh_allocate_text(text), text.len, is_key, false};
+    bool is_anywhere = is_key ? is_told_apart(text) : text.len >= CANARY_WORD_BYTES;
+    canaries->texts[index] =
+        (struct text){lh_allocate_text(text), text.len, is_key, false, is_anywhere};
     add_forms(canaries, text, index);
     add_doubled(canaries, text, '\'', index);
     add_doubled(canaries, text, '"', index);
@@ -194,14 +209,22 @@ bool canaries_is_key(const struct canaries *canaries, size_t index)
     return canaries->texts[index].is_key;
 }
 
-void canaries_drop(struct canaries *canaries, size_t index)
-{
-    canaries->texts[index].is_dropped = true;
-}
-
 bool canaries_is_dropped(const struct canaries *canaries, size_t index)
 {
     return canaries->texts[index].is_dropped;
+}
+
+/* Those of UUIDs are in no other word. */
+bool canaries_has_parts(const struct canaries *canaries)
+{
+    for (size_t i = 0; i < canaries->text_count; i++) {
+        const struct text *text = &canaries->texts[i];
+        bool is_uuid = text->len == LH_UUID_TEXT_BYTES && text->data[8] == '-' &&
+                       text->data[13] == '-' && text->data[18] == '-' && text->data[23] == '-';
+        if (text->is_key && text->is_anywhere && !is_uuid)
+            return true;
+    }
+    return false;
 }
 
 size_t canaries_overlap(const struct canaries *canaries)
@@ -209,19 +232,42 @@ size_t canaries_overlap(const struct canaries *canaries)
     size_t longest = 0;
     for (size_t i = 0; i < canaries->form_count; i++)
         longest = canaries->forms[i].len > longest ? canaries->forms[i].len : longest;
-    return longest + 1; /* and what stands behind it, or before */
+    return longest + CANARY_AROUND_BYTES;
 }
 
-static bool is_part_of_word(unsigned char byte)
+bool canaries_joins(char byte)
 {
-    return isalnum(byte) || byte == '_' || byte == '-' || byte >= 0x80;
+    return isalnum((unsigned char)byte) && (unsigned char)byte < 0x80;
 }
 
-static bool is_word(struct lh_str bytes, size_t at, size_t len)
+/* "\n" and "\u00e9", as JSON writes them, with the letter at `from`: it is none of a word. */
+static bool is_escaped(struct lh_str bytes, size_t from)
 {
-    bool joins_before = at > 0 && is_part_of_word((unsigned char)bytes.data[at - 1]);
-    bool joins_after = at + len < bytes.len && is_part_of_word((unsigned char)bytes.data[at + len]);
-    return !joins_before && !joins_after;
+    size_t slashes = 0;
+    while (slashes < from && bytes.data[from - 1 - slashes] == '\\')
+        slashes++;
+    return slashes % 2 == 1;
+}
+
+static bool is_escape_before(struct lh_str bytes, size_t at)
+{
+    bool is_code = at >= 6 && bytes.data[at - 5] == 'u';
+    for (size_t i = 4; is_code && i > 0; i--)
+        is_code = isxdigit((unsigned char)bytes.data[at - i]) != 0;
+    return (strchr("bfnrt", bytes.data[at - 1]) && is_escaped(bytes, at - 1)) ||
+           (is_code && is_escaped(bytes, at - 5));
+}
+
+bool canaries_begins_word(struct lh_str bytes, size_t at)
+{
+    return !at || !canaries_joins(bytes.data[at - 1]) || is_escape_before(bytes, at);
+}
+
+bool canaries_is_word(struct lh_str bytes, size_t at, size_t len)
+{
+    size_t end = at + len;
+    return canaries_begins_word(bytes, at) &&
+           (end >= bytes.len || !canaries_joins(bytes.data[end]));
 }
 
 static size_t first_of(const struct canaries *canaries, uint64_t start)
@@ -237,24 +283,84 @@ static size_t first_of(const struct canaries *canaries, uint64_t start)
     return low;
 }
 
-void canaries_search(const struct canaries *canaries, struct lh_str bytes, size_t from, size_t upto,
-                     void (*found)(void *context, size_t index, size_t at, size_t len),
-                     void *context)
+struct searching {
+    const struct canaries *canaries;
+    struct canaries *shared; /* the same, of which what is found is noted to be shared */
+    bool keys_only;
+    struct lh_str bytes;
+    void (*found)(void *context, size_t index, size_t at, size_t len);
+    void *context;
+};
+
+static void take_form(const struct searching *searching, const struct canary *form, size_t at)
 {
+    struct lh_str bytes = searching->bytes;
+    const struct text *text = &searching->canaries->texts[form->index];
+    if (form->len > bytes.len - at || memcmp(bytes.data + at, form->data, form->len) != 0)
+        return;
+    bool is_word = canaries_is_word(bytes, at, form->len);
+    if (!text->is_anywhere && !is_word)
+        return;
+    if (!searching->shared)
+        searching->found(searching->context, form->index, at, form->len);
+    else if (!text->is_key)
+        searching->shared->texts[form->index].is_dropped |= !searching->keys_only;
+    else if (!is_word)
+        searching->shared->texts[form->index].is_anywhere = false;
+}
+
+static void search(const struct searching *searching, size_t from, size_t upto)
+{
+    const struct canaries *canaries = searching->canaries;
+    struct lh_str bytes = searching->bytes;
     for (size_t at = from; at < upto && at + CANARY_BYTES_MIN <= bytes.len; at++) {
         uint64_t start = start_of(bytes.data + at);
         uint64_t bit = start >> (64 - FILTER_BITS);
         if (!(canaries->filter[bit / 8] & (1u << (bit % 8))))
             continue;
         for (size_t i = first_of(canaries, start);
-             i < canaries->form_count && start_of(canaries->forms[i].data) == start; i++) {
-            const struct canary *form = &canaries->forms[i];
-            const struct text *text = &canaries->texts[form->index];
-            if (form->len > bytes.len - at || memcmp(bytes.data + at, form->data, form->len) != 0)
-                continue;
-            bool is_anywhere = !text->is_key && text->len >= CANARY_WORD_BYTES;
-            if (is_anywhere || is_word(bytes, at, form->len))
-                found(context, form->index, at, form->len);
-        }
+             i < canaries->form_count && start_of(canaries->forms[i].data) == start; i++)
+            take_form(searching, &canaries->forms[i], at);
     }
+}
+
+void canaries_search(const struct canaries *canaries, struct lh_str bytes, size_t from, size_t upto,
+                     void (*found)(void *context, size_t index, size_t at, size_t len),
+                     void *context)
+{
+    const struct searching searching = {canaries, NULL, false, bytes, found, context};
+    search(&searching, from, upto);
+}
+
+struct holding {
+    const struct canaries *canaries;
+    bool is_found;
+};
+
+static void note_holding(void *context, size_t index, size_t at, size_t len)
+{
+    struct holding *holding = context;
+    (void)at;
+    (void)len;
+    holding->is_found |= !holding->canaries->texts[index].is_dropped;
+}
+
+bool canaries_holds(const struct canaries *canaries, struct lh_str text)
+{
+    struct holding holding = {.canaries = canaries};
+    canaries_search(canaries, text, 0, text.len, note_holding, &holding);
+    return holding.is_found;
+}
+
+void canaries_share(struct canaries *canaries, struct lh_str bytes, bool keys_only)
+{
+    const struct searching searching = {canaries, canaries, keys_only, bytes, NULL, NULL};
+    search(&searching, 0, bytes.len);
+}
+
+bool canaries_is_shared_key(const struct canaries *canaries, size_t index)
+{
+    const struct text *text = &canaries->texts[index];
+    return text->is_key && !text->is_anywhere &&
+           is_told_apart((struct lh_str){text->data, text->len});
 }

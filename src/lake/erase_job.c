@@ -394,6 +394,8 @@ static enum lh_code remove_leftovers(struct erase_run *run, struct lh_error *err
     if (!code)
         code = forget_tuning(run, err);
     if (!code)
+        code = erase_clean_receipts(run, err);
+    if (!code)
         code = empty_trash(run, folders, sizeof folders / sizeof folders[0], err);
     return code;
 }
@@ -452,8 +454,10 @@ static enum lh_code end(struct erase_run *run, struct lh_error *err)
     receipt->scan = &run->scanning.result;
     receipt->not_covered =
         erase_not_covered(&run->plan, &run->scanning, run->id, run->journal_problem, run->arena);
-    enum lh_code code = erase_write(lake_storage(run->lake), run->id, "receipt",
-                                    &lake_erasure_fields, receipt, err);
+    enum lh_code code = erase_clean_receipt(run, receipt, err);
+    if (!code)
+        code = erase_write(lake_storage(run->lake), run->id, "receipt", &lake_erasure_fields,
+                           receipt, err);
     /* What was found can be mended and looked for again: for that the plan is needed. */
     return code || is_found ? code : forget(run, err);
 }
@@ -488,6 +492,8 @@ static enum lh_code do_again(struct erase_run *run, struct lh_error *err)
         code = erase_find_work(run, NULL, err);
     if (!code)
         code = each_dataset(run, rewrite, err);
+    if (!code)
+        code = each_dataset(run, erase_lineage, err);
     if (!code)
         code = each_dataset(run, expire, err);
     return code ? code : rewrite_journal(run, err);
@@ -525,6 +531,25 @@ static enum lh_code prove_journal(struct erase_run *run, struct lh_error *err)
     return code;
 }
 
+/* Of what somebody deleted, and what was found in it, nothing is kept for an undo. */
+static enum lh_code remove_found_trash(struct erase_run *run, struct lh_error *err)
+{
+    const struct erase_scanning *scanning = &run->scanning;
+    struct lh_str *keys = lh_arena_array(run->arena, scanning->found_count + 1, sizeof *keys);
+    size_t count = 0;
+    for (size_t i = 0; i < scanning->found_count; i++) {
+        struct lh_str rest = scanning->found[i].object;
+        if (!lh_str_starts_with(rest, lh_lit("_trash/")) ||
+            (run->request.dataset.len && erase_others_has(run->others, rest)))
+            continue;
+        (void)lh_str_cut(&rest, '/');
+        (void)lh_str_cut(&rest, '/');
+        if (rest.len)
+            keys[count++] = rest;
+    }
+    return count ? empty_trash(run, keys, count, err) : LH_OK;
+}
+
 /* Until nothing is found. Where nothing was done the search that found nothing is the proof. */
 static enum lh_code clean_and_prove(struct erase_run *run, struct lh_error *err)
 {
@@ -533,6 +558,8 @@ static enum lh_code clean_and_prove(struct erase_run *run, struct lh_error *err)
         return erase_note_versions(run, err);
     for (int tries = 0; tries < SCANS_MAX && !code; tries++) {
         if (tries)
+            code = remove_found_trash(run, err);
+        if (tries && !code)
             code = do_again(run, err);
         if (!code)
             code = remove_leftovers(run, err);
@@ -562,10 +589,12 @@ static enum lh_code do_all(struct erase_run *run, struct lh_error *err)
         code = each_dataset(run, rewrite, err);
     if (!code)
         code = each_dataset(run, rebuild, err);
-    if (!code)
-        code = each_dataset(run, expire, err);
     if (!code && run->has_work)
         code = erase_find_shared(run, err);
+    if (!code)
+        code = each_dataset(run, erase_lineage, err);
+    if (!code)
+        code = each_dataset(run, expire, err);
     if (!code)
         code = rewrite_journal(run, err);
     if (!code)

@@ -6,19 +6,14 @@
 #include "lake/erasing_internal.h"
 #include "lake/lake.h"
 
-#define HITS_MAX 256
 #define NAMES_MAX 4096
 
-struct hit {
-    size_t at, len, index;
-};
 struct journal_rewriting {
     const struct erase_journal *of;
     struct lh_arena *arena;
     struct lh_str *names; /* that the datasets have or had */
     size_t name_count;
-    struct hit hits[HITS_MAX]; /* of keys, in one text */
-    size_t hit_count;
+    size_t hit_count;           /* of keys, in one text */
     size_t text_hits, own_hits; /* own: of texts that no row has which is left */
     int64_t trial_count;
 };
@@ -26,11 +21,13 @@ struct journal_rewriting {
 static void note_hit(void *context, size_t index, size_t at, size_t len)
 {
     struct journal_rewriting *rewriting = context;
+    (void)at;
+    (void)len;
     if (!canaries_is_key(rewriting->of->canaries, index)) {
         rewriting->text_hits++;
         rewriting->own_hits += !canaries_is_dropped(rewriting->of->canaries, index);
-    } else if (rewriting->hit_count < HITS_MAX) {
-        rewriting->hits[rewriting->hit_count++] = (struct hit){at, len, index};
+    } else {
+        rewriting->hit_count++;
     }
 }
 
@@ -38,14 +35,6 @@ static void search(struct journal_rewriting *rewriting, struct lh_str text)
 {
     rewriting->hit_count = rewriting->text_hits = rewriting->own_hits = 0;
     canaries_search(rewriting->of->canaries, text, 0, text.len, note_hit, rewriting);
-}
-
-static struct lh_str pseudonym_of(const struct journal_rewriting *rewriting, struct lh_str key,
-                                  struct lh_arena *arena)
-{
-    struct lh_str pseudonym = lh_lit("erased");
-    (void)!catalog_pseudonym(rewriting->of->catalog, key, arena, &pseudonym, NULL);
-    return pseudonym;
 }
 
 /* --- whose records */
@@ -91,38 +80,19 @@ static bool rewrite_entity(const struct journal_rewriting *rewriting, struct jou
     const struct erase_keys *keys = rewriting->of->keys;
     struct lh_str rest = event->entity, name = lh_str_cut(&rest, '/');
     if (rest.data && is_our_name(rewriting, name) && erase_keys_has(keys, rest)) {
-        event->entity = lh_arena_printf(arena, "%.*s/%.*s", LH_ARG(name),
-                                        LH_ARG(pseudonym_of(rewriting, rest, arena)));
+        event->entity =
+            lh_arena_printf(arena, "%.*s/%.*s", LH_ARG(name),
+                            LH_ARG(erase_pseudonym(rewriting->of->catalog, rest, arena)));
         return true;
     }
     bool is_ours = event->dataset_id.len
                        ? is_our_id(rewriting, event->dataset_id)
                        : event->dataset.len && is_our_name(rewriting, event->dataset);
     if (is_ours && erase_keys_has(keys, event->entity)) {
-        event->entity = pseudonym_of(rewriting, event->entity, arena);
+        event->entity = erase_pseudonym(rewriting->of->catalog, event->entity, arena);
         return true;
     }
     return false;
-}
-
-static void put_pseudonyms(struct journal_rewriting *rewriting, struct lh_str *text,
-                           struct lh_arena *arena)
-{
-    struct lh_buf buf;
-    size_t from = 0;
-    lh_buf_init(&buf, (size_t)4 * JOURNAL_VALUE_BYTES_MAX);
-    for (size_t i = 0; i < rewriting->hit_count; i++) {
-        struct hit hit = rewriting->hits[i];
-        if (hit.at < from)
-            continue;
-        struct lh_str key = canaries_text(rewriting->of->canaries, hit.index);
-        lh_buf_append_str(&buf, lh_str_slice(*text, from, hit.at - from));
-        lh_buf_append_str(&buf, pseudonym_of(rewriting, key, arena));
-        from = hit.at + hit.len;
-    }
-    lh_buf_append_str(&buf, lh_str_slice(*text, from, text->len - from));
-    *text = lh_str_head(lh_arena_str(arena, lh_buf_str(&buf)), JOURNAL_VALUE_BYTES_MAX);
-    lh_buf_release(&buf);
 }
 
 static bool is_object(struct lh_str text)
@@ -149,9 +119,11 @@ static bool rewrite_text(struct journal_rewriting *rewriting, struct journal_eve
     bool is_detail = text == &event->detail;
     search(rewriting, *text);
     size_t texts = names_key ? rewriting->text_hits : rewriting->own_hits;
-    bool is_whole = (takes_texts(event, text) && texts) || rewriting->hit_count == HITS_MAX;
+    bool is_whole = takes_texts(event, text) && texts;
     if (!is_whole && rewriting->hit_count) {
-        put_pseudonyms(rewriting, text, arena);
+        *text = lh_str_head(
+            erase_without_keys(rewriting->of->canaries, rewriting->of->catalog, *text, arena),
+            JOURNAL_VALUE_BYTES_MAX);
         if (!is_detail || is_object(*text))
             return true;
         is_whole = true;

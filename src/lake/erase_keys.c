@@ -14,8 +14,8 @@ struct erase_keys {
     bool is_loose;
     struct lh_str *items; /* as normal_of says, ascending */
     size_t count;
-    struct lh_str *odd; /* short ones that are no single word */
-    size_t odd_count;
+    struct lh_str *odd; /* short ones that are no single word: as they are, ascending */
+    size_t odd_count, odd_bytes_max;
 };
 
 /* A short number stands anywhere. */
@@ -96,16 +96,10 @@ static int compare_texts(const void *a, const void *b)
     return lh_str_compare(*(const struct lh_str *)a, *(const struct lh_str *)b);
 }
 
-static bool is_word_byte(char byte)
-{
-    unsigned char one = (unsigned char)byte;
-    return isalnum(one) || one == '_' || one == '-' || one >= 0x80;
-}
-
 static bool is_word(struct lh_str text)
 {
     for (size_t i = 0; i < text.len; i++)
-        if (!is_word_byte(text.data[i]))
+        if (!canaries_joins(text.data[i]))
             return false;
     return true;
 }
@@ -123,6 +117,11 @@ struct erase_keys *erase_keys_new(struct lh_str_list texts, bool is_loose, struc
         if (!is_word(text) && !erase_key_is_distinctive(text))
             keys->odd[keys->odd_count++] = text;
     }
+    for (size_t i = 0; i < keys->odd_count; i++)
+        if (keys->odd[i].len > keys->odd_bytes_max)
+            keys->odd_bytes_max = keys->odd[i].len;
+    if (keys->odd_count)
+        qsort(keys->odd, keys->odd_count, sizeof *keys->odd, compare_texts);
     if (keys->count)
         qsort(keys->items, keys->count, sizeof *keys->items, compare_texts);
     return keys;
@@ -136,32 +135,73 @@ bool erase_keys_has(const struct erase_keys *keys, struct lh_str text)
            bsearch(&asked, keys->items, keys->count, sizeof *keys->items, compare_texts);
 }
 
-static bool has_odd(const struct erase_keys *keys, struct lh_str text)
+static bool is_digit(struct lh_str text, size_t at)
 {
-    for (size_t i = 0; i < keys->odd_count; i++) {
-        struct lh_str odd = keys->odd[i], rest = text;
-        size_t at = 0;
-        while (odd.len && lh_str_find(rest, odd, &at)) {
-            size_t begin = (size_t)(rest.data - text.data) + at, end = begin + odd.len;
-            bool joins = (begin && is_word_byte(text.data[begin - 1])) ||
-                         (end < text.len && is_word_byte(text.data[end]));
-            if (!joins)
-                return true;
-            rest = lh_str_slice(rest, at + 1, rest.len - at - 1);
-        }
+    return at < text.len && text.data[at] >= '0' && text.data[at] <= '9';
+}
+
+/* The run of letters and digits, of digits alone: numbers are in dates, times, UUIDs, decimals and
+ * the keys of others, where they are not that number. A decimal is taken as a whole. */
+static bool has_number(const struct erase_keys *keys, struct lh_str text, size_t at, size_t end)
+{
+    char before = at ? text.data[at - 1] : ' ', after = end < text.len ? text.data[end] : ' ';
+    if ((before == '.' || before == ':' || before == '_') && at > 1 && is_digit(text, at - 2))
+        return false;
+    if ((after == ':' || after == '_') && is_digit(text, end + 1))
+        return false;
+    if (before == '-' && at > 1 && canaries_joins(text.data[at - 2]))
+        return false;
+    if (after == '-' && end + 1 < text.len && canaries_joins(text.data[end + 1]))
+        return false;
+    if (after == '.' && is_digit(text, end + 1)) {
+        for (end++; is_digit(text, end);)
+            end++;
+        if (end < text.len &&
+            (canaries_joins(text.data[end]) || (text.data[end] == '.' && is_digit(text, end + 1))))
+            return false;
+    }
+    at -= before == '-';
+    return erase_keys_has(keys, lh_str_slice(text, at, end - at));
+}
+
+/* One that begins here, with other bytes than letters and digits in it. */
+static bool has_odd(const struct erase_keys *keys, struct lh_str text, size_t at)
+{
+    for (size_t len = 1; len <= keys->odd_bytes_max && at + len <= text.len; len++) {
+        struct lh_str asked = lh_str_slice(text, at, len);
+        if (canaries_is_word(text, at, len) &&
+            bsearch(&asked, keys->odd, keys->odd_count, sizeof *keys->odd, compare_texts))
+            return true;
     }
     return false;
 }
 
+/* From one byte that ends a word to the next; a UUID is found in whichever case. */
+static bool has_word(const struct erase_keys *keys, struct lh_str text, size_t at, size_t end)
+{
+    struct lh_str word = lh_str_slice(text, at, end - at);
+    size_t whole = at + LH_UUID_TEXT_BYTES;
+    if (whole <= text.len && is_uuid(lh_str_slice(text, at, LH_UUID_TEXT_BYTES)) &&
+        canaries_is_word(text, at, LH_UUID_TEXT_BYTES) &&
+        erase_keys_has(keys, lh_str_slice(text, at, LH_UUID_TEXT_BYTES)))
+        return true;
+    return is_digits(word) ? has_number(keys, text, at, end) : erase_keys_has(keys, word);
+}
+
 bool erase_keys_in(const struct erase_keys *keys, struct lh_str text)
 {
-    for (size_t at = 0, end = 0; at < text.len; at = end + 1) {
-        for (end = at; end < text.len && is_word_byte(text.data[end]);)
+    for (size_t at = 0; at < text.len; at++) {
+        size_t end = at;
+        if (keys->odd_count && has_odd(keys, text, at))
+            return true;
+        if (!canaries_joins(text.data[at]) || !canaries_begins_word(text, at))
+            continue;
+        while (end < text.len && canaries_joins(text.data[end]))
             end++;
-        if (end > at && erase_keys_has(keys, lh_str_slice(text, at, end - at)))
+        if (has_word(keys, text, at, end))
             return true;
     }
-    return has_odd(keys, text);
+    return false;
 }
 
 struct lh_str_list erase_keys_of(const json_t *values, struct lh_arena *arena)

@@ -235,11 +235,6 @@ static enum lh_code look_into_rejects(struct looking *looking, size_t dataset, s
     return code;
 }
 
-static bool is_final(enum lh_code code)
-{
-    return code == LH_CANCELLED || code == LH_TIMEOUT || code == LH_STOPPING || code == LH_BUSY;
-}
-
 static struct lh_str whole_path(const struct looking *looking, struct lh_str path)
 {
     struct lh_str root = storage_path(lake_storage(looking->run->lake));
@@ -266,7 +261,7 @@ static enum lh_code visit(void *context, struct lh_str path, int fd, struct lh_e
         code = look_into_list(looking, dataset, path, fd, &found);
     else if (!index && owner.is_manifest && lh_str_ends_with(path, lh_lit(".json")))
         code = look_into_manifest(looking, dataset, path, fd, &found);
-    if (is_final(code)) {
+    if (erase_is_final(code)) {
         if (err)
             *err = found;
         return code;
@@ -290,7 +285,7 @@ static enum lh_code visit_elsewhere(void *context, struct lh_str object, struct 
     if (dataset == SIZE_MAX || !looking->rows[dataset].column.len || (index && !index->has_keys))
         return LH_OK;
     enum lh_code code = look_into_rows(looking, dataset, object, path, index != NULL, &found);
-    if (is_final(code)) {
+    if (erase_is_final(code)) {
         if (err)
             *err = found;
         return code;

@@ -19,7 +19,7 @@ static enum lh_code check_dataset(struct erase_run *run, struct lake_erased_data
     dataset->version_after = now->version;
     dataset->objects_removed = erase_objects_without(before, live, run->arena);
     dataset->objects_made = erase_objects_without(live, before, run->arena);
-    code = erase_scan_shared(&run->scanning, now->objects, now->object_count, err);
+    code = erase_scan_shared(&run->scanning, now->objects, now->object_count, false, err);
     catalog_snapshot_unref(snapshot);
     return code;
 }
@@ -162,6 +162,39 @@ enum lh_code erase_prove(struct erase_run *run, struct lh_error *err)
     return code;
 }
 
+/* Files that cannot be read are named by the search through all of them. */
+static enum lh_code share_keys_of(struct erase_run *run, const struct catalog_dataset *dataset,
+                                  struct lh_error *err)
+{
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; i < run->dataset_count; i++)
+        if (lh_str_equal(run->datasets[i].dataset_id, dataset->id)) /* it has rows of the keys */
+            return LH_OK;
+    for (size_t i = 0; i < dataset->object_count && !code; i++) {
+        struct lh_error found = LH_ERROR_NONE;
+        if (!lh_str_equal(dataset->objects[i]->bucket, STORAGE_PRIMARY))
+            continue;
+        code = erase_scan_shared(&run->scanning, &dataset->objects[i], 1, true, &found);
+        if (code && erase_is_final(code) && err)
+            *err = found;
+        else
+            code = LH_OK;
+    }
+    return code;
+}
+
+enum lh_code erase_share_keys(struct erase_run *run, struct lh_error *err)
+{
+    struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(run->lake));
+    bool is_needed = !run->has_shared_keys && canaries_has_parts(run->canaries);
+    enum lh_code code = LH_OK;
+    for (size_t i = 0; is_needed && i < catalog_snapshot_count(snapshot) && !code; i++)
+        code = share_keys_of(run, catalog_snapshot_item(snapshot, i), err);
+    catalog_snapshot_unref(snapshot);
+    run->has_shared_keys |= !code;
+    return code;
+}
+
 enum lh_code erase_find_shared(struct erase_run *run, struct lh_error *err)
 {
     enum lh_code code = LH_OK;
@@ -170,8 +203,8 @@ enum lh_code erase_find_shared(struct erase_run *run, struct lh_error *err)
         struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake_catalog(run->lake));
         const struct catalog_dataset *now = NULL;
         if (!catalog_find_id(snapshot, run->datasets[i].dataset_id, &now, NULL))
-            code = erase_scan_shared(&run->scanning, now->objects, now->object_count, err);
+            code = erase_scan_shared(&run->scanning, now->objects, now->object_count, false, err);
         catalog_snapshot_unref(snapshot);
     }
-    return code;
+    return code ? code : erase_share_keys(run, err);
 }

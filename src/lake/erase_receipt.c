@@ -18,8 +18,9 @@ struct lh_str_list erase_not_covered(const struct erase_plan *plan,
                                      const struct erase_scanning *scanning, struct lh_str id,
                                      struct lh_str journal_problem, struct lh_arena *arena)
 {
-    struct lh_str *items = lh_arena_array(arena, 13 + scanning->not_read_count, sizeof *items);
-    size_t count = 0, short_keys = 0;
+    struct lh_str *items = lh_arena_array(arena, 15 + scanning->not_read_count, sizeof *items);
+    size_t count = 0, short_keys = 0, shared_keys = 0;
+    const struct canaries *canaries = scanning->canaries;
     items[count++] = lh_lit("Backups of this lake: they hold the rows until they are removed.");
     items[count++] = lh_lit("Buckets that were removed from this lake, and copies that people made "
                             "elsewhere.");
@@ -30,7 +31,18 @@ struct lh_str_list erase_not_covered(const struct erase_plan *plan,
     items[count++] =
         lh_lit("Numbers, dates, times and bytes that are no text, which the rows held, "
                "and their texts of less than 12 bytes, elsewhere than in the rows; of "
-               "longer ones than 256 bytes the beginning was searched for.");
+               "longer ones than 512 bytes what stands between the first and the last 256.");
+    items[count++] =
+        lh_lit("Other spellings of keys and texts: in other letters (upper or lower case), percent "
+               "or Base64 encoded, translated, hashed, or cut in two.");
+    for (size_t i = 0; canaries && i < canaries_count(canaries); i++)
+        shared_keys += canaries_is_shared_key(canaries, i);
+    if (shared_keys)
+        items[count++] = lh_arena_printf(
+            arena,
+            "%zu keys stand in rows that are left within longer words, as ann@x.org in "
+            "joann@x.org: such places are another's, and they were searched for as words.",
+            shared_keys);
     for (size_t i = 0; i < plan->keys.count; i++)
         short_keys += !erase_key_is_distinctive(plan->keys.items[i]);
     if (short_keys)

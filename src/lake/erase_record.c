@@ -125,7 +125,7 @@ static const struct lh_field value_rows[] = {
                   "has values like it; null: NULL names no row."),
     LH_CHOICE(struct lake_erase_value, proof, .choices = proof_names, .required = true,
               .doc =
-                  "How it was looked for. searched: as a word in the bytes of every file and in "
+                  "How it was looked for. searched: in the bytes and the name of every file and in "
                   "every row; compared: it is too short for that, and was compared as a value "
                   "with rows of every version, lists of deleted keys, manifests, ids of indexes, "
                   "records of the journal about rows, and words of lines that were not taken."),

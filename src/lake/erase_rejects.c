@@ -12,25 +12,9 @@
 #define PIECE_BYTES ((size_t)1 << 20)
 #define STAMP_ROOM ((size_t)1 << 20) /* what is written anew may be a little larger */
 
-struct hits {
-    const struct canaries *canaries;
-    size_t count;
-};
-
-/* What rows hold that are left is nothing of the erased ones. */
-static void note_hit(void *context, size_t index, size_t at, size_t len)
-{
-    struct hits *hits = context;
-    (void)at;
-    (void)len;
-    hits->count += !canaries_is_dropped(hits->canaries, index);
-}
-
 static bool holds(const struct erase_rejects *of, struct lh_str text)
 {
-    struct hits hits = {.canaries = of->canaries};
-    canaries_search(of->canaries, text, 0, text.len, note_hit, &hits);
-    return hits.count || erase_keys_in(of->keys, text);
+    return canaries_holds(of->canaries, text) || erase_keys_in(of->keys, text);
 }
 
 static void write_from(struct lh_str path, struct lh_buf *sql)

@@ -25,7 +25,8 @@ struct erase_run {
     struct lake_erased_journal journal;
     struct lh_str journal_problem; /* why it stayed as it is */
     struct erase_scanning scanning;
-    bool is_short;               /* of room: what is left to do does not fit on the disk */
+    bool is_short; /* of room: what is left to do does not fit on the disk */
+    bool has_shared_keys;
     bool has_work;               /* something of the keys was found, or was done */
     struct erase_others *others; /* of the last search */
     size_t own_count;            /* of its findings: those that are nothing of the others' */
@@ -116,6 +117,26 @@ void erase_begin_scanning(struct erase_run *run);
 /* The findings that count for its state: not the others', where one dataset was asked for. */
 struct lh_list erase_own_findings(struct erase_run *run);
 enum lh_code erase_prove(struct erase_run *run, struct lh_error *err) LH_MUST_USE;
+
+/* Keys that rows of other datasets have within longer words count as words from then on. Once. */
+enum lh_code erase_share_keys(struct erase_run *run, struct lh_error *err) LH_MUST_USE;
+
+/* --- erase_pseudonyms.c */
+
+/* The name of the file that the dataset's rows came from says no key afterwards, nor a text. */
+enum lh_code erase_lineage(struct erase_run *run, struct lake_erased_dataset *dataset,
+                           struct lh_error *err) LH_MUST_USE;
+/* Keys in it become pseudonyms: of files, too, that are called so. */
+enum lh_code erase_clean_receipt(struct erase_run *run, struct lake_erasure *receipt,
+                                 struct lh_error *err) LH_MUST_USE;
+/* Likewise those of earlier erasures. */
+enum lh_code erase_clean_receipts(struct erase_run *run, struct lh_error *err) LH_MUST_USE;
+
+/* --- erase_tell.c */
+
+/* What stands where in the manifest of a dataset, and what to do; absent: nothing that anybody
+ * wrote. */
+struct lh_str erase_tell_manifest(const struct erase_scanning *scanning, struct lh_str object);
 
 /* --- erase_trial.c: the dry run */
 

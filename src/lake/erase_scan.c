@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "catalog/files.h"
 #include "engine/engine.h"
+#include "lake/erase_run.h"
 #include "storage/scrub.h"
 
 #include <stdio.h>
@@ -16,23 +17,20 @@
 struct file_scan {
     struct erase_scanning *scanning;
     size_t keys, texts; /* places where one was found */
-    bool drops;         /* what is found is not searched for any more */
+    bool keys_only;     /* of what drops */
+    bool drops;         /* its rows are left: what they hold is theirs */
 };
 
 static void note(void *context, size_t index, size_t at, size_t len)
 {
     struct file_scan *file = context;
-    struct canaries *canaries = file->scanning->canaries;
+    const struct canaries *canaries = file->scanning->canaries;
     (void)at;
     (void)len;
     if (canaries_is_dropped(canaries, index))
         return;
-    if (!file->drops) {
-        file->keys += canaries_is_key(canaries, index);
-        file->texts += !canaries_is_key(canaries, index);
-    } else if (!canaries_is_key(canaries, index)) { /* a key is nobody else's */
-        canaries_drop(canaries, index);
-    }
+    file->keys += canaries_is_key(canaries, index);
+    file->texts += !canaries_is_key(canaries, index);
 }
 
 void erase_scan_find(struct erase_scanning *scanning, struct lh_str object, struct lh_str what)
@@ -112,7 +110,10 @@ static enum lh_code search_rows(struct file_scan *file, struct lh_str sql, struc
                 if (engine_vector_is_null(&chunk->columns[at], row))
                     continue;
                 struct lh_str text = engine_vector_str(&chunk->columns[at], row);
-                canaries_search(scanning->canaries, text, 0, text.len, note, file);
+                if (file->drops)
+                    canaries_share(scanning->canaries, text, file->keys_only);
+                else
+                    canaries_search(scanning->canaries, text, 0, text.len, note, file);
             }
     engine_cursor_close(cursor);
     return code;
@@ -196,7 +197,7 @@ static enum lh_code search_bytes(struct file_scan *file, int fd, enum packing *r
         /* What begins in the last bytes is searched for with the next piece. */
         size_t upto = is_last || len < overlap ? len : len - overlap;
         canaries_search(scanning->canaries, (struct lh_str){buffer, len}, from, upto, note, file);
-        size_t start = upto > 0 ? upto - 1 : 0; /* and the byte before it */
+        size_t start = upto > CANARY_AROUND_BYTES ? upto - CANARY_AROUND_BYTES : 0;
         from = upto - start;
         kept = len - start;
         memmove(buffer, buffer + start, kept);
@@ -207,7 +208,7 @@ static enum lh_code search_bytes(struct file_scan *file, int fd, enum packing *r
     return code;
 }
 
-static bool is_final(enum lh_code code)
+bool erase_is_final(enum lh_code code)
 {
     return code == LH_CANCELLED || code == LH_TIMEOUT || code == LH_STOPPING || code == LH_BUSY;
 }
@@ -233,6 +234,18 @@ static bool is_pending(struct erase_scanning *scanning, struct lh_str path)
     return is_one;
 }
 
+static void find_in_file(const struct file_scan *file, struct lh_str object)
+{
+    struct lh_arena *arena = file->scanning->arena;
+    struct lh_str what =
+        lh_arena_printf(arena, "A key stands in it %zu times, a text of an erased row %zu.",
+                        file->keys, file->texts);
+    struct lh_str where = erase_tell_manifest(file->scanning, object);
+    if (where.len)
+        what = lh_arena_printf(arena, "%.*s %.*s", LH_ARG(what), LH_ARG(where));
+    erase_scan_find(file->scanning, object, what);
+}
+
 enum lh_code erase_scan_file(struct erase_scanning *scanning, struct lh_str object,
                              struct lh_str path, int fd, struct lh_error *err)
 {
@@ -247,19 +260,20 @@ enum lh_code erase_scan_file(struct erase_scanning *scanning, struct lh_str obje
     scanning->result.bytes += bytes;
     if (packing == PARQUET)
         code = decode(&file, path, &found);
-    if (code && is_final(code)) {
+    if (code && erase_is_final(code)) {
         if (err)
             *err = found;
         return code;
     }
     if (code || packing == PACKED)
         note_not_read(scanning, object);
-    if (file.keys || file.texts) {
-        char what[128];
-        snprintf(what, sizeof what, "A key stands in it %zu times, a text of an erased row %zu.",
-                 file.keys, file.texts);
-        erase_scan_find(scanning, object, lh_str_of(what));
-    }
+    if (file.keys || file.texts)
+        find_in_file(&file, object);
+    file.keys = file.texts = 0;
+    canaries_search(scanning->canaries, object, 0, object.len, note, &file);
+    if (file.keys || file.texts)
+        erase_scan_find(scanning, object,
+                        lh_lit("Its name says a key, or a text of an erased row."));
     return LH_OK;
 }
 
@@ -278,9 +292,9 @@ static enum lh_code visit(void *context, struct lh_str path, int fd, struct lh_e
 
 enum lh_code erase_scan_shared(struct erase_scanning *scanning,
                                const struct catalog_object *const *objects, size_t count,
-                               struct lh_error *err)
+                               bool keys_only, struct lh_error *err)
 {
-    struct file_scan file = {.scanning = scanning, .drops = true};
+    struct file_scan file = {.scanning = scanning, .drops = true, .keys_only = keys_only};
     enum lh_code code = LH_OK;
     for (size_t i = 0; i < count && !code; i++) {
         struct lh_arena *arena = lh_arena_new(0); /* of what is pinned */

@@ -32,14 +32,17 @@ struct erase_scanning {
     struct lh_str pending; /* another erasure that has not ended; its files are passed over */
     size_t pending_count;  /* of such files */
 };
-/* Texts that these data files hold are of rows that are left: they are not searched for. */
+/* Texts that these data files hold are of rows that are left: they are not searched for (unless
+ * `keys_only`), and keys within longer words of theirs only as words. */
 enum lh_code erase_scan_shared(struct erase_scanning *scanning,
                                const struct catalog_object *const *objects, size_t count,
-                               struct lh_error *err) LH_MUST_USE;
+                               bool keys_only, struct lh_error *err) LH_MUST_USE;
 enum lh_code erase_scan(struct erase_scanning *scanning, struct lh_error *err) LH_MUST_USE;
 /* One file, as `object` in what is found: open, and at an absolute path. */
 enum lh_code erase_scan_file(struct erase_scanning *scanning, struct lh_str object,
                              struct lh_str path, int fd, struct lh_error *err) LH_MUST_USE;
+/* Nothing goes on after it; all other errors are of one file. */
+bool erase_is_final(enum lh_code code);
 void erase_scan_find(struct erase_scanning *scanning, struct lh_str object, struct lh_str what);
 
 /* --- erase_buckets.c */

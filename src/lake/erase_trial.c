@@ -131,6 +131,9 @@ enum lh_code erase_trial(struct lake *lake, const struct erase_request *request,
         code = count_others(run, err);
     if (!code) {
         fill(run, &look);
+        code = erase_clean_receipt(run, &run->receipt, err);
+    }
+    if (!code) {
         *ret = run->receipt;
     }
     canaries_free(run->canaries);

@@ -68,7 +68,7 @@ static enum lh_code list_live(struct work *work, size_t at, struct lh_error *err
         for (size_t i = 0; i < now->object_count; i++)
             keys[i] = lh_arena_str(run->arena, now->objects[i]->key);
         work->live[at] = (struct lh_str_list){keys, now->object_count};
-        code = erase_scan_shared(&run->scanning, now->objects, now->object_count, err);
+        code = erase_scan_shared(&run->scanning, now->objects, now->object_count, false, err);
     }
     catalog_snapshot_unref(snapshot);
     return code;
@@ -85,6 +85,8 @@ static enum lh_code look_everywhere(struct erase_run *run, struct lh_error *err)
     for (size_t i = 0; i < run->dataset_count && !code; i++)
         if (!*touched_of(run, run->datasets[i].dataset_id))
             code = list_live(&work, i, err);
+    if (!code)
+        code = erase_share_keys(run, err);
     run->scanning.told = take_finding;
     run->scanning.context = &work;
     run->scanning.looks_only = true;

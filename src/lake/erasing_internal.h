@@ -191,6 +191,14 @@ enum lh_code erase_jobs(struct jobs *jobs, const struct canaries *canaries,
 bool erase_holds(const struct canaries *canaries, const struct erase_keys *keys,
                  struct lh_str text);
 
+/* --- erase_pseudonyms.c */
+
+/* "erased:<16 digits>", or where that cannot be made, "erased". */
+struct lh_str erase_pseudonym(struct catalog *catalog, struct lh_str key, struct lh_arena *arena);
+/* The text with a pseudonym for each key that stands in it, in `arena`; or the text itself. */
+struct lh_str erase_without_keys(const struct canaries *canaries, struct catalog *catalog,
+                                 struct lh_str text, struct lh_arena *arena);
+
 /* --- erase_journal.c */
 
 struct journal;

@@ -4,39 +4,8 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { connect } from '../support/client.mjs';
-import { leftovers } from '../support/leftovers.mjs';
-import { run, startServer, temporaryFolder } from '../support/server.mjs';
-
-const env = { LAKEHOUSE_COMPACTION_ENABLED: 'false' };
-
-async function house(context) {
-  const folder = temporaryFolder();
-  const server = await startServer({ data: folder.path, env });
-  context.after(() => folder.remove());
-  context.after(() => server.kill());
-  const lake = await connect(server);
-  const ok = async (answer) => {
-    const got = await answer;
-    assert.ok(got.status < 300, got.text);
-    return got;
-  };
-  return {
-    folder: folder.path, server, lake, ok,
-    ingest: (name, text, options = {}) => ok(lake.ingest(name, text, options)),
-    event: (body) => ok(lake.post('/journal/event', { action: 'called', ...body })),
-    erase: (body) => lake.post('/catalog/erase', body),
-    tombstone: (name, column, values) =>
-      ok(lake.post(`/catalog/datasets/by-name/${name}/tombstone`, { row_key_column: column, row_key_values: values })),
-    recent: async () => (await ok(lake.get('/journal/recent?limit=500'))).body.items,
-    found: async (...texts) => (await leftovers(folder.path, texts)).found,
-    async end() {
-      assert.deepEqual(await server.stop(), { code: 0, signal: null });
-      const verified = await run(['verify', '--data', folder.path, '--json']);
-      assert.equal(verified.code, 0, verified.out + verified.err);
-    },
-  };
-}
+import { house } from '../support/erase_house.mjs';
+import { run } from '../support/server.mjs';
 
 test('a long text goes from the journal to its end, whoever the record is about, and no other text does', { timeout: 60000 }, async (context) => {
   const at = await house(context);

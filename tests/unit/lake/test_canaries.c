@@ -42,10 +42,59 @@ static void a_key_is_found_as_a_word_and_a_text_anywhere(void **state)
     assert_int_equal(count_in(canaries, "CAND-7"), 1);
     assert_int_equal(count_in(canaries, "{\"id\":\"CAND-7\",\"x\":\"CAND-7\"}"), 2);
     assert_int_equal(count_in(canaries, "people/CAND-7"), 1);
-    assert_int_equal(count_in(canaries, "CAND-70 XCAND-7 CAND-7-b CAND-7\xC3\xA9"), 0);
+    assert_int_equal(count_in(canaries, "CAND-70 XCAND-7 CAND-7b 1CAND-7"), 0);
+    assert_int_equal(count_in(canaries, "_CAND-7 CAND-7_ CAND-7-old x-CAND-7"), 4);
+    assert_int_equal(count_in(canaries, "\xE2\x80\x9C"
+                                        "CAND-7\xE2\x80\x9D, CAND-7\xC3\xA9 \xC3\xA9"
+                                        "CAND-7"),
+                     3);
     assert_int_equal(count_in(canaries, "xxZaphod Beeblebroxxx"), 1);
     assert_int_equal(count_in(canaries, "Zaphod Beeblebro"), 0);
     assert_int_equal(count_in(canaries, ""), 0);
+    canaries_free(canaries);
+}
+
+static void a_key_that_is_told_apart_is_found_within_longer_words(void **state)
+{
+    struct canaries *canaries = canaries_new();
+    (void)state;
+    assert_true(canaries_add(canaries, lh_lit("a@x.de"), true));
+    assert_true(canaries_add(canaries, lh_lit("customer-00012"), true));
+    assert_true(canaries_add(canaries, lh_lit("491701234567"), true)); /* a number goes on */
+    canaries_seal(canaries);
+    assert_true(canaries_has_parts(canaries));
+    assert_int_equal(count_in(canaries, "cva@x.de2 CVcustomer-00012b"), 2);
+    assert_int_equal(count_in(canaries, "4917012345678 0491701234567 x491701234567"), 0);
+    assert_int_equal(count_in(canaries, "+491701234567 (491701234567)"), 2);
+    canaries_free(canaries);
+}
+
+/* The numbers and addresses of others, which begin or end alike. */
+static void a_key_within_the_words_of_rows_that_are_left_is_a_word_from_then_on(void **state)
+{
+    struct canaries *canaries = canaries_new();
+    (void)state;
+    assert_true(canaries_add(canaries, lh_lit("ann@x.org"), true));
+    canaries_seal(canaries);
+    canaries_share(canaries, lh_lit("by ann@x.org herself"), true);
+    assert_int_equal(count_in(canaries, "joann@x.org, ann@x.organ, ann@x.org"), 3);
+    assert_false(canaries_is_shared_key(canaries, 0));
+    canaries_share(canaries, lh_lit("joann@x.org"), true);
+    assert_int_equal(count_in(canaries, "joann@x.org, ann@x.organ, cv_ann@x.org"), 1);
+    assert_true(canaries_is_shared_key(canaries, 0));
+    assert_false(canaries_is_dropped(canaries, 0));
+    canaries_free(canaries);
+}
+
+static void what_json_escapes_is_no_letter_before_a_key(void **state)
+{
+    struct canaries *canaries = canaries_new();
+    (void)state;
+    assert_true(canaries_add(canaries, lh_lit("CAND-7"), true));
+    canaries_seal(canaries);
+    assert_int_equal(count_in(canaries, "of:\\nCAND-7"), 1);
+    assert_int_equal(count_in(canaries, "of:\\u00ebCAND-7"), 1);
+    assert_int_equal(count_in(canaries, "c:\\\\nCAND-7 nCAND-7 u00ebCAND-7"), 0);
     canaries_free(canaries);
 }
 
@@ -87,7 +136,9 @@ static void one_that_is_dropped_says_so_and_twins_are_one(void **state)
     assert_int_equal(canaries_count(canaries), 1);
     assert_int_equal(count_in(canaries, "it is the very same text"), 1);
     assert_false(canaries_is_dropped(canaries, 0));
-    canaries_drop(canaries, 0);
+    canaries_share(canaries, lh_lit("a row that has the very same text"), true);
+    assert_false(canaries_is_dropped(canaries, 0));
+    canaries_share(canaries, lh_lit("a row that has the very same text"), false);
     assert_true(canaries_is_dropped(canaries, 0));
     canaries_free(canaries);
 }
@@ -122,6 +173,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_key_is_found_as_a_word_and_a_text_anywhere),
+        cmocka_unit_test(a_key_that_is_told_apart_is_found_within_longer_words),
+        cmocka_unit_test(a_key_within_the_words_of_rows_that_are_left_is_a_word_from_then_on),
+        cmocka_unit_test(what_json_escapes_is_no_letter_before_a_key),
         cmocka_unit_test(a_text_is_found_as_json_writes_it),
         cmocka_unit_test(a_text_is_found_as_sql_and_csv_write_its_quotes),
         cmocka_unit_test(one_that_is_dropped_says_so_and_twins_are_one),
