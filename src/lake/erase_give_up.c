@@ -11,7 +11,7 @@ static enum lh_code fail_busy(struct lh_str id, struct lh_error *err)
     lh_fail(err, LH_CONFLICT, "The erasure '%.*s' has neither failed nor is it incomplete.",
             LH_ARG(id));
     return lh_error_hint(err,
-                         "GET /catalog/erase/%.*s says how it stands; POST /jobs/{id}/cancel "
+                         "GET /catalog/erase/%.*s says how it stands; DELETE /jobs/{id} "
                          "stops the job of one that waits or runs.",
                          LH_ARG(id));
 }

@@ -689,6 +689,7 @@ static void one_that_is_incomplete_can_be_given_up(void **state)
     assert_false(is_kept(&house, &asked, "request") || is_kept(&house, &asked, "plan") ||
                  is_kept(&house, &asked, "progress"));
     op_house_refuses(&house, "erasures.give_up", args, LH_CONFLICT);
+    assert_non_null(strstr(house.err.hint, "DELETE /jobs/{id} stops"));
     op_house_refuses(&house, "erasures.resume", args, LH_CONFLICT);
     op_house_reopen(&house);
     assert_string_equal(reply_text(ended(&house, &asked), "state"), "given_up");
