@@ -1,5 +1,7 @@
 #include "lake/changes.h"
 
+#include <assert.h>
+
 #include "access/keys.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -14,10 +16,26 @@
 #include "storage/objects.h"
 #include "storage/storage.h"
 
+const char *const lake_own_actions[] = {
+    "bucket.", "dataset.", "erase.",   "eval.",  "index.", "job.",      "journal.", "key.",
+    "lake.",   "object.",  "profile.", "query.", "lift",   "tombstone", "void",     NULL};
+
+bool lake_is_own_action(struct lh_str action)
+{
+    for (size_t i = 0; lake_own_actions[i]; i++) {
+        struct lh_str own = lh_str_of(lake_own_actions[i]);
+        bool is_family = lh_str_ends_with(own, lh_lit("."));
+        if (lh_str_equal_nocase(is_family ? lh_str_head(action, own.len) : action, own))
+            return true;
+    }
+    return false;
+}
+
 enum lh_code lake_change_begin(struct lake *lake, const struct journal_event *event, bool is_vital,
                                struct lake_change *ret, struct lh_error *err)
 {
     struct lh_error drained = LH_ERROR_NONE;
+    assert(lake_is_own_action(event->action));
     *ret = (struct lake_change){0};
     /* So that the journal has them in their order; that it could not be brought up to date keeps no
      * change from being made. */

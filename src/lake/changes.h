@@ -20,6 +20,12 @@ struct lake_change {
     uint64_t intent; /* 0: nothing was announced */
 };
 
+/* What only the lake itself writes: names that end with a dot begin those of a family, of later
+ * releases too. NULL ends them. */
+extern const char *const lake_own_actions[];
+/* Is it one of these, in whatever case? No event of a user is called so. */
+bool lake_is_own_action(struct lh_str action);
+
 /* Announces what will be the event. `is_vital`: the change must be possible on a full disk. A
  * request (event->request) that has its event already is not announced again. Errors as
  * journal_intend: the change must not be made then. */

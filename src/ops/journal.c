@@ -263,7 +263,9 @@ struct report_args {
 static const struct lh_field event_rows[] = {
     REPORT_ROWS,
     LH_STR(struct report_args, action, LH_PRESET_STR("event"), .min = 1,
-           .max = JOURNAL_ACTION_BYTES_MAX, .doc = "What happened: called, placed, …"),
+           .max = JOURNAL_ACTION_BYTES_MAX,
+           .doc = "What happened: called, placed, … No name of the lake's own actions (dataset.…, "
+                  "index.…, key.…, tombstone, …)."),
     LH_JSON(struct report_args, detail, .doc = "More of it: an object, at most 64 KB."),
 };
 static const struct lh_fields event_fields =
@@ -334,6 +336,26 @@ static enum lh_code detail_text(struct op_call *call, const json_t *detail, stru
     return code;
 }
 
+/* Who reads the journal must know what the lake did from what somebody says. */
+static enum lh_code check_action(struct lh_str action, struct lh_error *err)
+{
+    struct lh_buf list;
+    if (!lake_is_own_action(action))
+        return LH_OK;
+    lh_buf_init(&list, LH_ERROR_HINT_BYTES);
+    for (size_t i = 0; lake_own_actions[i]; i++)
+        lh_buf_printf(&list, "%s%s", i ? ", " : "", lake_own_actions[i]);
+    lh_fail(err, LH_INVALID, "The action '%.*s' is one that only the lake itself writes down.",
+            LH_ARG(action));
+    lh_error_field(err, lh_lit("action"));
+    lh_error_hint(err,
+                  "Its own are %.*s; a dot at the end stands for all that begin so. Any other name "
+                  "is yours.",
+                  LH_ARG(lh_buf_str(&list)));
+    lh_buf_release(&list);
+    return LH_INVALID;
+}
+
 static enum lh_code append(struct op_call *call, const struct journal_event *event,
                            struct op_reply *reply, struct lh_error *err)
 {
@@ -379,7 +401,9 @@ static enum lh_code run_report(struct op_call *call, const void *raw, struct op_
     };
     if (key.len)
         event.request = request_of(call, key);
-    enum lh_code code = detail_text(call, args->detail.value, &event.detail, err);
+    enum lh_code code = check_action(event.action, err);
+    if (!code)
+        code = detail_text(call, args->detail.value, &event.detail, err);
     if (!code && args->field.data && !event.old_value.data && !event.new_value.data)
         code = lh_fail(err, LH_INVALID, "An update needs old_value or new_value.");
     return code ? code : append(call, &event, reply, err);

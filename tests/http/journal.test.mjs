@@ -68,6 +68,9 @@ test('what cannot be an event is refused with its reason', async () => {
     return [status, body.code, body.field];
   };
   assert.deepEqual(await refused('/journal/event', { action: 'a' }), [400, 'invalid_argument', 'entity_id']);
+  for (const action of ['dataset.delete', 'Dataset.Drop', 'index.no_such_thing_yet', 'key.create', 'erase.give_up', 'journal.erase', 'tombstone', 'lift', 'void'])
+    assert.deepEqual(await refused('/journal/event', { entity_id: 'a', action, actor: 'boss' }), [400, 'invalid_argument', 'action'], action);
+  assert.match((await lake.post('/journal/event', { entity_id: 'a', action: 'dataset.drop' })).body.hint, /Its own are bucket\., dataset\., /);
   assert.deepEqual(await refused('/journal/event', { entity_id: 'a', detail: [1] }), [400, 'invalid_argument', 'detail']);
   assert.deepEqual(await refused('/journal/event', { entity_id: 'a', detail: { a: 'x'.repeat(70000) } }), [413, 'too_large', 'detail']);
   assert.deepEqual((await refused('/journal/event', { entity_id: 'a', new_value: 'b' })).slice(0, 2), [400, 'unknown_field']);
@@ -287,4 +290,12 @@ test('the verifier finds a changed byte, and the server says so and goes on', as
   assert.equal((await lake.post('/journal/event', { entity_id: 'three' })).status, 201);
   assert.match((await lake.get('/journal/stats')).body.damage, /broken/);
   await server.stop();
+});
+
+test('an action that only looks like one of the lake is reported', { timeout: 30000 }, async (context) => {
+  const own = await startServer();
+  context.after(() => own.kill());
+  const other = await connect(own);
+  for (const action of ['dataset', 'keys.lost', 'tombstoned', 'update'])
+    assert.equal((await other.post('/journal/event', { entity_id: 'a', action })).status, 201, action);
 });

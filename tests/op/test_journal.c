@@ -66,7 +66,7 @@ static void *change_on(void *context)
 {
     struct run *run = context;
     for (int i = 0; i < CHANGES; i++) {
-        const struct journal_event event = {.action = lh_lit("change"), .entity = lh_lit("c")};
+        const struct journal_event event = {.action = lh_lit("key.change"), .entity = lh_lit("c")};
         struct lake_change change;
         if (lake_change_begin(run->house.lake, &event, false, &change, NULL))
             atomic_fetch_add(&run->wrong, 1);
@@ -176,7 +176,7 @@ static void everything_at_once_leaves_each_change_once(void **state)
                 atomic_load(&run.rolls) > 0);
     for (int round = 0; round < 2; round++) {
         assert_int_equal(count_of(&run.house, "report"), REPORTERS * REPORTS);
-        assert_int_equal(count_of(&run.house, "change"), CHANGES / 2);
+        assert_int_equal(count_of(&run.house, "key.change"), CHANGES / 2);
         assert_int_equal(count_of(&run.house, "dataset.update"), COMMITTERS * COMMITS);
         if (!round)
             op_house_reopen(&run.house);
