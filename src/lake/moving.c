@@ -51,7 +51,7 @@ static const struct lh_fields item_fields =
 static const struct lh_field index_rows[] = {
     LH_STR(struct lake_move_index, index, .required = true, .doc = "Its name."),
     LH_INT(struct lake_move_index, files, .required = true,
-           .doc = "That were moved: parts, its graph, records. Of a dry run: 0."),
+           .doc = "That were moved: parts, its graph, records; of a dry run: would be."),
     LH_INT(struct lake_move_index, bytes, .required = true, .doc = "Of those."),
     LH_STR(struct lake_move_index, problem, .doc = "Why it is where it was."),
 };
@@ -257,13 +257,14 @@ static enum lh_code move_one_index(struct moving_run *run, struct lh_str name, s
 {
     struct lake_move_index item = {.index = name};
     struct lh_error why = LH_ERROR_NONE;
-    const struct search_move move = {.index = name, .to = run->args.to, .cancel = run->cancel};
+    const struct search_move move = {
+        .index = name, .to = run->args.to, .cancel = run->cancel, .is_plan = !run->job};
     struct journal_event event = {
         .entity = name, .action = lh_lit("index.move"), .actor = run->args.actor};
     struct search_moved moved = {0};
-    enum lh_code code = LH_OK;
-    if (run->job)
-        code = lake_move_index(run->lake, &move, &event, run->arena, &moved, &why);
+    enum lh_code code = run->job
+                            ? lake_move_index(run->lake, &move, &event, run->arena, &moved, &why)
+                            : search_move_index(lake_search(run->lake), &move, &moved, &why);
     if (code && is_final(code)) {
         if (err)
             *err = why;

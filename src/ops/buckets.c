@@ -265,8 +265,10 @@ static enum lh_code check_empty(void *context, struct lh_str bucket, struct lh_e
         code = lh_fail(err, LH_CONFLICT, "The bucket '%.*s' has data of %zu dataset%s: %.*s%s.",
                        LH_ARG(bucket), count, count == 1 ? "" : "s", LH_ARG(lh_buf_str(&list)),
                        count > NAMES_SHOWN ? ", …" : "");
-        lh_error_hint(err, "Drop or replace them, and let their old versions expire: POST "
-                           "/catalog/expire.");
+        lh_error_hint(err,
+                      "Move them to another bucket: POST /catalog/migrate-buckets, or "
+                      "/catalog/datasets/by-name/{name}/move for one. Or drop or replace them, "
+                      "and let their old versions expire: POST /catalog/expire.");
     }
     if (!code)
         code = check_indexes(lake, bucket, arena, err);

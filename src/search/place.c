@@ -202,8 +202,10 @@ static enum lh_code copy_one(struct moving *moving, const struct index_object *o
         return LH_OK;
     if (!object_sum(object, &sum))
         return lh_fail(err, LH_DAMAGED, "The checksum of %.*s is none.", LH_ARG(object->key));
-    enum lh_code code = storage_copy(moving->search->options.storage, moving->from, move->to,
-                                     object->key, &sum, move->cancel, err);
+    enum lh_code code = LH_OK;
+    if (!move->is_plan)
+        code = storage_copy(moving->search->options.storage, moving->from, move->to, object->key,
+                            &sum, move->cancel, err);
     moving->moved.files += !code;
     moving->moved.bytes += code ? 0 : object->bytes;
     return code;
@@ -222,7 +224,7 @@ static enum lh_code copy_files(struct moving *moving, struct lh_error *err)
     return code ? code : copy_one(moving, head->graph ? head->graph->file : NULL, err);
 }
 
-/* Nobody adds to them: place_lock is ours alone. */
+/* Nobody adds to them, unless this is a plan: place_lock is ours alone. */
 static enum lh_code copy_records(struct moving *moving, struct lh_error *err)
 {
     struct storage *storage = moving->search->options.storage;
@@ -240,8 +242,10 @@ static enum lh_code copy_records(struct moving *moving, struct lh_error *err)
             struct storage_sum sum;
             if (entries[k].is_folder || entries[k].is_special)
                 continue;
-            code = storage_sum(storage, moving->from, entries[k].key, move->cancel, &sum, err);
-            if (!code)
+            sum.bytes = entries[k].bytes;
+            if (!move->is_plan)
+                code = storage_sum(storage, moving->from, entries[k].key, move->cancel, &sum, err);
+            if (!code && !move->is_plan)
                 code = storage_copy(storage, moving->from, move->to, entries[k].key, &sum,
                                     move->cancel, err);
             moving->moved.files += !code;
@@ -324,6 +328,20 @@ static enum lh_code check(const struct moving *moving, struct lh_error *err)
     return LH_OK;
 }
 
+static enum lh_code plan(struct moving *moving, struct lh_error *err)
+{
+    moving->head = index_head(moving->index);
+    moving->from = index_bucket(moving->head);
+    bool is_there = lh_str_equal(moving->from, moving->move->to);
+    enum lh_code code = check(moving, err);
+    if (!code && !is_there)
+        code = copy_files(moving, err);
+    if (!code && !is_there)
+        code = copy_records(moving, err);
+    index_manifest_unref(moving->head);
+    return code;
+}
+
 static enum lh_code move_busy(struct moving *moving, struct lh_error *err)
 {
     struct storage *storage = moving->search->options.storage;
@@ -350,9 +368,9 @@ enum lh_code search_move_index(struct search *search, const struct search_move *
     if (code)
         return lh_error_field(err, lh_lit("bucket"));
     code = index_find(search, move->index, &moving.index, err);
-    if (!code)
-        code = index_begin_patiently(moving.index, err);
-    if (!code) {
+    if (!code && move->is_plan)
+        code = plan(&moving, err);
+    else if (!code && !(code = index_begin_patiently(moving.index, err))) {
         code = move_busy(&moving, err);
         index_end(moving.index);
     }

@@ -20,6 +20,7 @@ struct search_move {
     struct lh_str index; /* its name */
     struct lh_str to;
     int64_t expected_version; /* 0: any; else LH_PRECONDITION */
+    bool is_plan;             /* nothing is done: what would be moved */
     const struct lh_cancel *cancel;
 };
 struct search_moved {

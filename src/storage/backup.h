@@ -87,11 +87,11 @@ struct storage_backup_result {
     struct lh_str *left_out; /* buckets that hold something that is not in it */
     size_t left_out_count;
 };
-/* LH_CONFLICT: the folder is another lake's backup, something else, or inside the lake or a bucket
- * of it; or a bucket does not answer, and it is not `is_primary_only`. LH_BUSY: a file went
- * meanwhile, or another backup runs there: again a little later. LH_DAMAGED names a file of the
- * lake that is not what it must be: nothing was added. LH_FORMAT: the backup is of a newer
- * release. */
+/* LH_CONFLICT: the folder is another lake's backup, something else, inside the lake or a bucket of
+ * it, or where nothing can be made; or a bucket does not answer, and it is not `is_primary_only`.
+ * LH_BUSY: a file went meanwhile, or another backup runs there: again a little later. LH_DAMAGED
+ * names a file of the lake that is not what it must be: nothing was added. LH_FORMAT: the backup is
+ * of a newer release. */
 enum lh_code storage_backup(struct storage *storage, const struct storage_backup_options *options,
                             struct storage_backup_result *ret, struct lh_error *err) LH_MUST_USE;
 

@@ -132,17 +132,28 @@ static enum lh_code open_for_writing(struct backup_store *store, const struct lh
     return !code && !is_there ? write_identity(store, lake, err) : code;
 }
 
+static enum lh_code fail_place(struct lh_str path, struct lh_error *err)
+{
+    lh_fail(err, LH_CONFLICT, "Nothing can be made in the place of the backup folder '%.*s'.",
+            LH_ARG(lh_str_head(path, 200)));
+    return lh_error_hint(err, "Name a folder on a disk that the server may write to.");
+}
+
 enum lh_code backup_store_open(struct lh_str path, const struct lh_uuid *lake,
                                struct backup_store *ret, struct lh_error *err)
 {
     *ret = (struct backup_store){.lock_fd = -1};
     enum lh_code code = lh_dir_open(path, lake != NULL, &ret->dir, err);
+    if (code == LH_NOT_FOUND && lake) /* it is not there, and nobody can make it */
+        return fail_place(path, err);
     if (code)
         return lh_error_context(err, "The backup folder '%.*s'", LH_ARG(path));
     if (lake)
         code = open_for_writing(ret, lake, err);
     else
         code = read_identity(ret, err);
+    if (code == LH_NOT_FOUND && lake)
+        return fail_place(path, err);
     if (code == LH_NOT_FOUND)
         return lh_fail(err, LH_NOT_FOUND, "The folder '%.*s' is not a backup.", LH_ARG(path));
     return code ? lh_error_context(err, "The backup folder '%.*s'", LH_ARG(path)) : LH_OK;

@@ -46,6 +46,14 @@ test('a destroyed lake comes back from its backup with the same contents', { tim
   const inside = await lake.post('/system/backup', { to: join(data, 'inside') });
   assert.equal(inside.status, 409, inside.text);
   assert.equal((await lake.post('/system/backup', { to: 'here' })).status, 400);
+  const file = join(folder.path, 'a-file');
+  writeFileSync(file, '');
+  for (const place of ['/proc/nope', '/proc/nope/deeper', join(file, 'below')]) {
+    const refused = await lake.post('/system/backup', { to: place });
+    assert.deepEqual([refused.status, refused.body.code], [409, 'conflict'], refused.text);
+    assert.ok(refused.body.detail.includes(`Nothing can be made in the place of the backup folder '${place}'`), refused.text);
+    assert.match(refused.body.hint, /may write/);
+  }
   await server.kill(); // no clean end: the backup needs none
   rmSync(data, { recursive: true });
 

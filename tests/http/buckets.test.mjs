@@ -119,6 +119,7 @@ test('a bucket is not removed while something lives there, and is when nothing d
     const used = await lake.delete('/storage/buckets/short:lived');
     assert.equal(used.status, 409);
     assert.match(used.body.detail, /'guest'/);
+    assert.match(used.body.hint, /\/catalog\/migrate-buckets.*\/move.*\/catalog\/expire/);
     assert.equal((await lake.ingest('guest', rows(0, 4), { headers: { 'x-lakehouse-bucket': 'primary' } })).status, 200);
     assert.equal((await lake.delete('/storage/buckets/short:lived')).status, 409, 'the version before is still there');
     assert.equal((await lake.post('/catalog/expire', { dataset: 'guest', older_than_s: 0 })).status, 200);
