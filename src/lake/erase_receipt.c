@@ -6,9 +6,12 @@ struct lh_str erase_hint(const struct lake_erasure *erasure)
     if (!erasure->elsewhere.count)
         return (struct lh_str){0};
     if (erasure->dataset.len)
-        return lh_lit("Other datasets have these keys or texts of the rows, too (elsewhere): erase "
-                      "from each of them, or ask without 'dataset' for all that have the column. "
-                      "Files of a dropped one go with POST /catalog/expire.");
+        return lh_lit(
+            "Other datasets have these keys or texts of the rows, too (elsewhere): erase "
+            "from each of them, or ask without 'dataset' for all that have the column. "
+            "Files of a dropped one go with POST /catalog/expire; what people wrote of one "
+            "(description, tags), PATCH /catalog/datasets/by-name/{name}/metadata "
+            "changes.");
     return lh_lit(
         "Datasets without this column have these keys or texts of the rows, too "
         "(elsewhere): erase there by a column of theirs, or change the rows; then resume.");

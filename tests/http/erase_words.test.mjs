@@ -47,6 +47,18 @@ for (const [how, text] of [
       await at.end();
     });
 
+test('a key in the description of a dataset that was not asked for is told as elsewhere, with what to do', { timeout: 60000 }, async (context) => {
+  const at = await house(context);
+  await at.ingest('people', `id,n\n${jane},1\nanother,2\n`);
+  await at.ingest('calls', 'who,n\n1,1\n');
+  await at.describe('calls', { description: `of_${jane}` });
+  const told = await eraseFrom(at, 'id', jane);
+  assert.equal(told.body.state, 'erased_here', told.text);
+  assert.deepEqual(told.body.elsewhere.map((one) => one.dataset), ['calls']);
+  assert.match(told.body.hint, /description, tags\), PATCH .*metadata/);
+  await at.end();
+});
+
 test('another one whose key ends alike stays what it is, and is no finding', { timeout: 60000 }, async (context) => {
   const at = await house(context);
   await at.ingest('people', 'id,n\nann@sample.invalid,1\njoann@sample.invalid,2\n', { name: 'of_joann@sample.invalid.csv' });
