@@ -11,6 +11,7 @@
 #define RACES_MAX 8
 #define EVENTS_MAX 100 /* of single keys in one manifest; more are read where the keys are */
 #define RESULT_BYTES_MAX ((size_t)4096)
+#define ECHO_BYTES_MAX ((size_t)64 << 20) /* of one value: more than a request has */
 
 /* --- one call */
 
@@ -47,11 +48,14 @@ struct call {
 static void fill_value(struct call *call, size_t index, const struct typed_key *key)
 {
     struct catalog_key_result *ret = &call->ret->values[index];
-    char *text =
-        json_dumps(json_array_get(call->request->values, index), JSON_ENCODE_ANY | JSON_COMPACT);
-    *ret = (struct catalog_key_result){.value = lh_arena_str(call->arena, lh_str_of(text)),
+    struct lh_buf text; /* numbers as short as they were given: 99.99 */
+    struct lh_json json;
+    lh_buf_init(&text, ECHO_BYTES_MAX);
+    lh_json_init(&json, &text);
+    lh_json_parsed(&json, json_array_get(call->request->values, index));
+    *ret = (struct catalog_key_result){.value = lh_arena_str(call->arena, lh_buf_str(&text)),
                                        .outcome = key->outcome};
-    free(text);
+    lh_buf_release(&text);
 }
 
 static enum lh_code fail_column(const struct call *call, struct lh_error *err)

@@ -393,7 +393,9 @@ static enum lh_code find_dataset(struct task *task, struct lh_error *err)
         if (!task->dataset)
             return LH_OK;
         lh_fail(err, LH_EXISTS, "There is a dataset '%.*s' already.", LH_ARG(task->dataset->name));
-        return lh_error_hint(err, "Choose another name, or mode append or replace.");
+        return lh_error_hint(err, task->args.objects.count
+                                      ? "Choose another name."
+                                      : "Choose another name, or mode append or replace.");
     case INGEST_UPSERT:
         task->is_upsert = true;
         task->action = task->dataset ? CATALOG_APPEND : CATALOG_CREATE;

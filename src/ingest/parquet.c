@@ -16,6 +16,12 @@ static bool is_same(struct task *task, const struct engine_column *a, const stru
     return lh_str_equal(a->name, b->name) && lh_str_equal(type_text(task, a), type_text(task, b));
 }
 
+/* "The object …" inside of a sentence. */
+static struct lh_str bare_name(const struct stored *file)
+{
+    return lh_str_slice(file->name, sizeof "The", file->name.len);
+}
+
 static enum lh_code compare_columns(struct task *task, const struct engine_columns *first,
                                     const struct engine_columns *other, size_t at,
                                     struct lh_error *err)
@@ -28,13 +34,14 @@ static enum lh_code compare_columns(struct task *task, const struct engine_colum
     if (i == first->count && i == other->count)
         return LH_OK;
     if (i == first->count || i == other->count)
-        lh_fail(err, LH_SCHEMA, "%.*s has %zu columns, %.*s has %zu.", LH_ARG(files[at].name),
-                other->count, LH_ARG(files[0].name), first->count);
+        lh_fail(err, LH_SCHEMA, "%.*s has %zu columns, the %.*s has %zu.", LH_ARG(files[at].name),
+                other->count, LH_ARG(bare_name(&files[0])), first->count);
     else
-        lh_fail(err, LH_SCHEMA, "Column %zu of %.*s is '%.*s' %.*s, of %.*s it is '%.*s' %.*s.",
-                i + 1, LH_ARG(files[at].name), LH_ARG(lh_str_head(other->items[i].name, 100)),
-                LH_ARG(lh_str_head(type_text(task, &other->items[i]), 200)), LH_ARG(files[0].name),
-                LH_ARG(lh_str_head(first->items[i].name, 100)),
+        lh_fail(err, LH_SCHEMA,
+                "Column %zu of the %.*s is '%.*s' %.*s, of the %.*s it is '%.*s' %.*s.", i + 1,
+                LH_ARG(bare_name(&files[at])), LH_ARG(lh_str_head(other->items[i].name, 100)),
+                LH_ARG(lh_str_head(type_text(task, &other->items[i]), 200)),
+                LH_ARG(bare_name(&files[0])), LH_ARG(lh_str_head(first->items[i].name, 100)),
                 LH_ARG(lh_str_head(type_text(task, &first->items[i]), 200)));
     return lh_error_hint(err, "Objects of one dataset have the same columns in the same order.");
 }

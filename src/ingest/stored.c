@@ -71,7 +71,8 @@ enum lh_code stored_find(struct task *task, struct lh_error *err)
     if (!code)
         describe(task, bytes, &etags);
     lh_buf_release(&etags);
-    return code;
+    return code == LH_INVALID || code == LH_NOT_FOUND ? lh_error_field(err, lh_lit("objects"))
+                                                      : code;
 }
 
 static enum lh_code copy_bytes(struct task *task, int fd, struct storage_staged *staged,

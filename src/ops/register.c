@@ -36,6 +36,8 @@ static enum lh_code run_register(struct op_call *call, const void *raw, struct o
     struct ingest_result result;
     enum lh_code code =
         ingest_file(lake_ingest(call->lake), &request, call->cancel, call->arena, &result, err);
+    if (code && lh_str_equal(lh_str_of(err->field), lh_lit("dataset")))
+        return lh_error_field(err, lh_lit("name")); /* what it is called here */
     if (code)
         return code;
     reply->location =

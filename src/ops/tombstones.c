@@ -115,6 +115,7 @@ struct lift_view {
     struct lh_str row_key_column;
     int64_t keys_lifted;
     int64_t rows_restored;
+    struct lh_str note;
     int64_t failed;
     struct lh_list failures;
     struct lh_list values;
@@ -126,6 +127,9 @@ static const struct lh_field lifted_rows[] = {
            .doc = "The key column; absent: nothing is tombstoned."),
     LH_INT(struct lift_view, keys_lifted, .required = true, .doc = "Keys, each once."),
     LH_INT(struct lift_view, rows_restored, .required = true, .doc = "Rows that are seen again."),
+    LH_STR(struct lift_view, note,
+           .doc = "Absent unless a key was lifted of which no row is there: where its rows may "
+                  "still be read."),
     LH_INT(struct lift_view, failed, .required = true, .doc = "Values that failed."),
     LH_LIST(struct lift_view, failures, .fields = &failure_fields,
             .doc = "The values that failed, and why."),
@@ -147,8 +151,11 @@ static struct failure_view failure_of(const struct catalog_tombstone_result *res
         failure.code = 2;
         failure.message = lh_arena_printf(arena,
                                           "It is no value of the column '%.*s', which is "
-                                          "%.*s.",
-                                          LH_ARG(result->column), LH_ARG(result->type));
+                                          "%.*s.%s",
+                                          LH_ARG(result->column), LH_ARG(result->type),
+                                          lh_str_starts_with(result->type, lh_lit("TIMESTAMP"))
+                                              ? " A time has no offset but Z: give it in UTC."
+                                              : "");
     } else if (value->outcome == CATALOG_KEY_ERASED) {
         failure.code = 3;
         failure.message = lh_lit("Its rows were erased: they are gone, and nothing can be shown "
@@ -265,6 +272,24 @@ const struct op op_datasets_tombstone = {
     .run = run_tombstone,
 };
 
+/* Keys were lifted, and nothing came to light: a compaction may have left the rows out. Their
+ * versions keep them as long as they are kept. */
+static struct lh_str note_of(const struct catalog_tombstone_result *result, struct lh_arena *arena)
+{
+    int64_t empty = 0;
+    for (size_t i = 0; i < result->value_count; i++)
+        empty += result->values[i].outcome == CATALOG_KEY_DONE && !result->values[i].rows;
+    if (!empty)
+        return (struct lh_str){0};
+    return lh_arena_printf(
+        arena,
+        "Of %lld lifted keys the newest version shows no row: a compaction or a replacement left "
+        "it out, or a key of another column hides it. Earlier versions may have it as long as they "
+        "are kept: GET /catalog/datasets/by-name/%.*s/versions lists them, SELECT * FROM %.*s AT "
+        "(VERSION => n) reads one.",
+        (long long)empty, LH_ARG(result->name), LH_ARG(result->name));
+}
+
 static enum lh_code run_lift(struct op_call *call, const void *raw, struct op_reply *reply,
                              struct lh_error *err)
 {
@@ -284,6 +309,7 @@ static enum lh_code run_lift(struct op_call *call, const void *raw, struct op_re
         .row_key_column = result.column,
         .keys_lifted = result.keys,
         .rows_restored = result.rows,
+        .note = note_of(&result, call->arena),
     };
     view_values(&result, true, call->arena, &view.values, &view.failures);
     view.failed = (int64_t)view.failures.count;

@@ -149,7 +149,8 @@ enum lh_code object_head_read(struct storage *storage, struct lh_str bucket, str
     enum lh_code code = storage_get(storage, bucket, object_head_key(key, arena), HEAD_BYTES_MAX,
                                     arena, &text, err);
     if (code == LH_NOT_FOUND)
-        return lh_fail(err, LH_NOT_FOUND, "There is no object '%.*s'.", LH_ARG(key));
+        return lh_fail(err, LH_NOT_FOUND, "There is no object '%.*s' in the bucket '%.*s'.",
+                       LH_ARG(key), LH_ARG(bucket));
     return code ? code : object_head_parse(text, key, arena, ret, err);
 }
 

@@ -83,3 +83,36 @@ test('a repeated request under its Idempotency-Key deletes once', { timeout: 600
   assert.equal((await lake.post('/query/sql', { sql: 'SELECT count(*) FROM people' })).body.rows[0][0], 2);
   assert.deepEqual(await server.stop(), { code: 0, signal: null });
 });
+
+test('a lift says where rows may still be read that a compaction left out', { timeout: 60000 }, async (context) => {
+  const server = await startServer({ env: { LAKEHOUSE_COMPACTION_ENABLED: 'false' } });
+  context.after(() => server.kill());
+  const lake = await connect(server);
+  await lake.ingest('people', 'id,name\n1,a\n2,b\n', {});
+  const lift = (key) => lake.delete(path, { json: { row_key_values: [key] } });
+  assert.equal((await lake.post(path, { row_key_column: 'id', row_key_values: [1, 2] })).status, 200);
+  const seen = await lift(2);
+  assert.deepEqual([seen.body.rows_restored, seen.body.note], [1, undefined], seen.text);
+  const compacted = await lake.post('/query/compact', { dataset: 'people' });
+  assert.equal(compacted.status, 200, compacted.text);
+  const lifted = await lift(1);
+  assert.deepEqual([lifted.status, lifted.body.keys_lifted, lifted.body.rows_restored], [200, 1, 0], lifted.text);
+  assert.match(lifted.body.note, /^Of 1 lifted keys .* SELECT \* FROM people AT \(VERSION => n\) reads one\.$/);
+  assert.deepEqual(await lake.rows('SELECT count(*) FROM people'), [[1]]);
+  assert.deepEqual(await lake.rows('SELECT id FROM people AT (VERSION => 1) ORDER BY 1'), [[1], [2]]);
+});
+
+test('a key is echoed as it was given, and a wrong time says what a time is', { timeout: 60000 }, async (context) => {
+  const server = await startServer({});
+  context.after(() => server.kill());
+  const lake = await connect(server);
+  await lake.ingest('people', 'price,at\n99.99,2024-02-29 12:00:00\n1.5,2024-03-01 12:00:00\n', {});
+  const told = await lake.post(path, { row_key_column: 'price', row_key_values: [99.99, 0.1] });
+  assert.match(told.text, /"row_key_value":99\.99,/);
+  assert.match(told.text, /"row_key_value":0\.1,/);
+  assert.deepEqual(told.body.values.map((one) => one.outcome), ['done', 'no_match']);
+  const times = await lake.post(path, { row_key_column: 'at', row_key_values: ['2024-03-01 12:00:00Z', '2024-02-29 13:00:00+01:00'], another_key_column: true });
+  assert.equal(times.status, 207, times.text);
+  assert.deepEqual(times.body.failures.map((one) => one.code), ['wrong_type']);
+  assert.match(times.body.failures[0].message, /no offset but Z: give it in UTC/);
+});

@@ -83,6 +83,8 @@ static void refuses(struct op_house *house, const char *objects, enum lh_code co
     op_house_refuses(house, "datasets.register", args, code);
     if (!strstr(house->err.message, said))
         fail_msg("%s: '%s' does not say '%s'", objects, house->err.message, said);
+    if (code == LH_INVALID || code == LH_NOT_FOUND)
+        assert_string_equal(house->err.field, "objects");
     assert_int_equal(op_house_try(house, "datasets.get", "{\"name\": \"never\"}"), LH_NOT_FOUND);
     assert_int_equal(op_house_staged_count(house), 0);
 }
@@ -97,7 +99,8 @@ static void what_is_no_such_object_is_refused_by_its_name_and_nothing_is_made(vo
     stored_parquet_put(house, "raw/wide.parquet", "SELECT 1::BIGINT AS id, 'y' AS email, 2 AS n");
     stored_parquet_cut(house, "raw/cut.parquet", "SELECT i AS id, 'm' AS email FROM range(9) t(i)");
     op_house_try_file(house, "objects.put", KEY("raw/c.csv"), "c.csv", "id\n1\n", 5);
-    refuses(house, FIRST "," KEY("raw/none.parquet"), LH_NOT_FOUND, "raw/none.parquet");
+    refuses(house, FIRST "," KEY("raw/none.parquet"), LH_NOT_FOUND,
+            "There is no object 'raw/none.parquet' in the bucket 'primary'.");
     refuses(house, "{\"bucket\": \"nowhere\", \"key\": \"a\"}", LH_NOT_FOUND, "nowhere");
     refuses(house, KEY("_catalog/epoch.json"), LH_INVALID, "");
     refuses(house, KEY("../a"), LH_INVALID, "");
@@ -105,12 +108,15 @@ static void what_is_no_such_object_is_refused_by_its_name_and_nothing_is_made(vo
     refuses(house, FIRST "," KEY("raw/c.csv"), LH_UNREADABLE, "raw/c.csv");
     refuses(house, KEY("raw/cut.parquet"), LH_UNREADABLE, "raw/cut.parquet");
     refuses(house, FIRST "," KEY("raw/text.parquet"), LH_SCHEMA,
-            "Column 1 of The object 'raw/text.parquet'");
-    refuses(house, FIRST "," KEY("raw/wide.parquet"), LH_SCHEMA, "3 columns");
+            "Column 1 of the object 'raw/text.parquet' of the bucket 'primary'");
+    refuses(house, FIRST "," KEY("raw/wide.parquet"), LH_SCHEMA,
+            "has 3 columns, the object 'raw/a.parquet'");
     op_house_refuses(house, "datasets.register", REGISTER("no name", FIRST), LH_INVALID);
+    assert_string_equal(house->err.field, "name");
     op_house_refuses(house, "datasets.register", "{\"name\": \"x\", \"objects\": []}", LH_INVALID);
     op_house_call(house, "datasets.register", REGISTER("people", FIRST));
     op_house_refuses(house, "datasets.register", REGISTER("PEOPLE", SECOND), LH_EXISTS);
+    assert_string_equal(house->err.hint, "Choose another name.");
     assert_string_equal(op_house_sql(house, "SELECT count(*) FROM people"), "[[3]]");
 }
 
