@@ -581,6 +581,9 @@ void storage_cache_empty(struct storage *storage)
     pthread_mutex_lock(&cache->mutex);
     while ((entry = oldest(cache)))
         entry_drop(cache, entry);
+    for (size_t i = 0; i < TABLE_SIZE; i++)
+        for (entry = cache->table[i]; entry; entry = entry->next)
+            entry->is_doomed = true;
     pthread_mutex_unlock(&cache->mutex);
 }
 

@@ -120,7 +120,7 @@ enum lh_code storage_held_remove(struct storage *storage, struct lh_str name,
         code = lh_fail(err, LH_BUSY, "A backup runs: nothing is removed until it ends.");
     if (!code)
         code = bucket->backend->held->remove(bucket, held, cancel, err);
-    if (!code && bucket->backend->is_remote) {
+    if (!code) { /* of a folder: what came from there in another bucket's stead */
         struct lh_arena *arena = lh_arena_new(0);
         cache_forget(bucket, lh_arena_cstr(arena, held->key));
         lh_arena_free(arena);

@@ -54,7 +54,7 @@ bool storage_bucket_is_held(struct storage *storage, struct lh_str name);
  * LH_IO. */
 enum lh_code storage_bucket_free_bytes(struct storage *storage, struct lh_str name, int64_t *ret,
                                        struct lh_error *err) LH_MUST_USE;
-/* Drops everything from the cache that nobody reads. */
+/* Drops everything from the cache: at once, or as soon as nobody reads it. */
 void storage_cache_empty(struct storage *storage);
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/fault.h"
 #include "storage/buckets.h"
+#include "storage/held.h"
 #include "storage/storage.h"
 #include "support/temp_lake.h"
 
@@ -147,9 +148,50 @@ static void a_folder_that_goes_before_the_object_has_its_name_is_told_by_its_buc
     assert_int_equal(publish(fixture, "datasets/a/back.bin"), LH_OK);
 }
 
+/* A copy of KEY that stands in for an object of primary, and the file that it is read from. */
+static struct storage_pin *pin_copy(struct fixture *fixture, struct lh_str *ret_path)
+{
+    struct storage_pin *pin = NULL;
+    struct storage_sum sum = {.bytes = 4};
+    lh_sha256_of(lh_lit("rows"), sum.sha256);
+    if (storage_pin_rescued(fixture->storage, STORAGE_PRIMARY, lh_lit(KEY), &sum, LH_NOT_FOUND,
+                            NULL, fixture->arena, &pin, ret_path, &fixture->err))
+        fail_msg("%s", fixture->err.message);
+    assert_int_equal(access(ret_path->data, F_OK), 0);
+    return pin;
+}
+
+/* What is erased must not stay in the cache because somebody read it just then. */
+static void a_copy_that_is_read_while_it_is_removed_leaves_the_cache_with_its_reader(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct storage_held held = {.key = lh_lit(KEY)};
+    struct lh_str path = {0};
+    assert_int_equal(publish(fixture, KEY), LH_OK);
+    assert_int_equal(storage_buckets_configure(fixture->storage, NULL, 0, lh_lit("near"), NULL),
+                     LH_OK);
+    struct storage_pin *pin = pin_copy(fixture, &path);
+    storage_unpin(pin);
+    assert_int_equal(access(path.data, F_OK), 0); /* it is kept for the next one */
+    pin = pin_copy(fixture, &path);
+    storage_cache_empty(fixture->storage);
+    assert_int_equal(access(path.data, F_OK), 0);
+    storage_unpin(pin);
+    assert_int_not_equal(access(path.data, F_OK), 0);
+    pin = pin_copy(fixture, &path);
+    assert_int_equal(
+        storage_held_remove(fixture->storage, lh_lit("near"), &held, NULL, &fixture->err), LH_OK);
+    assert_int_equal(access(path.data, F_OK), 0);
+    storage_unpin(pin);
+    assert_int_not_equal(access(path.data, F_OK), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            a_copy_that_is_read_while_it_is_removed_leaves_the_cache_with_its_reader, set_up,
+            tear_down),
         cmocka_unit_test_setup_teardown(
             an_object_that_goes_before_it_was_looked_for_is_not_told_as_put, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
