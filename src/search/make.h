@@ -78,6 +78,7 @@ struct search_stale {
     struct lh_str policy;
     int64_t rows_waiting; /* new and changed */
     int64_t rows_removed;
+    struct lh_str problem; /* why the two are not known, and 0; absent: they are */
 };
 extern const struct lh_fields search_stale_fields;
 enum lh_code search_stale_list(struct search *search, const struct lh_cancel *cancel,

@@ -36,6 +36,8 @@ static const struct lh_field stale_rows[] = {
     LH_STR(struct search_stale, policy, .required = true, .doc = "When it is refreshed."),
     LH_INT(struct search_stale, rows_waiting, .doc = "New and changed rows."),
     LH_INT(struct search_stale, rows_removed, .doc = "Rows that are gone."),
+    LH_STR(struct search_stale, problem,
+           .doc = "Why neither is known (both say 0): the index cannot be read. Absent: they are."),
 };
 const struct lh_fields search_stale_fields =
     LH_FIELDS_OF(struct search_stale, "VectorsStale", stale_rows);
@@ -464,12 +466,10 @@ static enum lh_code look(struct search *search, struct index_manifest *head,
         .policy = lh_str_of(catalog_refresh_kind_names[search_policy_of(head, dataset).kind])};
     stale.age_s = (lh_clock_unix_ms() - stale.stale_since.unix_ms) / 1000;
     enum lh_code code = count_waiting(search, head, dataset, cancel, &stale, err);
-    if (code)
-        return code;
     /* A dataset that was written anew with the same rows leaves nothing to do but to note it. */
     *ret_is_stale = true;
     *ret = stale;
-    return LH_OK;
+    return code;
 }
 
 /* Parts that were merged, or an index that was removed, while it was looked at. */
@@ -491,6 +491,11 @@ static enum lh_code look_newest(struct search *search, struct index_manifest **h
             return LH_OK;
         }
         index_manifest_unref(newest);
+        if (code == LH_DAMAGED || code == LH_IO) { /* the others are told all the same */
+            ret->rows_waiting = ret->rows_removed = 0;
+            ret->problem = lh_arena_str(arena, lh_str_of(why.message));
+            return LH_OK;
+        }
         if (code && err)
             *err = why;
         return code;

@@ -53,6 +53,10 @@ test('an index with a file missing is told at the start, and made anew', { timeo
   const index = await one.index();
   assert.equal(index.state, 'damaged');
   assert.match(index.problem, /parquet is missing/);
+  await one.lake.ingest('notes', 'id,text\n900,one more\n', { mode: 'append' });
+  const stale = await one.lake.get('/vectors/stale');
+  assert.deepEqual([stale.status, stale.body.items.map(({ index_name: name }) => name)], [200, ['notes_v1']], stale.text);
+  assert.match(stale.body.items[0].problem, /parquet is missing/);
   assert.deepEqual((await one.lake.get('/vectors/indexes')).body.items.map(({ state }) => state), ['damaged']);
   const problems = await one.problems();
   assert.equal(problems.length, 1, JSON.stringify(problems));
