@@ -45,14 +45,16 @@ static enum lh_code encode_head(struct journal *journal, struct lh_arena *arena,
     return lh_buf_check(buf, "The head of the journal's log", err);
 }
 
-/* The log behind the newest record, of which only the head is there: `head_bytes`. */
-static enum lh_code open_new(struct journal *journal, size_t head_bytes, struct lh_arena *arena,
-                             struct lh_error *err)
+/* The log behind the newest record, of which only the head is there: `head_bytes`, whose writing
+ * ended with `code`. */
+static enum lh_code open_written(struct journal *journal, enum lh_code code, size_t head_bytes,
+                                 struct lh_arena *arena, struct lh_error *err)
 {
     struct storage_log *log = NULL;
-    enum lh_code code =
-        storage_log_open(journal->options.storage, log_key(journal->sequence + 1, arena),
-                         (int64_t)head_bytes, &log, err);
+    if (code)
+        return code == LH_UNKNOWN ? stop(journal, code) : code;
+    code = storage_log_open(journal->options.storage, log_key(journal->sequence + 1, arena),
+                            (int64_t)head_bytes, &log, err);
     /* It is there and not open: records must not go on to the one before it. */
     if (code)
         return stop(journal, code);
@@ -81,10 +83,7 @@ enum lh_code journal_new_log(struct journal *journal, struct lh_error *err)
             code = storage_put_vital(storage, STORAGE_PRIMARY,
                                      log_key(journal->sequence + 1, arena), lh_buf_str(&buf), err);
     }
-    if (!code)
-        code = open_new(journal, buf.len, arena, err);
-    else if (code == LH_UNKNOWN)
-        code = stop(journal, code);
+    code = open_written(journal, code, buf.len, arena, err);
     lh_buf_release(&buf);
     lh_arena_free(arena);
     return code;
@@ -100,10 +99,7 @@ static enum lh_code replace_head(struct journal *journal, struct lh_error *err)
     if (!code)
         code = storage_put_replacing(journal->options.storage, STORAGE_PRIMARY,
                                      log_key(journal->log_first, arena), lh_buf_str(&buf), err);
-    if (!code)
-        code = open_new(journal, buf.len, arena, err);
-    else if (code == LH_UNKNOWN)
-        code = stop(journal, code);
+    code = open_written(journal, code, buf.len, arena, err);
     lh_buf_release(&buf);
     lh_arena_free(arena);
     return code;

@@ -85,15 +85,21 @@ test('rows go from folders beside the data folder, with trash and copies that no
   await one.verify();
 });
 
-test('copies for rescues that lie in primary go with the files that they are of', async (context) => {
-  const one = await open(context);
-  await one.fill('near');
+// Into primary, as somebody does for a rescue; returns the dataset's id, the folder and its files.
+function copyBeside(one) {
   const id = readdirSync(join(one.near.path, 'datasets'))[0];
   const from = join(one.near.path, 'datasets', id);
   const to = join(one.data.path, 'datasets', id);
   mkdirSync(to, { recursive: true });
   const files = readdirSync(from);
   for (const file of files) copyFileSync(join(from, file), join(to, file));
+  return { id, to, files };
+}
+
+test('copies for rescues that lie in primary go with the files that they are of', async (context) => {
+  const one = await open(context);
+  await one.fill('near');
+  const { id, to, files } = copyBeside(one);
   const trial = await erase(one.lake, { dry_run: true });
   assert.ok(trial.body.found.some((place) => place.object.startsWith(`datasets/${id}/`)), trial.text);
   assert.deepEqual(readdirSync(to).sort(), files.sort(), 'a dry run removes nothing');
@@ -109,12 +115,7 @@ test('copies for rescues that lie in primary go with the files that they are of'
 test('copies for rescues go, too, whose files went with versions that had expired before', async (context) => {
   const one = await open(context);
   await one.fill('near');
-  const id = readdirSync(join(one.near.path, 'datasets'))[0];
-  const from = join(one.near.path, 'datasets', id);
-  const to = join(one.data.path, 'datasets', id);
-  mkdirSync(to, { recursive: true });
-  const files = readdirSync(from);
-  for (const file of files) copyFileSync(join(from, file), join(to, file));
+  const { to, files } = copyBeside(one);
   assert.equal((await one.lake.post('/query/compact', { dataset: 'people', wait: true })).status, 200);
   const expired = await one.lake.post('/catalog/expire', { dataset: 'people', older_than_s: 0 });
   assert.equal(expired.status, 200, expired.text);

@@ -220,21 +220,30 @@ static void replacing_keeps_the_old_rows_for_the_old_version(void **state)
     assert_int_equal(catalog_lake_rows(lake, "t"), 40);
 }
 
+/* The only file of the only dataset becomes another one of so many rows. */
+static struct catalog_change rewrite_of(struct catalog_lake *lake, struct lh_str id,
+                                        const struct catalog_snapshot *snapshot, int rows,
+                                        struct lh_str *key, struct catalog_object *object)
+{
+    *key = catalog_snapshot_item(snapshot, 0)->objects[0]->key;
+    assert_int_equal(catalog_lake_file(lake, id, rows, lake->arena, object, NULL), LH_OK);
+    return (struct catalog_change){.action = CATALOG_REWRITE,
+                                   .dataset_id = id,
+                                   .objects = object,
+                                   .object_count = 1,
+                                   .removed = key,
+                                   .removed_count = 1};
+}
+
 static void a_rewrite_of_files_that_are_gone_loses_the_race(void **state)
 {
     struct catalog_lake *lake = *state;
     struct lh_error err = LH_ERROR_NONE;
     struct lh_str id = catalog_lake_create(lake, "t", 3);
     struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake->catalog);
-    struct lh_str key = catalog_snapshot_item(snapshot, 0)->objects[0]->key;
+    struct lh_str key;
     struct catalog_object object;
-    assert_int_equal(catalog_lake_file(lake, id, 3, lake->arena, &object, NULL), LH_OK);
-    struct catalog_change rewrite = {.action = CATALOG_REWRITE,
-                                     .dataset_id = id,
-                                     .objects = &object,
-                                     .object_count = 1,
-                                     .removed = &key,
-                                     .removed_count = 1};
+    struct catalog_change rewrite = rewrite_of(lake, id, snapshot, 3, &key, &object);
     assert_int_equal(change_only(lake, rewrite, &err), LH_OK);
     assert_int_equal(catalog_lake_rows(lake, "t"), 3);
     assert_int_equal(catalog_lake_file(lake, id, 3, lake->arena, &object, NULL), LH_OK);
@@ -249,15 +258,9 @@ static void a_rewrite_that_loses_rows_or_knows_other_tombstones_is_refused(void 
     struct lh_error err = LH_ERROR_NONE;
     struct lh_str id = catalog_lake_create(lake, "t", 3);
     struct catalog_snapshot *snapshot = catalog_snapshot_ref(lake->catalog);
-    struct lh_str key = catalog_snapshot_item(snapshot, 0)->objects[0]->key;
+    struct lh_str key;
     struct catalog_object object;
-    assert_int_equal(catalog_lake_file(lake, id, 2, lake->arena, &object, NULL), LH_OK);
-    struct catalog_change rewrite = {.action = CATALOG_REWRITE,
-                                     .dataset_id = id,
-                                     .objects = &object,
-                                     .object_count = 1,
-                                     .removed = &key,
-                                     .removed_count = 1};
+    struct catalog_change rewrite = rewrite_of(lake, id, snapshot, 2, &key, &object);
     assert_int_equal(change_only(lake, rewrite, &err), LH_INVALID);
     rewrite.rows_dropped = 1;
     rewrite.tombstone_stamp = 7; /* there are none */
